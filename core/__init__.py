@@ -1,0 +1,9 @@
+"""MGMT Lab's engine: read a brain-MR cohort, prepare it, train, judge honestly, predict and explain.
+
+Nothing in this package knows that an app exists. Follow one scan from file to map::
+
+    data.cohort.scan_cohort -> data.volume.read_volume -> data.prepare.prepare_volume
+      -> training.loop.fit -> models.checkpoint -> inference.predict.predict_study -> inference.cam.explain
+"""
+
+__version__ = "0.1.0"

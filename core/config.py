@@ -1,0 +1,228 @@
+"""What a run is, in one readable place: the preparation, the model, the training, the split.
+
+Every field's description is the help of the command line and the tooltip of the form, written once.
+Presets live in :mod:`core.presets`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from core.errors import ConfigError
+from core.mri import MRSequence
+
+__all__ = [
+    "AugmentationConfig",
+    "OptimiserConfig",
+    "PrepConfig",
+    "RunConfig",
+    "ScheduleConfig",
+    "SplitConfig",
+    "apply_settings",
+    "field_paths",
+    "parse_config",
+]
+
+FOUR_SEQUENCES = (MRSequence.FLAIR, MRSequence.T1W, MRSequence.T1WCE, MRSequence.T2W)
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class PrepConfig(_Config):
+    """From a volume to uint8 pictures; the same for training and prediction, carried by the checkpoint."""
+
+    sequences: Annotated[tuple[MRSequence, ...], Field(min_length=1)] = FOUR_SEQUENCES
+    """MR sequences to use; each slice of each is one picture."""
+    size_px: Annotated[int, Field(ge=32, le=1024)] = 224
+    """Side of the square picture that the model sees, in pixels."""
+    slice_choice: Literal["spread", "all"] = "spread"
+    """Which slices of a series to keep: 'spread' takes slice_count evenly spaced ones around the middle of the brain, 'all' every slice that is not blank."""
+    slice_count: Annotated[int, Field(ge=1, le=512)] = 8
+    """Slices kept per series (fewer when the series has fewer); ignored by slice_choice 'all'."""
+    slice_span: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of the brain's extent, centred on its middle, over which 'spread' takes its slices."""
+    crop: bool = True
+    """Cut the empty border off (one box per volume) before resizing, so that heads of all scans are about equally large."""
+    fit: Literal["pad", "stretch"] = "pad"
+    """How a picture becomes square: 'pad' keeps the millimetre proportions and adds black, 'stretch' distorts."""
+    percentile_low: Annotated[float, Field(ge=0, lt=50)] = 0.5
+    """Percentile of the volume's non-zero voxels that becomes black."""
+    percentile_high: Annotated[float, Field(gt=50, le=100)] = 99.5
+    """Percentile of the volume's non-zero voxels that becomes white."""
+
+
+class OptimiserConfig(_Config):
+    """The optimiser."""
+
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    """SGD with momentum (the paper's), or AdamW."""
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
+    """Learning rate at the start ('step', 'constant') or at its peak ('one_cycle')."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Momentum of SGD; AdamW ignores it."""
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Weight decay."""
+
+
+class ScheduleConfig(_Config):
+    """The learning rate over time."""
+
+    schedule: Literal["step", "one_cycle", "constant"] = "step"
+    """'step' multiplies by gamma every step_size epochs (the paper's), 'one_cycle' warms up and anneals over the whole run."""
+    step_size: Annotated[int, Field(ge=1)] = 7
+    """Epochs between two steps of 'step'."""
+    gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """Factor of one step of 'step'."""
+
+
+class AugmentationConfig(_Config):
+    """Random changes of the training pictures; none of them is applied in validation, test and prediction."""
+
+    flip_probability: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Probability of a horizontal flip."""
+    rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """Largest rotation to either side, in degrees."""
+    scale_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Largest relative change of size, up or down."""
+    shift_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Largest shift in either direction, as a share of the picture's side."""
+
+
+class SplitConfig(_Config):
+    """Who is in training, validation and test."""
+
+    split_unit: Literal["slice", "patient"] = "patient"
+    """'patient' keeps every person in one part. 'slice' deals single slices out, so slices of one person stand on both sides: it leaks, and exists to reproduce what papers do."""
+    val_fraction: Annotated[float, Field(gt=0, lt=0.9)] = 0.2
+    """Share of all units (patients or slices) in validation."""
+    test_fraction: Annotated[float, Field(ge=0, lt=0.9)] = 0.2
+    """Share of all units held out for the final judgement; training never looks at them."""
+    split_seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the split alone: runs of other seeds keep the same test patients."""
+
+    @model_validator(mode="after")
+    def _leaves_something_to_train_on(self) -> SplitConfig:
+        if self.val_fraction + self.test_fraction > 0.9:
+            raise ValueError("val_fraction and test_fraction together must not exceed 0.9")
+        return self
+
+
+class RunConfig(_Config):
+    """One training run, whole: together with a cohort it says everything that decides the result."""
+
+    preset: str = "custom"
+    """The preset that this configuration started from."""
+    prep: PrepConfig = PrepConfig()
+    """How scans become pictures."""
+    architecture: str = "resnet18"
+    """Name of the network in the model registry."""
+    weights: str = "default"
+    """Where the weights start: 'default' for the architecture's pretrained weights (ImageNet), 'none' for random ones, or the path of a local .pth or .safetensors file."""
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 30
+    """Passes over the training pictures; each is followed by a validation phase."""
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
+    """Pictures per optimiser step."""
+    optimiser: OptimiserConfig = OptimiserConfig()
+    """The optimiser."""
+    schedule: ScheduleConfig = ScheduleConfig()
+    """The learning rate over time."""
+    augmentation: AugmentationConfig = AugmentationConfig()
+    """Random changes of the training pictures."""
+    split: SplitConfig = SplitConfig()
+    """Who is in training, validation and test."""
+    select_on: Literal["val_accuracy", "val_patient_auroc", "val_loss"] = "val_patient_auroc"
+    """The validation figure that decides which epoch's weights are kept as the best."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of initial weights, batch order and augmentation."""
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")] = "auto"
+    """'auto' takes a GPU where there is one; or cpu, cuda, cuda:1, mps."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """'auto' computes in bfloat16 where the hardware gains by it (GPUs; CPUs with AMX or AVX512_BF16) and in float32 elsewhere."""
+
+
+def field_paths(model: type[BaseModel] = RunConfig) -> dict[str, tuple[str, ...]]:
+    """Map every leaf field's plain name to its path, for example ``size_px -> (prep, size_px)``.
+
+    No plain name stands twice in the configuration; a test keeps it so.
+    """
+    paths: dict[str, tuple[str, ...]] = {}
+    for name, info in model.model_fields.items():
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            paths.update({leaf: (name, *path) for leaf, path in field_paths(info.annotation).items()})
+        else:
+            paths[name] = (name,)
+    return paths
+
+
+def apply_settings(config: RunConfig, settings: Iterable[str] | Mapping[str, Any]) -> RunConfig:
+    """Return a copy of `config` with some values changed.
+
+    Parameters
+    ----------
+    config
+        The configuration to start from; it is not changed.
+    settings
+        ``name=value`` strings as the command line takes them, or a mapping. A name is a plain field name
+        (``size_px``) or a dotted path (``prep.size_px``); a list is written with commas.
+
+    Raises
+    ------
+    ConfigError
+        The name does not exist (the nearest ones are named) or the value does not fit.
+    """
+    if not isinstance(settings, Mapping):
+        settings = dict(_name_and_value(text) for text in settings)
+    paths = field_paths()
+    content = config.model_dump(mode="json")
+    for name, value in settings.items():
+        path = paths.get(name) or tuple(name.split("."))
+        if path != paths.get(path[-1]):
+            raise ConfigError(f"There is no setting {name!r}.{_nearest(name, paths)}")
+        parent = content
+        for step in path[:-1]:
+            parent = parent[step]
+        if isinstance(value, str) and isinstance(parent[path[-1]], list):
+            value = [item.strip() for item in value.split(",") if item.strip()]
+        parent[path[-1]] = value
+    return parse_config(content)
+
+
+def parse_config(content: str | bytes | Mapping[str, Any]) -> RunConfig:
+    """Read a configuration from JSON text or a mapping.
+
+    Raises
+    ------
+    ConfigError
+        It is not valid; the message names the first setting that is wrong, its value and what was expected.
+    """
+    try:
+        if isinstance(content, (str, bytes)):
+            content = json.loads(content)
+        return RunConfig.model_validate(content)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"The configuration is not JSON: {error}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(step) for step in first["loc"]) or "the configuration"
+        found = f", not {first['input']!r}" if first["loc"] and first["type"] != "missing" else ""
+        raise ConfigError(f"{name}: {first['msg']}{found}.") from error
+
+
+def _name_and_value(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or not name.strip():
+        raise ConfigError(f"{text!r} is not a setting; write name=value, for example epochs=2.")
+    return name.strip(), value.strip()
+
+
+def _nearest(name: str, paths: Mapping[str, tuple[str, ...]]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name.rsplit(".", 1)[-1], paths, n=3)
+    return f" Did you mean {' or '.join(near)}?" if near else f" The settings are: {', '.join(sorted(paths))}."

@@ -1,0 +1,147 @@
+"""What a cohort consists of: series, studies, the cohort. Plain values, cheap to import, no pixels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from core.mri import CLASS_NAMES, MRSequence, Plane
+
+__all__ = ["Cohort", "Fault", "Phase", "Series", "Study"]
+
+Phase = Literal["TRAIN", "VAL", "TEST"]
+"""A part of an ImageFolder tree that was split before it came to us."""
+
+SeriesKind = Literal["dicom", "picture", "nifti"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """A file or folder that could not be used; the rest goes on.
+
+    ``path`` is as the person gave it, relative to the cohort's root where it lies below it.
+    """
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One acquisition of one study: the files of one volume, or one or more loose pictures.
+
+    ``files`` are in spatial order for DICOM (by position along the slice normal, in the direction of
+    increasing L, P or S patient coordinate) and in natural name order for pictures.
+    """
+
+    study_id: str
+    sequence: MRSequence
+    series_uid: str
+    plane: Plane
+    files: tuple[Path, ...]
+    kind: SeriesKind = "dicom"
+    rows: int = 0
+    columns: int = 0
+    spacing_mm: tuple[float, float, float] | None = None
+    """Distance between slices, rows and columns; None for pictures."""
+    description: str = ""
+    """SeriesDescription (0008,103E), from the allow-list; may be empty. Escape it before it becomes HTML."""
+    manufacturer: str = ""
+    sequence_reason: str = ""
+    """Why the sequence was recognised as it was ("folder name", "file name", "SeriesDescription", ...)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """One examination of one patient.
+
+    ``study_id`` stays a string (RSNA-MICCAI: five digits, zero-padded). ``person`` groups ids that are one
+    human being (:mod:`core.data.identity`); splits are made over persons. ``label`` indexes
+    ``Cohort.class_names`` and is ``mgmt_value`` in the RSNA-MICCAI cohort; None is unlabelled.
+    """
+
+    study_id: str
+    person: str
+    label: int | None
+    series: tuple[Series, ...]
+    phase: Phase | None = None
+
+    @property
+    def mgmt_value(self) -> int | None:
+        """1 methylated, 0 unmethylated, None unknown: another name of ``label``."""
+        return self.label
+
+    def find(self, sequence: MRSequence) -> Series | None:
+        """The study's series of one sequence, or None."""
+        return next((series for series in self.series if series.sequence == sequence), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cohort:
+    """A data set: studies, what their labels mean, and what could not be read.
+
+    ``layout`` says what the folder was recognised as: ``rsna`` (id/sequence/*.dcm), ``phases``
+    (TRAIN/VAL/TEST of class folders), ``classes`` (plain class folders), ``flat`` (pictures with a label
+    table). ``positive_class`` indexes ``class_names``: ImageFolder sorts names, so "methylated" would
+    silently become class 0; the meaning of a label is therefore carried along, always.
+    """
+
+    root: Path
+    layout: Literal["rsna", "phases", "classes", "flat", "upload"]
+    studies: tuple[Study, ...]
+    class_names: tuple[str, ...] = CLASS_NAMES
+    positive_class: int = 1
+    synthetic: bool = False
+    faults: tuple[Fault, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What was decided on the way and a person should know (one sentence each)."""
+    _by_id: Mapping[str, Study] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_id", {study.study_id: study for study in self.studies})
+
+    def __getitem__(self, study_id: str) -> Study:
+        return self._by_id[study_id]
+
+    def __len__(self) -> int:
+        return len(self.studies)
+
+    def __iter__(self) -> Iterator[Study]:
+        return iter(self.studies)
+
+    @property
+    def series(self) -> Iterator[Series]:
+        """Every series of every study."""
+        return (series for study in self.studies for series in study.series)
+
+    @property
+    def file_count(self) -> int:
+        """How many image files the series hold."""
+        return sum(len(series.files) for series in self.series)
+
+    @property
+    def labelled(self) -> tuple[Study, ...]:
+        """The studies that have a label."""
+        return tuple(study for study in self.studies if study.label is not None)
+
+    @property
+    def digest(self) -> str:
+        """Twelve hex digits over ids, labels and series sizes: the same cohort gives the same digest anywhere.
+
+        Independent of where the cohort lies and of the order in which it was found.
+        """
+        lines = sorted(
+            f"{study.study_id}|{study.label}|{series.sequence}|{series.series_uid}|{len(series.files)}"
+            for study in self.studies
+            for series in study.series
+        )
+        return hashlib.sha256("\n".join([*self.class_names, *lines]).encode()).hexdigest()[:12]
+
+    def label_counts(self) -> dict[int, int]:
+        """Number of labelled studies per class index; every class has an entry."""
+        counts = Counter(study.label for study in self.labelled)
+        return {index: counts.get(index, 0) for index in range(len(self.class_names))}

@@ -1,0 +1,72 @@
+"""What a prediction and a map consist of: plain values, cheap to import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.data.prepare import PreparedSeries
+from core.data.study import Series
+from core.mri import MRSequence
+
+__all__ = ["Cam", "Prediction", "SeriesPrediction", "SlicePrediction"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlicePrediction:
+    """The answer for one slice."""
+
+    sequence: MRSequence
+    slice_index: int
+    """In the series' volume."""
+    position_mm: float
+    file: str
+    probability: float
+    """Of the positive class, calibrated as the study's is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SeriesPrediction:
+    """The answers for the pictures of one series, with what went into the model."""
+
+    series: Series
+    prepared: PreparedSeries
+    slices: tuple[SlicePrediction, ...]
+    """One per prepared picture, in its order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prediction:
+    """The answer for one study."""
+
+    study_id: str
+    probability: float
+    """Of the positive class: sigmoid or softmax of the mean slice logit, divided by the card's temperature."""
+    prediction: str
+    """Name of the class at the card's threshold."""
+    threshold: float
+    class_probabilities: tuple[float, ...]
+    series: tuple[SeriesPrediction, ...]
+    warnings: tuple[str, ...]
+    seconds: float
+
+    @property
+    def slices(self) -> tuple[SlicePrediction, ...]:
+        """Every slice's answer, series after series."""
+        return tuple(piece for part in self.series for piece in part.slices)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Cam:
+    """A class activation map of one picture."""
+
+    heat: NDArray[np.float32]
+    """(size, size), 0..1: scaled by the picture's own maximum, so that it can be seen."""
+    raw_max: float
+    """The maximum before scaling: compare it between slices; a weak map looks as strong as a strong one."""
+    slice_index: int
+    target_layer: str
+    method: str
+    target_class: int

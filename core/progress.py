@@ -1,0 +1,18 @@
+"""How long work tells how far it is: one callable, the same for the terminal and the pages."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+__all__ = ["Progress", "silent"]
+
+
+class Progress(Protocol):
+    """Called as work advances; may raise to cancel it."""
+
+    def __call__(self, done: int, total: int, what: str = "") -> None:
+        """Report that `done` of `total` items are finished, the last of them `what`."""
+
+
+def silent(done: int, total: int, what: str = "") -> None:
+    """Report nothing."""

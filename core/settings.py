@@ -1,0 +1,114 @@
+"""Where things live and how much is accepted: everything an operator may set, read from the environment.
+
+============================  ==========================================  ======================
+variable                      meaning                                     default
+============================  ==========================================  ======================
+``MGMT_LAB_HOME``             folder of cache, runs, own checkpoints      the project's folder
+``MGMT_LAB_MODE``             ``local`` or ``hosted``                     hosted on a HF Space
+``MGMT_LAB_THREADS``          CPU threads this process may use            the CPUs it may run on
+``MGMT_LAB_UPLOAD_MB``        bytes one upload may hold, unpacked too     2000 (hosted: 500)
+``MGMT_LAB_UPLOAD_FILES``     files one upload may hold                   5000 (hosted: 2000)
+``MGMT_LAB_HOSTED_EPOCHS``    epochs a hosted visitor may train           5
+``MGMT_LAB_HOSTED_STUDIES``   studies a hosted visitor may synthesise     40
+============================  ==========================================  ======================
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from core.errors import ConfigError
+
+__all__ = ["PROJECT_ROOT", "Settings", "load_settings"]
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+
+MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One installation's folders and limits; build it with :func:`load_settings`."""
+
+    home: Path
+    mode: Literal["local", "hosted"]
+    threads: int
+    upload_bytes: int
+    upload_files: int
+    hosted_epochs: int
+    hosted_studies: int
+    file_pixels: int = 256 * 1024 * 1024
+    """Pixels (rows x columns x frames) that one DICOM file or picture may claim."""
+    header_bytes: int = 64 * MEBIBYTE
+    """Bytes that a deflated data set or a gzip may inflate to before it is refused, for a header."""
+
+    @property
+    def hosted(self) -> bool:
+        """Whether strangers use this installation."""
+        return self.mode == "hosted"
+
+    @property
+    def cache(self) -> Path:
+        """Prepared arrays and synthetic cohorts; can be deleted at any time."""
+        return self.home / "cache"
+
+    @property
+    def runs(self) -> Path:
+        """One folder per training run."""
+        return self.home / "runs"
+
+    @property
+    def checkpoints(self) -> Path:
+        """A person's own checkpoints."""
+        return self.home / "checkpoints"
+
+    @property
+    def shipped_checkpoints(self) -> Path:
+        """The checkpoints that come with the project."""
+        return PROJECT_ROOT / "checkpoints"
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from environment variables.
+
+    Parameters
+    ----------
+    environ
+        The environment; ``os.environ`` by default.
+
+    Raises
+    ------
+    ConfigError
+        A variable holds something that is not understood.
+    """
+    env = os.environ if environ is None else environ
+    mode = env.get("MGMT_LAB_MODE") or ("hosted" if env.get("SPACE_ID") else "local")
+    if mode not in ("local", "hosted"):
+        raise ConfigError(f"MGMT_LAB_MODE is {mode!r}; set it to 'local' or 'hosted'.")
+    hosted = mode == "hosted"
+    return Settings(
+        home=Path(env.get("MGMT_LAB_HOME") or PROJECT_ROOT).expanduser().resolve(),
+        mode="hosted" if hosted else "local",
+        threads=_positive(
+            env,
+            "MGMT_LAB_THREADS",
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        ),
+        upload_bytes=_positive(env, "MGMT_LAB_UPLOAD_MB", 500 if hosted else 2000) * MEBIBYTE,
+        upload_files=_positive(env, "MGMT_LAB_UPLOAD_FILES", 2000 if hosted else 5000),
+        hosted_epochs=_positive(env, "MGMT_LAB_HOSTED_EPOCHS", 5),
+        hosted_studies=_positive(env, "MGMT_LAB_HOSTED_STUDIES", 40),
+    )
+
+
+def _positive(env: Mapping[str, str], name: str, default: int) -> int:
+    text = env.get(name)
+    if not text:
+        return default
+    if not text.isdigit() or int(text) < 1:
+        raise ConfigError(f"{name} is {text!r}; set it to a whole number of 1 or more, or leave it out.")
+    return int(text)
