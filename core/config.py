@@ -205,7 +205,7 @@ def parse_config(content: str | bytes | Mapping[str, Any]) -> RunConfig:
         if isinstance(content, (str, bytes)):
             content = json.loads(content)
         return RunConfig.model_validate(content)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"The configuration is not JSON: {error}.") from error
     except ValidationError as error:
         first = error.errors()[0]

@@ -1,0 +1,48 @@
+# What a person does. Every target creates the environment in .venv when it is not there or not up to date.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8501
+
+.PHONY: help app test test-slow e2e lint bench demo-checkpoint clean
+
+help:  ## list the targets
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+
+app: $(VENV)/.runtime  ## start the app on localhost
+	$(BIN)/streamlit run streamlit_app.py --server.port $(PORT)
+
+test: $(VENV)/.dev  ## the fast tests
+	$(BIN)/python -m pytest -m "not slow and not e2e"
+
+test-slow: $(VENV)/.dev  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+e2e: $(VENV)/.dev  ## the browser journey; needs chromium (CHROMIUM=/path to name another)
+	$(BIN)/python -m pytest -m e2e tests/e2e
+
+lint: $(VENV)/.dev  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev  ## every benchmark, side by side with its peers
+	for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+demo-checkpoint: $(VENV)/.runtime  ## train the shipped checkpoint again, from nothing (about half an hour on two cores)
+	PYTHON=$(BIN)/python sh checkpoints/make_demo.sh
+
+clean:  ## remove the environment and everything that can be made again; runs and checkpoints stay
+	rm -rf $(VENV) cache
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
