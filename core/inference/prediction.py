@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,16 @@ class SlicePrediction:
     file: str
     probability: float
     """Of the positive class, calibrated as the study's is."""
+
+    def to_dict(self) -> dict[str, object]:
+        """As in ``predict --json``; a picture without geometry has ``position_mm`` None."""
+        return {
+            "sequence": str(self.sequence),
+            "index": self.slice_index,
+            "file": self.file,
+            "position_mm": round(self.position_mm, 3) if math.isfinite(self.position_mm) else None,
+            "probability": self.probability,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -56,6 +67,18 @@ class Prediction:
     def slices(self) -> tuple[SlicePrediction, ...]:
         """Every slice's answer, series after series."""
         return tuple(piece for part in self.series for piece in part.slices)
+
+    def to_dict(self) -> dict[str, object]:
+        """As one of the studies in ``predict --json``."""
+        return {
+            "study_id": self.study_id,
+            "probability": self.probability,
+            "prediction": self.prediction,
+            "threshold": self.threshold,
+            "class_probabilities": list(self.class_probabilities),
+            "slices": [piece.to_dict() for piece in self.slices],
+            "warnings": list(self.warnings),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core.config import RunConfig
+from core.errors import CheckpointError, ConfigError
+from core.files import write_atomic
 from core.mri import MRSequence
 from core.settings import Settings
 
@@ -16,9 +20,21 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["CheckpointCard", "find_checkpoint", "list_checkpoints", "load_model", "read_card", "save_checkpoint"]
+__all__ = [
+    "CheckpointCard",
+    "checkpoint_name",
+    "find_checkpoint",
+    "list_checkpoints",
+    "load_model",
+    "read_card",
+    "save_checkpoint",
+]
 
 SCHEMA_VERSION = 1
+BEST = "best.safetensors"
+"""The checkpoint in a run's folder."""
+HEADER_BYTES = 16 * 1024 * 1024
+"""A header that claims to be longer is damage: ours have some tens of kilobytes."""
 
 
 class CheckpointCard(BaseModel):
@@ -60,25 +76,172 @@ class CheckpointCard(BaseModel):
 
 
 def read_card(path: Path) -> CheckpointCard:
-    """Read a checkpoint's card from the safetensors header alone; raises CheckpointError."""
-    raise NotImplementedError
+    """Read a checkpoint's card from the safetensors header alone, without torch.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing, cut short, not safetensors, without a card, or of another schema.
+    """
+    header = _read_header(path)
+    text = (header.get("__metadata__") or {}).get("card")
+    if not isinstance(text, str):
+        raise CheckpointError(
+            f"{path} carries no model card, so it is not a checkpoint of MGMT Lab. To start a training from its "
+            "weights, write --set weights=FILE."
+        )
+    try:
+        content = json.loads(text)
+        version = content.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise CheckpointError(
+                f"{path} is of checkpoint schema {version}, this version reads schema {SCHEMA_VERSION}; "
+                "use the version of MGMT Lab that wrote it, or train anew."
+            )
+        return CheckpointCard.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise CheckpointError(f"The card of {path} is damaged: {where}: {first['msg']}. {_RESTORE}") from error
+    except (ValueError, AttributeError) as error:
+        raise CheckpointError(f"The card of {path} is damaged: {error}. {_RESTORE}") from error
 
 
 def save_checkpoint(path: Path, state: Mapping[str, torch.Tensor], card: CheckpointCard, *, half: bool = False) -> None:
-    """Write weights and card atomically; `half` stores floating tensors as bfloat16."""
-    raise NotImplementedError
+    """Write weights and card atomically.
+
+    Parameters
+    ----------
+    path
+        The .safetensors file to write or replace.
+    state
+        The model's ``state_dict()``; not changed.
+    card
+        Its story, stored as JSON under the metadata key ``card``.
+    half
+        Store floating tensors as bfloat16: half the size, three significant digits.
+
+    Raises
+    ------
+    StorageError
+        The disk is full or the folder cannot be written; what was at `path` is left as it was.
+    """
+    import torch
+    from safetensors.torch import save
+
+    tensors = {}
+    for name, value in state.items():
+        value = value.detach().to("cpu", torch.bfloat16 if half and value.is_floating_point() else value.dtype)
+        tensors[name] = value.clone(memory_format=torch.contiguous_format)
+    write_atomic(path, save(tensors, metadata={"card": card.model_dump_json()}))
 
 
 def load_model(path: Path) -> tuple[nn.Module, CheckpointCard]:
-    """Build the card's architecture and load the weights strictly; float32, eval mode, on the CPU."""
-    raise NotImplementedError
+    """Build the card's architecture and load the weights strictly; float32, eval mode, on the CPU.
+
+    Torch's random state is left as it was.
+
+    Raises
+    ------
+    CheckpointError
+        The file is damaged, or its tensors are not those of the network that its card names.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from core.models.registry import find_architecture
+
+    card = read_card(path)
+    try:
+        architecture = find_architecture(card.config.architecture)
+        state = {name: value.float() if value.is_floating_point() else value for name, value in load_file(path).items()}
+        with torch.device("meta"):
+            model = architecture.build(len(card.class_names))
+        model.load_state_dict(state, strict=True, assign=True)
+    except ConfigError as error:
+        raise CheckpointError(f"{path} needs a network that this version lacks: {error}") from error
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"The weights in {path} cannot be read: {error}. {_RESTORE}") from error
+    except RuntimeError as error:
+        detail = "; ".join(line.strip() for line in str(error).splitlines()[1:3])
+        raise CheckpointError(
+            f"The weights in {path} are not those of {card.config.architecture} with {len(card.class_names)} classes, "
+            f"which its card names: {detail[:300]} {_RESTORE}"
+        ) from error
+    return model.eval(), card
 
 
 def list_checkpoints(settings: Settings) -> list[Path]:
     """The shipped checkpoints, a person's own, and the best of each run; newest first, shipped ones first of all."""
-    raise NotImplementedError
+    shipped = _newest_first(settings.shipped_checkpoints.glob("*.safetensors"))
+    own = [*settings.checkpoints.glob("*.safetensors"), *settings.runs.glob(f"*/{BEST}")]
+    return [*shipped, *(path for path in _newest_first(own) if path not in shipped)]
 
 
 def find_checkpoint(name: str, settings: Settings) -> Path:
-    """Turn a name, a run's name, a run folder or a file into a checkpoint's path; raises CheckpointError."""
-    raise NotImplementedError
+    """Turn a name, a run's name, a run folder or a file into a checkpoint's path.
+
+    A name is compared with what exists, never built into a path. What is not a known name is taken as a
+    path on this machine: a caller that serves strangers checks names against :func:`list_checkpoints` first.
+
+    Raises
+    ------
+    CheckpointError
+        Nothing of that name exists (the nearest are named), or the run has no checkpoint yet.
+    """
+    known: dict[str, Path] = {}
+    for path in list_checkpoints(settings):
+        known.setdefault(checkpoint_name(path), path)
+    wanted = name.removesuffix(".safetensors")
+    if wanted in known:
+        return known[wanted]
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    if (path / BEST).is_file():
+        return path / BEST
+    if path.is_dir() or name in {folder.name for folder in settings.runs.glob("*/")}:
+        raise CheckpointError(
+            f"{name} has no {BEST} yet; wait until its first epoch has ended, or name another checkpoint."
+        )
+    near = get_close_matches(wanted, known, n=3) or list(known)[:5]
+    remedy = (
+        f"There are: {', '.join(near)}." if near else "Train one (python -m core train), or name a .safetensors file."
+    )
+    raise CheckpointError(f"There is no checkpoint {name!r}. {remedy}")
+
+
+def checkpoint_name(path: Path) -> str:
+    """Name by which a checkpoint is listed and found: its run's, or the file's without its ending."""
+    return path.parent.name if path.name == BEST else path.stem
+
+
+_RESTORE = "Restore the file from where it came from, or train anew."
+
+
+def _read_header(path: Path) -> dict[str, Any]:
+    """Read a safetensors header: eight bytes of length (little-endian), then JSON; the tensors must be there in full."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > min(HEADER_BYTES, size - 8):
+                raise CheckpointError(
+                    f"{path} is not a safetensors file, or it is cut short ({size} bytes). {_RESTORE}"
+                )
+            header = json.loads(file.read(length))
+        ends = [int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"]
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be opened ({error.strerror}). Name a .safetensors file.") from error
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not a safetensors file, or its header is damaged. {_RESTORE}") from error
+    if 8 + length + max(ends, default=0) != size:
+        raise CheckpointError(
+            f"{path} is cut short: {8 + length + max(ends, default=0)} bytes expected, {size} found. {_RESTORE}"
+        )
+    return dict(header)
+
+
+def _newest_first(paths: Iterable[Path]) -> list[Path]:
+    return sorted(paths, key=lambda path: (-path.stat().st_mtime, path.name))

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
+
+from core.errors import ConfigError
+from core.models.resnet import build_resnet
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,9 +43,37 @@ class Architecture:
     """Name in torchvision's weights API (``ResNet18_Weights.IMAGENET1K_V1``), or None."""
 
 
-ARCHITECTURES: dict[str, Architecture] = {}
+IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+"""Of ImageNet's training pictures, as torchvision's weights expect them."""
+
+
+def _resnet(depth: int, last_block: int) -> Architecture:
+    return Architecture(
+        name=f"resnet{depth}",
+        title=f"ResNet-{depth}",
+        build=partial(build_resnet, f"resnet{depth}"),
+        input_form="slice",
+        normalisation=IMAGENET,
+        target_layer=f"layer4.{last_block}",
+        head="fc",
+        pretrained=f"ResNet{depth}_Weights.IMAGENET1K_V1",
+    )
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    entry.name: entry for entry in (_resnet(18, 1), _resnet(34, 2), _resnet(50, 2), _resnet(101, 2), _resnet(152, 2))
+}
 
 
 def find_architecture(name: str) -> Architecture:
-    """Return an architecture by name; raises ConfigError that lists those that exist."""
-    raise NotImplementedError
+    """Return an architecture by name.
+
+    Raises
+    ------
+    ConfigError
+        There is none; the message lists those that exist.
+    """
+    try:
+        return ARCHITECTURES[name]
+    except KeyError:
+        raise ConfigError(f"There is no architecture {name!r}; choose one of: {', '.join(ARCHITECTURES)}.") from None

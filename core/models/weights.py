@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
+import pickle
+import re
+import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.errors import WeightsUnavailableError
+from core.files import replace_atomically
+from core.models.registry import Architecture, find_architecture
+
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
-__all__ = ["WeightsReport", "build_model"]
+__all__ = ["WeightsReport", "build_model", "build_random"]
+
+TIMEOUT_SECONDS = 5.0
+"""How long a download may stay silent before it is given up."""
+BLOCK_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,5 +42,161 @@ class WeightsReport:
 
 
 def build_model(architecture: str, class_count: int, weights: str, seed: int) -> tuple[nn.Module, WeightsReport]:
-    """Build a network and start its weights as asked; raises WeightsUnavailableError, never falls back."""
-    raise NotImplementedError
+    """Build a network and start its weights as asked.
+
+    Parameters
+    ----------
+    architecture
+        A name in :data:`core.models.registry.ARCHITECTURES`.
+    class_count
+        Number of outputs. A head of another size is left out of pretrained weights and stays random.
+    weights
+        ``default`` for the architecture's pretrained weights (torchvision's file, kept in torch's own folder
+        and fetched once), ``none`` for random ones, or the path of a .pth or .safetensors file.
+    seed
+        Of whatever stays random; torch's global random state is left alone.
+
+    Returns
+    -------
+    tuple
+        The network (float32, on the CPU, in training mode) and what was loaded into it.
+
+    Raises
+    ------
+    WeightsUnavailableError
+        The weights cannot be had or belong to another network. There is no fall-back: the message names the
+        ways out.
+    ConfigError
+        There is no such architecture.
+    """
+    entry = find_architecture(architecture)
+    model = build_random(entry, class_count, seed)
+    if weights == "none":
+        return model, WeightsReport(origin="random", matched=0, missing=tuple(model.state_dict()))
+    if weights == "default":
+        path, origin = _fetch_pretrained(entry)
+    else:
+        path = Path(weights).expanduser()
+        if not path.is_file():
+            raise WeightsUnavailableError(
+                f"weights is {weights!r}, but no such file exists; write 'default', 'none', or the path of a "
+                ".pth or .safetensors file."
+            )
+        origin = f"{path.name} (SHA-256 {_sha256(path)})"
+    return model, _load_into(model, _read_state(path), entry, path, origin)
+
+
+def build_random(architecture: Architecture, class_count: int, seed: int) -> nn.Module:
+    """Build a network with random weights that depend on `seed` only; torch's random state is left as it was."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return architecture.build(class_count)
+
+
+def _fetch_pretrained(architecture: Architecture) -> tuple[Path, str]:
+    """Return torchvision's file of these weights and their origin, from torch's folder or the network."""
+    import torch
+    from torchvision.models import get_weight
+
+    if architecture.pretrained is None:
+        raise WeightsUnavailableError(
+            f"{architecture.title} has no pretrained weights; start from a file (--set weights=FILE) or from random "
+            "weights (--set weights=none)."
+        )
+    url = get_weight(architecture.pretrained).url
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    if not (path.is_file() and _hash_fits(path, path.name)):
+        _download(url, path)
+    return path, f"torchvision {architecture.pretrained}"
+
+
+def _download(url: str, path: Path) -> None:
+    try:
+        with replace_atomically(path) as beside:
+            with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer, beside.open("wb") as file:
+                while block := answer.read(BLOCK_BYTES):
+                    file.write(block)
+            if not _hash_fits(beside, path.name):
+                raise WeightsUnavailableError(
+                    f"What {url} sent is not the file of that name (its SHA-256 differs). {_ways_out(path)}"
+                )
+    except (OSError, HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        raise WeightsUnavailableError(
+            f"The pretrained weights could not be fetched from {url} ({reason}). {_ways_out(path)}"
+        ) from error
+
+
+def _ways_out(path: Path) -> str:
+    return (
+        f"Fetch {path.name} on another machine and name it (--set weights=/path/{path.name}) or put it into "
+        f"{path.parent}; or choose random weights yourself (--set weights=none), which is not the paper's method."
+    )
+
+
+def _hash_fits(path: Path, name: str) -> bool:
+    """Whether a file's SHA-256 begins as its published name says (``resnet18-f37072fd.pth``)."""
+    digits = re.search(r"-([0-9a-f]{8,})\.", name)
+    return digits is not None and _sha256(path).startswith(digits[1])
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_state(path: Path) -> dict[str, torch.Tensor]:
+    """Read named tensors from a .safetensors or .pth file; nothing else of it is executed or kept."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        content = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsUnavailableError(
+            f"{path} cannot be read as weights ({first}); a .safetensors file or a .pth file of plain tensors is expected."
+        ) from error
+    for wrapper in ("state_dict", "model_state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if not isinstance(content, Mapping):
+        raise WeightsUnavailableError(
+            f"{path} holds a {type(content).__name__}, not named tensors; save the model's state_dict()."
+        )
+    return {
+        str(name).removeprefix("module."): value for name, value in content.items() if isinstance(value, torch.Tensor)
+    }
+
+
+def _load_into(
+    model: nn.Module, state: Mapping[str, torch.Tensor], architecture: Architecture, path: Path, origin: str
+) -> WeightsReport:
+    """Take over every tensor but a head of another size; refuse a file that belongs to another network."""
+    own = model.state_dict()
+    head = f"{architecture.head}."
+    matched = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
+    if not all(name in matched for name in own if name.startswith(head)):  # a head is taken whole or not at all
+        matched = {name: value for name, value in matched.items() if not name.startswith(head)}
+    missing = tuple(name for name in own if name not in matched)
+    unexpected = tuple(name for name in state if name not in own)
+    lacking = [name for name in missing if not name.startswith(head) and not name.endswith("num_batches_tracked")]
+    modules = {name for name, _ in model.named_children()}
+    surplus = [name for name in unexpected if name.split(".")[0] in modules and not name.startswith(head)]
+    if lacking or surplus:
+        name = (lacking or surplus)[0]
+        wanted = f"shape {tuple(own[name].shape)}" if name in own else "no such tensor"
+        found = f"shape {tuple(state[name].shape)}" if name in state else "no such tensor"
+        raise WeightsUnavailableError(
+            f"{path.name} does not fit {architecture.title}: {len(matched)} of its {len(own)} tensors match; {name}: "
+            f"expected {wanted}, found {found}. Choose the architecture that the file belongs to, or another file."
+        )
+    model.load_state_dict(matched, strict=False)
+    return WeightsReport(origin=origin, matched=len(matched), missing=missing, unexpected=unexpected)

@@ -1,0 +1,158 @@
+"""phantom, index, prepare and export: the data, before any model."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.cli.options import Parser, add_command, add_config, add_data, positive, read_cohort, read_config
+from core.cli.output import Outcome, TerminalProgress, plain, table
+
+if TYPE_CHECKING:
+    from core.settings import Settings
+
+__all__ = ["add_commands", "export_imagefolder", "index", "phantom", "prepare"]
+
+FAULTS_SHOWN = 10
+
+
+def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add phantom, index, prepare and export."""
+    parser = add_command(commands, "phantom", phantom, "Make a synthetic cohort with a signal of known strength.")
+    parser.add_argument("folder", metavar="DIR", help="where it goes; must be empty or not exist")
+    parser.add_argument("--jobs", type=positive, metavar="N", help="processes; by default the CPUs there are")
+    parser.add_late = _add_phantom_options
+
+    parser = add_command(
+        commands, "index", index, "Say what a cohort holds: studies, series, labels, planes, spacings."
+    )
+    add_data(parser)
+
+    parser = add_command(
+        commands, "prepare", prepare, "Fill the cache of prepared pictures; can be interrupted and resumed."
+    )
+    add_data(parser)
+    add_config(parser, preset="honest")
+
+    export = commands.add_parser(
+        "export", help="Write a cohort in another form.", description="Write a cohort in another form."
+    )
+    forms = export.add_subparsers(title="forms", metavar="FORM", required=True)
+    parser = add_command(
+        forms, "imagefolder", export_imagefolder, "Write a TRAIN/VAL/TEST tree of class folders, one PNG per slice."
+    )
+    add_data(parser)
+    add_config(parser, preset="paper")
+    parser.add_argument("--out", required=True, metavar="DIR", help="where it goes; must be empty or not exist")
+
+
+def phantom(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Make the synthetic cohort."""
+    from core.data.phantom import PhantomConfig, make_phantom
+
+    given = {name: getattr(arguments, name) for name in PhantomConfig.model_fields}
+    config = PhantomConfig.model_validate({name: value for name, value in given.items() if value is not None})
+    report = make_phantom(Path(arguments.folder), config, progress=TerminalProgress("drawing"), jobs=arguments.jobs)
+    document = {
+        "folder": str(report.folder),
+        **config.model_dump(),
+        "auroc_of_z": report.auroc_of_z,
+        "best_auroc": report.best_auroc,
+        "synthetic": True,
+    }
+    lines = [
+        f"{report.studies} synthetic studies are in {report.folder}.",
+        f"A perfect model reaches a patient AUROC of {report.best_auroc:.3f} in expectation, {report.auroc_of_z:.3f} on these.",
+    ]
+    return Outcome(document=document, lines=lines)
+
+
+def index(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Describe a cohort without reading pixels."""
+    from core.data.summary import describe_cohort
+
+    cohort = read_cohort(arguments)
+    content: Mapping[str, Any] = describe_cohort(cohort)
+    return Outcome(document=content, lines=[])
+
+
+def prepare(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Prepare every series through the cache."""
+    from core.data.table import build_table
+
+    config = read_config(arguments)
+    cohort = read_cohort(arguments)
+    pictures = build_table(cohort, config.prep, settings, jobs=arguments.jobs, progress=TerminalProgress("preparing"))
+    faults = [{"path": fault.path, "reason": fault.reason} for fault in pictures.faults]
+    document = {
+        "studies": len(cohort),
+        "series": len(pictures.arrays),
+        "pictures": len(pictures),
+        "blank_slices": sum(pictures.blank_counts),
+        "prep": config.prep.model_dump(mode="json"),
+        "cache": str(settings.cache),
+        "unreadable": faults,
+    }
+    lines = [
+        f"{len(pictures)} pictures of {config.prep.size_px} x {config.prep.size_px} px from {len(pictures.arrays)} series "
+        f"of {len(cohort)} studies are in {settings.cache}; {document['blank_slices']} blank slices were left out.",
+        *fault_lines(faults),
+    ]
+    return Outcome(document=document, lines=lines)
+
+
+def export_imagefolder(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Write the ImageFolder tree that a run of this configuration would see."""
+    from core.data.export import export_imagefolder as write_tree
+    from core.data.split import make_split
+    from core.data.table import build_table
+
+    config = read_config(arguments)
+    cohort = read_cohort(arguments)
+    pictures = build_table(cohort, config.prep, settings, jobs=arguments.jobs, progress=TerminalProgress("preparing"))
+    split = make_split(pictures, config.split, cohort.digest)
+    summary = write_tree(pictures, split, Path(arguments.out), progress=TerminalProgress("writing"))
+    faults = [{"path": fault.path, "reason": fault.reason} for fault in (*cohort.faults, *pictures.faults)]
+    document = {
+        "folder": str(summary.folder),
+        "pictures": summary.pictures,
+        "split_unit": split.unit,
+        "leaky": summary.leaky,
+        "unlabelled_studies": summary.unlabelled_studies,
+        "unreadable": faults,
+    }
+    rows = [(phase, name, count) for phase, counts in summary.pictures.items() for name, count in counts.items()]
+    lines = [
+        f"Written to {summary.folder}, split by {split.unit}{' (LEAKY: a patient stands in several phases)' if summary.leaky else ''}:",
+        *table(rows, ("phase", "class", "pictures")),
+        *(
+            [f"{summary.unlabelled_studies} studies without a label were left out."]
+            if summary.unlabelled_studies
+            else []
+        ),
+        *fault_lines(faults),
+    ]
+    return Outcome(document=document, lines=lines)
+
+
+def _add_phantom_options(parser: Parser) -> None:
+    """One option for each field of the phantom's configuration, with its description."""
+    from core.data.phantom import PhantomConfig
+
+    for name, info in PhantomConfig.model_fields.items():
+        option = f"--{name.replace('_', '-')}"
+        text = " ".join((info.description or "").split()).replace("%", "%%")
+        if info.annotation is bool:
+            parser.add_argument(option, action="store_const", const=True, help=text)
+        else:
+            parser.add_argument(option, metavar="N", help=f"{text} (default: {info.default})")
+
+
+def fault_lines(faults: list[dict[str, str]]) -> list[str]:
+    """The first faults in full and how many more there are."""
+    lines = [f"  ! {plain(fault['path'])}: {plain(fault['reason'])}" for fault in faults[:FAULTS_SHOWN]]
+    if len(faults) > FAULTS_SHOWN:
+        lines.append(f"  ! and {len(faults) - FAULTS_SHOWN} more; --json lists them all")
+    return lines

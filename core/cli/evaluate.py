@@ -1,0 +1,63 @@
+"""evaluate: judge a run on patients that chose nothing."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from core.cli.options import DATA_OPTIONS, Parser, UsageError, add_command, add_data, read_cohort
+from core.cli.output import Outcome, TerminalProgress, figure_text, plain
+
+if TYPE_CHECKING:
+    from core.settings import Settings
+    from core.training.judgement import Judgement
+
+__all__ = ["add_commands", "evaluate"]
+
+
+def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add evaluate."""
+    parser = add_command(
+        commands,
+        "evaluate",
+        evaluate,
+        "Judge a run's best checkpoint; every figure with its interval and n.",
+        "How often the test patients have been looked at is counted and shown.",
+    )
+    parser.add_argument("run", metavar="RUN", help="a run's name or folder")
+    parser.add_argument("--part", choices=("test", "val"), help="patients of the run's own cohort (default: test)")
+    add_data(parser, "--data")
+
+
+def evaluate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Judge a run on a part of its own cohort, or on another cohort."""
+    from core.training.judgement import judge_run
+    from core.training.run import find_run
+
+    if arguments.data is None:
+        useless = [name for name in DATA_OPTIONS if getattr(arguments, name) is not None]
+        if useless:
+            raise UsageError(f"--{useless[0].replace('_', '-')} says how to read --data, which is not given.")
+    elif arguments.part is not None:
+        raise UsageError("--part chooses patients of the run's own cohort and --data another cohort; give one of them.")
+    run = find_run(arguments.run, settings)
+    other = read_cohort(arguments) if arguments.data is not None else None
+    judgement = judge_run(run, arguments.part or "test", settings, other=other, progress=TerminalProgress("evaluating"))
+    return Outcome(document=judgement.to_dict(), lines=_describe(judgement, run.name))
+
+
+def _describe(judgement: Judgement, run_name: str) -> list[str]:
+    from core.evaluation.judge import FIGURE_TITLES
+
+    who = {"test": "its test patients", "val": "its validation patients, which chose the epoch and the threshold"}
+    lines = [f"{run_name}, epoch {judgement.epoch}, on {who.get(judgement.part, judgement.data)}"]
+    if judgement.part != "val":
+        times = "once" if judgement.looked_at == 1 else f"{judgement.looked_at} times"
+        lines.append(f"These patients have now been looked at {times}.")
+    if judgement.leaky:
+        lines.append("LEAKY: the split is by slice, so these figures do not say how well a new patient is predicted.")
+    lines += [plain(text) for text in judgement.notes]
+    for title, figures in (("by patient", judgement.patient), ("by slice", judgement.slice)):
+        lines.append(f"{title}:")
+        lines += [f"  {FIGURE_TITLES[name]}: {figure_text(figure.to_dict())}" for name, figure in figures.items()]
+    return lines

@@ -1,0 +1,152 @@
+"""explain: write each slice beside its class activation map."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.cli.options import Parser, add_command
+from core.cli.output import Outcome, TerminalProgress, table, to_json
+from core.cli.scan import add_scan, describe_source, failure_lines, headline, open_scan, predict_all
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from core.inference.cam import CamMethod
+    from core.inference.predict import Predictor
+    from core.inference.prediction import Cam, Prediction, SlicePrediction
+    from core.settings import Settings
+
+__all__ = ["add_commands", "explain"]
+
+SHOWN_PX = 256
+"""Pictures are written at least this large, so that a small model input can be looked at."""
+
+
+def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add explain."""
+    parser = add_command(commands, "explain", explain, "Write each slice beside its class activation map, as PNG.")
+    add_scan(parser)
+    parser.add_argument("--out", required=True, metavar="DIR", help="where the pictures and index.json go")
+    parser.add_argument("--method", default="gradcam", metavar="NAME", help="how to map (default: gradcam)")
+    parser.add_argument("--class", dest="target", metavar="NAME", help="the class to map; by default the predicted one")
+    parser.add_argument(
+        "--opacity", type=_share, default=0.6, metavar="0..1", help="where the map is strongest (default: 0.6)"
+    )
+    parser.add_late = _add_methods_help
+
+
+def explain(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Map every predicted slice."""
+    from core.files import write_atomic
+    from core.inference.cam import find_method
+
+    method = find_method(arguments.method)
+    out = Path(arguments.out).expanduser()
+    lines: list[str] = []
+    studies: list[dict[str, Any]] = []
+    with open_scan(arguments, settings) as (predictor, cohort):
+        target = _find_class(arguments.target, predictor)
+        predictions, failures = predict_all(predictor, cohort)
+        for number, prediction in enumerate(predictions, start=1):
+            index = predictor.card.class_names.index(prediction.prediction) if target is None else target
+            maps = _write_maps(prediction, number, predictor, method, index, out, arguments.opacity)
+            name = predictor.card.class_names[index]
+            answer = {key: value for key, value in prediction.to_dict().items() if key != "slices"}
+            studies.append({**answer, "class": name, "maps": maps})
+            lines += [*headline(prediction, predictor), f"{len(maps)} maps of what speaks for {name} ({method.title}):"]
+            lines += [
+                *table([(entry["png"], f"{entry['raw_max']:.4g}") for entry in maps], ("file", "raw maximum")),
+                "",
+            ]
+        document = {
+            "out": str(out),
+            "method": method.name,
+            "target_layer": predictor.architecture.target_layer,
+            "studies": studies,
+            **describe_source(predictor, cohort, failures),
+        }
+    write_atomic(out / "index.json", to_json(document))
+    return Outcome(document=document, lines=[*lines, *failure_lines(failures), f"Written to {out}."])
+
+
+def _write_maps(
+    prediction: Prediction,
+    number: int,
+    predictor: Predictor,
+    method: CamMethod,
+    target: int,
+    out: Path,
+    opacity: float,
+) -> list[dict[str, Any]]:
+    """Write one PNG per slice; the maps of a study share one scale, so that a weak one looks weak."""
+    from core.files import replace_atomically
+    from core.inference.cam import explain_many
+
+    progress = TerminalProgress("mapping")
+    cams = [
+        explain_many(predictor, part.prepared, method=method.name, target_class=target, progress=progress)
+        for part in prediction.series
+    ]
+    strongest = max(cam.raw_max for part in cams for cam in part)
+    written = []
+    for part, part_cams in zip(prediction.series, cams, strict=True):
+        for pixels, answer, cam in zip(part.prepared.pixels, part.slices, part_cams, strict=True):
+            name = _file_name(number, prediction.study_id, answer)
+            with replace_atomically(out / name) as path:
+                _draw(pixels, cam, strongest, opacity).save(path, "PNG")
+            written.append({**answer.to_dict(), "raw_max": cam.raw_max, "png": name})
+    return written
+
+
+def _draw(pixels: NDArray[np.uint8], cam: Cam, strongest: float, opacity: float) -> Image:
+    """The slice on the left, the same slice under its map on the right."""
+    from PIL import Image
+
+    from core.inference.overlay import blend
+
+    side = max(SHOWN_PX, pixels.shape[0])
+    grey = np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR))
+    heat = np.asarray(Image.fromarray(cam.heat).resize((side, side), Image.Resampling.BILINEAR))
+    relative = np.float32(cam.raw_max / strongest if strongest > 0 else 0)
+    return Image.fromarray(np.hstack([np.repeat(grey[..., None], 3, axis=2), blend(grey, heat * relative, opacity)]))
+
+
+def _file_name(number: int, study_id: str, answer: SlicePrediction) -> str:
+    """A name that is safe anywhere; the study's number keeps ids apart that differ only in what is not."""
+    safe = re.sub(r"[^A-Za-z0-9_-]+", "_", study_id)[:40]
+    return f"{number:02d}_{safe}_{answer.sequence}_{answer.slice_index:03d}.png"
+
+
+def _find_class(name: str | None, predictor: Predictor) -> int | None:
+    from core.errors import ConfigError
+
+    names = predictor.card.class_names
+    if name is None:
+        return None
+    if name not in names:
+        raise ConfigError(f"There is no class {name!r}; this checkpoint has: {', '.join(names)}.")
+    return names.index(name)
+
+
+def _add_methods_help(parser: Parser) -> None:
+    from core.inference.cam import METHODS
+
+    parser.more_help = lambda: (
+        "methods:\n" + "".join(f"  {method.name}: {method.summary}\n" for method in METHODS.values())
+    )
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 1")
+    return value

@@ -1,0 +1,58 @@
+"""Parse, run one command, print its outcome: exit 0, or 2 with one line for whatever a person can get wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+
+from core.cli import data, evaluate, explain, predict, runs, train
+from core.cli.options import Parser, UsageError
+from core.cli.output import INTERRUPTED, WRONG, Outcome, note, to_json
+from core.errors import MGMTLabError
+
+__all__ = ["build_parser", "main"]
+
+PIPE_CLOSED = 141
+"""128 + SIGPIPE."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status.
+
+    Standard output holds the outcome and nothing else, also where a library prints.
+    """
+    from core.settings import load_settings
+
+    try:
+        arguments = build_parser().parse_args(argv)
+        with redirect_stdout(sys.stderr):
+            outcome: Outcome = arguments.command(arguments, load_settings())
+        print(to_json(outcome.document) if arguments.json else "\n".join(outcome.lines), flush=True)
+    except (MGMTLabError, UsageError) as error:
+        note(f"error: {error}")
+        return WRONG
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `| head` does; without this Python complains again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except OSError as error:
+        note(f"error: {' '.join(str(error).split())}")
+        return WRONG
+    except KeyboardInterrupt:
+        note("Interrupted.")
+        return INTERRUPTED
+    return outcome.exit_status
+
+
+def build_parser() -> Parser:
+    """Assemble the commands; cheap, for everything heavy is imported inside them."""
+    parser = Parser(
+        prog="python -m core",
+        description="MGMT Lab: from a brain-MR cohort to a prediction with its map. For research only.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in (data, train, runs, evaluate, predict, explain):
+        module.add_commands(commands)
+    return parser

@@ -1,0 +1,149 @@
+"""Options that several commands share, and an argument parser that complains in one line."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from core.cli.output import Outcome, TerminalProgress
+from core.mri import MRSequence
+
+if TYPE_CHECKING:
+    from core.config import RunConfig
+    from core.data.study import Cohort
+    from core.settings import Settings
+
+__all__ = [
+    "DATA_OPTIONS",
+    "Command",
+    "Parser",
+    "UsageError",
+    "add_command",
+    "add_config",
+    "add_data",
+    "positive",
+    "read_cohort",
+    "read_config",
+]
+
+Command = Callable[[argparse.Namespace, "Settings"], Outcome]
+
+LAYOUTS = ("rsna", "phases", "classes", "flat")
+
+DATA_OPTIONS = ("labels", "patient_pattern", "layout", "sequence", "jobs")
+"""Names, as argparse keeps them, of the options that say how to read DATA."""
+
+
+class UsageError(Exception):
+    """Arguments that do not parse."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises :class:`UsageError` and imports what describes its options only when used."""
+
+    add_late: Callable[[Parser], None] | None = None
+    """Adds options whose help comes from a configuration, once this very command was asked for."""
+    more_help: Callable[[], str] | None = None
+    """Text at the end of the help."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Complete the options first."""
+        if self.add_late:
+            add, self.add_late = self.add_late, None
+            add(self)
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage and leaving."""
+        raise UsageError(f"{message}. See {self.prog} --help.")
+
+    def format_help(self) -> str:
+        """Add the long part."""
+        text = super().format_help()
+        return f"{text}\n{self.more_help()}" if self.more_help else text
+
+
+def add_command(
+    commands: argparse._SubParsersAction[Parser], name: str, command: Command, help_text: str, more: str = ""
+) -> Parser:
+    """Add one command; its first help line is also its description."""
+    parser: Parser = commands.add_parser(name, help=help_text, description=f"{help_text} {more}".strip())
+    parser.set_defaults(command=command)
+    parser.add_argument("--json", action="store_true", help="print exactly one JSON document on standard output")
+    return parser
+
+
+def add_data(parser: argparse.ArgumentParser, name: str = "data") -> None:
+    """Add DATA and the options that say how to read it; `name` "--data" makes it optional."""
+    parser.add_argument(
+        name,
+        metavar="DATA",
+        help="a cohort: the competition's folder (its root or its train/), a TRAIN/VAL/TEST tree, class folders, or a "
+        "flat folder of pictures",
+    )
+    group = parser.add_argument_group("how to read DATA")
+    group.add_argument("--labels", metavar="CSV", help="label table, where it does not lie beside the data")
+    group.add_argument(
+        "--patient-pattern",
+        metavar="REGEX",
+        help="how to read the patient from a file name; by default the leading digits",
+    )
+    group.add_argument("--layout", choices=LAYOUTS, help="what DATA is, where it is not recognised rightly")
+    add_sequence(group)
+    group.add_argument("--jobs", type=positive, metavar="N", help="processes; by default the CPUs there are")
+
+
+def add_sequence(parser: argparse._ActionsContainer) -> None:
+    """Add --sequence."""
+    parser.add_argument(
+        "--sequence",
+        choices=[str(sequence) for sequence in MRSequence if sequence != MRSequence.UNKNOWN],
+        help="the MR sequence of files that do not say it themselves",
+    )
+
+
+def add_config(parser: argparse.ArgumentParser, preset: str) -> None:
+    """Add --preset and --set."""
+    parser.add_argument(
+        "--preset", default=preset, metavar="NAME", help=f"the configuration to start from (default: {preset})"
+    )
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change one value of it; may be given again and again",
+    )
+
+
+def read_config(arguments: argparse.Namespace) -> RunConfig:
+    """Return the preset with the --set values in it; raises ConfigError."""
+    from core.config import apply_settings
+    from core.presets import find_preset
+
+    return apply_settings(find_preset(arguments.preset).config, arguments.settings)
+
+
+def read_cohort(arguments: argparse.Namespace) -> Cohort:
+    """Scan DATA as the options say, with progress on standard error."""
+    from core.data.cohort import scan_cohort
+
+    return scan_cohort(
+        Path(arguments.data),
+        labels=Path(arguments.labels) if arguments.labels else None,
+        patient_pattern=arguments.patient_pattern,
+        layout=arguments.layout,
+        sequence=MRSequence(arguments.sequence) if arguments.sequence else None,
+        jobs=arguments.jobs,
+        progress=TerminalProgress("reading headers"),
+    )
+
+
+def positive(text: str) -> int:
+    """Read a whole number of 1 or more."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)

@@ -1,0 +1,151 @@
+"""What a command says: one JSON document or a few compact lines on standard output, progress on standard error."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+__all__ = [
+    "INTERRUPTED",
+    "OK",
+    "WRONG",
+    "Outcome",
+    "TerminalProgress",
+    "clock_text",
+    "figure_text",
+    "note",
+    "plain",
+    "table",
+    "to_json",
+]
+
+OK, WRONG, INTERRUPTED = 0, 2, 130
+"""Exit statuses: done, something a person can put right, and 128 + SIGINT as shells have it."""
+
+CLEAR_LINE = "\r\x1b[K"
+SPARSE_SECONDS = 10.0
+REDRAW_SECONDS = 0.1
+BAR_WIDTH = 24
+LINE_WIDTH = 110
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A finished command's answer: ``document`` for ``--json``, ``lines`` for a person."""
+
+    document: object
+    lines: Sequence[str]
+    exit_status: int = OK
+
+
+def to_json(document: object) -> str:
+    """Write strict JSON: a number that JSON does not have (NaN, infinity) is a bug of ours and raises ValueError."""
+    return json.dumps(document, indent=2, allow_nan=False)
+
+
+def plain(text: object) -> str:
+    """Make text from headers and file names safe to print: no control characters, no half code points."""
+    return "".join(character if character.isprintable() else "?" for character in str(text))
+
+
+def note(text: str) -> None:
+    """Tell a person something on standard error, in the place of a progress bar that was cut short."""
+    print(f"{CLEAR_LINE if sys.stderr.isatty() else ''}{plain(text)}", file=sys.stderr, flush=True)
+
+
+def table(rows: Iterable[Sequence[object]], header: Sequence[str] = ()) -> list[str]:
+    """Set rows in columns: numbers to the right, text to the left, two blanks between."""
+    cells = [[_cell(value) for value in row] for row in ([header] if header else [])]
+    body = [list(row) for row in rows]
+    cells += [[_cell(value) for value in row] for row in body]
+    if not cells:
+        return []
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    numeric = [
+        bool(body) and all(row[column] is None or isinstance(row[column], (int, float)) for row in body)
+        for column in range(len(widths))
+    ]
+    return [
+        "  ".join(
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(row, widths, numeric, strict=True)
+        ).rstrip()
+        for row in cells
+    ]
+
+
+def figure_text(figure: Mapping[str, object]) -> str:
+    """Write a figure of ``evaluate --json`` with its interval and n, or the reason why there is none."""
+    value, low, high = figure.get("value"), figure.get("low"), figure.get("high")
+    count, reason = f"n = {figure.get('n')}", figure.get("reason")
+    if not isinstance(value, (int, float)):
+        return f"none ({count}; {reason})"
+    if isinstance(low, (int, float)) and isinstance(high, (int, float)):
+        return f"{value:.3f} [{low:.3f}, {high:.3f}] ({count})"
+    return f"{value:.3f} ({count}; {reason})"
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.3f}" if math.isfinite(value) else "-"
+    return plain(value)
+
+
+class TerminalProgress:
+    """A one-line bar with rate and time left where standard error is a terminal, else a line now and then.
+
+    Work that comes in stages, each counted from the start, gives a bar for each.
+    """
+
+    def __init__(self, title: str, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        """`stream` is standard error by default; `clock` gives seconds."""
+        self.title = title
+        self.stream = stream or sys.stderr
+        self.clock = clock
+        self.live = self.stream.isatty()
+        self.stage: tuple[int, float, int] | None = None
+        """Total, and when and at which item the stage was first heard of: what was done by then has no rate."""
+        self.done = 0
+        self.shown = -math.inf
+
+    def __call__(self, done: int, total: int, what: str = "") -> None:
+        """Report that `done` of `total` items are finished, the last of them `what`."""
+        now = self.clock()
+        if self.stage is None or self.stage[0] != total or done < self.done:
+            self.stage, self.shown = (total, now, done), -math.inf
+        self.done = done
+        finished = done >= total
+        if not finished and now - self.shown < (REDRAW_SECONDS if self.live else SPARSE_SECONDS):
+            return
+        self.shown = now
+        line = self._line(done, total, plain(what), now - self.stage[1], done - self.stage[2])
+        if self.live:
+            self.stream.write(f"{CLEAR_LINE}{line[:LINE_WIDTH]}" + ("\n" if finished else ""))
+        else:
+            self.stream.write(line + "\n")
+        self.stream.flush()
+
+    def _line(self, done: int, total: int, what: str, seconds: float, gained: int) -> str:
+        parts = [self.title, f"{done}/{total}"]
+        if self.live:
+            filled = round(BAR_WIDTH * done / total) if total else BAR_WIDTH
+            parts.insert(1, f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}]")
+        if gained > 0 and seconds > 0:
+            rate = gained / seconds
+            parts.append(f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each")
+            parts.append(f"{clock_text((total - done) / rate)} left" if done < total else f"in {clock_text(seconds)}")
+        return "  ".join([*parts, what]).rstrip()
+
+
+def clock_text(seconds: float) -> str:
+    """Write a duration as m:ss or h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

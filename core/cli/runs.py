@@ -1,0 +1,158 @@
+"""runs: list, show, stop and resume."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from core.cli.options import Parser, UsageError, add_command
+from core.cli.output import Outcome, clock_text, plain, table
+
+if TYPE_CHECKING:
+    from core.settings import Settings
+    from core.training.run import RunFolder
+
+__all__ = ["add_commands", "describe_run", "runs"]
+
+LOG_LINES = 15
+
+
+def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add runs."""
+    parser = add_command(commands, "runs", runs, "List the training runs; show, stop or resume one.")
+    parser.add_argument("action", nargs="?", default="list", choices=list(ACTIONS), help="what to do")
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run's name or folder; not for list")
+
+
+def runs(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Do what is asked with the run that is named."""
+    from core.training.run import find_run
+
+    if arguments.action == "list":
+        if arguments.run is not None:
+            raise UsageError(f"runs list takes no RUN; to see {arguments.run!r} alone: runs show {arguments.run}.")
+        return _list(settings)
+    if arguments.run is None:
+        raise UsageError(f"runs {arguments.action} needs a RUN; runs list shows their names.")
+    return ACTIONS[arguments.action](find_run(arguments.run, settings), settings)
+
+
+def describe_run(run: RunFolder) -> dict[str, Any]:
+    """A run in short, as ``runs list --json`` has it."""
+    status = run.status()
+    best = next((record for record in run.epochs() if record.epoch == status.best_epoch), None)
+    return {
+        "run": str(run.path),
+        "name": run.name,
+        **status.model_dump(mode="json"),
+        "best": best.model_dump(mode="json") if best else None,
+        "checkpoint": str(run.checkpoint) if run.checkpoint.exists() else None,
+    }
+
+
+def _list(settings: Settings) -> Outcome:
+    from core.training.run import list_runs
+
+    entries = list_runs(settings)
+    described = [
+        {
+            **describe_run(entry.run),
+            "state": entry.status.state,
+            "preset": entry.preset,
+            "architecture": entry.architecture,
+        }
+        for entry in entries
+    ]
+    header = ("name", "state", "preset", "architecture", "epoch", "best", "val patient AUROC", "val accuracy")
+    rows = [
+        (
+            run["name"],
+            run["state"],
+            run["preset"],
+            run["architecture"],
+            f"{run['epoch']}/{run['epochs']}",
+            run["best_epoch"],
+            run["best"]["val_patient_auroc"] if run["best"] else None,
+            run["best"]["val_accuracy"] if run["best"] else None,
+        )
+        for run in described
+    ]
+    none = [f"No runs in {settings.runs} yet; start one with: python -m core train DATA --preset honest"]
+    return Outcome(
+        document={"runs": described, "home": str(settings.home)}, lines=table(rows, header) if rows else none
+    )
+
+
+def _show(run: RunFolder, settings: Settings) -> Outcome:
+    described = describe_run(run)
+    config = run.config
+    epochs = [record.model_dump(mode="json") for record in run.epochs()]
+    columns = (
+        "epoch",
+        "train_loss",
+        "train_accuracy",
+        "val_loss",
+        "val_accuracy",
+        "val_patient_auroc",
+        "seconds",
+        "best",
+    )
+    rows = [
+        [
+            f"{record['seconds']:.0f}"
+            if name == "seconds"
+            else "*"
+            if record[name] is True
+            else ""
+            if record[name] is False
+            else record[name]
+            for name in columns
+        ]
+        for record in epochs
+    ]
+    left = f", {clock_text(described['seconds_left'])} left" if described["seconds_left"] is not None else ""
+    lines = [
+        f"{run.name}: {described['state']}, epoch {described['epoch']} of {described['epochs']}{left}",
+        f"{config.preset} preset, {config.architecture}, split by {config.split.split_unit}, data {run.source.root}",
+        *([plain(described["message"])] if described["message"] else []),
+        *(table(rows, [name.replace("_", " ") for name in columns]) if rows else []),
+        *(f"  {plain(line)}" for line in run.log_tail(LOG_LINES).splitlines()),
+    ]
+    document = {
+        **described,
+        "config": config.model_dump(mode="json"),
+        "data": run.source.model_dump(mode="json"),
+        "environment": run.environment(),
+        "epochs_done": epochs,
+    }
+    return Outcome(document=document, lines=lines)
+
+
+def _stop(run: RunFolder, settings: Settings) -> Outcome:
+    from core.training.launch import request_stop
+
+    request_stop(run)
+    return Outcome(document=describe_run(run), lines=[f"{run.name} stops at the next batch; runs resume goes on."])
+
+
+def _resume(run: RunFolder, settings: Settings) -> Outcome:
+    """Queue a run again; one outside the runs' home is trained here, for the queue does not look there."""
+    from core.cli.train import TrainingDisplay, describe_outcome
+    from core.training.launch import resume
+    from core.training.trainer import train
+
+    if run.path.parent != settings.runs.resolve():
+        display = TrainingDisplay(run.config.epochs)
+        train(run, settings, on_status=display.show_status, on_epoch=display.show_epoch)
+        return describe_outcome(run)
+    resume(run, settings)
+    return Outcome(document=describe_run(run), lines=[f"{run.name} is in the queue again."])
+
+
+ACTIONS: dict[str, Callable[[RunFolder, Settings], Outcome]] = {
+    "list": lambda run, settings: _list(settings),
+    "show": _show,
+    "stop": _stop,
+    "resume": _resume,
+}

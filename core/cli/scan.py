@@ -1,0 +1,128 @@
+"""What predict and explain share: open a checkpoint and a scan, ask, and say what was asked."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.cli.options import Parser, add_sequence
+from core.cli.output import TerminalProgress, figure_text, note, plain
+from core.errors import DataError
+
+if TYPE_CHECKING:
+    from core.data.study import Cohort
+    from core.inference.predict import Predictor
+    from core.inference.prediction import Prediction
+    from core.settings import Settings
+
+__all__ = ["add_scan", "checkpoint_line", "describe_source", "failure_lines", "headline", "open_scan", "predict_all"]
+
+
+def add_scan(parser: Parser) -> None:
+    """Add CHECKPOINT, SCAN... and --sequence."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a name, a run, a folder or a .safetensors file")
+    parser.add_argument(
+        "scans", nargs="+", metavar="SCAN", help="a study folder, DICOM files, a zip, NIfTI, PNG or JPEG pictures"
+    )
+    add_sequence(parser)
+
+
+@contextmanager
+def open_scan(arguments: argparse.Namespace, settings: Settings) -> Iterator[tuple[Predictor, Cohort]]:
+    """Load the checkpoint and recognise the scan; what is unpacked on the way is gone afterwards."""
+    from tempfile import TemporaryDirectory
+
+    from core.data import upload
+    from core.models.checkpoint import find_checkpoint
+    from core.mri import MRSequence
+
+    path = find_checkpoint(arguments.checkpoint, settings)
+    with TemporaryDirectory(prefix="mgmt-lab-") as workspace:
+        cohort = upload.open_scan(
+            [Path(scan) for scan in arguments.scans],
+            Path(workspace),
+            settings,
+            sequence=MRSequence(arguments.sequence) if arguments.sequence else None,
+        )
+        import torch
+
+        from core.inference.predict import Predictor
+
+        torch.set_num_threads(settings.threads)
+        yield Predictor(path), cohort
+
+
+def predict_all(predictor: Predictor, cohort: Cohort) -> tuple[list[Prediction], list[dict[str, str]]]:
+    """Predict every study; one that cannot be predicted is named with its reason, and the rest go on.
+
+    Raises
+    ------
+    DataError
+        None can be predicted: the first one's reason.
+    """
+    predictions: list[Prediction] = []
+    failures: list[tuple[str, DataError]] = []
+    for study in cohort:
+        progress = TerminalProgress(f"study {plain(study.study_id)}")
+        try:
+            predictions.append(predictor.predict(study, synthetic=cohort.synthetic, progress=progress))
+        except DataError as error:
+            failures.append((study.study_id, error))
+    if not predictions and failures:
+        raise failures[0][1]
+    for fault in cohort.faults:
+        note(f"left out: {fault.path}: {fault.reason}")
+    return predictions, [{"study_id": study_id, "reason": str(error)} for study_id, error in failures]
+
+
+def describe_source(predictor: Predictor, cohort: Cohort, failures: list[dict[str, str]]) -> dict[str, Any]:
+    """What is not about one study: what was left out, and the checkpoint's card in short."""
+    card = predictor.card
+    return {
+        "failed": failures,
+        "unreadable": [{"path": fault.path, "reason": fault.reason} for fault in cohort.faults],
+        "notes": list(cohort.notes),
+        "checkpoint": {
+            "name": card.name,
+            "path": str(predictor.path),
+            "architecture": card.config.architecture,
+            "class_names": list(card.class_names),
+            "positive_class": card.class_names[card.positive_class],
+            "sequences": [str(sequence) for sequence in card.sequences],
+            "synthetic": card.synthetic,
+            "split_unit": card.split_unit,
+            "reproduction": card.reproduction,
+            "weights_origin": card.weights_origin,
+            "epoch": card.epoch,
+            "threshold": card.threshold,
+            "temperature": card.temperature,
+            "metrics": card.metrics,
+        },
+    }
+
+
+def headline(prediction: Prediction, predictor: Predictor) -> list[str]:
+    """The answer in one line, and a line for each warning."""
+    names, positive = predictor.card.class_names, predictor.card.positive_class
+    threshold = f" at threshold {prediction.threshold:.3f}" if len(names) == 2 else ""
+    return [
+        f"study {plain(prediction.study_id)}: probability of {names[positive]} {prediction.probability:.3f}, "
+        f"that is {prediction.prediction}{threshold}, from {len(prediction.slices)} slices. Research use only.",
+        *(f"  ! {plain(warning)}" for warning in prediction.warnings),
+    ]
+
+
+def failure_lines(failures: list[dict[str, str]]) -> list[str]:
+    """A line for each study that could not be predicted."""
+    return [plain(f"study {failure['study_id']} not predicted: {failure['reason']}") for failure in failures]
+
+
+def checkpoint_line(predictor: Predictor) -> str:
+    """The checkpoint, and how well it did on its own validation patients."""
+    card = predictor.card
+    auroc = card.metrics.get("val", {}).get("patient", {}).get("auroc")
+    stated = f"patient AUROC in validation {figure_text(auroc)}" if auroc else "no figures stated"
+    return f"checkpoint {plain(card.name)}: {card.config.architecture}, {stated}, split by {card.split_unit}."

@@ -1,0 +1,145 @@
+"""train: one run, in the foreground with a line per epoch, or in the queue."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.cli.options import Parser, add_command, add_config, add_data, read_config
+from core.cli.output import CLEAR_LINE, INTERRUPTED, Outcome, TerminalProgress, clock_text, figure_text, note
+from core.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from core.settings import Settings
+    from core.training.records import DataSource, EpochRecord, RunStatus
+    from core.training.run import RunFolder
+
+__all__ = ["TrainingDisplay", "add_commands", "describe_outcome", "train"]
+
+
+def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add train."""
+    parser = add_command(commands, "train", train, "Train a network; Ctrl-C stops it, and runs resume goes on.")
+    add_data(parser)
+    add_config(parser, preset="honest")
+    parser.add_argument(
+        "--run", metavar="DIR", help="a new folder for the run, or a plain name for one among the runs in MGMT_LAB_HOME"
+    )
+    parser.add_argument("--queue", action="store_true", help="put it in the queue and return; runs shows how it goes")
+    parser.add_late = _add_settings_help
+
+
+def train(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Train in this process, or hand the run to the queue."""
+    from core.cli.config_help import describe_origin
+    from core.training.launch import submit
+    from core.training.trainer import run_training
+
+    config = read_config(arguments)
+    source = _read_source(arguments)
+    name, folder = _read_place(arguments.run)
+    if arguments.jobs:
+        settings = replace(settings, threads=arguments.jobs)
+    for line in describe_origin(config):
+        note(line)
+    if arguments.queue:
+        if folder is not None:
+            raise ConfigError(f"A queued run lives in {settings.runs}; give --run a plain name instead of {folder}.")
+        run = submit(settings, config, source, name)
+        document = {"run": str(run.path), "name": run.name, "state": run.status().state}
+        return Outcome(document=document, lines=[f"{run.name} is in the queue; runs show {run.name} says how it goes."])
+    display = TrainingDisplay(config.epochs)
+    run = run_training(
+        settings, config, source, folder, name=name, on_status=display.show_status, on_epoch=display.show_epoch
+    )
+    return describe_outcome(run)
+
+
+def describe_outcome(run: RunFolder) -> Outcome:
+    """Say how a training in the foreground ended: the best epoch's figures and where its checkpoint is."""
+    from core.models.checkpoint import read_card
+
+    status = run.status()
+    checkpoint = run.checkpoint if run.checkpoint.exists() else None
+    val: dict[str, Any] | None = read_card(checkpoint).metrics.get("val") if checkpoint else None
+    document = {
+        "run": str(run.path),
+        "name": run.name,
+        "state": status.state,
+        "epochs": len(run.epochs()),
+        "best_epoch": status.best_epoch,
+        "val": val,
+        "checkpoint": str(checkpoint) if checkpoint else None,
+    }
+    lines = [f"{run.path}: {status.state} after {document['epochs']} of {status.epochs} epochs."]
+    if val:
+        lines.append(f"Best epoch {status.best_epoch}, on the validation patients that chose it:")
+        for level, name in (("patient", "auroc"), ("slice", "accuracy"), ("slice", "majority_accuracy")):
+            lines.append(f"  {name.replace('_', ' ')} by {level}: {figure_text(val[level][name])}")
+        lines.append(f"Checkpoint: {checkpoint}")
+    if status.state == "stopped":
+        lines.append(f"Go on with: python -m core runs resume {run.path}")
+    return Outcome(document=document, lines=lines, exit_status=INTERRUPTED if status.state == "stopped" else 0)
+
+
+class TrainingDisplay:
+    """A training on standard error: a line for each epoch, and on a terminal the step in progress below it."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+        self.live = sys.stderr.isatty()
+        self.preparing: TerminalProgress | None = None
+
+    def show_status(self, status: RunStatus) -> None:
+        """Show what is being done."""
+        if status.phase == "preparing" and status.steps:
+            self.preparing = self.preparing or TerminalProgress("preparing")
+            self.preparing(status.step, status.steps, status.message)
+        elif self.live and status.phase in ("training", "validating"):
+            rate = f"  {status.images_per_second:.0f} images/s" if status.images_per_second else ""
+            left = f"  {clock_text(status.seconds_left)} left" if status.seconds_left is not None else ""
+            line = f"epoch {status.epoch}/{self.epochs}  {status.phase} {status.step}/{status.steps}{rate}{left}"
+            sys.stderr.write(f"{CLEAR_LINE}{line}")
+            sys.stderr.flush()
+
+    def show_epoch(self, record: EpochRecord) -> None:
+        """Show a finished epoch."""
+        auroc = "none" if record.val_patient_auroc is None else f"{record.val_patient_auroc:.3f}"
+        note(
+            f"epoch {record.epoch}/{self.epochs}  train loss {record.train_loss:.4f} accuracy {record.train_accuracy:.3f}  "
+            f"val loss {record.val_loss:.4f} accuracy {record.val_accuracy:.3f} patient AUROC {auroc}  "
+            f"{record.images_per_second:.0f} images/s{'  best' if record.best else ''}"
+        )
+
+
+def _add_settings_help(parser: Parser) -> None:
+    from core.cli.config_help import describe_settings
+
+    parser.more_help = describe_settings
+
+
+def _read_source(arguments: argparse.Namespace) -> DataSource:
+    """Name the data for the run; a folder that does not exist makes no run that has failed."""
+    from core.training.records import DataSource
+
+    if not Path(arguments.data).expanduser().is_dir():
+        raise DataError(f"There is no folder {arguments.data}; name one that holds a cohort.")
+    return DataSource(
+        root=arguments.data,
+        labels=arguments.labels,
+        patient_pattern=arguments.patient_pattern,
+        sequence=arguments.sequence,
+        layout=arguments.layout,
+    )
+
+
+def _read_place(run: str | None) -> tuple[str | None, Path | None]:
+    """(name, None) for a plain name, (None, folder) for a path."""
+    if run is None:
+        return None, None
+    if Path(run).name == run and run not in (".", ".."):
+        return run, None
+    return None, Path(run).expanduser()

@@ -1,0 +1,78 @@
+"""The order in which training sees the pictures: from (seed, epoch) alone, so that a resumed run continues it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.data.table import SliceTable
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Batch", "count_steps", "train_batches"]
+
+STREAM = 1
+"""Keeps these random numbers apart from those of the augmentation (:mod:`core.data.augment`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Batch:
+    """Pictures for one optimiser step."""
+
+    indices: NDArray[np.int64]
+    """(n,): row numbers in the table."""
+    pictures: torch.Tensor
+    """uint8 (n, size, size)."""
+    labels: torch.Tensor
+    """int64 (n,)."""
+
+
+def count_steps(picture_count: int, batch_size: int) -> int:
+    """Return the number of batches of one epoch; a last batch of one picture joins the one before it."""
+    return len(_bounds(picture_count, batch_size))
+
+
+def train_batches(
+    table: SliceTable, rows: NDArray[np.int64], batch_size: int, seed: int, epoch: int, start_step: int = 0
+) -> Iterator[Batch]:
+    """Yield every picture of an epoch once, in an order that depends on (seed, epoch) only.
+
+    A last batch that would hold one single picture is merged into the one before it, because batch
+    normalisation cannot train on one; no picture is dropped.
+
+    Parameters
+    ----------
+    table
+        The prepared cohort.
+    rows
+        Row numbers of the training part, in any order.
+    batch_size
+        Pictures per step.
+    seed, epoch
+        Of the run, and of the pass over the data.
+    start_step
+        Batches to skip without reading them: where an interrupted epoch goes on.
+    """
+    import torch
+
+    order = np.random.default_rng([seed, epoch, 0, STREAM]).permutation(np.sort(rows))
+    labels = table.rows["label"].to_numpy()
+    for start, stop in _bounds(len(order), batch_size)[start_step:]:
+        indices = order[start:stop]
+        yield Batch(
+            indices=indices,
+            pictures=torch.from_numpy(table.pictures(indices)),
+            labels=torch.from_numpy(labels[indices].astype(np.int64)),
+        )
+
+
+def _bounds(count: int, batch_size: int) -> list[tuple[int, int]]:
+    starts = list(range(0, count, batch_size))
+    if batch_size > 1 and count % batch_size == 1 and count > 1:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], count], strict=True)) if starts else []

@@ -1,0 +1,250 @@
+"""Scanning a data folder into a cohort: headers only, in parallel, whatever its layout."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from core.data.files import walk_files
+from core.data.identity import person_of
+from core.data.imagefolder import find_positive, name_some, scan_pictures
+from core.data.labels import normalise_id, read_labels
+from core.data.layout import Layout, detect_layout, study_folders, subfolders
+from core.data.phantom import is_synthetic
+from core.data.series import SeriesScan, relative_to, scan_series
+from core.data.study import Cohort, Fault, Study
+from core.errors import EmptyCohortError
+from core.mri import CLASS_NAMES, MRSequence
+from core.progress import Progress, silent
+from core.settings import Settings, load_settings
+
+__all__ = ["scan_cohort"]
+
+LABEL_FILE = "train_labels.csv"
+FILES_PER_PROCESS = 2000
+"""Below so many files a further process costs more than it saves."""
+LAYOUT_WORDS = {
+    "rsna": "the competition's layout (one folder per study, one per sequence)",
+    "phases": "an ImageFolder tree with phases",
+    "classes": "class folders of pictures",
+    "flat": "a flat folder of pictures",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StudyFiles:
+    """One study's part of the work, as it travels to another process."""
+
+    study_id: str
+    folder: Path
+    files: tuple[Path, ...]
+    empty_folders: tuple[Path, ...]
+
+
+def scan_cohort(
+    root: Path,
+    *,
+    labels: Path | None = None,
+    patient_pattern: str | None = None,
+    layout: str | None = None,
+    sequence: MRSequence | None = None,
+    jobs: int | None = None,
+    progress: Progress = silent,
+) -> Cohort:
+    """Read the headers of a data folder.
+
+    Parameters
+    ----------
+    root
+        The competition's root or its ``train`` folder (studies of DICOM, NIfTI or pictures), an ImageFolder
+        tree with TRAIN/VAL/TEST, plain class folders, or a flat folder of pictures.
+    labels
+        The label table; by default a ``train_labels.csv`` in the folder or above it. Class folders are their
+        own labels.
+    patient_pattern
+        Regular expression that finds the patient in a picture's file name; by default its leading digits.
+    layout
+        "rsna", "phases", "classes" or "flat", where the detection is wrong.
+    sequence
+        What series and pictures are that do not say which MR sequence they are.
+    jobs
+        Processes; by default as many as this installation has threads.
+    progress
+        Called once per study (per file for pictures).
+
+    Returns
+    -------
+    Cohort
+        With studies sorted by id. Files that cannot be used are its faults, decisions its notes.
+
+    Raises
+    ------
+    EmptyCohortError
+        Nothing usable was found; the message says what was expected, or what was wrong with the first file.
+    LabelError
+        The label table cannot be used.
+    ConfigError
+        The layout or the pattern does not exist or is not valid.
+    """
+    settings = load_settings()
+    found = detect_layout(root, layout)
+    said = f"Read as {LAYOUT_WORDS[found.name]}{', as stated' if found.stated else ''}."
+    if found.name == "rsna":
+        cohort = _scan_studies(root, found, sequence, settings, jobs, progress)
+    else:
+        cohort = _scan_picture_tree(root, found, patient_pattern, sequence, settings, progress)
+    if not cohort.studies:
+        first = f" The first of {len(cohort.faults)} faults: {cohort.faults[0].reason}" if cohort.faults else ""
+        raise EmptyCohortError(f"No study in {root} can be used.{first or ' It holds no images.'}")
+    cohort = replace(cohort, notes=(said, *cohort.notes), synthetic=cohort.synthetic or is_synthetic(root))
+    return _attach_labels(cohort, found, labels)
+
+
+def _scan_studies(
+    root: Path, layout: Layout, sequence: MRSequence | None, settings: Settings, jobs: int | None, progress: Progress
+) -> Cohort:
+    work = _list_studies(layout.base)
+    scans = _scan_all(work, root, sequence, settings, jobs, progress)
+    studies: list[Study] = []
+    faults: list[Fault] = []
+    for item, scan in zip(work, scans, strict=True):
+        faults += scan.faults
+        faults += [Fault(path=relative_to(path, root), reason="an empty folder") for path in item.empty_folders]
+        if scan.series:
+            person = person_of(item.study_id)
+            studies.append(Study(study_id=item.study_id, person=person, label=None, series=scan.series))
+        elif not item.files:
+            faults.append(Fault(path=relative_to(item.folder, root), reason="a study without images"))
+    notes = []
+    other = [path.name for path in subfolders(root) if layout.base != root and path != layout.base]
+    if other:
+        notes.append(f"Only {layout.base.name}/ was read; left out: {', '.join(other[:5])}.")
+    return Cohort(
+        root=root,
+        layout="rsna",
+        studies=tuple(sorted(studies, key=lambda study: study.study_id)),
+        synthetic=any(scan.synthetic for scan in scans),
+        faults=tuple(faults),
+        notes=(*notes, *_note_same_persons(studies)),
+    )
+
+
+def _list_studies(base: Path) -> list[_StudyFiles]:
+    """List every study's files, without opening them."""
+    folders = study_folders(base)
+    ids = [normalise_id(folder.name) for folder in folders]
+    clashes = {study_id for study_id, count in Counter(ids).items() if count > 1}
+    work = []
+    for folder, study_id in zip(folders, ids, strict=True):
+        files = tuple(walk_files(folder))
+        inhabited = {parent for path in files for parent in path.parents}
+        work.append(
+            _StudyFiles(
+                study_id=folder.name if study_id in clashes else study_id,
+                folder=folder,
+                files=files,
+                empty_folders=tuple(child for child in subfolders(folder) if child not in inhabited),
+            )
+        )
+    return work
+
+
+def _scan_all(
+    work: Sequence[_StudyFiles],
+    root: Path,
+    sequence: MRSequence | None,
+    settings: Settings,
+    jobs: int | None,
+    progress: Progress,
+) -> list[SeriesScan]:
+    """Scan studies one after the other, or in processes where there are many files."""
+    file_count = sum(len(item.files) for item in work)
+    processes = min(jobs or settings.threads, 1 + file_count // FILES_PER_PROCESS)
+    if processes > 1:
+        from joblib import Parallel, delayed
+
+        results: Iterable[SeriesScan] = Parallel(n_jobs=processes, return_as="generator", batch_size="auto")(
+            delayed(scan_series)(item.study_id, item.files, root, settings, sequence) for item in work
+        )
+    else:
+        results = (scan_series(item.study_id, item.files, root, settings, sequence) for item in work)
+    scans: list[SeriesScan] = []
+    for item, scan in zip(work, results, strict=True):
+        scans.append(scan)
+        progress(len(scans), len(work), item.study_id)
+    return scans
+
+
+def _scan_picture_tree(
+    root: Path,
+    layout: Layout,
+    patient_pattern: str | None,
+    sequence: MRSequence | None,
+    settings: Settings,
+    progress: Progress,
+) -> Cohort:
+    found = scan_pictures(
+        layout.base,
+        layout.name,
+        patient_pattern=patient_pattern,
+        sequence=sequence,
+        settings=settings,
+        progress=progress,
+    )
+    notes = list(found.notes)
+    names, positive = CLASS_NAMES, 1
+    if found.class_names:
+        names, positive = found.class_names, find_positive(found.class_names)  # type: ignore[assignment]
+        notes.append(
+            f"Classes in the order of their names: {', '.join(names)}; {names[positive]!r} counts as positive."
+        )
+    if any(series.sequence is MRSequence.UNKNOWN for study in found.studies for series in study.series):
+        notes.append("Pictures do not say which MR sequence they are; state it with --sequence.")
+    return Cohort(
+        root=root,
+        layout=layout.name,
+        studies=tuple(sorted(found.studies, key=lambda study: study.study_id)),
+        class_names=names,
+        positive_class=positive,
+        faults=found.faults,
+        notes=(*notes, *_note_same_persons(found.studies)),
+    )
+
+
+def _attach_labels(cohort: Cohort, layout: Layout, labels: Path | None) -> Cohort:
+    """Give studies without class folders their labels, and say what did not fit."""
+    if layout.name in ("phases", "classes"):
+        if labels is None:
+            return cohort
+        return replace(cohort, notes=(*cohort.notes, f"{labels.name} was not used: the class folders are the labels."))
+    places = (layout.base, layout.base.parent, cohort.root.parent)
+    path = labels or next((place / LABEL_FILE for place in places if (place / LABEL_FILE).is_file()), None)
+    if path is None:
+        note = f"No label table: name one with --labels, or put {LABEL_FILE} beside the studies."
+        return replace(cohort, notes=(*cohort.notes, note))
+    table = read_labels(path)
+    studies = tuple(replace(study, label=table.get(study.study_id)) for study in cohort.studies)
+    return replace(cohort, studies=studies, notes=(*cohort.notes, *_note_labels(studies, table, path)))
+
+
+def _note_labels(studies: Sequence[Study], table: Mapping[str, int], path: Path) -> list[str]:
+    ids = {study.study_id for study in studies}
+    unlabelled = sorted(ids - table.keys())
+    notes = [f"Labels from {path.name}: {len(ids & table.keys())} of {len(ids)} studies."]
+    if unlabelled:
+        notes.append(f"{len(unlabelled)} studies have no label: {name_some(unlabelled)}.")
+    without_study = len(table.keys() - ids)
+    if without_study:
+        notes.append(f"{without_study} labels belong to studies that are not here.")
+    return notes
+
+
+def _note_same_persons(studies: Iterable[Study]) -> list[str]:
+    """Name the ids that are one person by the identity table; phases of one patient are another matter."""
+    groups: dict[str, list[str]] = {}
+    for study in studies:
+        if study.phase is None:
+            groups.setdefault(study.person, []).append(study.study_id)
+    return [f"Studies {' and '.join(sorted(ids))} are one person." for ids in groups.values() if len(ids) > 1]

@@ -1,0 +1,88 @@
+"""Values of single DICOM elements, read from their raw bytes: bounded, without warnings, None where absent.
+
+pydicom converts whole elements by their VR and warns about every deviation; here a deviation that matters is
+an error that names the attribute, and one that does not matter is silent.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+
+from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+
+from core.errors import DicomError
+
+__all__ = ["floats_of", "integer_of", "text_of"]
+
+BINARY_VRS = frozenset({None, "US", "SS"})
+BINARY_KEYWORDS = frozenset(
+    {"SamplesPerPixel", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"}
+)
+LONGEST_TEXT = 1024
+"""Bytes of a text that are kept; the longest allowed in the attributes read here is 64 characters a value."""
+
+
+def text_of(dataset: Dataset, keyword: str) -> str:
+    """Return an attribute as text, its values joined by backslashes; empty where it is absent."""
+    raw = _raw_value(dataset, keyword)
+    charset = _raw_value(dataset, "SpecificCharacterSet").decode("ascii", "replace").strip(" \0")
+    try:
+        encodings = convert_encodings(charset.split("\\"))
+        text = decode_bytes(raw[:LONGEST_TEXT], encodings, {ord(delimiter) for delimiter in "\r\n\f\t\\"})
+    except (LookupError, UnicodeError, ValueError):
+        text = raw[:LONGEST_TEXT].decode("latin-1")
+    return "".join(character for character in text if character.isprintable()).strip()
+
+
+def floats_of(dataset: Dataset, keyword: str, count: int | None = None) -> tuple[float, ...]:
+    """Return an attribute's finite numbers; empty where it is absent or without a value.
+
+    Raises
+    ------
+    DicomError
+        Something else than numbers, or not `count` of them.
+    """
+    raw = _raw_value(dataset, keyword)
+    text = raw.decode("ascii", "replace").strip(" \0")
+    if not text:
+        return ()
+    try:
+        values = tuple(float(part) for part in text.split("\\") if part.strip())
+    except ValueError:
+        values = ()
+    if not values or not all(math.isfinite(value) for value in values) or (count and len(values) != count):
+        expected = f"{count} numbers" if count else "a number"
+        raise DicomError(f"{keyword} is {text[:60]!r}; expected {expected}.")
+    return values
+
+
+def integer_of(dataset: Dataset, keyword: str) -> int | None:
+    """Return an attribute's first whole number, stored as text (IS) or in two bytes (US); None where absent.
+
+    Raises
+    ------
+    DicomError
+        Something else than a whole number.
+    """
+    element = _raw_element(dataset, keyword)
+    if element is None or not element.value:
+        return None
+    if keyword in BINARY_KEYWORDS and element.VR in BINARY_VRS and len(element.value) >= 2:
+        return int(struct.unpack("<H" if element.is_little_endian else ">H", element.value[:2])[0])
+    values = floats_of(dataset, keyword)
+    if values and values[0] != int(values[0]):
+        raise DicomError(f"{keyword} is {values[0]}; expected a whole number.")
+    return int(values[0]) if values else None
+
+
+def _raw_element(dataset: Dataset, keyword: str) -> RawDataElement | None:
+    element = dataset.get_item(keyword)
+    return element if isinstance(element, RawDataElement) else None
+
+
+def _raw_value(dataset: Dataset, keyword: str) -> bytes:
+    element = _raw_element(dataset, keyword)
+    return (element.value or b"") if element else b""

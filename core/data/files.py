@@ -1,0 +1,78 @@
+"""Finding files and telling what they are by their content, whatever their names say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from core.data.dicom import looks_like_dicom
+
+__all__ = ["FileKind", "detect_kind", "natural_key", "walk_files"]
+
+FileKind = Literal["dicom", "picture", "nifti", "archive"]
+
+DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
+PICTURE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"GIF8", b"II*\0", b"MM\0*")
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".rar", ".7z")
+IGNORED_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini", "dicomdir"})
+
+
+def detect_kind(path: Path) -> FileKind | None:
+    """Tell what a file is from its first bytes; None is nothing that could be a scan.
+
+    A name decides only where the content cannot: a damaged file with a scan's suffix is still taken for one,
+    so that it is reported rather than passed over.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(352)
+    except OSError:
+        start = b""
+    name = path.name.lower()
+    suffix = path.suffix.lower()
+    if start.startswith(b"PK\x03\x04") or name.endswith(ARCHIVE_SUFFIXES):
+        return "archive"
+    if name.endswith((".nii", ".nii.gz")) or start[344:347] in (b"n+1", b"ni1"):
+        return "nifti"
+    if start[128:132] == b"DICM":
+        return "dicom"
+    if start.startswith(PICTURE_STARTS) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
+        return "picture"
+    if suffix in DICOM_SUFFIXES or looks_like_dicom(start):
+        return "dicom"
+    return "picture" if suffix in PICTURE_SUFFIXES else None
+
+
+def walk_files(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder, sorted by name, folder by folder.
+
+    Hidden files, what operating systems leave behind (``__MACOSX``, ``Thumbs.db``) and DICOMDIR are passed
+    over. Links are followed, except to a folder that is already being walked.
+    """
+    yield from _walk(folder, frozenset({folder.resolve()}))
+
+
+def _walk(folder: Path, parents: frozenset[Path]) -> Iterator[Path]:
+    try:
+        entries = sorted(folder.iterdir(), key=lambda path: natural_key(path.name))
+    except OSError:
+        return
+    for entry in entries:
+        if entry.name.startswith(".") or entry.name.lower() in IGNORED_NAMES:
+            continue
+        if entry.is_dir():
+            target = entry.resolve()
+            if target not in parents:
+                yield from _walk(entry, parents | {target})
+        elif entry.is_file():
+            yield entry
+
+
+def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key in which Image-2 comes before Image-10."""
+    return tuple(
+        (0, int(part), part) if part.isdecimal() else (1, 0, part.lower()) for part in re.split(r"(\d+)", text) if part
+    )

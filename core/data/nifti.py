@@ -1,0 +1,122 @@
+"""NIfTI volumes: one three-dimensional image, its voxels and its place in the patient."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import DataError, LimitError, MixedSeriesError
+from core.settings import Settings, load_settings
+
+__all__ = ["NiftiHeader", "is_nifti_name", "read_nifti", "read_nifti_header"]
+
+HEADER_BYTES = 540
+"""Bytes of the longer of the two headers (NIfTI-2); NIfTI-1 has 348."""
+RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+GZIP_ERRORS = (OSError, EOFError, zlib.error)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NiftiHeader:
+    """Size and place of a NIfTI volume, slices first."""
+
+    shape: tuple[int, int, int]
+    """(slices, rows, columns) as stored: the slice axis is the one with the widest spacing, else the third."""
+    affine: NDArray[np.float64]
+    """(4, 4): (slice, row, column, 1) indices to LPS millimetres."""
+    axes: tuple[int, int, int]
+    """Which stored axes these are."""
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distance between slices, rows and columns, in millimetres."""
+        slices, rows, columns = np.linalg.norm(self.affine[:3, :3], axis=0).tolist()
+        return slices, rows, columns
+
+
+def is_nifti_name(name: str) -> bool:
+    """Whether a file name is that of a single-file NIfTI image."""
+    return name.lower().endswith((".nii", ".nii.gz"))
+
+
+def read_nifti_header(path: Path, settings: Settings | None = None) -> NiftiHeader:
+    """Read size and place of a NIfTI volume; of a gzip, no more than the header is inflated.
+
+    Raises
+    ------
+    DataError
+        Not NIfTI, damaged, or not a grey three-dimensional image.
+    MixedSeriesError
+        Four dimensions: a time series.
+    LimitError
+        More voxels than this installation accepts.
+    """
+    settings = settings or load_settings()
+    header = _parse_header(path)
+    shape = tuple(int(size) for size in header.get_data_shape())
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) > 3:
+        raise MixedSeriesError(f"{path.name} has {len(shape)} dimensions {shape}: a time series, not one volume.")
+    if len(shape) != 3 or min(shape) < 1:
+        raise DataError(f"{path.name} has the shape {shape}; expected a three-dimensional image.")
+    if header.get_data_dtype().kind not in "iuf":
+        raise DataError(f"{path.name} holds {header.get_data_dtype()} voxels; expected plain numbers.")
+    voxels = int(np.prod(shape, dtype=object))
+    if voxels > settings.file_pixels:
+        raise LimitError(f"{path.name} claims {voxels:,} voxels; at most {settings.file_pixels:,} are accepted.")
+    if header.get_data_offset() > settings.header_bytes:
+        raise LimitError(f"{path.name} has a header of {header.get_data_offset():,} bytes; it is damaged.")
+    stored = RAS_TO_LPS @ np.asarray(header.get_best_affine(), dtype=np.float64)
+    spacing = np.linalg.norm(stored[:3, :3], axis=0)
+    if not np.isfinite(stored).all() or spacing.min() <= 0:
+        raise DataError(f"{path.name} has no usable affine; save it again with its orientation.")
+    slices = 2 if np.ptp(spacing) < 0.01 * spacing.max() else int(np.argmax(spacing))
+    rows, columns = (axis for axis in range(3) if axis != slices)
+    axes = (slices, rows, columns)
+    return NiftiHeader(shape=(shape[slices], shape[rows], shape[columns]), affine=stored[:, [*axes, 3]], axes=axes)
+
+
+def read_nifti(path: Path, settings: Settings | None = None) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Read a NIfTI volume: float32 (slices, rows, columns) and its affine to LPS millimetres.
+
+    Values are scaled by scl_slope and scl_inter; what is not a number becomes zero. Raises as
+    :func:`read_nifti_header` does.
+    """
+    import nibabel
+
+    header = read_nifti_header(path, settings)
+    try:
+        # The header's size was checked, and nibabel inflates no more than the voxels that it names.
+        image = nibabel.load(path)
+        voxels = np.asarray(
+            image.dataobj,  # type: ignore[attr-defined]
+            dtype=np.float32,
+        )
+    except (*GZIP_ERRORS, ValueError, nibabel.filebasedimages.ImageFileError) as error:
+        raise DataError(f"{path.name} is damaged: {error}.") from error
+    array = voxels.reshape(voxels.shape[:3]).transpose(header.axes)
+    return np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0), header.affine
+
+
+def _parse_header(path: Path) -> Any:
+    """Read the fixed-size header alone: header extensions state their own length and are not read."""
+    import nibabel
+
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if packed else path.open("rb") as file:
+            start = file.read(HEADER_BYTES)
+        for kind in (nibabel.nifti1.Nifti1PairHeader, nibabel.nifti2.Nifti2PairHeader):
+            if kind.may_contain_header(start):
+                return kind(start[: kind.sizeof_hdr])
+    except (*GZIP_ERRORS, ValueError, nibabel.spatialimages.HeaderDataError) as error:
+        raise DataError(f"{path.name} is not NIfTI, or damaged: {error}.") from error
+    raise DataError(f"{path.name} is not a NIfTI image.")

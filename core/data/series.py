@@ -1,0 +1,190 @@
+"""From the files of one study to its series, by headers alone."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.data.dicom import InstanceHeader, read_header
+from core.data.files import detect_kind, natural_key
+from core.data.geometry import plane_of
+from core.data.nifti import read_nifti_header
+from core.data.pictures import read_picture_size
+from core.data.recognise import Recognition, recognise_sequence
+from core.data.stack import arrange
+from core.data.study import Fault, Series
+from core.errors import DataError
+from core.mri import MRSequence, Plane
+from core.settings import Settings
+
+__all__ = ["SeriesScan", "build_dicom_series", "picture_series", "relative_to", "scan_series"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesScan:
+    """What the files of one study hold."""
+
+    series: tuple[Series, ...]
+    faults: tuple[Fault, ...]
+    synthetic: bool = False
+    """Whether a file says that the phantom wrote it."""
+
+
+def scan_series(
+    study_id: str, files: Sequence[Path], root: Path, settings: Settings, sequence: MRSequence | None = None
+) -> SeriesScan:
+    """Read the headers of a study's files and group them into series, one per folder and Series Instance UID.
+
+    Parameters
+    ----------
+    study_id
+        Which study they belong to.
+    files
+        DICOM, NIfTI and picture files in any order; others are passed over.
+    root
+        Fault paths are relative to it.
+    sequence
+        What a series is that does not say so itself.
+
+    Returns
+    -------
+    SeriesScan
+        Series in the order of the four sequences. Files that cannot be read, and series that form no volume,
+        are faults.
+    """
+    headers: list[InstanceHeader] = []
+    pictures: list[Path] = []
+    series: list[Series] = []
+    faults: list[Fault] = []
+    for path in files:
+        try:
+            kind = detect_kind(path)
+            if kind == "dicom":
+                headers.append(read_header(path, settings))
+            elif kind == "nifti":
+                series.append(_nifti_series(study_id, path, settings, sequence))
+            elif kind == "picture":
+                read_picture_size(path, settings)
+                pictures.append(path)
+            elif kind == "archive":
+                raise DataError(f"{path.name} is an archive inside the data; unpack it.")
+        except DataError as error:
+            faults.append(Fault(path=relative_to(path, root), reason=str(error)))
+    scan = build_dicom_series(study_id, headers, root, sequence)
+    series += [*scan.series, *picture_series(study_id, pictures, settings, sequence)]
+    return SeriesScan(
+        series=tuple(sorted(series, key=_series_order)), faults=(*faults, *scan.faults), synthetic=scan.synthetic
+    )
+
+
+def build_dicom_series(
+    study_id: str, headers: Iterable[InstanceHeader], root: Path, sequence: MRSequence | None = None
+) -> SeriesScan:
+    """Group headers of one study by folder and Series Instance UID (0020,000E), each in spatial order."""
+    groups: dict[tuple[Path, str], list[InstanceHeader]] = defaultdict(list)
+    for header in headers:
+        groups[header.path.parent, header.series_uid].append(header)
+    series: list[Series] = []
+    faults: list[Fault] = []
+    for (folder, _), group in groups.items():
+        try:
+            stack = arrange(group)
+        except DataError as error:
+            faults.append(Fault(path=relative_to(folder, root), reason=str(error)))
+            continue
+        faults += [Fault(path=relative_to(Path(fault.path), root), reason=fault.reason) for fault in stack.faults]
+        first = stack.headers[0]
+        found = recognise_sequence(folder=folder.name, file=first.path.stem, header=first)
+        found = _or_stated(found, sequence)
+        series.append(
+            Series(
+                study_id=study_id,
+                sequence=found.sequence,
+                series_uid=first.series_uid,
+                plane=stack.plane,
+                files=tuple(header.path for header in stack.headers),
+                rows=first.rows,
+                columns=first.columns,
+                spacing_mm=stack.spacing_mm,
+                description=first.series_description,
+                manufacturer=first.manufacturer,
+                sequence_reason=found.reason,
+            )
+        )
+    synthetic = any(header.synthetic for group in groups.values() for header in group)
+    return SeriesScan(series=tuple(series), faults=tuple(faults), synthetic=synthetic)
+
+
+def picture_series(
+    study_id: str, files: Iterable[Path], settings: Settings, sequence: MRSequence | None = None
+) -> list[Series]:
+    """Group loose pictures of one study by the sequence that their names state, in natural name order."""
+    groups: dict[MRSequence, list[Path]] = defaultdict(list)
+    reasons: dict[MRSequence, str] = {}
+    for path in files:
+        found = recognise_sequence(file=path.stem)
+        if found.sequence is MRSequence.UNKNOWN and sequence is None:
+            found = recognise_sequence(folder=path.parent.name)
+        found = _or_stated(found, sequence)
+        groups[found.sequence].append(path)
+        reasons.setdefault(found.sequence, found.reason)
+    series = []
+    for kind, paths in groups.items():
+        ordered = sorted(paths, key=lambda path: natural_key(path.name))
+        rows, columns = read_picture_size(ordered[0], settings)
+        series.append(
+            Series(
+                study_id=study_id,
+                sequence=kind,
+                series_uid=f"{study_id}.{kind}",
+                plane=Plane.UNKNOWN,
+                files=tuple(ordered),
+                kind="picture",
+                rows=rows,
+                columns=columns,
+                sequence_reason=reasons[kind],
+            )
+        )
+    return series
+
+
+def relative_to(path: Path, root: Path) -> str:
+    """Return a path as text, relative to `root` where it lies below it."""
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def _nifti_series(study_id: str, path: Path, settings: Settings, sequence: MRSequence | None) -> Series:
+    header = read_nifti_header(path, settings)
+    stem = path.name.removesuffix(".gz").removesuffix(".nii")
+    found = recognise_sequence(file=stem)
+    if found.sequence is MRSequence.UNKNOWN and {"seg", "mask"} & set(stem.lower().replace("_", "-").split("-")):
+        raise DataError(f"{path.name} is a segmentation by its name, not a scan.")
+    if found.sequence is MRSequence.UNKNOWN:
+        found = recognise_sequence(folder=path.parent.name)
+    found = _or_stated(found, sequence)
+    slices_mm, rows_mm, columns_mm = header.spacing_mm
+    return Series(
+        study_id=study_id,
+        sequence=found.sequence,
+        series_uid=f"{study_id}.{stem}",
+        plane=plane_of(header.affine[:3, 0]),
+        files=(path,),
+        kind="nifti",
+        rows=header.shape[1],
+        columns=header.shape[2],
+        spacing_mm=(slices_mm, rows_mm, columns_mm),
+        sequence_reason=found.reason,
+    )
+
+
+def _or_stated(found: Recognition, sequence: MRSequence | None) -> Recognition:
+    if found.sequence is MRSequence.UNKNOWN and sequence is not None:
+        return Recognition(sequence=sequence, reason="as stated by you")
+    return found
+
+
+def _series_order(series: Series) -> tuple[int, int, str]:
+    """The four sequences first, in their order; of one sequence, the series with more files first."""
+    return (list(MRSequence).index(series.sequence), -len(series.files), series.series_uid)

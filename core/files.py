@@ -1,0 +1,92 @@
+"""Writing files so that a reader never sees half of one, and a full disk is told in one line."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+from core.errors import StorageError
+
+__all__ = ["append_line", "replace_atomically", "storage_errors", "write_atomic"]
+
+_REASONS = {
+    errno.ENOSPC: "no space is left on the disk; free some, then try again",
+    errno.EDQUOT: "the disk quota is used up; free some space, then try again",
+    errno.EROFS: "the file system is read-only; set MGMT_LAB_HOME to a folder that can be written",
+    errno.EACCES: "permission is denied; set MGMT_LAB_HOME to a folder that can be written",
+    errno.EPERM: "permission is denied; set MGMT_LAB_HOME to a folder that can be written",
+}
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn a full disk, a used-up quota or a folder that cannot be written into a StorageError naming `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _REASONS:
+            raise StorageError(f"{path} cannot be written: {_REASONS[error.errno]}.") from error
+        raise
+
+
+@contextmanager
+def replace_atomically(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Yield a path beside `path` to write to; it takes the place of `path` when the block ends well.
+
+    With `durable` the content is on the disk before the name is changed, so that a power cut leaves the old file
+    or the new one; without, writing is faster and only a crash of the process is survived. Missing folders are
+    made. When the block raises, `path` is as it was and nothing is left beside it.
+
+    Raises
+    ------
+    StorageError
+        The disk is full or the folder cannot be written.
+    """
+    beside = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
+    with storage_errors(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield beside
+            if durable:
+                with beside.open("rb") as stream:
+                    os.fsync(stream.fileno())
+            beside.replace(path)
+        finally:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, content: str | bytes, *, durable: bool = True) -> None:
+    """Write a whole file at once: a reader sees the old content or the new, never a part.
+
+    See :func:`replace_atomically` for `durable`.
+
+    Raises
+    ------
+    StorageError
+        The disk is full or the folder cannot be written.
+    """
+    with replace_atomically(path, durable=durable) as beside:
+        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line in a single write, so that lines of several processes do not mix, and flush it to the disk.
+
+    Raises
+    ------
+    StorageError
+        The disk is full or the folder cannot be written.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(descriptor, (line.rstrip("\n") + "\n").encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

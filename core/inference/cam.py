@@ -1,0 +1,200 @@
+"""Class activation maps: which part of a picture spoke for a class, with the strength kept beside the pattern."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.data.prepare import PreparedSeries
+from core.errors import ConfigError
+from core.inference.prediction import Cam
+from core.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from core.inference.predict import Predictor
+
+__all__ = ["METHODS", "CamMethod", "explain", "explain_many", "find_method"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CamMethod:
+    """One way of weighing a layer's channels; ``implementation`` names the class in pytorch_grad_cam."""
+
+    name: str
+    title: str
+    summary: str
+    implementation: str
+
+
+METHODS: Mapping[str, CamMethod] = {
+    method.name: method
+    for method in (
+        CamMethod(
+            name="gradcam",
+            title="Grad-CAM",
+            summary="Weighs each channel by its mean gradient; the usual first look (Selvaraju 2017).",
+            implementation="GradCAM",
+        ),
+        CamMethod(
+            name="gradcam++",
+            title="Grad-CAM++",
+            summary="Weighs by positive gradients of higher order; shows several small spots better (Chattopadhay 2018).",
+            implementation="GradCAMPlusPlus",
+        ),
+        CamMethod(
+            name="xgradcam",
+            title="XGradCAM",
+            summary="Weighs the gradient at each place by the activation there (Fu 2020).",
+            implementation="XGradCAM",
+        ),
+        CamMethod(
+            name="hirescam",
+            title="HiResCAM",
+            summary="Multiplies gradient and activation place by place, without averaging; it never marks what the network did not use (Draelos 2020).",
+            implementation="HiResCAM",
+        ),
+        CamMethod(
+            name="layercam",
+            title="LayerCAM",
+            summary="As HiResCAM, with the negative gradients left out place by place (Jiang 2021).",
+            implementation="LayerCAM",
+        ),
+    )
+}
+"""The methods on offer. EigenCAM is left out: its sign is arbitrary, so it can mark the opposite."""
+
+
+def find_method(name: str) -> CamMethod:
+    """Return a method by name; raises ConfigError that lists those that exist."""
+    try:
+        return METHODS[name]
+    except KeyError:
+        raise ConfigError(f"There is no map method {name!r}; choose one of: {', '.join(METHODS)}.") from None
+
+
+def explain(
+    predictor: Predictor,
+    prepared: PreparedSeries,
+    picture: int,
+    method: str = "gradcam",
+    target_class: int | None = None,
+) -> Cam:
+    """Explain one picture; see :func:`explain_many`."""
+    return explain_many(predictor, prepared, [picture], method, target_class)[0]
+
+
+def explain_many(
+    predictor: Predictor,
+    prepared: PreparedSeries,
+    pictures: Sequence[int] | None = None,
+    method: str = "gradcam",
+    target_class: int | None = None,
+    *,
+    batch_size: int = 16,
+    progress: Progress = silent,
+) -> tuple[Cam, ...]:
+    """Map what in each picture speaks for a class.
+
+    The map is the method's weighted sum at the architecture's target layer, cut at zero and enlarged bilinearly
+    to the picture. Nothing else is done to it: pytorch_grad_cam's own scaling, which subtracts each map's minimum
+    and makes a weak map look strong, is left out, and ``heat * raw_max`` is the map itself.
+
+    Parameters
+    ----------
+    predictor
+        Whose network is explained; it is locked meanwhile and left as it was (mode, gradients, hooks).
+    prepared
+        The pictures.
+    pictures
+        Positions in ``prepared.pixels``; all of them by default.
+    method
+        A key of :data:`METHODS`.
+    target_class
+        The class that the map speaks for; the card's positive class by default.
+
+    Returns
+    -------
+    tuple of Cam
+        One per picture, in the order asked for.
+
+    Raises
+    ------
+    ConfigError
+        No such method, picture or class.
+    """
+    chosen = find_method(method)
+    wanted = range(len(prepared.pixels)) if pictures is None else pictures
+    outside = [index for index in wanted if not 0 <= index < len(prepared.pixels)]
+    if outside:
+        raise ConfigError(f"There is no picture {outside[0]}; this series has 0 to {len(prepared.pixels) - 1}.")
+    target = predictor.card.positive_class if target_class is None else target_class
+    if not 0 <= target < len(predictor.card.class_names):
+        names = ", ".join(f"{index} {name}" for index, name in enumerate(predictor.card.class_names))
+        raise ConfigError(f"There is no class {target}; this checkpoint has: {names}.")
+    cams: list[Cam] = []
+    for start in range(0, len(wanted), batch_size):
+        batch = list(wanted[start : start + batch_size])
+        maps = _raw_maps(predictor, prepared.pixels[batch], chosen.implementation, target)
+        for index, heat in zip(batch, maps, strict=True):
+            raw_max = float(heat.max())
+            cams.append(
+                Cam(
+                    heat=heat / raw_max if raw_max > 0 else heat,
+                    raw_max=raw_max,
+                    slice_index=int(prepared.slice_index[index]),
+                    target_layer=predictor.architecture.target_layer,
+                    method=chosen.name,
+                    target_class=target,
+                )
+            )
+        progress(len(cams), len(wanted), chosen.title)
+    return tuple(cams)
+
+
+def _raw_maps(predictor: Predictor, pixels: NDArray[np.uint8], implementation: str, target: int) -> NDArray[np.float32]:
+    """Return the unscaled maps (n, size, size) of pictures (n, size, size)."""
+    import pytorch_grad_cam
+    import torch
+
+    from core.models.forward import to_input
+
+    with predictor.lock, _only_input_needs_gradients(predictor.model):
+        layer = predictor.model.get_submodule(predictor.architecture.target_layer)
+        cam = getattr(pytorch_grad_cam, implementation)(predictor.model, [layer])
+        recorder = cam.activations_and_grads
+        try:
+            pictures = to_input(torch.from_numpy(np.array(pixels)), predictor.architecture, predictor.compute)
+            pictures = pictures.float().requires_grad_()
+            with torch.enable_grad():
+                recorder(pictures)[:, target].sum().backward()
+            coarse = cam.get_cam_image(
+                pictures, layer, None, recorder.activations[0].numpy(), recorder.gradients[0].numpy(), False
+            )
+        finally:
+            recorder.release()
+    coarse = torch.from_numpy(np.maximum(coarse, 0).astype(np.float32))
+    size = pixels.shape[-2:]
+    return torch.nn.functional.interpolate(coarse[:, None], size, mode="bilinear", align_corners=False)[:, 0].numpy()
+
+
+@contextmanager
+def _only_input_needs_gradients(model: nn.Module) -> Iterator[None]:
+    """Freeze the weights, so that none of them is left with a gradient, and put flags and modes back afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    try:
+        for parameter, _ in flags:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter, flag in flags:
+            parameter.requires_grad_(flag)
+        for module, training in modes:
+            module.training = training

@@ -1,0 +1,254 @@
+"""From a study to an answer: which series can be asked, what the network says of each slice, and what to doubt."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.config import PrepConfig, apply_settings
+from core.data.cache import load_prepared
+from core.data.prepare import PreparedSeries, prepare_series
+from core.data.study import Series, Study
+from core.errors import DataError, SequenceError
+from core.evaluation.aggregate import to_groups
+from core.evaluation.calibration import to_probabilities
+from core.evaluation.judge import predict_classes
+from core.inference.guard import inspect_pictures
+from core.inference.prediction import Prediction, SeriesPrediction, SlicePrediction
+from core.models.checkpoint import CheckpointCard, load_model
+from core.models.registry import find_architecture
+from core.mri import MRSequence
+from core.progress import Progress, silent
+from core.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["SYNTHETIC_WARNING", "Predictor", "choose_series"]
+
+SYNTHETIC_WARNING = "This checkpoint knows only synthetic brains; its answer on a real scan means nothing."
+
+UNNAMED_WARNING = (
+    "The pictures do not say which MR sequence they are, and this checkpoint was trained on {known}; "
+    "the answer holds only if they are one of these. Name the sequence if you know it."
+)
+
+
+class Predictor:
+    """A checkpoint, loaded once and ready to answer; several sessions may share one.
+
+    Attributes
+    ----------
+    path
+        The checkpoint's file.
+    model
+        The network, float32, in eval mode, on the best device there is.
+    card
+        What the checkpoint says of itself.
+    lock
+        Held while the network computes: use the model only under it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Load a checkpoint; raises CheckpointError where it is missing, damaged or of another schema."""
+        from core.models.forward import choose_compute
+
+        model, card = load_model(path)
+        self.path = path
+        self.card: CheckpointCard = card
+        self.architecture = find_architecture(card.config.architecture)
+        # The answer must not depend on what the training machine was good at.
+        self.compute = choose_compute(apply_settings(card.config, {"device": "auto", "precision": "float32"}))
+        self.model: nn.Module = model.to(self.compute.device)
+        self.lock = threading.Lock()
+
+    def predict(
+        self, study: Study, *, synthetic: bool = False, cache: Settings | None = None, progress: Progress = silent
+    ) -> Prediction:
+        """Answer for one study.
+
+        Every slice of every series that the checkpoint knows is asked; the study's answer is the softmax of the
+        mean slice logit divided by the card's temperature.
+
+        Parameters
+        ----------
+        study
+            The study; its label is not looked at.
+        synthetic
+            Whether it is known to be synthetic (``Cohort.synthetic``).
+        cache
+            The installation whose cache of prepared series may be used: for a cohort. None for an upload,
+            which must leave nothing behind.
+        progress
+            Called after each series.
+
+        Returns
+        -------
+        Prediction
+            With a warning for each thing that a person should know before believing it.
+
+        Raises
+        ------
+        SequenceError
+            No series is of a sequence that the checkpoint was trained on.
+        DataError
+            Those that are cannot be read.
+        """
+        started = time.perf_counter()
+        chosen, warnings = choose_series(study, self.card)
+        scored: list[tuple[Series, PreparedSeries, NDArray[np.float32]]] = []
+        failures: list[DataError] = []
+        for done, series in enumerate(chosen, start=1):
+            try:
+                prepared = _prepare(series, self.card.config.prep, cache)
+                scored.append((series, prepared, self.score(prepared)))
+                warnings += [f"{series.sequence}: {Path(fault.path).name}: {fault.reason}" for fault in prepared.faults]
+            except DataError as error:
+                failures.append(error)
+                warnings.append(f"{series.sequence} is left out: {error}")
+            progress(done, len(chosen), str(series.sequence))
+        if not scored:
+            raise failures[0]
+        used = {series.sequence for series, _, _ in scored}
+        warnings += _about_missing(study, self.card, used)
+        for series, prepared, _ in scored:
+            warnings += [finding.sentence for finding in inspect_pictures(series, prepared, self.card)]
+        logits = np.concatenate([part for _, _, part in scored])
+        _, mean = to_groups(logits, np.full(len(logits), study.study_id))
+        answer = predict_classes(
+            mean,
+            positive_class=self.card.positive_class,
+            threshold=self.card.threshold,
+            temperature=self.card.temperature,
+        )
+        classes = to_probabilities(mean, self.card.temperature)[0]
+        return Prediction(
+            study_id=study.study_id,
+            probability=float(classes[self.card.positive_class]),
+            prediction=self.card.class_names[answer[0]],
+            threshold=self.card.threshold,
+            class_probabilities=tuple(float(value) for value in classes),
+            series=tuple(self._answer(*part) for part in scored),
+            warnings=(*_about_checkpoint(self.card, synthetic), *warnings),
+            seconds=time.perf_counter() - started,
+        )
+
+    def score(self, prepared: PreparedSeries) -> NDArray[np.float32]:
+        """Logits (pictures, classes) of prepared pictures."""
+        from core.models.forward import score_pictures
+
+        with self.lock:
+            return score_pictures(self.model, prepared.pixels, self.architecture, self.compute)
+
+    def _answer(self, series: Series, prepared: PreparedSeries, logits: NDArray[np.float32]) -> SeriesPrediction:
+        classes = to_probabilities(logits, self.card.temperature)
+        slices = tuple(
+            SlicePrediction(
+                sequence=series.sequence,
+                slice_index=int(prepared.slice_index[index]),
+                position_mm=float(prepared.position_mm[index]),
+                file=prepared.files[index],
+                probability=float(classes[index, self.card.positive_class]),
+            )
+            for index in range(len(logits))
+        )
+        return SeriesPrediction(series=series, prepared=prepared, slices=slices)
+
+
+def choose_series(study: Study, card: CheckpointCard) -> tuple[list[Series], list[str]]:
+    """Decide which series of a study a checkpoint can be asked about, one per sequence.
+
+    Returns
+    -------
+    series, warnings
+        The series in the order of the checkpoint's sequences, and a sentence for each series left out.
+
+    Raises
+    ------
+    SequenceError
+        None is left.
+    """
+    warnings: list[str] = []
+    asked: list[Series] = []
+    for sequence in card.sequences:
+        candidates = sorted(
+            (series for series in study.series if series.sequence == sequence), key=lambda one: -len(one.files)
+        )
+        if not candidates:
+            continue
+        asked.append(candidates[0])
+        if len(candidates) > 1:
+            others = ", ".join(f"{_describe(one)} ({len(one.files)} files)" for one in candidates[1:])
+            warnings.append(
+                f"{sequence}: {len(candidates)} series; the one with most files, {_describe(candidates[0])} "
+                f"({len(candidates[0].files)} files), is used, and left out: {others}."
+            )
+    strangers = [series for series in study.series if series.sequence not in card.sequences]
+    if not asked:
+        loose = [one for one in strangers if one.sequence == MRSequence.UNKNOWN and one.kind == "picture"]
+        if loose:
+            asked.append(max(loose, key=lambda one: len(one.files)))
+            strangers.remove(asked[0])
+            warnings.append(UNNAMED_WARNING.format(known=_join(card.sequences)))
+    warnings += [f"{_describe(series)} is left out: {_reason(series, card)}" for series in strangers]
+    if not asked:
+        found = _join(sorted({series.sequence for series in strangers})) or "no series"
+        raise SequenceError(
+            f"Study {study.study_id}: checkpoint {card.name!r} was trained on {_join(card.sequences)}, and the study "
+            f"has {found}. {_remedy(study, card)}"
+        )
+    return asked, warnings
+
+
+def _prepare(series: Series, prep: PrepConfig, cache: Settings | None) -> PreparedSeries:
+    return prepare_series(series, prep) if cache is None else load_prepared(series, prep, cache)
+
+
+def _reason(series: Series, card: CheckpointCard) -> str:
+    if series.sequence == MRSequence.UNKNOWN:
+        return f"it does not say which sequence it is, and the checkpoint knows {_join(card.sequences)}."
+    return f"the checkpoint was trained on {_join(card.sequences)} and never saw {series.sequence}."
+
+
+def _remedy(study: Study, card: CheckpointCard) -> str:
+    if set(card.sequences) == {MRSequence.UNKNOWN}:
+        return (
+            "It learnt from pictures that do not name their sequence: hand in such pictures, or train a checkpoint on "
+            "a cohort that names them."
+        )
+    if all(series.sequence == MRSequence.UNKNOWN for series in study.series):
+        return "Name the sequence of the scan if you know it (--sequence), or hand in one that says what it is."
+    return "Hand in one of those sequences, or train a checkpoint on the sequence at hand."
+
+
+def _about_checkpoint(card: CheckpointCard, synthetic: bool) -> list[str]:
+    warnings = [SYNTHETIC_WARNING] if card.synthetic and not synthetic else []
+    if synthetic and not card.synthetic:
+        warnings.append("This scan is synthetic, and the checkpoint was trained on real ones.")
+    if card.split_unit == "slice":
+        warnings.append(
+            "This checkpoint was validated on slices of patients it was trained on (a split by slice, which leaks): "
+            "its own figures do not say how well it does on a new patient."
+        )
+    return warnings
+
+
+def _about_missing(study: Study, card: CheckpointCard, used: set[MRSequence]) -> list[str]:
+    missing = [sequence for sequence in card.sequences if study.find(sequence) is None]
+    if not missing or MRSequence.UNKNOWN in used:
+        return []
+    return [f"The study has no {_join(missing)}; the answer rests on {_join(sorted(used))} alone."]
+
+
+def _describe(series: Series) -> str:
+    return f"{series.sequence} ({series.description})" if series.description else str(series.sequence)
+
+
+def _join(names: Sequence[str]) -> str:
+    return ", ".join(str(name) for name in names)

@@ -1,0 +1,122 @@
+"""Keep the best epoch: its weights with their whole story, and what they said of the validation slices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.data.fingerprint import fingerprint
+from core.data.split import PARTS
+from core.evaluation.aggregate import group_labels, to_groups
+from core.evaluation.calibration import choose_threshold, fit_temperature, to_probabilities
+from core.evaluation.judge import judge
+from core.files import replace_atomically
+from core.models.checkpoint import CheckpointCard, save_checkpoint
+from core.mri import MRSequence
+from core.presets import is_reproduction
+from core.training.environment import list_versions
+from core.training.records import EpochRecord
+from core.training.run import now
+
+if TYPE_CHECKING:
+    from core.training.job import Job, Training
+
+__all__ = ["SLICE_COLUMNS", "keep_best", "slice_frame"]
+
+SLICE_COLUMNS = ("key", "study_id", "person", "sequence", "slice_index", "label")
+"""Columns of the slice table that predictions keep, beside one ``logit_<class index>`` each."""
+
+
+def keep_best(job: Job, training: Training, record: EpochRecord, val_logits: NDArray[np.float32]) -> None:
+    """Write best.safetensors and predictions.parquet of the job's run; does nothing without a run.
+
+    Threshold and temperature are chosen here, on the validation patients, and go into the checkpoint.
+    """
+    if job.run is None:
+        return
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in training.model.state_dict().items()}
+    card = _describe_checkpoint(job, training, record, val_logits)
+    save_checkpoint(job.run.checkpoint, weights, card)
+    with replace_atomically(job.run.path / "predictions.parquet") as beside:
+        slice_frame(job.table.rows.iloc[job.val_rows], val_logits).to_parquet(beside)
+
+
+def slice_frame(rows: pd.DataFrame, logits: NDArray[np.float32]) -> pd.DataFrame:
+    """Put logits (slices, classes) beside what identifies each slice."""
+    frame = rows[list(SLICE_COLUMNS)].reset_index(drop=True)
+    for index, column in enumerate(logits.T):
+        frame[f"logit_{index}"] = column
+    return frame
+
+
+def _describe_checkpoint(
+    job: Job, training: Training, record: EpochRecord, val_logits: NDArray[np.float32]
+) -> CheckpointCard:
+    table, split = job.table, job.split
+    assert job.run is not None
+    labels, patients = job.labels(job.val_rows), job.patients(job.val_rows)
+    _, patient_logits = to_groups(val_logits, patients)
+    truth = group_labels(labels, patients)
+    temperature = fit_temperature(truth, patient_logits)
+    probability = to_probabilities(patient_logits, temperature)[:, table.positive_class]
+    threshold = choose_threshold(truth, probability, table.positive_class)
+    options: dict[str, Any] = {
+        "class_names": table.class_names,
+        "positive_class": table.positive_class,
+        "threshold": threshold,
+        "temperature": temperature,
+    }
+    figures = {
+        "patient": judge(truth, patient_logits, **options),
+        "slice": judge(labels, val_logits, patients, **options),
+    }
+    return CheckpointCard(
+        name=job.run.name,
+        config=job.config,
+        class_names=table.class_names,
+        positive_class=table.positive_class,
+        sequences=_list_sequences(job),
+        planes=_list_planes(job),
+        synthetic=job.cohort.synthetic if job.cohort else False,
+        cohort_digest=split.cohort_digest,
+        split_unit=split.unit,
+        split_digest=split.digest,
+        patients={part: int(table.rows["person"].iloc[split.indices(table, part)].nunique()) for part in PARTS},
+        weights_origin=training.weights.origin,
+        reproduction=is_reproduction(job.config),
+        epoch=record.epoch,
+        threshold=threshold,
+        temperature=temperature,
+        metrics={
+            "val": {
+                level: {name: figure.to_dict() for name, figure in chosen.items()} for level, chosen in figures.items()
+            }
+        },
+        intensity=fingerprint(table, job.train_rows),
+        versions=list_versions(),
+        created=now(),
+    )
+
+
+def _list_sequences(job: Job) -> tuple[MRSequence, ...]:
+    seen = set(job.table.rows["sequence"].iloc[job.train_rows])
+    return tuple(sequence for sequence in MRSequence if sequence in seen)
+
+
+def _list_planes(job: Job) -> tuple[str, ...]:
+    if job.cohort is None:
+        return ()
+    studies = set(job.table.rows["study_id"].iloc[job.train_rows])
+    wanted = set(_list_sequences(job))
+    return tuple(
+        sorted(
+            {
+                str(series.plane)
+                for series in job.cohort.series
+                if series.study_id in studies and series.sequence in wanted
+            }
+        )
+    )

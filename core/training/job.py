@@ -1,0 +1,203 @@
+"""What a training is about (Job), and what changes while it runs (Training): made ready here, used by the loop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.config import RunConfig
+from core.data.batches import count_steps
+from core.data.split import PARTS, Split
+from core.data.study import Cohort
+from core.data.table import SliceTable
+from core.errors import SplitError
+from core.training.records import EpochRecord
+from core.training.run import RunFolder
+from core.training.summary import name_patients
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from torch.optim.lr_scheduler import LRScheduler
+
+    from core.models.forward import Compute
+    from core.models.registry import Architecture
+    from core.models.weights import WeightsReport
+
+__all__ = ["Job", "StepReport", "Training", "TrainingStopped", "describe_job", "start_training"]
+
+
+class TrainingStopped(Exception):  # noqa: N818 - not an error: somebody asked for it
+    """Training stopped at a batch boundary because it was asked to; everything needed to go on is saved."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepReport:
+    """How far training is, told after every batch."""
+
+    phase: str
+    epoch: int
+    step: int
+    steps: int
+    images_per_second: float
+    """Of the epoch's training phase so far."""
+    done: float
+    """Share of the whole run, 0..1; validation pictures count a third of training pictures."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Job:
+    """What a training is about; does not change while it runs."""
+
+    config: RunConfig
+    table: SliceTable
+    split: Split
+    train_rows: NDArray[np.int64]
+    val_rows: NDArray[np.int64]
+    test_count: int
+    run: RunFolder | None
+    cohort: Cohort | None
+    log: logging.Logger
+    on_step: Callable[[StepReport], None]
+    stop: Callable[[], bool]
+
+    @property
+    def steps(self) -> int:
+        """Batches per epoch."""
+        return count_steps(len(self.train_rows), self.config.batch_size)
+
+    def labels(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Class indices of some rows of the table."""
+        return self.table.rows["label"].to_numpy(dtype=np.int64)[rows]
+
+    def patients(self, rows: NDArray[np.int64]) -> NDArray[np.str_]:
+        """Patients of some rows of the table."""
+        return name_patients(self.table.rows.iloc[rows])
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Training:
+    """What changes while a training runs: all that a resumed run needs."""
+
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+    scheduler: LRScheduler
+    architecture: Architecture
+    compute: Compute
+    weights: WeightsReport
+    train_logits: torch.Tensor
+    """(training slices, classes) float32 on the CPU: what the steps of this epoch said, NaN where not yet."""
+    epoch: int = 1
+    """The epoch in progress."""
+    step: int = 0
+    """Batches of it that are done."""
+    seconds: float = 0.0
+    """Spent on them."""
+    learning_rate: float = 0.0
+    """At the epoch's first step."""
+    records: list[EpochRecord] = field(default_factory=list)
+    """Of the finished epochs."""
+
+    @property
+    def best(self) -> EpochRecord | None:
+        """The best epoch so far."""
+        return next((record for record in reversed(self.records) if record.best), None)
+
+
+def describe_job(
+    config: RunConfig,
+    table: SliceTable,
+    split: Split,
+    run: RunFolder | None,
+    cohort: Cohort | None,
+    on_step: Callable[[StepReport], None],
+    stop: Callable[[], bool],
+    log: logging.Logger,
+) -> Job:
+    """Look up who is in which part, and log sizes, class names and the accuracy of the commonest class.
+
+    Raises
+    ------
+    SplitError
+        No picture is left in training or validation.
+    """
+    rows = {part: split.indices(table, part) for part in PARTS}
+    for part in ("train", "val"):
+        if len(rows[part]) == 0:
+            raise SplitError(f"No picture is in the {part} part; check that the data are those of the split.")
+        counts = np.bincount(table.rows["label"].to_numpy()[rows[part]], minlength=len(table.class_names))
+        named = ", ".join(f"{name} {count}" for name, count in zip(table.class_names, counts, strict=True))
+        log.info("%s: %d slices (%s); always saying the commonest class is right in %.1f %%",
+                 part.upper(), len(rows[part]), named, 100 * counts.max() / counts.sum())  # fmt: skip
+    log.info("TEST: %d slices, not looked at", len(rows["test"]))
+    if split.leaky:
+        log.warning("The split is by slice: slices of one patient stand in training and validation. It leaks.")
+    return Job(
+        config=config, table=table, split=split, train_rows=rows["train"], val_rows=rows["val"],
+        test_count=len(rows["test"]), run=run, cohort=cohort, log=log, on_step=on_step, stop=stop,
+    )  # fmt: skip
+
+
+def start_training(job: Job) -> Training:
+    """Build the network, its optimiser and schedule, and take up the state to resume from where there is one."""
+    import torch
+
+    from core.models.forward import choose_compute, place_model
+    from core.models.registry import find_architecture
+    from core.models.weights import build_model
+    from core.training.environment import write_environment
+    from core.training.resume import load_resume
+
+    config = job.config
+    architecture = find_architecture(config.architecture)
+    compute = choose_compute(config)
+    model, weights = build_model(config.architecture, len(job.table.class_names), config.weights, config.seed)
+    model = place_model(model, compute)
+    optimiser = _build_optimiser(config, model)
+    training = Training(
+        model=model,
+        optimiser=optimiser,
+        scheduler=_build_scheduler(config, optimiser, job.steps),
+        architecture=architecture,
+        compute=compute,
+        weights=weights,
+        train_logits=torch.full((len(job.train_rows), len(job.table.class_names)), float("nan")),
+    )
+    job.log.info("%s, weights: %s; %s on %s", architecture.title, weights.origin, compute.precision, compute.device)
+    if job.run is not None:
+        write_environment(job, training)
+        if job.run.resume_file.exists():
+            load_resume(job.run.resume_file, job, training)
+            job.log.info("resumed in epoch %d after %d of %d batches", training.epoch, training.step, job.steps)
+        job.run.replace_epochs(training.records)
+    return training
+
+
+def _build_optimiser(config: RunConfig, model: nn.Module) -> torch.optim.Optimizer:
+    import torch
+
+    chosen = config.optimiser
+    if chosen.optimiser == "adamw":
+        return torch.optim.AdamW(model.parameters(), lr=chosen.learning_rate, weight_decay=chosen.weight_decay)
+    return torch.optim.SGD(
+        model.parameters(), lr=chosen.learning_rate, momentum=chosen.momentum, weight_decay=chosen.weight_decay
+    )
+
+
+def _build_scheduler(config: RunConfig, optimiser: torch.optim.Optimizer, steps: int) -> LRScheduler:
+    from torch.optim.lr_scheduler import ConstantLR, OneCycleLR, StepLR
+
+    schedule = config.schedule
+    if schedule.schedule == "step":
+        return StepLR(optimiser, step_size=schedule.step_size, gamma=schedule.gamma)
+    if schedule.schedule == "one_cycle":
+        # The configuration's momentum is what is used: only the learning rate goes round.
+        return OneCycleLR(
+            optimiser, max_lr=config.optimiser.learning_rate, total_steps=config.epochs * steps, cycle_momentum=False
+        )
+    return ConstantLR(optimiser, factor=1.0)

@@ -1,0 +1,259 @@
+"""Train a network: the paper's loop, readable from top to bottom.
+
+Each epoch is a training phase and a validation phase; the weights of the best validation are kept. Everything random
+comes from (seed, epoch, sample), so a run that is stopped or killed and resumed ends as if it had never paused. The
+test patients are counted, never looked at.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.config import RunConfig
+from core.data.batches import Batch, train_batches
+from core.data.split import Split
+from core.data.study import Cohort
+from core.data.table import SliceTable
+from core.errors import RunError
+from core.training.job import Job, StepReport, Training, TrainingStopped, describe_job, start_training
+from core.training.records import EpochRecord
+from core.training.run import RunFolder
+from core.training.summary import PhaseSummary, summarise_phase
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["StepReport", "TrainingStopped", "fit"]
+
+SCORED_AT_ONCE = 256
+"""Validation pictures between two looks at the stop file; the same in each run, so that results are too."""
+STREAM = 3
+"""Keeps a network's own random numbers (dropout) apart from those of batches and augmentation."""
+
+
+def fit(
+    config: RunConfig,
+    table: SliceTable,
+    split: Split,
+    *,
+    run: RunFolder | None = None,
+    cohort: Cohort | None = None,
+    on_step: Callable[[StepReport], None] = lambda report: None,
+    stop: Callable[[], bool] = lambda: False,
+    log: logging.Logger | None = None,
+) -> Iterator[EpochRecord]:
+    """Train, and yield each epoch's record when it is finished and saved.
+
+    Parameters
+    ----------
+    config, table, split
+        What to train, on which pictures, with whom in which part.
+    run
+        Where the best weights, the log of epochs and the state to resume from go. A state that is there already
+        is taken up, and its finished epochs are not yielded again. None writes nothing.
+    cohort
+        Where the table comes from: tells the checkpoint whether it is synthetic and which planes it has.
+    on_step
+        Called after every batch.
+    stop
+        Asked before every batch; True stops there.
+    log
+        Where sentences for people go.
+
+    Raises
+    ------
+    TrainingStopped
+        `stop` said so; the state is saved in `run`.
+    RunError
+        The loss is not a number, memory does not suffice, or the state to resume from belongs to another run.
+    SplitError
+        No picture is left in training or validation.
+    StorageError
+        The disk is full.
+    """
+    from core.training.best import keep_best
+    from core.training.resume import save_resume
+
+    job = describe_job(config, table, split, run, cohort, on_step, stop, log or logging.getLogger(__name__))
+    with _explained(config):
+        training = start_training(job)
+        while training.epoch <= config.epochs:
+            try:
+                train = _train_phase(job, training)
+                began = time.perf_counter()
+                val, val_logits = _validation_phase(job, training)
+            except TrainingStopped:
+                if run is not None:
+                    save_resume(run.resume_file, job, training)
+                raise
+            record = _record(job, training, train, val, time.perf_counter() - began)
+            if record.best:
+                keep_best(job, training, record, val_logits)
+            _log_epoch(job, record)
+            _turn_page(job, training, record)
+            if run is not None:
+                save_resume(run.resume_file, job, training)
+                run.append_epoch(record)
+            yield record
+
+
+def _train_phase(job: Job, training: Training) -> PhaseSummary:
+    import torch
+
+    config, epoch = job.config, training.epoch
+    if training.step == 0:
+        training.learning_rate = training.optimiser.param_groups[0]["lr"]
+    training.model.train()
+    batches = train_batches(job.table, job.train_rows, config.batch_size, config.seed, epoch, training.step)
+    while training.step < job.steps:
+        _check_stop(job)
+        began = time.perf_counter()
+        batch = next(batches)
+        logits = _train_step(job, training, batch)
+        places = torch.from_numpy(np.searchsorted(job.train_rows, batch.indices))
+        training.train_logits[places] = logits
+        training.step += 1
+        training.seconds += time.perf_counter() - began
+        _report(job, training, "training", training.step, job.steps, scored=0)
+    logits_seen = training.train_logits.numpy()
+    return summarise_phase(
+        job.labels(job.train_rows), logits_seen, job.patients(job.train_rows), job.table.positive_class
+    )
+
+
+def _train_step(job: Job, training: Training, batch: Batch) -> torch.Tensor:
+    """One optimiser step; returns the logits (n, classes) that it started from, float32 on the CPU."""
+    import torch
+
+    from core.data.augment import augment
+    from core.models.forward import autocast, to_input
+
+    config, compute = job.config, training.compute
+    torch.manual_seed(
+        int(np.random.SeedSequence([config.seed, training.epoch, training.step, STREAM]).generate_state(1)[0])
+    )
+    changed = augment(batch.pictures, config.augmentation, config.seed, training.epoch, batch.indices)
+    inputs = to_input(changed, training.architecture, compute)
+    labels = batch.labels.to(compute.device)
+    with autocast(compute):
+        logits = training.model(inputs)
+    loss = torch.nn.functional.cross_entropy(logits.float(), labels)
+    if not math.isfinite(loss.item()):
+        raise _diverged(job, training, "the training loss")
+    training.optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    training.optimiser.step()
+    if config.schedule.schedule == "one_cycle":
+        training.scheduler.step()
+    return logits.detach().float().cpu()
+
+
+def _validation_phase(job: Job, training: Training) -> tuple[PhaseSummary, NDArray[np.float32]]:
+    from core.models.forward import score_pictures
+
+    pieces: list[NDArray[np.float32]] = []
+    chunks = range(0, len(job.val_rows), SCORED_AT_ONCE)
+    for done, start in enumerate(chunks, start=1):
+        _check_stop(job)
+        pictures = job.table.pictures(job.val_rows[start : start + SCORED_AT_ONCE])
+        pieces.append(score_pictures(training.model, pictures, training.architecture, training.compute))
+        _report(job, training, "validating", done, len(chunks), scored=start + len(pictures))
+    logits = np.concatenate(pieces)
+    if not np.isfinite(logits).all():
+        raise _diverged(job, training, "an output in validation")
+    labels, patients = job.labels(job.val_rows), job.patients(job.val_rows)
+    return summarise_phase(labels, logits, patients, job.table.positive_class), logits
+
+
+def _record(job: Job, training: Training, train: PhaseSummary, val: PhaseSummary, val_seconds: float) -> EpochRecord:
+    record = EpochRecord(
+        epoch=training.epoch,
+        learning_rate=training.learning_rate,
+        train_loss=train.loss,
+        train_accuracy=train.accuracy,
+        train_patient_auroc=train.patient_auroc,
+        val_loss=val.loss,
+        val_accuracy=val.accuracy,
+        val_patient_auroc=val.patient_auroc,
+        val_patient_auroc_low=val.patient_auroc_low,
+        val_patient_auroc_high=val.patient_auroc_high,
+        val_patient_accuracy=val.patient_accuracy,
+        seconds=training.seconds + val_seconds,
+        images_per_second=len(job.train_rows) / max(training.seconds, 1e-9),
+        best=False,
+    )
+    best = training.best
+    better = best is None or _merit(job.config, record) > _merit(job.config, best)
+    return record.model_copy(update={"best": better})
+
+
+def _merit(config: RunConfig, record: EpochRecord) -> float:
+    """The figure that selects, larger is better; the loss where an AUROC cannot be had. Of equals the first stays."""
+    if config.select_on == "val_accuracy":
+        return record.val_accuracy
+    if config.select_on == "val_patient_auroc" and record.val_patient_auroc is not None:
+        return record.val_patient_auroc
+    return -record.val_loss
+
+
+def _turn_page(job: Job, training: Training, record: EpochRecord) -> None:
+    if job.config.schedule.schedule != "one_cycle":
+        training.scheduler.step()
+    training.records.append(record)
+    training.train_logits.fill_(float("nan"))
+    training.epoch, training.step, training.seconds = training.epoch + 1, 0, 0.0
+
+
+def _check_stop(job: Job) -> None:
+    if job.stop():
+        raise TrainingStopped
+
+
+def _report(job: Job, training: Training, phase: str, step: int, steps: int, scored: int) -> None:
+    trained = int(training.step / job.steps * len(job.train_rows))
+    per_epoch = 3 * len(job.train_rows) + len(job.val_rows)
+    done = ((training.epoch - 1) * per_epoch + 3 * trained + scored) / (job.config.epochs * per_epoch)
+    rate = trained / max(training.seconds, 1e-9)
+    job.on_step(
+        StepReport(phase=phase, epoch=training.epoch, step=step, steps=steps, images_per_second=rate, done=done)
+    )
+
+
+def _log_epoch(job: Job, record: EpochRecord) -> None:
+    auroc = "none" if record.val_patient_auroc is None else f"{record.val_patient_auroc:.3f}"
+    job.log.info(
+        "epoch %d/%d: train loss %.4f accuracy %.4f; val loss %.4f accuracy %.4f, patient AUROC %s; %.0f images/s%s",
+        record.epoch, job.config.epochs, record.train_loss, record.train_accuracy, record.val_loss,
+        record.val_accuracy, auroc, record.images_per_second, "; best so far" if record.best else "",
+    )  # fmt: skip
+
+
+def _diverged(job: Job, training: Training, what: str) -> RunError:
+    return RunError(
+        f"In epoch {training.epoch}, batch {training.step + 1}, {what} is not a finite number: training diverged. Lower "
+        f"learning_rate (now {job.config.optimiser.learning_rate:g}) or set precision=float32, and start a new run."
+    )
+
+
+@contextmanager
+def _explained(config: RunConfig) -> Iterator[None]:
+    """Turn a lack of memory into an error that says what to do."""
+    import torch
+
+    remedy = f"lower batch_size (now {config.batch_size}) or size_px (now {config.prep.size_px}), and start a new run"
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise RunError(f"Memory does not suffice; {remedy}.") from error
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error) and "not enough memory" not in str(error):
+            raise
+        raise RunError(f"Memory does not suffice; {remedy}.") from error

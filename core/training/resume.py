@@ -1,0 +1,69 @@
+"""The state to resume from: everything that training needs to go on as if it had never paused."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.errors import RunError
+from core.files import write_atomic
+from core.training.records import EpochRecord
+
+if TYPE_CHECKING:
+    from core.training.job import Job, Training
+
+__all__ = ["load_resume", "save_resume"]
+
+SCHEMA_VERSION = 1
+
+
+def save_resume(path: Path, job: Job, training: Training) -> None:
+    """Write the state atomically; raises StorageError where the disk is full."""
+    import torch
+
+    state = {
+        "schema_version": SCHEMA_VERSION,
+        "config": job.config.model_dump_json(),
+        "split": job.split.digest,
+        "model": training.model.state_dict(),
+        "optimiser": training.optimiser.state_dict(),
+        "scheduler": training.scheduler.state_dict(),
+        "train_logits": training.train_logits,
+        "epoch": training.epoch,
+        "step": training.step,
+        "seconds": training.seconds,
+        "learning_rate": training.learning_rate,
+        "records": [record.model_dump_json() for record in training.records],
+    }
+    # Through memory: a full disk in the middle of torch's own writer is not told as an OSError.
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomic(path, buffer.getvalue())
+
+
+def load_resume(path: Path, job: Job, training: Training) -> None:
+    """Take the state over into `training`; nothing in the file is executed (``weights_only``).
+
+    Raises
+    ------
+    RunError
+        The file is damaged, or belongs to another configuration or split.
+    """
+    import torch
+
+    remedy = f"delete {path} to train from the beginning"
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        found = (state["schema_version"], state["config"], state["split"])
+    except Exception as error:  # A damaged file fails in any way that zip, pickle or torch can.
+        raise RunError(f"{path} cannot be read ({type(error).__name__}); {remedy}.") from error
+    if found != (SCHEMA_VERSION, job.config.model_dump_json(), job.split.digest):
+        raise RunError(f"{path} belongs to another configuration or split than config.json and split.json; {remedy}.")
+    training.model.load_state_dict(state["model"])
+    training.optimiser.load_state_dict(state["optimiser"])
+    training.scheduler.load_state_dict(state["scheduler"])
+    training.train_logits.copy_(state["train_logits"])
+    training.epoch, training.step = state["epoch"], state["step"]
+    training.seconds, training.learning_rate = state["seconds"], state["learning_rate"]
+    training.records = [EpochRecord.model_validate_json(text) for text in state["records"]]

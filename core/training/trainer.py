@@ -1,0 +1,294 @@
+"""The process that trains one run: ``python -m core.training.trainer RUN_DIR``; the same code serves the foreground.
+
+It holds the run's lock while it lives, tells how far it is through status.json, stops at a batch boundary on the
+stop file, SIGTERM or SIGINT, and leaves the run in a state that says what happened.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from core.config import RunConfig
+from core.data.study import Cohort
+from core.errors import MGMTLabError, RunError, SplitError, StorageError
+from core.files import write_atomic
+from core.mri import MRSequence
+from core.progress import Progress, silent
+from core.settings import Settings, load_settings
+from core.training.job import StepReport, TrainingStopped
+from core.training.loop import fit
+from core.training.records import DataSource, EpochRecord, RunStatus
+from core.training.run import RunFolder, now
+
+__all__ = ["open_cohort", "run_training", "train"]
+
+STATUS_SECONDS = 0.5
+NICENESS = 10
+LOCK_SECONDS = 10.0
+
+
+def run_training(
+    settings: Settings,
+    config: RunConfig,
+    source: DataSource,
+    run_dir: Path | None = None,
+    *,
+    name: str | None = None,
+    on_status: Callable[[RunStatus], None] = lambda status: None,
+    on_epoch: Callable[[EpochRecord], None] = lambda record: None,
+) -> RunFolder:
+    """Make a run and train it in this process, to its end.
+
+    Parameters
+    ----------
+    settings, config, source
+        Where, what, on which data.
+    run_dir
+        The run's folder; by default a new one below ``settings.runs``.
+    name
+        The new folder's name.
+    on_status
+        Called with the status about twice a second.
+    on_epoch
+        Called with each finished epoch.
+
+    Raises
+    ------
+    MGMTLabError
+        Whatever a person can put right; the run's status says it too.
+    """
+    run = RunFolder.create(settings, config, source, name, folder=run_dir, state="running")
+    train(run, settings, on_status=on_status, on_epoch=on_epoch)
+    return run
+
+
+def train(
+    run: RunFolder,
+    settings: Settings,
+    *,
+    on_status: Callable[[RunStatus], None] = lambda status: None,
+    on_epoch: Callable[[EpochRecord], None] = lambda record: None,
+    only_if_queued: bool = False,
+) -> RunStatus:
+    """Train a run from where it stands; it ends as "finished", "stopped" or "failed".
+
+    Parameters
+    ----------
+    run, settings
+        The run; where the cache lies and how many threads may be used.
+    on_status, on_epoch
+        As in :func:`run_training`.
+    only_if_queued
+        Do nothing unless the run still waits in the queue: somebody may have stopped it in the meantime.
+
+    Returns
+    -------
+    RunStatus
+        How it ended.
+
+    Raises
+    ------
+    RunBusyError
+        Another process trains it.
+    RunError
+        It has finished already.
+    MGMTLabError
+        What made it fail, if a person can put it right.
+    """
+    with run.lock(timeout_seconds=LOCK_SECONDS):
+        status = run.status()
+        if only_if_queued and status.state != "queued":
+            return status
+        if status.state == "finished":
+            raise RunError(f"{run.name} has finished; there is nothing to resume. Start a new run.")
+        reporter = _Reporter(run, status, on_status)
+        with _logging_to(run) as log, _stop_signals() as signalled:
+            try:
+                _prepare_and_fit(run, settings, reporter, log, signalled, on_epoch)
+                reporter.end("finished", "")
+            except TrainingStopped:
+                log.info("stopped")
+                reporter.end("stopped", "Stopped on request; it can be resumed.")
+            except MGMTLabError as error:
+                log.error("%s", error)
+                reporter.end("failed", str(error))
+                raise
+            except Exception as error:
+                log.exception("unexpected")
+                reporter.end(
+                    "failed", f"An unexpected {type(error).__name__} ended the run; train.log has the details."
+                )
+                raise
+            finally:
+                run.clear_stop()
+        return reporter.status
+
+
+def open_cohort(source: DataSource, progress: Progress = silent) -> Cohort:
+    """Scan the cohort that a run was made on, in the way it was named; raises DataError."""
+    from core.data.cohort import scan_cohort
+
+    return scan_cohort(
+        Path(source.root),
+        labels=Path(source.labels) if source.labels else None,
+        patient_pattern=source.patient_pattern,
+        layout=source.layout,
+        sequence=MRSequence(source.sequence) if source.sequence else None,
+        progress=progress,
+    )
+
+
+def _prepare_and_fit(
+    run: RunFolder,
+    settings: Settings,
+    reporter: _Reporter,
+    log: logging.Logger,
+    signalled: Callable[[], bool],
+    on_epoch: Callable[[EpochRecord], None],
+) -> None:
+    import torch
+
+    from core.data.split import Split, make_split
+    from core.data.table import build_table
+
+    def stop() -> bool:
+        return signalled() or run.stop_requested()
+
+    def progress(done: int, total: int, what: str = "") -> None:
+        reporter.tell(phase="preparing", step=done, steps=total, message=what)
+        if stop():
+            raise TrainingStopped
+
+    config = run.config
+    torch.set_num_threads(run.environment().get("threads") or settings.threads)
+    reporter.tell(at_once=True, phase="preparing", epochs=config.epochs)
+    cohort = open_cohort(run.source, progress)
+    log.info("%s: %d studies, %d labelled", cohort.root, len(cohort), len(cohort.labelled))
+    table = build_table(cohort, config.prep, settings, progress=progress)
+    for fault in table.faults:
+        log.warning("left out: %s: %s", fault.path, fault.reason)
+    if (run.path / "split.json").exists():
+        split: Split = run.split()
+        if split.cohort_digest != cohort.digest:
+            raise SplitError(
+                f"{cohort.root} is no longer what {run.name} was split on (digest {cohort.digest}, then "
+                f"{split.cohort_digest}); restore the data, or start a new run."
+            )
+    else:
+        split = make_split(table, config.split, cohort.digest)
+        write_atomic(run.path / "split.json", split.to_json())
+    reporter.tell(at_once=True, message="")
+    for record in fit(config, table, split, run=run, cohort=cohort, on_step=reporter.step, stop=stop, log=log):
+        reporter.tell(at_once=True, best_epoch=record.epoch if record.best else reporter.status.best_epoch)
+        on_epoch(record)
+
+
+class _Reporter:
+    """Keeps status.json up to date, at most twice a second."""
+
+    def __init__(self, run: RunFolder, before: RunStatus, on_status: Callable[[RunStatus], None]) -> None:
+        self.run = run
+        self.on_status = on_status
+        self.status = before.model_copy(
+            update={"state": "running", "started": now(), "finished": None, "message": "", "phase": "starting"}
+        )
+        self.written = 0.0
+        self.first: tuple[float, float] | None = None
+        self.tell(at_once=True)
+
+    def tell(self, *, at_once: bool = False, **changes: Any) -> None:
+        self.status = self.status.model_copy(update=changes)
+        if at_once or time.monotonic() - self.written >= STATUS_SECONDS:
+            self.run.write_status(self.status)
+            self.written = time.monotonic()
+            self.on_status(self.status)
+
+    def step(self, report: StepReport) -> None:
+        moment = time.monotonic()
+        if self.first is None:
+            self.first = (moment, report.done)
+        since, gained = moment - self.first[0], report.done - self.first[1]
+        self.tell(
+            phase=report.phase,
+            epoch=report.epoch,
+            step=report.step,
+            steps=report.steps,
+            images_per_second=report.images_per_second,
+            seconds_left=since / gained * (1 - report.done) if gained > 0 else None,
+        )
+
+    def end(self, state: str, message: str) -> None:
+        changes = {"state": state, "message": message, "finished": now(), "seconds_left": None, "phase": ""}
+        # On a full disk the last word cannot be written either; the freed lock then says "interrupted".
+        with suppress(StorageError):
+            self.tell(at_once=True, **changes)
+
+
+@contextmanager
+def _logging_to(run: RunFolder) -> Iterator[logging.Logger]:
+    log = logging.getLogger(f"mgmt_lab.run.{run.name}")
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    handler = logging.FileHandler(run.log_file, encoding="utf-8")
+    formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    log.addHandler(handler)
+    try:
+        yield log
+    finally:
+        log.removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def _stop_signals() -> Iterator[Callable[[], bool]]:
+    """Take SIGTERM and SIGINT as a request to stop at the next batch; a second one ends the process as usual."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        asked.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def main(arguments: list[str]) -> int:
+    """Train the run whose folder is named; 0 when it finished or stopped, 2 for what a person can put right, 1 for a bug."""
+    os.nice(NICENESS)
+    run = RunFolder(Path(arguments[0]))
+    try:
+        train(run, load_settings(), only_if_queued=True)
+    except MGMTLabError as error:
+        if run.status().message != str(error):  # Else train.log has the line already.
+            print(error, file=sys.stderr)
+        return 2
+    except Exception:
+        if run.status().state != "failed":  # Else train.log has the traceback already.
+            raise
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,145 @@
+"""What a data set holds, each question with its own chart, and a browser of its studies."""
+
+import pandas as pd
+import streamlit as st
+
+from core.data.study import Cohort, Study
+from ui.cohorts import ask_cohort, show_cohort_line, show_synthetic_truth
+from ui.errors import telling_errors
+from ui.figures.cohort import (
+    draw_blank_slices,
+    draw_labels,
+    draw_planes,
+    draw_presence,
+    draw_slice_counts,
+    draw_spacings,
+)
+from ui.loaders import count_blanks, load_chosen_cohort
+from ui.prediction import study_stacks
+from ui.state import Scan, choose_scan
+from ui.study_view import show_faults, show_notes, show_recognised
+from ui.text import plain
+from ui.theme import current_palette, draw
+from ui.viewer import show_viewer
+
+
+def show_numbers(cohort: Cohort) -> None:
+    """The cohort in four numbers."""
+    persons = len({study.person for study in cohort})
+    with st.grid(5, min_column_width=130):
+        st.metric("Studies", f"{len(cohort):,}")
+        st.metric("Patients", f"{persons:,}", help="Studies of one patient stand in one part of a split.")
+        st.metric("Series", f"{sum(1 for _ in cohort.series):,}")
+        st.metric("Files", f"{cohort.file_count:,}")
+        st.metric("Unreadable", f"{len(cohort.faults):,}")
+
+
+def show_charts(cohort: Cohort) -> None:
+    """One chart for each question."""
+    palette = current_palette()
+    charts = [
+        ("Labels", draw_labels(cohort, palette)),
+        ("Which sequences a study has", draw_presence(cohort, palette)),
+        ("Planes", draw_planes(cohort, palette)),
+        ("Slices per series", draw_slice_counts(cohort, palette)),
+    ]
+    if any(series.spacing_mm for series in cohort.series):
+        charts.append(("Spacing", draw_spacings(cohort, palette)))
+    with st.grid(3, min_column_width=330):
+        for title, figure in charts:
+            with st.container(border=True, height="stretch", gap="xsmall"):
+                st.markdown(f"**{title}**")
+                draw(figure, key=f"cohort.{title}", alt=title)
+        with st.container(border=True, height="stretch", gap="xsmall"):
+            st.markdown("**Blank slices**")
+            show_blanks(cohort)
+
+
+def show_blanks(cohort: Cohort) -> None:
+    """How many slices hold nothing: needs the pixels, so only when it is asked for."""
+    key = f"cohort.blanks.{cohort.digest}"
+    if st.session_state.get(key) or st.button(
+        "Count blank slices",
+        icon=":material/hide_image:",
+        key="cohort.count",
+        help="Reads every pixel; a click elsewhere cancels it.",
+    ):
+        counts = count_blanks(cohort)
+        st.session_state[key] = True
+        blank = sum(one for _, one, _ in counts)
+        total = sum(one for _, _, one in counts)
+        draw(draw_blank_slices(counts, current_palette()), key="cohort.blank", alt="blank slices")
+        st.caption(
+            f"{blank:,} of {total:,} slices are blank ({blank / max(total, 1):.1%}); none of them is trained on."
+        )
+    else:
+        st.caption("Slices without tissue are left out of training and kept in the viewer. Counting reads every pixel.")
+
+
+def show_browser(cohort: Cohort) -> None:
+    """A table of studies; the one that is selected is shown."""
+    st.subheader("Studies", anchor=False)
+    rows = pd.DataFrame(
+        {
+            "study": [study.study_id for study in cohort],
+            "label": ["" if study.label is None else cohort.class_names[study.label] for study in cohort],
+            "sequences": [
+                ", ".join(dict.fromkeys(str(series.sequence) for series in study.series)) for study in cohort
+            ],
+            "planes": [", ".join(dict.fromkeys(str(series.plane) for series in study.series)) for study in cohort],
+            "slices": [sum(len(series.files) for series in study.series) for study in cohort],
+        }
+    )
+    chosen = st.dataframe(
+        rows,
+        hide_index=True,
+        height=min(280, 38 + 36 * len(rows)),
+        key="cohort.studies.table",
+        on_select="rerun",
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": [0]}},
+    )
+    picked = chosen.selection.rows
+    if picked:
+        show_study(cohort, cohort.studies[picked[0]])
+
+
+def show_study(cohort: Cohort, study: Study) -> None:
+    """One study in the viewer."""
+    label = "no label" if study.label is None else cohort.class_names[study.label]
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"**Study {plain(study.study_id)}**: {plain(label)}", width="content")
+        if cohort.synthetic:
+            st.badge("synthetic", icon=":material/science:", color="orange")
+        if st.button("Predict this study", icon=":material/neurology:", key="cohort.predict"):
+            choose_scan(Scan(kind="study", place=study.study_id))
+            st.switch_page("pages/predict.py")
+    stacks, faults = study_stacks(study, None)
+    show_viewer(stacks, key=f"cohort.{cohort.digest}.{study.study_id}")
+    with st.expander("Series", icon=":material/list:"):
+        show_recognised(study, stacks)
+    show_faults(faults)
+
+
+st.title("Cohort", anchor=False)
+cohort = None
+with telling_errors():
+    cohort = load_chosen_cohort()
+with st.expander("Choose the data", icon=":material/database:", expanded=cohort is None):
+    ask_cohort()
+if cohort is None:
+    st.info(
+        "Nothing is loaded. Make a synthetic cohort, which takes about a second per study, or name a folder "
+        "with the competition's data.",
+        icon=":material/arrow_upward:",
+    )
+    st.stop()
+show_cohort_line(cohort)
+if cohort.synthetic:
+    show_synthetic_truth(cohort)
+show_notes(cohort.notes)
+show_numbers(cohort)
+show_charts(cohort)
+show_faults(cohort.faults)
+with telling_errors():
+    show_browser(cohort)

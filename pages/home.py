@@ -1,0 +1,121 @@
+"""What this is, one button that shows it, and where things stand."""
+
+import streamlit as st
+
+from core.data.study import Cohort
+from core.errors import MGMTLabError
+from ui.checkpoints import MAKE_DEMO, find_figure, offered_checkpoints
+from ui.errors import telling_errors
+from ui.loaders import load_card, load_stacks
+from ui.runs import ACTIVE, own_runs
+from ui.scans import sample_cohort
+from ui.slices import compose_slice
+from ui.state import Scan, choose_scan, chosen_cohort, current_settings
+from ui.text import figure_text, plain
+
+
+def show_claim() -> None:
+    """The first ten seconds."""
+    st.title("MGMT Lab", anchor=False)
+    st.markdown(
+        "### Predict MGMT promoter methylation from brain MR, and find out whether the number is true.", anchors=False
+    )
+    st.markdown(
+        "Look at a cohort, train the paper's network or an honest relative of it while you watch, and judge it "
+        "per patient, with intervals. Hand in a scan and get a probability, a map of what spoke for it, and what "
+        "to doubt."
+    )
+    st.badge("Research use only: not for diagnosis or treatment", icon=":material/biotech:", color="orange")
+
+
+def show_sample(cohort: Cohort) -> None:
+    """The sample study's four sequences, each through its middle."""
+    stacks, _ = load_stacks(cohort.studies[0].series)
+    with st.grid(4, min_column_width=110, gap="small"):
+        for stack in stacks:
+            middle = len(stack.pixels) // 2
+            picture = compose_slice(stack, middle, field_mm=stack.extent_mm, side_px=384)
+            st.image(picture, caption=f"{stack.sequence}, {stack.plane}", width="stretch")
+
+
+def checkpoint_words() -> str:
+    """Which checkpoint would answer."""
+    offered = offered_checkpoints(current_settings())
+    if not offered:
+        return f"No checkpoint yet: `{MAKE_DEMO}` makes the one that ships with the project."
+    card = load_card(offered[0])
+    auroc = find_figure(card.metrics, "val", "patient", "auroc")
+    kind = "synthetic brains" if card.synthetic else "a cohort of real scans"
+    figure = f"its own AUROC {figure_text(auroc)}" if auroc else "no figures recorded"
+    return f"{plain(card.name)}, trained on {kind}: {figure}."
+
+
+def run_words() -> str:
+    """How many runs there are, and how many of them live."""
+    runs = own_runs()
+    active = sum(entry.status.state in ACTIVE for entry in runs)
+    return f"{len(runs)} runs, {active} of them training or waiting." if runs else "No runs yet."
+
+
+def card(page: str, icon: str, title: str, purpose: str, state: str) -> None:
+    """A way to one of the pages, and how things stand there."""
+    with st.container(border=True, height="stretch", gap="xsmall"):
+        st.page_link(page, label=f"**{title}**", icon=icon)
+        st.markdown(purpose)
+        st.caption(state)
+
+
+left, right = st.columns([5, 6], gap="large", vertical_alignment="center")
+with left:
+    show_claim()
+    if st.button("Predict a sample study", type="primary", icon=":material/play_arrow:", key="home.sample"):
+        choose_scan(Scan(kind="sample"))
+        st.switch_page("pages/predict.py")
+    st.caption("A synthetic brain from a program: no data, no account, nothing leaves this computer.")
+
+source = chosen_cohort()
+with st.grid(4, min_column_width=230):
+    try:
+        checkpoint = checkpoint_words()
+    except MGMTLabError as error:
+        checkpoint = plain(error, 300)
+    card(
+        "pages/predict.py",
+        ":material/neurology:",
+        "Predict",
+        "A scan in, a probability and its map out.",
+        checkpoint,
+    )
+    card(
+        "pages/cohort.py",
+        ":material/database:",
+        "Cohort",
+        "What a data set holds, what is missing, what cannot be read.",
+        f"Loaded: {plain(source.root)}" if source else "None loaded; a synthetic one is made in a minute.",
+    )
+    card(
+        "pages/train.py",
+        ":material/model_training:",
+        "Train",
+        "The paper's protocol, or the same network split by patient.",
+        run_words(),
+    )
+    card(
+        "pages/runs.py",
+        ":material/monitoring:",
+        "Runs",
+        "Curves, confusion, ROC: per patient and per slice, with n and intervals.",
+        "Test patients stay untouched until you ask.",
+    )
+
+with st.container(border=True):
+    st.markdown("**Why “whether the number is true”?**")
+    st.markdown(
+        "The paper that this lab implements reports a validation accuracy of 90.87% on slices; it does not state whether "
+        "slices of one patient could stand in training and in validation. The competition on the same data was won with "
+        "an AUROC by patient of about 0.62 [(leaderboard)](https://www.kaggle.com/competitions/"
+        "rsna-miccai-brain-tumor-radiogenomic-classification/leaderboard). Train both protocols here and compare."
+    )
+
+with right, telling_errors():
+    show_sample(sample_cohort())

@@ -1,0 +1,161 @@
+"""A scan in, an answer with its map and its doubts out."""
+
+import json
+from pathlib import Path
+
+import streamlit as st
+
+from core.data.study import Cohort, Study
+from core.inference.cam import METHODS
+from core.inference.prediction import Prediction
+from core.models.checkpoint import CheckpointCard
+from core.mri import MRSequence
+from ui.answer import show_answer, show_slice_charts
+from ui.checkpoints import ask_checkpoint, show_card
+from ui.errors import telling_errors
+from ui.loaders import load_card
+from ui.prediction import load_maps, load_prediction, study_stacks
+from ui.scans import keep_upload, open_chosen_scan
+from ui.slices import SliceStack
+from ui.state import Scan, choose_scan, chosen_scan, current_settings
+from ui.study_view import show_faults, show_notes, show_recognised
+from ui.text import plain
+from ui.viewer import MapSource, show_viewer
+
+WAYS = {"sample": "Sample study", "folder": "A folder", "files": "Files or a zip", "path": "A path on this computer"}
+
+
+def ask_scan() -> MRSequence | None:
+    """Let the visitor hand in a scan; return the sequence he names for files that do not say it."""
+    settings = current_settings()
+    ways = [way for way in WAYS if way != "path" or not settings.hosted]
+    way = st.segmented_control(
+        "Scan",
+        ways,
+        format_func=WAYS.__getitem__,
+        default="sample",
+        required=True,
+        key="predict.way",
+        persist_state="session",
+    )
+    limits = f"Up to {settings.upload_bytes // 2**20} MB and {settings.upload_files} files. "
+    kept = "Kept in a temporary folder until you close this page, and nowhere else."
+    if way == "sample":
+        st.caption("A synthetic brain with the four sequences, made by a program.")
+        if st.button("Predict the sample study", type="primary", icon=":material/play_arrow:", key="predict.sample"):
+            choose_scan(Scan(kind="sample"))
+    elif way == "path":
+        place = st.text_input(
+            "Study folder, DICOM file, zip, NIfTI or picture", key="predict.path", persist_state="session"
+        )
+        if st.button("Open", icon=":material/folder_open:", disabled=not place):
+            choose_scan(Scan(kind="path", place=place))
+    else:
+        files = st.file_uploader(
+            "A study's folder, with its series in it"
+            if way == "folder"
+            else "DICOM files (with or without .dcm), NIfTI, pictures, or one zip",
+            accept_multiple_files="directory" if way == "folder" else True,
+            key=f"predict.upload.{way}",
+        )
+        st.caption(limits + kept)
+        if files:
+            with telling_errors(), st.spinner("Receiving …"):
+                choose_scan(keep_upload(files))
+    return ask_sequence()
+
+
+def ask_sequence() -> MRSequence | None:
+    """The sequence of files that do not say what they are."""
+    named = [sequence for sequence in MRSequence if sequence is not MRSequence.UNKNOWN]
+    return st.selectbox(
+        "Sequence of files that do not say it",
+        [None, *named],
+        format_func=lambda sequence: "as recognised" if sequence is None else str(sequence),
+        key="predict.sequence",
+        persist_state="session",
+        help="Only used for files whose folder, name and header do not tell their sequence.",
+    )
+
+
+def ask_study(cohort: Cohort) -> Study:
+    """The study to show, where a scan holds several."""
+    ids = [study.study_id for study in cohort]
+    scan = chosen_scan()
+    wanted = scan.place if scan and scan.kind == "study" else ids[0]
+    if len(ids) == 1:
+        return cohort[ids[0]]
+    return cohort[st.selectbox("Study", ids, index=ids.index(wanted) if wanted in ids else 0)]
+
+
+def show_head(cohort: Cohort, study: Study) -> None:
+    """Which study this is."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.subheader(f"Study {plain(study.study_id)}", anchor=False, width="content")
+        if cohort.synthetic:
+            st.badge("synthetic", icon=":material/science:", color="orange")
+        st.badge("research use only", color="gray")
+
+
+def show_prediction(
+    path: Path, card: CheckpointCard, cohort: Cohort, study: Study, prediction: Prediction, stacks: list[SliceStack]
+) -> None:
+    """The answer, the viewer with the maps, and the answer slice by slice."""
+    key = f"viewer.{cohort.digest}.{study.study_id}"
+    show_answer(prediction, card, stacks, key)
+    predicted = card.class_names.index(prediction.prediction)
+    show_viewer(
+        stacks,
+        key=key,
+        source=MapSource(
+            methods={name: method.title for name, method in METHODS.items()},
+            classes=card.class_names,
+            first_class=predicted,
+            load=lambda method, target: load_maps(
+                path, cohort, study, prediction, stacks, method=method, target=target
+            ),
+        ),
+        below=lambda maps, positions: show_slice_charts(stacks, prediction, card, key, maps, positions),
+    )
+    content = json.dumps({"checkpoint": card.name, "studies": [prediction.to_dict()]}, indent=2)
+    st.download_button(
+        "Prediction as JSON",
+        content,
+        f"prediction-{study.study_id}.json",
+        "application/json",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+st.title("Predict", anchor=False)
+ask, answer_with = st.columns(2, gap="large")
+with ask, st.container(border=True):
+    sequence = ask_scan()
+with answer_with, st.container(border=True, height="stretch"), telling_errors():
+    path = ask_checkpoint()
+    if path:
+        show_card(load_card(path))
+
+with telling_errors(stop=True):
+    cohort = open_chosen_scan(sequence)
+if cohort is None:
+    st.info("Hand in a scan above, or press **Predict the sample study**.", icon=":material/arrow_upward:")
+    st.stop()
+study = ask_study(cohort)
+show_head(cohort, study)
+prediction = None
+card = None
+if path:
+    with telling_errors():
+        card = load_card(path)
+        prediction = load_prediction(path, cohort, study)
+stacks, faults = study_stacks(study, prediction, card.config.prep.fit if card else "pad")
+if prediction and card and path:
+    show_prediction(path, card, cohort, study, prediction, stacks)
+else:
+    show_viewer(stacks, key=f"viewer.{cohort.digest}.{study.study_id}")
+st.subheader("What was recognised", anchor=False)
+show_recognised(study, stacks)
+show_notes(cohort.notes)
+show_faults([*cohort.faults, *faults])

@@ -1,0 +1,122 @@
+"""Choose a protocol, change what matters, start, and watch."""
+
+import streamlit as st
+
+from core.config import RunConfig
+from core.data.study import Cohort
+from core.models.registry import ARCHITECTURES
+from core.presets import PRESETS, Preset
+from core.training.launch import submit
+from ui.cohorts import ask_cohort, show_cohort_line
+from ui.errors import telling_errors
+from ui.form import draw_form
+from ui.live import show_live
+from ui.loaders import load_chosen_cohort
+from ui.provenance import show_changes, show_provenance
+from ui.runs import ACTIVE, own_runs, owns_run, show_config_badges
+from ui.state import chosen_cohort, current_settings, visitor
+from ui.text import plain
+
+WEIGHTS = {"default": "pretrained (ImageNet)", "none": "random (trained from scratch)"}
+
+
+def ask_preset() -> Preset:
+    """The protocol to start from."""
+    name = st.segmented_control(
+        "Protocol",
+        list(PRESETS),
+        format_func=lambda preset: PRESETS[preset].title,
+        default="honest",
+        required=True,
+        key="train.preset",
+        persist_state="session",
+    )
+    preset = PRESETS[name]
+    st.markdown(preset.summary)
+    return preset
+
+
+def ask_config(preset: Preset) -> RunConfig | None:
+    """The form; None where the values do not fit together, which is then said."""
+    settings = current_settings()
+    with telling_errors():
+        config = draw_form(
+            preset.config,
+            key=f"train.{preset.name}",
+            choices={"architecture": {name: entry.title for name, entry in ARCHITECTURES.items()}, "weights": WEIGHTS},
+            maxima={"epochs": settings.hosted_epochs} if settings.hosted else None,
+            typed=() if settings.hosted else ("weights",),
+        )
+        show_config_badges(config)
+        return config
+    return None
+
+
+def show_majority(cohort: Cohort) -> None:
+    """What an accuracy must be compared with."""
+    counts = cohort.label_counts()
+    total = sum(counts.values())
+    if total:
+        commonest = max(counts, key=lambda index: counts[index])
+        st.caption(
+            f"Always saying “{plain(cohort.class_names[commonest])}” is right for {counts[commonest]} of {total} labelled "
+            f"studies: an accuracy of {counts[commonest] / total:.3f} is what guessing reaches."
+        )
+
+
+def start(config: RunConfig | None) -> None:
+    """The start button; the same run is not started twice."""
+    source = chosen_cohort()
+    if not st.button(
+        "Start training",
+        type="primary",
+        icon=":material/play_circle:",
+        disabled=config is None or source is None,
+        key="train.start",
+    ):
+        return
+    assert config is not None and source is not None  # noqa: PT018 - the button is disabled otherwise
+    with telling_errors():
+        run = submit(current_settings(), config, source, owner=visitor())
+        st.query_params["run"] = run.name
+        st.rerun()
+
+
+def watched_run() -> str | None:
+    """The run in the address, if it is this visitor's; else the one that is training."""
+    named = st.query_params.get("run")
+    if named and owns_run(named):
+        return named
+    if named:
+        del st.query_params["run"]
+        st.warning("The run in the address is not here any more.", icon=":material/info:")
+    return next((entry.run.name for entry in own_runs() if entry.status.state in ACTIVE), None)
+
+
+st.title("Train", anchor=False)
+watched = watched_run()
+if watched:
+    with st.container(border=True), telling_errors():
+        show_live(watched)
+with st.expander("A new run", icon=":material/add_circle:", expanded=watched is None):
+    st.markdown("**1. Data**")
+    cohort = None
+    with telling_errors():
+        cohort = load_chosen_cohort()
+    if cohort is None:
+        st.info("Training needs a cohort. Make a synthetic one here, or name a folder.", icon=":material/database:")
+        ask_cohort()
+    else:
+        show_cohort_line(cohort)
+        show_majority(cohort)
+    st.markdown("**2. Protocol**")
+    preset = ask_preset()
+    st.markdown("**3. What matters**")
+    config = ask_config(preset)
+    start(config)
+    if config:
+        values, changes = st.tabs(["Where each value comes from", "Differences from the preset"])
+        with values:
+            show_provenance(config)
+        with changes:
+            show_changes(config)

@@ -1,0 +1,25 @@
+"""MGMT Lab in the browser: ``streamlit run streamlit_app.py``."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from ui.runs import wake_queue
+from ui.state import remember_visitor
+
+ASSETS = Path(__file__).parent / "ui" / "assets"
+
+st.set_page_config(page_title="MGMT Lab", page_icon=str(ASSETS / "icon.svg"), layout="wide")
+st.logo(str(ASSETS / "logo.svg"), size="large")
+remember_visitor()
+wake_queue()
+st.navigation(
+    [
+        st.Page("pages/home.py", title="Home", icon=":material/home:", default=True),
+        st.Page("pages/predict.py", title="Predict", icon=":material/neurology:", url_path="predict"),
+        st.Page("pages/cohort.py", title="Cohort", icon=":material/database:", url_path="cohort"),
+        st.Page("pages/train.py", title="Train", icon=":material/model_training:", url_path="train"),
+        st.Page("pages/runs.py", title="Runs", icon=":material/monitoring:", url_path="runs"),
+    ],
+    position="top",
+).run()

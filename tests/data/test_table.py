@@ -1,0 +1,126 @@
+"""The table: which rows, in which order, with which pixels; failures are told and the rest goes on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.config import PrepConfig
+from core.data import table as table_module
+from core.data.cache import load_prepared
+from core.data.study import Cohort
+from core.data.table import build_table
+from core.errors import EmptyCohortError
+from core.mri import MRSequence
+from core.settings import Settings
+from tests.data.volumes import make_cohort, make_study
+
+PREP = PrepConfig(size_px=32)
+BOTH = (MRSequence.T2W, MRSequence.FLAIR)
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> Cohort:
+    return make_cohort(
+        tmp_path / "data",
+        [
+            make_study(tmp_path / "data", "00010", 0, sequences=BOTH, pictures=3),
+            make_study(tmp_path / "data", "00002", 1, sequences=BOTH, person="Anna", phase="TRAIN"),
+            make_study(tmp_path / "data", "00003", None),
+        ],
+    )
+
+
+def test_rows_are_canonical_and_complete(cohort: Cohort, settings: Settings) -> None:
+    rows = build_table(cohort, PREP, settings).rows
+    assert rows["key"].tolist() == [
+        "00002|FLAIR|0|0",
+        "00002|FLAIR|0|1",
+        "00002|T2w|0|0",
+        "00002|T2w|0|1",
+        "00003|FLAIR|0|0",
+        "00003|FLAIR|0|1",
+        *(f"00010|{sequence}|0|{index}" for sequence in ("FLAIR", "T2w") for index in range(3)),
+    ]
+    first = rows.iloc[0]
+    assert (first["person"], first["label"], first["phase"], first["file"]) == ("Anna", 1, "TRAIN", "0.png")
+    assert rows.loc[rows["study_id"] == "00003", "label"].unique().tolist() == [-1]
+    assert rows.loc[rows["study_id"] == "00010", "phase"].unique().tolist() == [""]
+
+
+def test_the_cohort_s_order_does_not_matter(cohort: Cohort, settings: Settings) -> None:
+    turned = tuple(replace(study, series=study.series[::-1]) for study in cohort.studies[::-1])
+    one, other = (build_table(given, PREP, settings) for given in (cohort, replace(cohort, studies=turned)))
+    assert one.rows.equals(other.rows)
+    np.testing.assert_array_equal(one.pictures(np.arange(len(one))), other.pictures(np.arange(len(one))))
+
+
+def test_pictures_are_gathered_in_the_order_asked_for(cohort: Cohort, settings: Settings) -> None:
+    table = build_table(cohort, PREP, settings)
+    asked = np.array([9, 0, 3])
+    expected = []
+    for index in asked:
+        row = table.rows.iloc[index]
+        series = cohort[row["study_id"]].find(MRSequence(row["sequence"]))
+        assert series is not None
+        expected.append(load_prepared(series, PREP, settings).pixels[row["slice_index"]])
+    np.testing.assert_array_equal(table.pictures(asked), expected)
+    assert table.pictures(np.array([], np.int64)).shape == (0, 32, 32)
+
+
+def test_two_series_of_one_sequence_are_told_apart(tmp_path: Path, settings: Settings) -> None:
+    first = make_study(tmp_path, "1", 0)
+    again = make_study(tmp_path / "again", "1", 0).series[0]
+    study = replace(first, series=(replace(again, series_uid="2"), replace(first.series[0], series_uid="1")))
+    table = build_table(make_cohort(tmp_path, [study]), PREP, settings)
+    assert table.rows["key"].tolist() == ["1|FLAIR|0|0", "1|FLAIR|0|1", "1|FLAIR|1|0", "1|FLAIR|1|1"]
+
+
+def test_only_wanted_and_unknown_sequences_are_taken(tmp_path: Path, settings: Settings) -> None:
+    cohort = make_cohort(tmp_path, [make_study(tmp_path, "1", 0, sequences=(*BOTH, MRSequence.UNKNOWN))])
+    prep = PREP.model_copy(update={"sequences": (MRSequence.T2W,)})
+    assert set(build_table(cohort, prep, settings).rows["sequence"]) == {"T2w", "unknown"}
+    with pytest.raises(EmptyCohortError, match=r"no series of T1wCE \(found: FLAIR, T2w\)"):
+        build_table(
+            make_cohort(tmp_path, [make_study(tmp_path, "2", 0, sequences=BOTH)]),
+            PREP.model_copy(update={"sequences": (MRSequence.T1WCE,)}),
+            settings,
+        )
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_series_that_fails_is_told_and_the_rest_goes_on(
+    cohort: Cohort, settings: Settings, jobs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_module, "INLINE", 0)
+    for path in cohort["00010"].series[0].files:
+        path.write_text("damaged")
+    cohort["00002"].series[0].files[0].write_text("damaged")
+    told: list[tuple[int, int]] = []
+    table = build_table(
+        cohort, PREP, settings, jobs=jobs, progress=lambda done, total, what="": told.append((done, total))
+    )
+    assert len(table) == 3 + 3 + 2
+    assert sorted(Path(fault.path).name for fault in table.faults) == ["0.png", "T2w"]
+    assert told == [(0, 5), (1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
+
+
+def test_nothing_usable_is_an_error(cohort: Cohort, settings: Settings) -> None:
+    for series in cohort.series:
+        for path in series.files:
+            path.write_text("damaged")
+    with pytest.raises(EmptyCohortError, match="None of the 5 series"):
+        build_table(cohort, PREP, settings)
+
+
+def test_progress_may_cancel_and_keeps_what_was_done(cohort: Cohort, settings: Settings) -> None:
+    def stop(done: int, total: int, what: str = "") -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_table(cohort, PREP, settings, progress=stop)
+    assert len(list((settings.cache / "prepared").iterdir())) == 2

@@ -1,0 +1,257 @@
+"""A study's answer is its slices' mean logit; what cannot be asked is refused with the reason."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from core.config import PrepConfig
+from core.data.prepare import prepare_series
+from core.data.study import Series, Study
+from core.errors import CheckpointError, DataError, SequenceError
+from core.inference.predict import SYNTHETIC_WARNING, Predictor, choose_series
+from core.mri import MRSequence, Plane
+from core.settings import Settings
+
+
+@pytest.fixture
+def write_series(tmp_path: Path) -> Callable[..., Series]:
+    """Return a function that writes one series of PNG pictures."""
+
+    def write(sequence: MRSequence, pictures: int = 3, uid: str = "1", description: str = "", seed: int = 1) -> Series:
+        generator = np.random.default_rng([seed, *map(ord, sequence)])
+        folder = tmp_path / "scan" / f"{sequence}-{uid}"
+        folder.mkdir(parents=True)
+        files = []
+        for number in range(pictures):
+            pixels = np.kron(generator.integers(0, 250, (8, 8)), np.ones((8, 8))).astype(np.uint8)
+            files.append(folder / f"{number}.png")
+            Image.fromarray(pixels).save(files[-1])
+        return Series(
+            study_id="00042",
+            sequence=sequence,
+            series_uid=f"{sequence}-{uid}",
+            plane=Plane.UNKNOWN,
+            files=tuple(files),
+            kind="picture",
+            description=description,
+        )
+
+    return write
+
+
+def study(*series: Series) -> Study:
+    return Study(study_id="00042", person="00042", label=None, series=series)
+
+
+def test_answer_is_the_softmax_of_the_mean_slice_logit(
+    write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
+) -> None:
+    predictor = Predictor(write_checkpoint(temperature=2.5, threshold=0.4))
+    flair, t2w = write_series(MRSequence.FLAIR, 2), write_series(MRSequence.T2W, 4)
+    prediction = predictor.predict(study(flair, t2w))
+    pixels = np.concatenate([prepare_series(one, predictor.card.config.prep).pixels for one in (flair, t2w)])
+    grey = torch.from_numpy(pixels).float()[:, None].repeat(1, 3, 1, 1) / 255
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    with torch.no_grad():
+        logits = predictor.model((grey - mean) / std).double() / 2.5
+    assert prediction.probability == pytest.approx(torch.softmax(logits.mean(0), 0)[1].item(), abs=1e-5)
+    assert [piece.probability for piece in prediction.slices] == pytest.approx(
+        torch.softmax(logits, 1)[:, 1].tolist(), abs=1e-5
+    )
+    assert [piece.sequence for piece in prediction.slices] == ["FLAIR"] * 2 + ["T2w"] * 4
+    assert prediction.prediction == ("methylated" if prediction.probability >= 0.4 else "unmethylated")
+    assert sum(prediction.class_probabilities) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("threshold", "answer"), [(0.0, "methylated"), (1.0, "unmethylated")])
+def test_threshold_decides(
+    write_checkpoint: Callable[..., Path], write_series: Callable[..., Series], threshold: float, answer: str
+) -> None:
+    predictor = Predictor(write_checkpoint(threshold=threshold))
+    assert predictor.predict(study(write_series(MRSequence.FLAIR))).prediction == answer
+
+
+def test_positive_class_may_be_the_first(
+    write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
+) -> None:
+    scan = study(write_series(MRSequence.FLAIR))
+    second = Predictor(write_checkpoint("second")).predict(scan)
+    first = Predictor(
+        write_checkpoint("first", class_names=("methylated", "unmethylated"), positive_class=0, threshold=0.0)
+    ).predict(scan)
+    assert first.probability == pytest.approx(1 - second.probability, abs=1e-6)
+    assert first.prediction == "methylated"
+
+
+def test_more_than_two_classes(write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]) -> None:
+    predictor = Predictor(write_checkpoint(class_names=("glioma", "healthy", "other"), positive_class=2))
+    prediction = predictor.predict(study(write_series(MRSequence.FLAIR)))
+    assert len(prediction.class_probabilities) == 3
+    assert sum(prediction.class_probabilities) == pytest.approx(1)
+    assert prediction.probability == prediction.class_probabilities[2]
+    assert prediction.prediction == ("glioma", "healthy", "other")[int(np.argmax(prediction.class_probabilities))]
+
+
+def test_missing_sequences_are_said(write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]) -> None:
+    prediction = Predictor(write_checkpoint()).predict(study(write_series(MRSequence.FLAIR)))
+    assert prediction.warnings == ("The study has no T2w; the answer rests on FLAIR alone.",)
+
+
+def test_a_sequence_never_seen_is_refused_not_substituted(
+    write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
+) -> None:
+    predictor = Predictor(write_checkpoint())
+    stranger = write_series(MRSequence.T1WCE)
+    with pytest.raises(SequenceError, match=r"00042.*'tiny' was trained on FLAIR, T2w.*has T1wCE"):
+        predictor.predict(study(stranger))
+    prediction = predictor.predict(study(stranger, write_series(MRSequence.FLAIR), write_series(MRSequence.T2W)))
+    assert {piece.sequence for piece in prediction.slices} == {"FLAIR", "T2w"}
+    assert prediction.warnings == ("T1wCE is left out: the checkpoint was trained on FLAIR, T2w and never saw T1wCE.",)
+
+
+def test_pictures_without_a_sequence_are_answered_with_a_warning_if_nothing_better_is_there(
+    write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
+) -> None:
+    predictor = Predictor(write_checkpoint())
+    unnamed = write_series(MRSequence.UNKNOWN)
+    prediction = predictor.predict(study(unnamed))
+    assert len(prediction.slices) == 3
+    assert "do not say which MR sequence" in prediction.warnings[0]
+    beside = predictor.predict(study(unnamed, write_series(MRSequence.FLAIR), write_series(MRSequence.T2W)))
+    assert {piece.sequence for piece in beside.slices} == {"FLAIR", "T2w"}
+    assert "unknown is left out" in beside.warnings[0]
+
+
+def test_a_volume_without_a_sequence_is_refused_with_the_remedy(
+    write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
+) -> None:
+    volume = replace(write_series(MRSequence.UNKNOWN), kind="dicom")
+    with pytest.raises(SequenceError, match="--sequence"):
+        choose_series(study(volume), Predictor(write_checkpoint()).card)
+
+
+def test_a_checkpoint_of_unnamed_pictures_refuses_a_named_sequence(
+    write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
+) -> None:
+    predictor = Predictor(write_checkpoint(sequences=(MRSequence.UNKNOWN,)))
+    with pytest.raises(SequenceError, match="learnt from pictures that do not name their sequence"):
+        predictor.predict(study(replace(write_series(MRSequence.FLAIR), kind="dicom")))
+    assert not predictor.predict(study(write_series(MRSequence.UNKNOWN))).warnings
+
+
+def test_of_two_series_of_one_sequence_the_longer_is_asked_and_the_other_named(
+    write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
+) -> None:
+    short = write_series(MRSequence.FLAIR, 2, uid="1", description="AX FLAIR FAST")
+    long = write_series(MRSequence.FLAIR, 4, uid="2", description="AX FLAIR")
+    prediction = Predictor(write_checkpoint()).predict(study(short, long))
+    assert [part.series.series_uid for part in prediction.series] == ["FLAIR-2"]
+    assert any("AX FLAIR FAST" in warning and "left out" in warning for warning in prediction.warnings)
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_goes_on(
+    write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
+) -> None:
+    predictor = Predictor(write_checkpoint())
+    flair, t2w = write_series(MRSequence.FLAIR), write_series(MRSequence.T2W)
+    flair.files[1].write_text("not a picture")
+    for path in t2w.files:
+        path.write_text("not a picture")
+    prediction = predictor.predict(study(flair, t2w))
+    assert [piece.file for piece in prediction.slices] == ["0.png", "2.png"]
+    assert any(warning.startswith("FLAIR: 1.png") for warning in prediction.warnings)
+    assert any(warning.startswith("T2w is left out") for warning in prediction.warnings)
+    with pytest.raises(DataError):
+        predictor.predict(study(t2w))
+
+
+def test_what_the_checkpoint_is_comes_first(
+    write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
+) -> None:
+    predictor = Predictor(write_checkpoint(synthetic=True, split_unit="slice", sequences=(MRSequence.FLAIR,)))
+    scan = study(write_series(MRSequence.FLAIR))
+    real, synthetic = predictor.predict(scan), predictor.predict(scan, synthetic=True)
+    assert real.warnings[0] == SYNTHETIC_WARNING
+    assert "leaks" in real.warnings[1]
+    assert synthetic.warnings == real.warnings[1:]
+    assert real.probability == synthetic.probability
+
+
+def test_guard_speaks_in_the_warnings(
+    write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
+) -> None:
+    known = [1.0] + [0.0] * 15
+    predictor = Predictor(write_checkpoint(sequences=(MRSequence.FLAIR,), intensity={"FLAIR": known}))
+    (warning,) = predictor.predict(study(write_series(MRSequence.FLAIR))).warnings
+    assert "Jensen-Shannon distance" in warning
+
+
+def test_an_upload_leaves_nothing_and_a_cohort_uses_the_cache(
+    write_checkpoint: Callable[..., Path], write_series: Callable[..., Series], settings: Settings
+) -> None:
+    predictor = Predictor(write_checkpoint())
+    scan = study(write_series(MRSequence.FLAIR))
+    upload = predictor.predict(scan)
+    assert not settings.home.exists()
+    cached = predictor.predict(scan, cache=settings)
+    assert any(settings.cache.rglob("*.npy"))
+    assert cached.probability == upload.probability
+
+
+def test_sessions_may_share_a_predictor(
+    write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
+) -> None:
+    predictor = Predictor(write_checkpoint())
+    scans = [study(write_series(MRSequence.FLAIR, uid=str(seed), seed=seed)) for seed in range(4)]
+    alone = [predictor.predict(scan).probability for scan in scans]
+    together: dict[int, float] = {}
+    threads = [
+        threading.Thread(
+            target=lambda index=index: together.update({index: predictor.predict(scans[index]).probability})
+        )
+        for index in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [together[index] for index in range(4)] == alone
+
+
+def test_prediction_as_json_is_strict(
+    write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
+) -> None:
+    prediction = Predictor(write_checkpoint()).predict(study(write_series(MRSequence.FLAIR)))
+    content = json.loads(json.dumps(prediction.to_dict(), allow_nan=False))
+    assert content["study_id"] == "00042"
+    assert content["slices"][2] == {
+        "sequence": "FLAIR",
+        "index": 2,
+        "file": "2.png",
+        "position_mm": None,
+        "probability": prediction.slices[2].probability,
+    }
+
+
+def test_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.safetensors"
+    path.write_bytes(b"not weights")
+    with pytest.raises(CheckpointError, match="damaged"):
+        Predictor(path)
+
+
+def test_prep_of_the_card_is_the_one_used(
+    write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
+) -> None:
+    prediction = Predictor(write_checkpoint()).predict(study(write_series(MRSequence.FLAIR)))
+    assert prediction.series[0].prepared.pixels.shape == (3, 64, 64)
+    assert PrepConfig().size_px != 64

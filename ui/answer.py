@@ -1,0 +1,117 @@
+"""The answer for one study: the probability with all that a reader needs to doubt it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from core.inference.prediction import Prediction
+from core.models.checkpoint import CheckpointCard
+from core.mri import Plane
+from ui.checkpoints import find_figure
+from ui.figures.prediction import (
+    draw_class_probabilities,
+    draw_map_strengths,
+    draw_probability,
+    draw_slice_probabilities,
+)
+from ui.prediction import strongest_slice
+from ui.slices import SliceStack
+from ui.text import figure_text, number_text, plain
+from ui.theme import class_colour, current_palette, draw
+from ui.viewer import Maps, jump_to
+
+__all__ = ["show_answer", "show_slice_charts"]
+
+
+def show_answer(prediction: Prediction, card: CheckpointCard, stacks: list[SliceStack], key: str) -> None:
+    """The probability on its scale, the checkpoint's own figures, what to doubt, and ways to the telling slices."""
+    positive = card.class_names[card.positive_class]
+    number, scale = st.columns([2, 3], gap="large", vertical_alignment="center")
+    with number:
+        st.metric(
+            f"Probability of {plain(positive)} MGMT promoter"
+            if positive == "methylated"
+            else f"Probability of {plain(positive)}",
+            number_text(prediction.probability),
+        )
+        auroc = find_figure(card.metrics, "val", "patient", "auroc")
+        own = figure_text(auroc) if auroc else "not recorded"
+        st.markdown(f"The checkpoint's own AUROC by patient: **{own}**")
+        _show_words(prediction, card)
+    with scale:
+        _show_scale(prediction, card, key)
+    if prediction.warnings:
+        with st.container(border=True):
+            st.markdown(f":material/warning: **What to doubt** ({len(prediction.warnings)})")
+            st.markdown("\n".join(f"- {plain(warning, 600)}" for warning in prediction.warnings))
+    _show_jumps(stacks, positive, key)
+
+
+def show_slice_charts(
+    stacks: list[SliceStack],
+    prediction: Prediction,
+    card: CheckpointCard,
+    key: str,
+    maps: Maps,
+    positions: Mapping[Plane, float | None],
+) -> None:
+    """The answer for each slice along the body and how strong its map is, a pair of charts per plane."""
+    positive = card.class_names[card.positive_class]
+    palette = current_palette()
+    raw_maxima = {place: layer.raw_max for place, layer in maps.items()}
+    with st.grid(2, min_column_width=300):
+        for plane in dict.fromkeys(stack.plane for stack in stacks if stack.probabilities):
+            here = positions.get(plane)
+            answers = draw_slice_probabilities(stacks, plane, prediction.threshold, positive, palette, here)
+            draw(answers, key=f"{key}.slices.{plane}", alt=f"probability of {positive} for each {plane} slice")
+            strengths = draw_map_strengths(stacks, plane, raw_maxima, palette, here)
+            draw(strengths, key=f"{key}.maps.{plane}", alt=f"raw maximum of the map of each {plane} slice")
+
+
+def _show_words(prediction: Prediction, card: CheckpointCard) -> None:
+    if len(card.class_names) == 2:
+        side = "at or above" if prediction.probability >= prediction.threshold else "below"
+        st.caption(
+            f"{side} the threshold of {prediction.threshold:.2f}, which was chosen on validation patients: "
+            f"{plain(prediction.prediction)}. {len(prediction.slices)} slices, {prediction.seconds:.1f} s. Research use only."
+        )
+    else:
+        st.caption(
+            f"The most probable of {len(card.class_names)} classes is {plain(prediction.prediction)}. Research use only."
+        )
+
+
+def _show_scale(prediction: Prediction, card: CheckpointCard, key: str) -> None:
+    palette = current_palette()
+    if len(card.class_names) == 2:
+        names = (card.class_names[1 - card.positive_class], card.class_names[card.positive_class])
+        figure = draw_probability(prediction.probability, prediction.threshold, names, palette)
+    else:
+        colours = [
+            class_colour(palette, index, card.positive_class, len(card.class_names))
+            for index in range(len(card.class_names))
+        ]
+        figure = draw_class_probabilities(card.class_names, prediction.class_probabilities, colours, palette)
+    draw(figure, key=f"{key}.scale", alt=f"probability {prediction.probability:.3f}")
+
+
+def _show_jumps(stacks: list[SliceStack], positive: str, key: str) -> None:
+    with st.container(horizontal=True, gap="small"):
+        for title, highest, icon in (
+            ("highest", True, ":material/north_east:"),
+            ("lowest", False, ":material/south_east:"),
+        ):
+            found = strongest_slice(stacks, highest=highest)
+            if found is None:
+                continue
+            stack, index = found
+            if st.button(
+                f"Slice with the {title} probability: {stack.sequence} {index + 1}, {stack.probabilities[index]:.2f}",
+                icon=icon,
+                key=f"{key}.jump.{title}",
+                type="tertiary",
+                help=f"Move the viewer to the slice that speaks {'most' if highest else 'least'} for {plain(positive)}.",
+            ):
+                jump_to(key, stack.plane, float(stack.positions[index]))

@@ -1,0 +1,229 @@
+"""What a cohort holds: one chart for each question that a person asks of a data set."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from core.data.study import Cohort, Series
+from core.mri import MRSequence, Plane
+from ui.figures.prediction import SYMBOLS
+from ui.theme import Palette, class_colour, new_figure
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+__all__ = [
+    "draw_blank_slices",
+    "draw_labels",
+    "draw_planes",
+    "draw_presence",
+    "draw_slice_counts",
+    "draw_spacings",
+]
+
+
+def draw_labels(cohort: Cohort, palette: Palette) -> go.Figure:
+    """How many studies of each class, and how many without a label, as one bar."""
+    figure = new_figure(palette, x="studies", height=150)
+    counts = cohort.label_counts()
+    parts = [
+        (cohort.class_names[index], count, class_colour(palette, index, cohort.positive_class, len(counts)))
+        for index, count in counts.items()
+    ]
+    parts.append(("no label", len(cohort) - len(cohort.labelled), palette.muted))
+    for name, count, colour in parts:
+        if count:
+            share = f"{count / len(cohort):.0%}"
+            figure.add_bar(
+                x=[count],
+                y=[""],
+                orientation="h",
+                name=f"{name}: {count} ({share})",
+                marker={"color": colour},
+                hovertemplate=f"{name}: {count} of {len(cohort)} ({share})<extra></extra>",
+                width=0.6,
+            )
+    figure.update_layout(barmode="stack")
+    figure.update_yaxes(visible=False)
+    return figure
+
+
+def draw_presence(cohort: Cohort, palette: Palette) -> go.Figure:
+    """Which study has which sequence: how often each combination occurs, as a matrix of dots with bars.
+
+    A matrix of studies would not be readable with hundreds of them; combinations (an UpSet plot) are.
+    """
+    from plotly.subplots import make_subplots
+
+    sequences = _sequences(cohort)
+    combinations = Counter(
+        tuple(sequence for sequence in sequences if study.find(sequence)) for study in cohort
+    ).most_common(12)
+    base = new_figure(palette)
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.6, 0.4], vertical_spacing=0.04)
+    figure.update_layout(base.layout.to_plotly_json())
+    columns = list(range(len(combinations)))
+    figure.add_bar(
+        x=columns,
+        y=[count for _, count in combinations],
+        text=[count for _, count in combinations],
+        textposition="outside",
+        cliponaxis=False,
+        marker={
+            "color": [palette.accent if len(names) == len(sequences) else palette.warning for names, _ in combinations]
+        },
+        hovertemplate="%{customdata}: %{y} studies<extra></extra>",
+        customdata=[" + ".join(names) or "none" for names, _ in combinations],
+        row=1,
+        col=1,
+        width=0.5,
+    )
+    present = [
+        (x, row, s in names)
+        for x, (names, _) in zip(columns, combinations, strict=True)
+        for row, s in enumerate(sequences)
+    ]
+    figure.add_scatter(
+        x=[x for x, _, _ in present],
+        y=[row for _, row, _ in present],
+        mode="markers",
+        marker={
+            "size": 13,
+            "color": [palette.text if there else palette.surface for _, _, there in present],
+            "line": {"color": palette.muted, "width": 1.5},
+        },
+        hovertext=[f"{sequences[row]}: {'present' if there else 'missing'}" for _, row, there in present],
+        hoverinfo="text",
+        row=2,
+        col=1,
+    )
+    axis = base.layout.xaxis.to_plotly_json()
+    figure.update_xaxes(
+        axis | {"showticklabels": False, "ticks": "", "showgrid": False, "range": [-0.6, max(3, len(columns)) - 0.4]}
+    )
+    figure.update_yaxes(base.layout.yaxis.to_plotly_json())
+    figure.update_yaxes(title_text="studies", rangemode="tozero", row=1, col=1)
+    figure.update_yaxes(
+        tickvals=list(range(len(sequences))),
+        ticktext=[str(sequence) for sequence in sequences],
+        range=[len(sequences) - 0.4, -0.6],
+        showgrid=False,
+        ticks="",
+        title_text="",
+        row=2,
+        col=1,
+    )
+    figure.update_layout(showlegend=False, height=300)
+    return figure
+
+
+def draw_planes(cohort: Cohort, palette: Palette) -> go.Figure:
+    """In which plane the series of each sequence were acquired."""
+    sequences = _sequences(cohort)
+    counts = Counter((series.sequence, series.plane) for series in cohort.series)
+    colours = {
+        Plane.AXIAL: palette.accent,
+        Plane.CORONAL: palette.others[0],
+        Plane.SAGITTAL: palette.others[1],
+        Plane.UNKNOWN: palette.muted,
+    }
+    figure = new_figure(palette, y="series", height=260)
+    for plane, colour in colours.items():
+        values = [counts[sequence, plane] for sequence in sequences]
+        if any(values):
+            figure.add_bar(
+                x=[str(sequence) for sequence in sequences],
+                y=values,
+                name=str(plane),
+                marker={"color": colour},
+                hovertemplate=f"%{{x}}, {plane}: %{{y}} series<extra></extra>",
+            )
+    figure.update_layout(barmode="stack", showlegend=True)
+    return figure
+
+
+def draw_spacings(cohort: Cohort, palette: Palette) -> go.Figure:
+    """In-plane spacing against the distance between slices, one point per series."""
+    figure = new_figure(palette, x="between rows and columns (mm)", y="between slices (mm)", height=260)
+    for sequence in _sequences(cohort):
+        chosen = [series for series in cohort.series if series.sequence == sequence and series.spacing_mm]
+        if chosen:
+            spacings = [series.spacing_mm for series in chosen if series.spacing_mm]
+            figure.add_scatter(
+                x=[max(spacing[1], spacing[2]) for spacing in spacings],
+                y=[spacing[0] for spacing in spacings],
+                mode="markers",
+                name=str(sequence),
+                marker={
+                    "color": palette.sequences[sequence],
+                    "symbol": SYMBOLS[sequence],
+                    "size": 8,
+                    "opacity": 0.65,
+                },
+                customdata=[[series.study_id, str(series.plane)] for series in chosen],
+                hovertemplate=f"%{{customdata[0]}} {sequence} %{{customdata[1]}}: %{{x:.2f}} × %{{y:.2f}} mm<extra></extra>",
+            )
+    figure.update_xaxes(rangemode="tozero")
+    figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def draw_slice_counts(cohort: Cohort, palette: Palette) -> go.Figure:
+    """How many slices the series of each sequence have: one point per series over a box."""
+    figure = new_figure(palette, y="slices per series", height=260)
+    for sequence in _sequences(cohort):
+        chosen = [series for series in cohort.series if series.sequence == sequence]
+        figure.add_box(
+            y=[len(series.files) for series in chosen],
+            x=[str(sequence)] * len(chosen),
+            name=str(sequence),
+            marker={"color": palette.sequences[sequence], "size": 4, "opacity": 0.55},
+            line={"width": 1.2},
+            boxpoints="all",
+            jitter=0.5,
+            pointpos=0,
+            text=[series.study_id for series in chosen],
+            hovertemplate="%{text}: %{y} slices<extra></extra>",
+            showlegend=False,
+        )
+    figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def draw_blank_slices(counts: Sequence[tuple[Series, int, int]], palette: Palette) -> go.Figure:
+    """Share of blank slices of each series, by sequence.
+
+    Parameters
+    ----------
+    counts
+        Series, blank slices, all slices.
+    palette
+        The theme's colours.
+    """
+    figure = new_figure(palette, y="blank slices (% of the series)", height=260)
+    for sequence in dict.fromkeys(series.sequence for series, _, _ in counts):
+        chosen = [item for item in counts if item[0].sequence == sequence and item[2]]
+        figure.add_box(
+            y=[100 * blank / total for _, blank, total in chosen],
+            x=[str(sequence)] * len(chosen),
+            marker={"color": palette.sequences[sequence], "size": 4, "opacity": 0.55},
+            line={"width": 1.2},
+            boxpoints="all",
+            jitter=0.5,
+            pointpos=0,
+            text=[f"{series.study_id}: {blank} of {total}" for series, blank, total in chosen],
+            hovertemplate="%{text} blank<extra></extra>",
+            showlegend=False,
+        )
+    figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def _sequences(cohort: Cohort) -> list[MRSequence]:
+    found = {series.sequence for series in cohort.series}
+    named = [sequence for sequence in MRSequence if sequence is not MRSequence.UNKNOWN]
+    if found <= {MRSequence.UNKNOWN}:
+        return [MRSequence.UNKNOWN]
+    return [*named, *([MRSequence.UNKNOWN] if MRSequence.UNKNOWN in found else [])]

@@ -1,0 +1,129 @@
+"""A run's course: loss, accuracy, AUROC and learning rate by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from core.training.records import EpochRecord
+from ui.theme import Palette, new_figure
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+__all__ = ["draw_accuracy", "draw_auroc", "draw_learning_rate", "draw_loss"]
+
+
+def draw_loss(records: Sequence[EpochRecord], epochs: int, palette: Palette) -> go.Figure:
+    """Cross-entropy of training and validation by epoch."""
+    figure = _by_epoch(epochs, palette, "cross-entropy loss")
+    _add_line(figure, records, [record.train_loss for record in records], "training", palette.train, dash="dot")
+    _add_line(figure, records, [record.val_loss for record in records], "validation", palette.validation)
+    figure.update_yaxes(rangemode="tozero")
+    return _mark_best(figure, records, palette)
+
+
+def draw_accuracy(
+    records: Sequence[EpochRecord], epochs: int, palette: Palette, majority: float | None = None
+) -> go.Figure:
+    """Accuracy by slice, with what always guessing the commoner class reaches as a line."""
+    figure = _by_epoch(epochs, palette, "accuracy by slice")
+    _add_line(figure, records, [record.train_accuracy for record in records], "training", palette.train, dash="dot")
+    _add_line(figure, records, [record.val_accuracy for record in records], "validation", palette.validation)
+    if majority is not None:
+        figure.add_hline(
+            y=majority,
+            line={"color": palette.warning, "width": 1, "dash": "dash"},
+            annotation={"text": f"commoner class {majority:.3f}", "font": {"size": 11, "color": palette.warning}},
+            annotation_position="bottom right",
+        )
+    figure.update_yaxes(range=[0, 1.02])
+    return _mark_best(figure, records, palette)
+
+
+def draw_auroc(records: Sequence[EpochRecord], epochs: int, palette: Palette) -> go.Figure:
+    """AUROC by patient, the validation's with its 95% interval as a band."""
+    figure = _by_epoch(epochs, palette, "AUROC by patient")
+    banded = [
+        (record.epoch, record.val_patient_auroc_low, record.val_patient_auroc_high)
+        for record in records
+        if record.val_patient_auroc_low is not None and record.val_patient_auroc_high is not None
+    ]
+    if banded:
+        there = [epoch for epoch, _, _ in banded]
+        figure.add_scatter(
+            x=[*there, *reversed(there)],
+            y=[*(low for _, low, _ in banded), *(high for _, _, high in reversed(banded))],
+            mode="lines",
+            fill="toself",
+            fillcolor=_transparent(palette.validation, 0.16),
+            line={"width": 0},
+            hoverinfo="skip",
+            name="95% interval",
+        )
+    _add_line(
+        figure, records, [record.train_patient_auroc for record in records], "training", palette.train, dash="dot"
+    )
+    _add_line(figure, records, [record.val_patient_auroc for record in records], "validation", palette.validation)
+    figure.add_hline(y=0.5, line={"color": palette.warning, "width": 1, "dash": "dash"})
+    figure.update_yaxes(range=[0, 1.02])
+    return _mark_best(figure, records, palette)
+
+
+def draw_learning_rate(records: Sequence[EpochRecord], epochs: int, palette: Palette) -> go.Figure:
+    """Learning rate at each epoch's first step."""
+    figure = _by_epoch(epochs, palette, "learning rate")
+    figure.add_scatter(
+        x=[record.epoch for record in records],
+        y=[record.learning_rate for record in records],
+        mode="lines+markers",
+        line={"color": palette.muted, "shape": "hv", "width": 2},
+        marker={"size": 5},
+        hovertemplate="epoch %{x}: %{y:.3g}<extra></extra>",
+        showlegend=False,
+    )
+    figure.update_yaxes(rangemode="tozero", exponentformat="power")
+    return _mark_best(figure, records, palette)
+
+
+def _by_epoch(epochs: int, palette: Palette, title: str) -> go.Figure:
+    figure = new_figure(palette, x="epoch", y=title, height=250)
+    figure.update_xaxes(range=[0.5, max(epochs, 1) + 0.5], tickformat="d", nticks=8)
+    return figure
+
+
+def _add_line(
+    figure: go.Figure,
+    records: Sequence[EpochRecord],
+    values: Sequence[float | None],
+    name: str,
+    colour: str,
+    dash: str = "solid",
+) -> None:
+    figure.add_scatter(
+        x=[record.epoch for record in records],
+        y=list(values),
+        mode="lines+markers",
+        name=name,
+        line={"color": colour, "dash": dash, "width": 2},
+        marker={"size": 5},
+        hovertemplate=f"{name}, epoch %{{x}}: %{{y:.4f}}<extra></extra>",
+    )
+
+
+def _mark_best(figure: go.Figure, records: Sequence[EpochRecord], palette: Palette) -> go.Figure:
+    best = max((record.epoch for record in records if record.best), default=None)
+    if best is not None:
+        side = "left" if best > 0.7 * max(record.epoch for record in records) else "right"
+        figure.add_vline(
+            x=best,
+            line={"color": palette.accent, "width": 1},
+            annotation={"text": f"best: {best}", "font": {"size": 11, "color": palette.accent}},
+            annotation_position=f"bottom {side}",
+        )
+    return figure
+
+
+def _transparent(colour: str, opacity: float) -> str:
+    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity})"

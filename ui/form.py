@@ -1,0 +1,255 @@
+"""A form made from the fields of :class:`core.config.RunConfig`: nothing about a field is written twice."""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args, get_origin
+
+import annotated_types
+import streamlit as st
+from pydantic import BaseModel
+
+from core.config import RunConfig, apply_settings, field_paths
+from core.mri import MRSequence
+
+__all__ = ["FieldSpec", "describe_fields", "draw_form", "label_of"]
+
+MAIN_FIELDS = (
+    "architecture",
+    "weights",
+    "split_unit",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "size_px",
+    "slice_count",
+    "sequences",
+)
+HIDDEN_FIELDS = frozenset({"preset"})
+GROUP_TITLES = {
+    "prep": "Pictures",
+    "optimiser": "Optimiser",
+    "schedule": "Learning rate over time",
+    "augmentation": "Augmentation",
+    "split": "Split",
+    "": "Run",
+}
+APPLIES_WHEN: Mapping[str, tuple[str, str]] = {
+    "momentum": ("optimiser", "sgd"),
+    "step_size": ("schedule", "step"),
+    "gamma": ("schedule", "step"),
+    "slice_count": ("slice_choice", "spread"),
+    "slice_span": ("slice_choice", "spread"),
+}
+"""A field that has no effect unless another field has a certain value."""
+WORDS = {"px": "(px)", "degrees": "(degrees)", "val": "validation", "fraction": "(share)", "mm": "(mm)"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldSpec:
+    """What a widget needs to know of one field."""
+
+    name: str
+    group: str
+    kind: Literal["bool", "choice", "integer", "number", "sequences", "text"]
+    help: str
+    choices: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    path: tuple[str, ...] = field(default=())
+
+
+def label_of(name: str) -> str:
+    """The field's name as a person reads it: ``size_px`` becomes "Size (px)"."""
+    text = " ".join(WORDS.get(word, word) for word in name.split("_"))
+    return text[:1].upper() + text[1:]
+
+
+def describe_fields(model: type[BaseModel] = RunConfig) -> dict[str, FieldSpec]:
+    """One :class:`FieldSpec` for each leaf field of the configuration, in its order."""
+    specs: dict[str, FieldSpec] = {}
+    for name, path in field_paths(model).items():
+        owner: type[BaseModel] = model
+        for step in path[:-1]:
+            annotation = owner.model_fields[step].annotation
+            assert isinstance(annotation, type)
+            assert issubclass(annotation, BaseModel)
+            owner = annotation
+        info = owner.model_fields[path[-1]]
+        low, high = _bounds(info.metadata)
+        kind, choices = _kind(info.annotation)
+        specs[name] = FieldSpec(
+            name=name,
+            group=path[0] if len(path) > 1 else "",
+            kind=kind,
+            help=info.description or "",
+            choices=choices,
+            low=low,
+            high=high,
+            path=path,
+        )
+    return specs
+
+
+def draw_form(
+    config: RunConfig,
+    *,
+    key: str,
+    choices: Mapping[str, Mapping[str, str]],
+    typed: Collection[str] = (),
+    maxima: Mapping[str, float] | None = None,
+) -> RunConfig:
+    """Draw the form and return the configuration that it describes.
+
+    Parameters
+    ----------
+    config
+        What the form starts from; a change of `key` starts afresh.
+    key
+        Prefix of the widgets' keys; the values stay with the session under it.
+    choices
+        Values to offer for text fields with their titles, by field name.
+    typed
+        Those of them for which another value may be typed in.
+    maxima
+        Upper bounds that are tighter than the configuration's, by field name (hosted mode).
+
+    Raises
+    ------
+    ConfigError
+        The values do not fit together.
+    """
+    specs = describe_fields()
+    start = config.model_dump(mode="json")
+    values: dict[str, Any] = {}
+
+    def ask(names: Sequence[str], columns: int = 3) -> None:
+        with st.grid(columns, min_column_width=220):
+            for name in names:
+                value = _widget(
+                    specs[name],
+                    _leaf(start, specs[name].path),
+                    key=f"{key}.{name}",
+                    choices=choices.get(name, {}),
+                    typed=name in typed,
+                    maximum=(maxima or {}).get(name),
+                    disabled=_has_no_effect(name, values, start, specs),
+                )
+                if value is not None:
+                    values[name] = value
+
+    ask(MAIN_FIELDS)
+    with st.expander("Everything else", icon=":material/tune:"):
+        for group, title in GROUP_TITLES.items():
+            names = [
+                name
+                for name, spec in specs.items()
+                if spec.group == group and name not in MAIN_FIELDS and name not in HIDDEN_FIELDS
+            ]
+            if names:
+                st.markdown(f"**{title}**")
+                ask(names)
+    return apply_settings(config, values)
+
+
+def _widget(
+    spec: FieldSpec,
+    value: Any,
+    *,
+    key: str,
+    choices: Mapping[str, str],
+    typed: bool,
+    maximum: float | None,
+    disabled: bool,
+) -> Any:
+    shared: dict[str, Any] = {
+        "label": label_of(spec.name),
+        "key": key,
+        "help": spec.help,
+        "disabled": disabled,
+        "persist_state": "session",
+    }
+    if spec.kind == "bool":
+        return st.toggle(value=bool(value), **shared)
+    if spec.kind == "choice":
+        return st.selectbox(options=list(spec.choices), index=spec.choices.index(value), **shared)
+    if spec.kind == "sequences":
+        return st.pills(options=list(spec.choices), default=list(value), selection_mode="multi", **shared)
+    if spec.kind in ("integer", "number"):
+        return _number(spec, value, maximum, shared)
+    if choices:
+        offered = [value, *(choice for choice in choices if choice != value)]
+        picked = st.selectbox(
+            options=offered,
+            format_func=lambda choice: choices.get(choice, choice),
+            accept_new_options=typed,
+            **shared,
+        )
+        return picked if typed or picked in offered else value
+    return st.text_input(value=str(value), **shared)
+
+
+def _number(spec: FieldSpec, value: Any, maximum: float | None, shared: dict[str, Any]) -> Any:
+    bounds = [bound for bound in (spec.high, maximum) if bound is not None]
+    high = min(bounds) if bounds else None
+    if high is not None:
+        value = min(value, high)
+    if spec.kind == "integer":
+        low = None if spec.low is None else int(spec.low)
+        return st.number_input(
+            value=int(value), min_value=low, max_value=None if high is None else int(high), step=1, **shared
+        )
+    step = min(1.0, 10.0 ** math.floor(math.log10(value))) if value > 0 else 0.01
+    return st.number_input(value=float(value), min_value=spec.low, max_value=high, step=step, format="%g", **shared)
+
+
+def _kind(
+    annotation: Any,
+) -> tuple[Literal["bool", "choice", "integer", "number", "sequences", "text"], tuple[str, ...]]:
+    if get_origin(annotation) is Literal:
+        return "choice", tuple(str(choice) for choice in get_args(annotation))
+    if annotation is bool:
+        return "bool", ()
+    if annotation is int:
+        return "integer", ()
+    if annotation is float:
+        return "number", ()
+    if get_origin(annotation) is tuple and get_args(annotation)[0] is MRSequence:
+        return "sequences", tuple(sequence.value for sequence in MRSequence if sequence is not MRSequence.UNKNOWN)
+    if isinstance(annotation, types.UnionType) or annotation is not str:
+        raise TypeError(f"no widget for a field of type {annotation}")
+    return "text", ()
+
+
+def _bounds(metadata: Sequence[Any]) -> tuple[float | None, float | None]:
+    """Bounds as a widget takes them; an open bound is given as closed, and the configuration has the last word."""
+    low = high = None
+    for item in metadata:
+        if isinstance(item, annotated_types.Ge):
+            low = float(item.ge)  # type: ignore[arg-type]
+        elif isinstance(item, annotated_types.Gt):
+            low = float(item.gt)  # type: ignore[arg-type]
+        elif isinstance(item, annotated_types.Le):
+            high = float(item.le)  # type: ignore[arg-type]
+        elif isinstance(item, annotated_types.Lt):
+            high = float(item.lt)  # type: ignore[arg-type]
+    return low, high
+
+
+def _leaf(content: Mapping[str, Any], path: Sequence[str]) -> Any:
+    value: Any = content
+    for step in path:
+        value = value[step]
+    return value
+
+
+def _has_no_effect(
+    name: str, values: Mapping[str, Any], start: Mapping[str, Any], specs: Mapping[str, FieldSpec]
+) -> bool:
+    if name not in APPLIES_WHEN:
+        return False
+    other, needed = APPLIES_WHEN[name]
+    return bool(values.get(other, _leaf(start, specs[other].path)) != needed)

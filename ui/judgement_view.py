@@ -1,0 +1,177 @@
+"""How good a run is: on validation, on the untouched test patients when asked, or on another cohort."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import streamlit as st
+
+from core.data.study import Cohort
+from core.errors import MGMTLabError
+from core.training.judgement import JudgedPart, Judgement, judge_run, looks, read_judgement
+from core.training.run import RunFolder
+from ui.judged import show_level
+from ui.loaders import load_card, load_chosen_cohort
+from ui.progress import ProgressBar
+from ui.state import current_settings
+from ui.text import plain
+
+__all__ = ["show_judgement"]
+
+PARTS: dict[JudgedPart, str] = {"val": "Validation", "test": "Test", "data": "Another cohort"}
+
+
+def show_judgement(run: RunFolder) -> None:
+    """Let the visitor choose who is judged, and show the judgement; the test patients only after a click that counts."""
+    if not run.checkpoint.exists():
+        st.caption("There is nothing to judge before the first finished epoch.")
+        return
+    part: JudgedPart = st.segmented_control(
+        "Judged on",
+        list(PARTS),
+        format_func=PARTS.__getitem__,
+        default="val",
+        required=True,
+        key=f"judge.{run.name}.part",
+    )
+    if part == "val":
+        predictions = run.path / "predictions.parquet"
+        _show(_judge_validation(str(run.path), predictions.stat().st_mtime), run)
+    elif part == "test":
+        _show_test(run)
+    else:
+        _show_other(run)
+
+
+@st.cache_data(max_entries=16, show_spinner="Judging the validation patients …")
+def _judge_validation(path: str, _changed: float) -> Judgement:
+    """Judge from what the best epoch said of the validation slices; neither model nor pictures are needed."""
+    from core.evaluation.judge import judge
+    from core.training.summary import name_patients
+
+    run = RunFolder(Path(path))
+    card = load_card(run.checkpoint)
+    judgement = Judgement(
+        part="val",
+        data=run.source.root,
+        looked_at=0,
+        class_names=card.class_names,
+        positive_class=card.positive_class,
+        threshold=card.threshold,
+        temperature=card.temperature,
+        epoch=card.epoch,
+        leaky=card.split_unit == "slice",
+        synthetic=card.synthetic,
+        created=card.created,
+        patient={},
+        slice={},
+        frame=run.predictions(),
+    )
+    options = {
+        "class_names": card.class_names,
+        "positive_class": card.positive_class,
+        "threshold": card.threshold,
+        "temperature": card.temperature,
+    }
+    by_slice = judge(judgement.slice_labels, judgement.slice_logits, name_patients(judgement.frame), **options)
+    return replace(
+        judgement, patient=judge(judgement.patient_labels, judgement.patient_logits, **options), slice=by_slice
+    )
+
+
+def _show_test(run: RunFolder) -> None:
+    settings = current_settings()
+    split, seen = run.split(), looks(run, settings)
+    units = "slices" if split.leaky else "patients"
+    stored = read_judgement(run, "test")
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        pressed = st.button(
+            "Look at the test patients" if stored is None else "Look again",
+            icon=":material/visibility:",
+            key=f"judge.{run.name}.look",
+            type="primary" if stored is None else "secondary",
+            disabled=not split.test,
+        )
+        st.caption(
+            f"{len(split.test)} test {units}, looked at {seen} {'time' if seen == 1 else 'times'} so far, by any run. "
+            "Each look is counted: choosing between runs by their test figures makes the figures optimistic.",
+            width="stretch",
+        )
+    if pressed:
+        bar = ProgressBar("Judging the test patients", "slices")
+        judge_run(run, "test", settings, progress=bar)
+        st.rerun()
+    if stored is not None:
+        _show(stored, run)
+
+
+def _show_other(run: RunFolder) -> None:
+    cohort = load_chosen_cohort()
+    if cohort is None:
+        st.info("Load another cohort on the Cohort page; the run is then judged on all of its labelled studies.")
+        st.page_link("pages/cohort.py", label="Cohort", icon=":material/database:")
+        return
+    stored = read_judgement(run, "data", cohort.digest)
+    st.caption(
+        f"The current cohort: {plain(cohort.root)}, {len(cohort.labelled)} labelled studies. This look is counted too."
+    )
+    if st.button("Judge on this cohort", icon=":material/visibility:", key=f"judge.{run.name}.other"):
+        _judge_other(run, cohort)
+    if stored is not None:
+        _show(stored, run)
+
+
+def _judge_other(run: RunFolder, cohort: Cohort) -> None:
+    bar = ProgressBar("Judging another cohort", "slices")
+    judge_run(run, "test", current_settings(), other=cohort, progress=bar)
+    st.rerun()
+
+
+def _show(judgement: Judgement, run: RunFolder) -> None:
+    _show_meaning(judgement, run)
+    for unit, labels, logits, figures in (
+        ("patients", judgement.patient_labels, judgement.patient_logits, judgement.patient),
+        ("slices", judgement.slice_labels, judgement.slice_logits, judgement.slice),
+    ):
+        st.markdown(f"**By {unit[:-1]}**")
+        show_level(
+            labels,
+            logits,
+            figures,
+            unit=unit,
+            class_names=judgement.class_names,
+            positive_class=judgement.positive_class,
+            threshold=judgement.threshold,
+            temperature=judgement.temperature,
+            key=f"judge.{run.name}.{judgement.part}",
+        )
+
+
+def _show_meaning(judgement: Judgement, run: RunFolder) -> None:
+    with st.container(horizontal=True, gap="xsmall"):
+        if judgement.synthetic:
+            st.badge("synthetic", icon=":material/science:", color="orange")
+        if judgement.leaky:
+            st.badge("leaky split", icon=":material/warning:", color="red")
+        st.badge(f"weights of epoch {judgement.epoch}", color="gray")
+    words = {
+        "val": "Validation patients chose the epoch, the threshold and the temperature: these figures are a little "
+        "optimistic.",
+        "test": f"Test patients, which chose nothing. Looked at {judgement.looked_at} "
+        f"{'time' if judgement.looked_at == 1 else 'times'} when this was made.",
+        "data": f"Another cohort: {plain(judgement.data)}.",
+    }
+    st.caption(words[judgement.part])
+    if judgement.leaky:
+        st.caption(
+            "Slices of one patient stand on both sides of this split; the patients here are not new to the model."
+        )
+    try:
+        newer = load_card(run.checkpoint).epoch
+    except MGMTLabError:
+        return
+    if newer != judgement.epoch:
+        st.caption(f":material/info: The best weights are now of epoch {newer}; judge again to see them.")
+    for note in judgement.notes:
+        st.caption(plain(note, 400))

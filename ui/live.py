@@ -1,0 +1,81 @@
+"""A run as it trains, drawn anew every second from its folder: nothing of it lives in the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from core.errors import RunError
+from core.training.launch import request_stop, resume
+from core.training.run import RunFolder
+from ui.errors import telling_errors
+from ui.runs import ACTIVE, find_own_run, show_config_badges, show_course, show_state, show_status
+from ui.state import choose_checkpoint, current_settings
+from ui.text import plain
+
+__all__ = ["majority_share", "show_controls", "show_live"]
+
+LOG_LINES = 14
+
+
+def show_live(name: str) -> None:
+    """Show a run; while it is active it redraws itself every second, and the whole page once when it ends."""
+    active = find_own_run(name).status().state in ACTIVE
+    view: Callable[[str, bool], None] = st.fragment(_view, run_every=1.0 if active else None)
+    view(name, active)
+
+
+def show_controls(run: RunFolder, key: str) -> None:
+    """Stop, resume, and use: what can be done with a run in its present state."""
+    state = run.status().state
+    with st.container(horizontal=True, gap="small"), telling_errors():
+        if state in ACTIVE and st.button(
+            "Stop", icon=":material/stop_circle:", key=f"{key}.stop", disabled=run.stop_requested()
+        ):
+            request_stop(run)
+            st.rerun()
+        if state in ("stopped", "interrupted", "failed") and st.button(
+            "Resume",
+            icon=":material/play_circle:",
+            key=f"{key}.resume",
+            help="Goes on from the last finished batch or epoch.",
+        ):
+            resume(run, current_settings())
+            st.rerun()
+        if run.checkpoint.exists() and st.button(
+            "Use on Predict",
+            icon=":material/neurology:",
+            key=f"{key}.use",
+            help="Predict with this run's best weights.",
+        ):
+            choose_checkpoint(str(run.checkpoint))
+            st.switch_page("pages/predict.py")
+
+
+def majority_share(run: RunFolder) -> float | None:
+    """Accuracy of always saying the commonest class on the run's validation slices; None before its first epoch."""
+    try:
+        labels = run.predictions()["label"]
+    except RunError:
+        return None
+    return float(labels.value_counts(normalize=True).max())
+
+
+def _view(name: str, was_active: bool) -> None:
+    with telling_errors():
+        run = find_own_run(name)
+        status = run.status()
+        if was_active and status.state not in ACTIVE:
+            st.rerun()
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.subheader(plain(run.name), anchor=False, width="content")
+            show_state(status)
+            show_config_badges(run.config)
+        show_status(status)
+        show_controls(run, key=f"live.{run.name}")
+        show_course(run.epochs(), status, key=f"live.{run.name}", majority=majority_share(run))
+        log = run.log_tail(LOG_LINES)
+        if log:
+            with st.expander("Log", icon=":material/terminal:", expanded=status.state in ("failed", "running")):
+                st.code(log, language=None, height=220, wrap_lines=True)

@@ -1,0 +1,199 @@
+"""What pages show, read once: cohorts and models for everybody, what comes from a person's scan for his session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import streamlit as st
+
+from core.config import PrepConfig
+from core.data.study import Cohort, Fault, Series
+from core.errors import EmptyCohortError, MGMTLabError
+from core.inference.overlay import display_window, to_grey
+from core.mri import MRSequence
+from core.training.records import DataSource
+from ui.progress import ProgressBar
+from ui.slices import SliceStack
+from ui.state import chosen_cohort, current_settings
+
+if TYPE_CHECKING:
+    from core.inference.predict import Predictor
+    from core.models.checkpoint import CheckpointCard
+
+__all__ = [
+    "count_blanks",
+    "load_card",
+    "load_chosen_cohort",
+    "load_cohort",
+    "load_predictor",
+    "load_stack",
+    "load_stacks",
+    "rescan",
+]
+
+Fit = Literal["pad", "stretch"]
+
+SHOWN_PREP = PrepConfig(size_px=384, crop=False, slice_choice="all", percentile_low=0, percentile_high=100)
+"""How loose pictures, which have no volume, are read for the viewer."""
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def load_cohort(source: DataSource, _show_progress: bool = True) -> Cohort:
+    """Scan a cohort's headers, with a progress bar; once, until :func:`rescan`."""
+    from core.data.cohort import scan_cohort
+
+    bar = ProgressBar("Reading headers", "files")
+    try:
+        return scan_cohort(
+            Path(source.root),
+            labels=Path(source.labels) if source.labels else None,
+            patient_pattern=source.patient_pattern,
+            layout=source.layout,  # type: ignore[arg-type]
+            sequence=MRSequence(source.sequence) if source.sequence else None,
+            progress=bar,
+        )
+    finally:
+        bar.close()
+
+
+def rescan() -> None:
+    """Forget every scanned cohort, so that a changed folder is read again."""
+    load_cohort.clear()
+
+
+def load_chosen_cohort() -> Cohort | None:
+    """The current cohort, or None where none is chosen.
+
+    Raises
+    ------
+    MGMTLabError
+        Its folder is gone or unreadable.
+    """
+    source = chosen_cohort()
+    return None if source is None else load_cohort(source)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Loading the checkpoint …")
+def _load_predictor(path: str, _changed: float) -> Predictor:
+    from core.inference.predict import Predictor
+
+    return Predictor(Path(path))
+
+
+def load_predictor(path: Path) -> Predictor:
+    """A checkpoint ready to answer; sessions share it, and it guards itself by a lock."""
+    import torch
+
+    torch.set_num_threads(current_settings().threads)
+    return _load_predictor(str(path), _changed_at(path))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _load_card(path: str, changed: float) -> CheckpointCard:
+    from core.models.checkpoint import read_card
+
+    return read_card(Path(path))
+
+
+def load_card(path: Path) -> CheckpointCard:
+    """What a checkpoint says of itself; raises CheckpointError."""
+    return _load_card(str(path), _changed_at(path))
+
+
+@st.cache_resource(scope="session", max_entries=24, show_spinner=False)
+def _load_stack(files: tuple[str, ...], fit: Fit, _series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
+    if _series.kind == "picture":
+        return _picture_stack(_series, fit)
+    from core.data.volume import find_blank_slices, read_volume
+
+    volume, faults = read_volume(_series)
+    window = display_window(volume.array)
+    _, row_mm, column_mm = volume.spacing_mm
+    stack = SliceStack(
+        sequence=_series.sequence,
+        plane=volume.plane,
+        pixels=to_grey(volume.array, window),
+        positions=np.asarray(volume.positions_mm, dtype=np.float64),
+        in_mm=True,
+        spacing_mm=(row_mm, column_mm),
+        blank=find_blank_slices(volume.array),
+        files=volume.files,
+    )
+    return stack, faults
+
+
+def load_stack(series: Series, fit: Fit = "pad") -> tuple[SliceStack, tuple[Fault, ...]]:
+    """Read a series for the viewer, blank slices included, and name the files that could not be read.
+
+    Kept for this session only, and let go of with it. `fit` says how loose pictures become square.
+
+    Raises
+    ------
+    MGMTLabError
+        Nothing of the series can be shown.
+    """
+    return _load_stack(tuple(str(file) for file in series.files), fit, series)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _count_blanks(digest: str, root: str, _cohort: Cohort) -> list[tuple[Series, int, int]]:
+    from core.data.volume import find_blank_slices, read_volume
+
+    bar = ProgressBar("Reading pixels", "series")
+    readable = [series for series in _cohort.series if series.kind != "picture"]
+    counts: list[tuple[Series, int, int]] = []
+    for done, series in enumerate(readable, start=1):
+        try:
+            volume, _ = read_volume(series)
+        except MGMTLabError:
+            continue  # The cohort's own list of faults, or the viewer, names it.
+        counts.append((series, int(find_blank_slices(volume.array).sum()), len(volume.array)))
+        bar(done, len(readable), series.study_id)
+    bar.close()
+    return counts
+
+
+def count_blanks(cohort: Cohort) -> list[tuple[Series, int, int]]:
+    """Read every series and count its blank slices: (series, blank slices, all slices), with a progress bar."""
+    return _count_blanks(cohort.digest, str(cohort.root), cohort)
+
+
+def _picture_stack(series: Series, fit: Fit) -> tuple[SliceStack, tuple[Fault, ...]]:
+    from core.data.prepare import prepare_pictures
+
+    prepared = prepare_pictures(series, SHOWN_PREP.model_copy(update={"fit": fit}))
+    count = len(prepared.pixels)
+    if not count:
+        raise EmptyCohortError(f"{series.study_id}: none of its {len(series.files)} pictures can be read.")
+    stack = SliceStack(
+        sequence=series.sequence,
+        plane=series.plane,
+        pixels=np.asarray(prepared.pixels),
+        positions=prepared.slice_index.astype(np.float64) + 1,
+        in_mm=False,
+        spacing_mm=(1.0, 1.0),
+        blank=np.zeros(count, dtype=np.bool_),
+        files=prepared.files,
+    )
+    return stack, prepared.faults
+
+
+def load_stacks(series: tuple[Series, ...], fit: Fit = "pad") -> tuple[list[SliceStack], list[Fault]]:
+    """Read several series for the viewer; one that cannot be read at all becomes a fault and the rest go on."""
+    stacks: list[SliceStack] = []
+    faults: list[Fault] = []
+    for one in sorted(series, key=lambda item: list(MRSequence).index(item.sequence)):
+        try:
+            stack, missing = load_stack(one, fit)
+        except MGMTLabError as error:
+            faults.append(Fault(path=f"{one.study_id}/{one.sequence}", reason=str(error)))
+            continue
+        stacks.append(stack)
+        faults.extend(missing)
+    return stacks, faults
+
+
+def _changed_at(path: Path) -> float:
+    return path.stat().st_mtime if path.is_file() else 0.0

@@ -1,0 +1,191 @@
+"""The runs of this visitor, and how one of them is shown while it trains and afterwards."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.config import RunConfig, field_paths
+from core.errors import RunError
+from core.presets import PRESETS, is_reproduction
+from core.training.records import EpochRecord, RunState, RunStatus
+from core.training.run import RunEntry, RunFolder, find_run, list_runs
+from ui.figures.training import draw_accuracy, draw_auroc, draw_learning_rate, draw_loss
+from ui.state import current_settings, visitor
+from ui.text import duration_text, interval_text, number_text, plain, rate_text
+from ui.theme import current_palette, draw
+
+__all__ = [
+    "ACTIVE",
+    "changed_values",
+    "find_own_run",
+    "leaf_values",
+    "own_runs",
+    "owns_run",
+    "show_config_badges",
+    "show_course",
+    "show_state",
+    "show_status",
+    "wake_queue",
+]
+
+ACTIVE: tuple[RunState, ...] = ("queued", "running")
+
+STATES: dict[RunState, tuple[str, str]] = {
+    "queued": ("gray", ":material/schedule:"),
+    "running": ("blue", ":material/play_circle:"),
+    "stopped": ("gray", ":material/stop_circle:"),
+    "failed": ("red", ":material/error:"),
+    "interrupted": ("orange", ":material/power_off:"),
+    "finished": ("gray", ":material/flag:"),
+}
+"""Colour and icon of each state. None is green: a finished run is not a good one."""
+
+
+@st.cache_resource(show_spinner=False)
+def wake_queue() -> None:
+    """Once per server: let runs that were waiting when the machine went down go on."""
+    from core.training.launch import ensure_worker
+
+    ensure_worker(current_settings())
+
+
+def own_runs() -> list[RunEntry]:
+    """The runs that this visitor sees, newest first: in hosted mode his own."""
+    settings = current_settings()
+    return list_runs(settings, visitor() if settings.hosted else None)
+
+
+def find_own_run(name: str) -> RunFolder:
+    """A run by its name as it stands in the address; raises RunError where it is not this visitor's."""
+    for entry in own_runs():
+        if entry.run.name == name:
+            return entry.run
+    raise RunError(f"There is no run {name!r} here; choose one of the list.")
+
+
+def owns_run(name: str) -> bool:
+    """Whether this visitor may see a run."""
+    settings = current_settings()
+    try:
+        find_run(name, settings, visitor() if settings.hosted else None)
+    except RunError:
+        return False
+    return True
+
+
+def show_state(status: RunStatus) -> None:
+    """The run's state as a badge."""
+    colour, icon = STATES[status.state]
+    words = f"{status.state}: {status.phase}" if status.state == "running" and status.phase else status.state
+    st.badge(words, color=colour, icon=icon)  # type: ignore[arg-type]
+
+
+def show_config_badges(config: RunConfig) -> None:
+    """What a reader must know of a run before any of its figures."""
+    with st.container(horizontal=True, gap="xsmall"):
+        if config.split.split_unit == "slice":
+            st.badge(
+                "leaky split: by slice",
+                color="red",
+                icon=":material/warning:",
+                help="Slices of one patient stand in training and in validation. The figures do not say how well a "
+                "new patient is predicted.",
+            )
+        else:
+            st.badge("split by patient", color="gray")
+        if is_reproduction(config):
+            st.badge(
+                "the paper's stated values", color="gray", help="Every value that the paper states is the paper's."
+            )
+        elif config.preset == "paper":
+            st.badge(
+                "not a reproduction",
+                color="orange",
+                help="At least one value that the paper states was changed, or the ImageNet weights were left out.",
+            )
+
+
+def show_status(status: RunStatus) -> None:
+    """Where the run is: a progress bar with step, rate and time left, and its message."""
+    if status.state in ACTIVE:
+        share, words = _progress(status)
+        st.progress(share, text=words)
+    if status.message:
+        text = plain(status.message, limit=800)
+        if status.state == "failed":
+            st.error(text, icon=":material/error:")
+        else:
+            st.info(text, icon=":material/info:")
+
+
+def show_course(records: list[EpochRecord], status: RunStatus, key: str, majority: float | None) -> None:
+    """The curves by epoch and the figures of the best one."""
+    if not records:
+        st.caption("Curves appear with the first finished epoch.")
+        return
+    palette = current_palette()
+    _show_best(records)
+    epochs = status.epochs or len(records)
+    figures = (
+        ("loss", draw_loss(records, epochs, palette)),
+        ("AUROC", draw_auroc(records, epochs, palette)),
+        ("accuracy", draw_accuracy(records, epochs, palette, majority)),
+        ("learning rate", draw_learning_rate(records, epochs, palette)),
+    )
+    with st.grid(4, min_column_width=280):
+        for name, figure in figures:
+            draw(figure, key=f"{key}.{name}", alt=f"{name} by epoch")
+
+
+def leaf_values(config: RunConfig) -> dict[str, object]:
+    """Every value of a configuration by its plain name."""
+    content = config.model_dump(mode="json")
+    values: dict[str, object] = {}
+    for name, path in field_paths().items():
+        value: object = content
+        for step in path:
+            assert isinstance(value, dict)
+            value = value[step]
+        values[name] = value
+    return values
+
+
+def changed_values(config: RunConfig) -> dict[str, tuple[object, object]]:
+    """What differs from the preset that a configuration started from: (preset's, this one's) by name."""
+    preset = PRESETS.get(config.preset)
+    if preset is None:
+        return {}
+    theirs, ours = leaf_values(preset.config), leaf_values(config)
+    return {name: (theirs[name], ours[name]) for name in ours if ours[name] != theirs[name]}
+
+
+def _show_best(records: list[EpochRecord]) -> None:
+    best = next((record for record in reversed(records) if record.best), records[-1])
+    interval = interval_text(best.val_patient_auroc_low, best.val_patient_auroc_high, 2)
+    figures = (
+        ("Validation AUROC by patient", number_text(best.val_patient_auroc), f"95%: {interval}" if interval else ""),
+        ("Validation accuracy by slice", number_text(best.val_accuracy), f"by patient {best.val_patient_accuracy:.3f}"),
+        ("Validation loss", number_text(best.val_loss), f"training {best.train_loss:.3f}"),
+        ("Best epoch", str(best.epoch), f"{len(records)} finished, {duration_text(best.seconds)} each"),
+    )
+    with st.grid(4, min_column_width=160):
+        for title, value, below in figures:
+            with st.container(gap="xxsmall"):
+                st.metric(title, value)
+                if below:
+                    st.caption(below)
+
+
+def _progress(status: RunStatus) -> tuple[float, str]:
+    if status.state == "queued":
+        return 0.0, "Waiting in the queue: one run trains at a time."
+    within = status.step / status.steps if status.steps else 0.0
+    if status.phase == "preparing" or not status.epoch:
+        done = f"{status.step} of {status.steps} series" if status.steps else ""
+        return min(within, 1.0), f"{status.phase.capitalize() or 'Starting'} {done}"
+    share = (status.epoch - 1 + within) / max(status.epochs, 1)
+    words = (
+        f"Epoch {status.epoch} of {status.epochs}, {status.phase}, step {status.step} of {status.steps} · "
+        f"{rate_text(status.images_per_second, 'images')} · {duration_text(status.seconds_left)} left"
+    )
+    return min(max(share, 0.0), 1.0), words
