@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from ui.page import enter_app
 from ui.runs import wake_queue
 from ui.state import remember_visitor
 
@@ -11,6 +12,7 @@ ASSETS = Path(__file__).parent / "ui" / "assets"
 
 st.set_page_config(page_title="MGMT Lab", page_icon=str(ASSETS / "icon.svg"), layout="wide")
 st.logo(str(ASSETS / "logo.svg"), size="large")
+enter_app()
 remember_visitor()
 wake_queue()
 st.navigation(

@@ -15,6 +15,7 @@ from ui.figures.cohort import (
     draw_spacings,
 )
 from ui.loaders import count_blanks, load_chosen_cohort
+from ui.page import begin_page
 from ui.prediction import study_stacks
 from ui.state import Scan, choose_scan
 from ui.study_view import show_faults, show_notes, show_recognised
@@ -121,7 +122,7 @@ def show_study(cohort: Cohort, study: Study) -> None:
     show_faults(faults)
 
 
-st.title("Cohort", anchor=False)
+begin_page("Cohort")
 cohort = None
 with telling_errors():
     cohort = load_chosen_cohort()

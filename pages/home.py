@@ -7,6 +7,7 @@ from core.errors import MGMTLabError
 from ui.checkpoints import MAKE_DEMO, find_figure, offered_checkpoints
 from ui.errors import telling_errors
 from ui.loaders import load_card, load_stacks
+from ui.page import begin_page
 from ui.runs import ACTIVE, own_runs
 from ui.scans import sample_cohort
 from ui.slices import compose_slice
@@ -16,10 +17,7 @@ from ui.text import figure_text, plain
 
 def show_claim() -> None:
     """The first ten seconds."""
-    st.title("MGMT Lab", anchor=False)
-    st.markdown(
-        "### Predict MGMT promoter methylation from brain MR, and find out whether the number is true.", anchors=False
-    )
+    begin_page("Predict MGMT promoter methylation from brain MR, and find out whether the number is true.")
     st.markdown(
         "Look at a cohort, train the paper's network or an honest relative of it while you watch, and judge it "
         "per patient, with intervals. Hand in a scan and get a probability, a map of what spoke for it, and what "
@@ -31,10 +29,10 @@ def show_claim() -> None:
 def show_sample(cohort: Cohort) -> None:
     """The sample study's four sequences, each through its middle."""
     stacks, _ = load_stacks(cohort.studies[0].series)
-    with st.grid(4, min_column_width=110, gap="small"):
+    with st.grid(4, min_column_width=140, gap="small"):
         for stack in stacks:
             middle = len(stack.pixels) // 2
-            picture = compose_slice(stack, middle, field_mm=stack.extent_mm, side_px=384)
+            picture = compose_slice(stack, middle, field_mm=1.12 * stack.extent_mm, side_px=384)
             st.image(picture, caption=f"{stack.sequence}, {stack.plane}", width="stretch")
 
 
@@ -54,7 +52,11 @@ def run_words() -> str:
     """How many runs there are, and how many of them live."""
     runs = own_runs()
     active = sum(entry.status.state in ACTIVE for entry in runs)
-    return f"{len(runs)} runs, {active} of them training or waiting." if runs else "No runs yet."
+    if not runs:
+        return "No runs yet."
+    return f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}" + (
+        f", {active} training or waiting." if active else "."
+    )
 
 
 def card(page: str, icon: str, title: str, purpose: str, state: str) -> None:

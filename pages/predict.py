@@ -14,6 +14,7 @@ from ui.answer import show_answer, show_slice_charts
 from ui.checkpoints import ask_checkpoint, show_card
 from ui.errors import telling_errors
 from ui.loaders import load_card
+from ui.page import begin_page
 from ui.prediction import load_maps, load_prediction, study_stacks
 from ui.scans import keep_upload, open_chosen_scan
 from ui.slices import SliceStack
@@ -128,7 +129,7 @@ def show_prediction(
     )
 
 
-st.title("Predict", anchor=False)
+begin_page("Predict")
 ask, answer_with = st.columns(2, gap="large")
 with ask, st.container(border=True):
     sequence = ask_scan()

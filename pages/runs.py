@@ -7,6 +7,7 @@ from core.training.run import RunEntry, RunFolder, delete_run
 from ui.errors import telling_errors
 from ui.judgement_view import show_judgement
 from ui.live import show_live
+from ui.page import begin_page
 from ui.provenance import show_changes, show_provenance
 from ui.runs import ACTIVE, find_own_run, own_runs
 from ui.text import plain
@@ -108,7 +109,7 @@ def show_configuration(run: RunFolder) -> None:
     )
 
 
-st.title("Runs", anchor=False)
+begin_page("Runs")
 entries = own_runs()
 if not entries:
     st.info(

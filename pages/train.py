@@ -12,6 +12,7 @@ from ui.errors import telling_errors
 from ui.form import draw_form
 from ui.live import show_live
 from ui.loaders import load_chosen_cohort
+from ui.page import begin_page
 from ui.provenance import show_changes, show_provenance
 from ui.runs import ACTIVE, own_runs, owns_run, show_config_badges
 from ui.state import chosen_cohort, current_settings, visitor
@@ -93,7 +94,7 @@ def watched_run() -> str | None:
     return next((entry.run.name for entry in own_runs() if entry.status.state in ACTIVE), None)
 
 
-st.title("Train", anchor=False)
+begin_page("Train")
 watched = watched_run()
 if watched:
     with st.container(border=True), telling_errors():

@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from core.settings import PROJECT_ROOT, Settings, load_settings
+
+
+hypothesis.settings.register_profile("lab", deadline=None)  # machines are noisy; a slow example is no fault
+hypothesis.settings.load_profile("lab")
 
 
 @pytest.fixture

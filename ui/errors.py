@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 import streamlit as st
 
@@ -13,8 +12,7 @@ from ui.text import plain
 __all__ = ["telling_errors"]
 
 
-@contextmanager
-def telling_errors(*, stop: bool = False) -> Iterator[None]:
+class telling_errors:  # noqa: N801 - reads as a verb where it is used
     """Turn an :class:`MGMTLabError` inside the block into one ``st.error``.
 
     Parameters
@@ -22,9 +20,20 @@ def telling_errors(*, stop: bool = False) -> Iterator[None]:
     stop
         End the page there instead of going on after the block.
     """
-    try:
-        yield
-    except MGMTLabError as error:
+
+    def __init__(self, *, stop: bool = False) -> None:
+        self._stop = stop
+
+    def __enter__(self) -> None:
+        """Nothing needs to be prepared."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """Tell what a person can put right; let everything else through."""
+        if not isinstance(error, MGMTLabError):
+            return False
         st.error(plain(error, limit=800), icon=":material/error:")
-        if stop:
+        if self._stop:
             st.stop()
+        return True

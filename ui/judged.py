@@ -94,7 +94,7 @@ def show_figures(figures: Mapping[str, Figure], unit: str) -> None:
         }
         for name, figure in figures.items()
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, height=38 + 35 * len(rows))
+    st.dataframe(pd.DataFrame(rows), hide_index=True, height="content")
 
 
 def _caption(name: str, figure: Figure, unit: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -68,7 +69,7 @@ def _judge_validation(path: str, _changed: float) -> Judgement:
         slice={},
         frame=run.predictions(),
     )
-    options = {
+    options: dict[str, Any] = {
         "class_names": card.class_names,
         "positive_class": card.positive_class,
         "threshold": card.threshold,

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from core.errors import RunError
 from core.training.launch import request_stop, resume
 from core.training.run import RunFolder
 from ui.errors import telling_errors
@@ -14,7 +13,7 @@ from ui.runs import ACTIVE, find_own_run, show_config_badges, show_course, show_
 from ui.state import choose_checkpoint, current_settings
 from ui.text import plain
 
-__all__ = ["majority_share", "show_controls", "show_live"]
+__all__ = ["part_sizes", "show_controls", "show_live"]
 
 LOG_LINES = 14
 
@@ -53,13 +52,12 @@ def show_controls(run: RunFolder, key: str) -> None:
             st.switch_page("pages/predict.py")
 
 
-def majority_share(run: RunFolder) -> float | None:
-    """Accuracy of always saying the commonest class on the run's validation slices; None before its first epoch."""
-    try:
-        labels = run.predictions()["label"]
-    except RunError:
-        return None
-    return float(labels.value_counts(normalize=True).max())
+def part_sizes(run: RunFolder, part: str) -> tuple[int, int, float | None]:
+    """Patients, slices, and the accuracy of always saying the commonest class, of a part; zeros before the start."""
+    sizes = run.environment().get("sizes", {}).get(part, {})
+    counts = sizes.get("per_class", [])
+    majority = max(counts) / sum(counts) if sum(counts) else None
+    return int(sizes.get("patients", 0)), int(sizes.get("slices", 0)), majority
 
 
 def _view(name: str, was_active: bool) -> None:
@@ -74,7 +72,7 @@ def _view(name: str, was_active: bool) -> None:
             show_config_badges(run.config)
         show_status(status)
         show_controls(run, key=f"live.{run.name}")
-        show_course(run.epochs(), status, key=f"live.{run.name}", majority=majority_share(run))
+        show_course(run.epochs(), status, key=f"live.{run.name}", sizes=part_sizes(run, "val"))
         log = run.log_tail(LOG_LINES)
         if log:
             with st.expander("Log", icon=":material/terminal:", expanded=status.state in ("failed", "running")):

@@ -15,7 +15,7 @@ from core.inference.overlay import display_window, to_grey
 from core.mri import MRSequence
 from core.training.records import DataSource
 from ui.progress import ProgressBar
-from ui.slices import SliceStack
+from ui.slices import SliceStack, find_box
 from ui.state import chosen_cohort, current_settings
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def load_cohort(source: DataSource, _show_progress: bool = True) -> Cohort:
             Path(source.root),
             labels=Path(source.labels) if source.labels else None,
             patient_pattern=source.patient_pattern,
-            layout=source.layout,  # type: ignore[arg-type]
+            layout=source.layout,
             sequence=MRSequence(source.sequence) if source.sequence else None,
             progress=bar,
         )
@@ -109,12 +109,13 @@ def _load_stack(files: tuple[str, ...], fit: Fit, _series: Series) -> tuple[Slic
     from core.data.volume import find_blank_slices, read_volume
 
     volume, faults = read_volume(_series)
-    window = display_window(volume.array)
+    pixels = to_grey(volume.array, display_window(volume.array))
     _, row_mm, column_mm = volume.spacing_mm
     stack = SliceStack(
         sequence=_series.sequence,
         plane=volume.plane,
-        pixels=to_grey(volume.array, window),
+        pixels=pixels,
+        box=find_box(pixels),
         positions=np.asarray(volume.positions_mm, dtype=np.float64),
         in_mm=True,
         spacing_mm=(row_mm, column_mm),
@@ -171,6 +172,7 @@ def _picture_stack(series: Series, fit: Fit) -> tuple[SliceStack, tuple[Fault, .
         sequence=series.sequence,
         plane=series.plane,
         pixels=np.asarray(prepared.pixels),
+        box=(0, prepared.pixels.shape[1], 0, prepared.pixels.shape[2]),
         positions=prepared.slice_index.astype(np.float64) + 1,
         in_mm=False,
         spacing_mm=(1.0, 1.0),

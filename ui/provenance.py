@@ -27,7 +27,8 @@ def show_provenance(config: RunConfig) -> None:
         source = "changed" if name in changed else origin.source if origin else "ours"
         note = f"the preset has {_words(changed[name][0])}" if name in changed else origin.note if origin else ""
         rows.append({"setting": label_of(name), "value": _words(value), "whose": SOURCES[source], "note": note})
-    table = pd.DataFrame(rows).sort_values("whose", key=lambda column: column != SOURCES["paper"], kind="stable")
+    order = [SOURCES["changed"], SOURCES["paper"], SOURCES["ours"]]
+    table = pd.DataFrame(rows).sort_values("whose", key=lambda column: column.map(order.index), kind="stable")
     st.dataframe(table, hide_index=True, height=min(420, 38 + 35 * len(table)))
 
 

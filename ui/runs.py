@@ -118,18 +118,21 @@ def show_status(status: RunStatus) -> None:
             st.info(text, icon=":material/info:")
 
 
-def show_course(records: list[EpochRecord], status: RunStatus, key: str, majority: float | None) -> None:
-    """The curves by epoch and the figures of the best one."""
+def show_course(records: list[EpochRecord], status: RunStatus, key: str, sizes: tuple[int, int, float | None]) -> None:
+    """The curves by epoch and the figures of the best one.
+
+    `sizes` are the validation part's patients and slices, and what always saying its commonest class reaches.
+    """
     if not records:
         st.caption("Curves appear with the first finished epoch.")
         return
     palette = current_palette()
-    _show_best(records)
+    _show_best(records, sizes)
     epochs = status.epochs or len(records)
     figures = (
         ("loss", draw_loss(records, epochs, palette)),
         ("AUROC", draw_auroc(records, epochs, palette)),
-        ("accuracy", draw_accuracy(records, epochs, palette, majority)),
+        ("accuracy", draw_accuracy(records, epochs, palette, sizes[2])),
         ("learning rate", draw_learning_rate(records, epochs, palette)),
     )
     with st.grid(4, min_column_width=280):
@@ -159,12 +162,18 @@ def changed_values(config: RunConfig) -> dict[str, tuple[object, object]]:
     return {name: (theirs[name], ours[name]) for name in ours if ours[name] != theirs[name]}
 
 
-def _show_best(records: list[EpochRecord]) -> None:
+def _show_best(records: list[EpochRecord], sizes: tuple[int, int, float | None]) -> None:
+    patients, slices, majority = sizes
     best = next((record for record in reversed(records) if record.best), records[-1])
     interval = interval_text(best.val_patient_auroc_low, best.val_patient_auroc_high, 2)
+    guess = "" if majority is None else f"guessing {majority:.3f}, "
     figures = (
-        ("Validation AUROC by patient", number_text(best.val_patient_auroc), f"95%: {interval}" if interval else ""),
-        ("Validation accuracy by slice", number_text(best.val_accuracy), f"by patient {best.val_patient_accuracy:.3f}"),
+        (
+            "Validation AUROC by patient",
+            number_text(best.val_patient_auroc),
+            f"95%: {interval or 'none'}, n = {patients}",
+        ),
+        ("Validation accuracy by slice", number_text(best.val_accuracy), f"{guess}n = {slices}"),
         ("Validation loss", number_text(best.val_loss), f"training {best.train_loss:.3f}"),
         ("Best epoch", str(best.epoch), f"{len(records)} finished, {duration_text(best.seconds)} each"),
     )
@@ -172,8 +181,7 @@ def _show_best(records: list[EpochRecord]) -> None:
         for title, value, below in figures:
             with st.container(gap="xxsmall"):
                 st.metric(title, value)
-                if below:
-                    st.caption(below)
+                st.caption(below)
 
 
 def _progress(status: RunStatus) -> tuple[float, str]:

@@ -11,7 +11,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from core.mri import MRSequence, Plane
 
-__all__ = ["SIDES", "SliceStack", "compose_slice", "nearest_slice", "plane_positions"]
+__all__ = ["SIDES", "SliceStack", "compose_slice", "find_box", "nearest_slice", "plane_positions"]
+
+DARK = 20
+"""Grey level, of 255, up to which a place counts as background."""
 
 SIDES: Mapping[Plane, tuple[str, str]] = {
     Plane.AXIAL: ("R", "A"),
@@ -36,15 +39,17 @@ class SliceStack:
     """Distance between rows and between columns; (1, 1) where there is no geometry."""
     blank: NDArray[np.bool_]
     """(slices,)"""
+    box: tuple[int, int, int, int]
+    """First and last row and column of what there is to see: what is shown in the middle of the square."""
     files: tuple[str, ...] = ()
     probabilities: Mapping[int, float] = field(default_factory=dict)
     """Answer for each slice that the model saw, by slice index."""
 
     @property
     def extent_mm(self) -> float:
-        """The longer side of a slice."""
-        rows, columns = self.pixels.shape[1:]
-        return max(rows * self.spacing_mm[0], columns * self.spacing_mm[1])
+        """The longer side of the box."""
+        top, bottom, left, right = self.box
+        return max((bottom - top) * self.spacing_mm[0], (right - left) * self.spacing_mm[1])
 
     @property
     def step(self) -> float:
@@ -52,17 +57,37 @@ class SliceStack:
         return float(np.median(np.diff(self.positions))) if len(self.positions) > 1 else 1.0
 
 
-def nearest_slice(stack: SliceStack, position: float) -> int | None:
-    """Index of the slice at a position, or None where the series does not reach so far."""
+def find_box(pixels: NDArray[np.uint8]) -> tuple[int, int, int, int]:
+    """The smallest box (top, bottom, left, right) around what is not dark in any slice; stops are exclusive."""
+    brightest = pixels.max(axis=0)
+    rows = np.flatnonzero((brightest > DARK).any(axis=1))
+    columns = np.flatnonzero((brightest > DARK).any(axis=0))
+    if not rows.size:
+        return 0, pixels.shape[1], 0, pixels.shape[2]
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+
+
+def nearest_slice(stack: SliceStack, position: float, *, seen_only: bool = False) -> int | None:
+    """Index of the slice at a position, or None where the series does not reach so far.
+
+    With `seen_only` it is the nearest of the slices that the model saw, however far it lies.
+    """
+    if seen_only:
+        return min(stack.probabilities, key=lambda index: abs(stack.positions[index] - position), default=None)
     index = int(np.argmin(np.abs(stack.positions - position)))
     reach = max(stack.step, 1e-6) * 0.75
     return index if abs(float(stack.positions[index]) - position) <= reach else None
 
 
 def plane_positions(stacks: list[SliceStack], *, seen_only: bool = False) -> list[float]:
-    """Positions to step through: those of the finest series over the range of all, or where the model looked."""
+    """Positions to step through, ascending.
+
+    Those of the finest series, continued over the range of all; with `seen_only`, where the model looked in the
+    series of which it saw most slices.
+    """
     if seen_only:
-        return sorted({float(s.positions[i]) for s in stacks for i in s.probabilities})
+        most = max(stacks, key=lambda stack: len(stack.probabilities))
+        return [float(most.positions[index]) for index in sorted(most.probabilities)]
     finest = min(stacks, key=lambda stack: stack.step)
     low = min(float(stack.positions[0]) for stack in stacks)
     high = max(float(stack.positions[-1]) for stack in stacks)
@@ -80,7 +105,7 @@ def compose_slice(
     side_px: int = 512,
     tint: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
-    """Draw one slice in the middle of a black square.
+    """Draw one slice into a black square, what there is to see in the middle.
 
     Parameters
     ----------
@@ -109,7 +134,9 @@ def compose_slice(
         )
         source = Image.fromarray(stack.pixels[index]).convert("RGB") if tint is None else Image.fromarray(tint)
         picture = source.resize(size, Image.Resampling.BICUBIC)
-        canvas.paste(picture, ((side_px - size[0]) // 2, (side_px - size[1]) // 2))
+        top, bottom, left, right = stack.box
+        middle = ((left + right) / 2 * stack.spacing_mm[1] * scale, (top + bottom) / 2 * stack.spacing_mm[0] * scale)
+        canvas.paste(picture, (round(side_px / 2 - middle[0]), round(side_px / 2 - middle[1])))
     _mark_sides(canvas, stack, field_mm)
     return np.asarray(canvas)
 

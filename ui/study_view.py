@@ -59,5 +59,5 @@ def show_faults(faults: Sequence[Fault], title: str = "files could not be used")
 
 def show_notes(notes: Sequence[str]) -> None:
     """What was decided on the way and a person should know."""
-    for note in notes:
-        st.caption(f":material/info: {plain(note, 400)}")
+    if notes:
+        st.caption(":material/info: " + " ".join(plain(note, 400) for note in notes))

@@ -42,7 +42,11 @@ def figure_text(figure: Figure, unit: str = "patients") -> str:
     if figure.value is None:
         return f"– ({figure.reason or 'not available'}; n = {figure.n} {unit})"
     interval = interval_text(figure.low, figure.high)
-    return f"{number_text(figure.value)}" + (f" [{interval}]" if interval else "") + f", n = {figure.n} {unit}"
+    return (
+        f"{number_text(figure.value)}"
+        + (f" [{interval}]" if interval else " (no interval)")
+        + f", n = {figure.n} {unit}"
+    )
 
 
 def duration_text(seconds: float | None) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -119,7 +119,7 @@ def new_figure(palette: Palette, *, height: int = 260, x: str = "", y: str = "")
     """
     import plotly.graph_objects as go
 
-    axis = {
+    axis: dict[str, Any] = {
         "gridcolor": palette.grid,
         "zerolinecolor": palette.grid,
         "linecolor": palette.muted,

@@ -16,6 +16,11 @@ from ui.text import number_text, plain
 
 __all__ = ["MapLayer", "MapSource", "Maps", "jump_to", "show_viewer"]
 
+SEEN, ALL = "slices the model saw", "all slices"
+
+MARGIN = 1.12
+"""Side of a square over the largest head in it."""
+
 AXIS_NAMES: Mapping[Plane, str] = {
     Plane.AXIAL: "towards the head",
     Plane.CORONAL: "towards the back",
@@ -104,12 +109,14 @@ def _viewer(stacks: Sequence[SliceStack], key: str, source: MapSource | None, be
             together = [stack for stack in stacks if stack.plane == plane]
             with st.container():
                 positions[plane] = _choose_position(plane, together, key=key, seen_only=seen_only)
-    field_mm = max((stack.extent_mm for stack in stacks if stack.in_mm), default=0.0)
+    field_mm = MARGIN * max((stack.extent_mm for stack in stacks if stack.in_mm), default=0.0)
     with st.grid(max(4, min(len(stacks), 6)), min_column_width=155, gap="small"):
         for number, stack in enumerate(stacks):
             with st.container(gap="xxsmall"):
                 own = field_mm if stack.in_mm else stack.extent_mm
-                _cell(number, stack, positions[stack.plane], field_mm=own, overlay=overlay)
+                position = positions[stack.plane]
+                index = None if position is None else nearest_slice(stack, position, seen_only=seen_only)
+                _cell(number, stack, index, field_mm=own, overlay=overlay)
     if below is not None:
         below(overlay.maps if overlay else {}, positions)
 
@@ -120,14 +127,14 @@ def _controls(stacks: Sequence[SliceStack], key: str, source: MapSource | None) 
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         step = st.segmented_control(
             "Step through",
-            ["all slices", "slices the model saw"],
-            default="all slices",
+            [SEEN, ALL],
+            default=SEEN,
             required=True,
             key=f"{key}.step",
             help="The model looks at some slices of each series only. Blank slices are never shown to it.",
         )
         overlay = _map_controls(key, source) if source else None
-    return step == "slices the model saw", overlay
+    return step == SEEN, overlay
 
 
 def _map_controls(key: str, source: MapSource) -> _Overlay:
@@ -142,7 +149,7 @@ def _map_controls(key: str, source: MapSource) -> _Overlay:
         "not where the disease is.",
     )
     target = st.selectbox(
-        "speaks for",
+        "Speaks for",
         range(len(source.classes)),
         index=source.first_class,
         format_func=lambda index: plain(source.classes[index], 40),
@@ -188,8 +195,7 @@ def _choose_position(plane: Plane, stacks: list[SliceStack], *, key: str, seen_o
     return float(chosen)
 
 
-def _cell(number: int, stack: SliceStack, position: float | None, *, field_mm: float, overlay: _Overlay | None) -> None:
-    index = None if position is None else nearest_slice(stack, position)
+def _cell(number: int, stack: SliceStack, index: int | None, *, field_mm: float, overlay: _Overlay | None) -> None:
     tint = overlay.tint(number, index, stack.pixels[index]) if overlay and index is not None else None
     st.image(
         compose_slice(stack, index, field_mm=field_mm, tint=tint),

@@ -99,9 +99,10 @@ def _cell(value: object) -> str:
 
 
 class TerminalProgress:
-    """A one-line bar with rate and time left where standard error is a terminal, else a line now and then.
+    """A one-line bar with rate and time left where standard error is a terminal.
 
-    Work that comes in stages, each counted from the start, gives a bar for each.
+    Elsewhere a line now and then, and none for what is soon done. Work that comes in stages, each counted from
+    the start, gives a bar for each.
     """
 
     def __init__(self, title: str, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -119,10 +120,12 @@ class TerminalProgress:
         """Report that `done` of `total` items are finished, the last of them `what`."""
         now = self.clock()
         if self.stage is None or self.stage[0] != total or done < self.done:
-            self.stage, self.shown = (total, now, done), -math.inf
+            self.stage, self.shown = (total, now, done), -math.inf if self.live else now
         self.done = done
         finished = done >= total
-        if not finished and now - self.shown < (REDRAW_SECONDS if self.live else SPARSE_SECONDS):
+        if self.live and not finished and now - self.shown < REDRAW_SECONDS:
+            return
+        if not self.live and now - self.shown < SPARSE_SECONDS and not (finished and self.shown > self.stage[1]):
             return
         self.shown = now
         line = self._line(done, total, plain(what), now - self.stage[1], done - self.stage[2])

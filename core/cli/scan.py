@@ -43,7 +43,7 @@ def open_scan(arguments: argparse.Namespace, settings: Settings) -> Iterator[tup
     with TemporaryDirectory(prefix="mgmt-lab-") as workspace:
         cohort = upload.open_scan(
             [Path(scan) for scan in arguments.scans],
-            Path(workspace),
+            Path(workspace) / "unpacked",
             settings,
             sequence=MRSequence(arguments.sequence) if arguments.sequence else None,
         )

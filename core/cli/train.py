@@ -76,7 +76,7 @@ def describe_outcome(run: RunFolder) -> Outcome:
     }
     lines = [f"{run.path}: {status.state} after {document['epochs']} of {status.epochs} epochs."]
     if val:
-        lines.append(f"Best epoch {status.best_epoch}, on the validation patients that chose it:")
+        lines.append(f"Best epoch {status.best_epoch}, at its threshold, on the validation patients that chose both:")
         for level, name in (("patient", "auroc"), ("slice", "accuracy"), ("slice", "majority_accuracy")):
             lines.append(f"  {name.replace('_', ' ')} by {level}: {figure_text(val[level][name])}")
         lines.append(f"Checkpoint: {checkpoint}")

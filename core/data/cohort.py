@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from core.data.files import walk_files
+from core.data.discovery import walk_files
 from core.data.identity import person_of
 from core.data.imagefolder import find_positive, name_some, scan_pictures
 from core.data.labels import normalise_id, read_labels
-from core.data.layout import Layout, detect_layout, study_folders, subfolders
+from core.data.layout import Layout, detect_layout, is_sequence_folder, phase_folders, study_folders, subfolders
 from core.data.phantom import is_synthetic
 from core.data.series import SeriesScan, relative_to, scan_series
 from core.data.study import Cohort, Fault, Study
@@ -96,8 +96,9 @@ def scan_cohort(
     else:
         cohort = _scan_picture_tree(root, found, patient_pattern, sequence, settings, progress)
     if not cohort.studies:
-        first = f" The first of {len(cohort.faults)} faults: {cohort.faults[0].reason}" if cohort.faults else ""
-        raise EmptyCohortError(f"No study in {root} can be used.{first or ' It holds no images.'}")
+        faults = cohort.faults or (Fault(path=root.name, reason="it holds no images"),)
+        first = f"{faults[0].path}: {faults[0].reason}"
+        raise EmptyCohortError(f"No study in {root} can be used. The first of {len(faults)} faults: {first}")
     cohort = replace(cohort, notes=(said, *cohort.notes), synthetic=cohort.synthetic or is_synthetic(root))
     return _attach_labels(cohort, found, labels)
 
@@ -117,10 +118,8 @@ def _scan_studies(
             studies.append(Study(study_id=item.study_id, person=person, label=None, series=scan.series))
         elif not item.files:
             faults.append(Fault(path=relative_to(item.folder, root), reason="a study without images"))
-    notes = []
-    other = [path.name for path in subfolders(root) if layout.base != root and path != layout.base]
-    if other:
-        notes.append(f"Only {layout.base.name}/ was read; left out: {', '.join(other[:5])}.")
+    other = [folder.name for _, folder in phase_folders(root) if layout.base not in (root, folder)]
+    notes = [f"Only {layout.base.name}/ was read, not {', '.join(other)}/."] if other else []
     return Cohort(
         root=root,
         layout="rsna",
@@ -134,18 +133,20 @@ def _scan_studies(
 def _list_studies(base: Path) -> list[_StudyFiles]:
     """List every study's files, without opening them."""
     folders = study_folders(base)
-    ids = [normalise_id(folder.name) for folder in folders]
+    ids = [normalise_id((folder.parent if is_sequence_folder(folder) else folder).name) for folder in folders]
     clashes = {study_id for study_id, count in Counter(ids).items() if count > 1}
     work = []
     for folder, study_id in zip(folders, ids, strict=True):
         files = tuple(walk_files(folder))
-        inhabited = {parent for path in files for parent in path.parents}
+        inhabited = {path.parts[len(folder.parts)] for path in files}
         work.append(
             _StudyFiles(
                 study_id=folder.name if study_id in clashes else study_id,
                 folder=folder,
                 files=files,
-                empty_folders=tuple(child for child in subfolders(folder) if child not in inhabited),
+                empty_folders=tuple(
+                    child for child in subfolders(folder) if child.name not in inhabited and not child.is_symlink()
+                ),
             )
         )
     return work

@@ -15,6 +15,9 @@ from core.progress import Progress, silent
 
 __all__ = ["ExportSummary", "export_imagefolder"]
 
+PATIENT_PATTERN = r"^(.+)_[^_]+_\d+\.png$"
+"""Finds the patient in the file names that are written here, whatever the ids look like."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportSummary:
@@ -27,6 +30,8 @@ class ExportSummary:
     """Studies left out because they have no label."""
     leaky: bool
     """Whether one person's pictures may stand in two phases."""
+    patient_pattern: str | None
+    """What to give as ``--patient-pattern`` to read the tree back; None where the default, leading digits, does."""
 
 
 def export_imagefolder(table: SliceTable, split: Split, folder: Path, *, progress: Progress = silent) -> ExportSummary:
@@ -73,7 +78,14 @@ def export_imagefolder(table: SliceTable, split: Split, folder: Path, *, progres
         finally:
             shutil.rmtree(beside, ignore_errors=True)
     unlabelled = table.rows.loc[table.rows["label"] < 0, "study_id"].nunique()
-    return ExportSummary(folder=folder, pictures=written, unlabelled_studies=int(unlabelled), leaky=split.leaky)
+    labelled = table.rows.loc[table.rows["label"] >= 0, "study_id"]
+    return ExportSummary(
+        folder=folder,
+        pictures=written,
+        unlabelled_studies=int(unlabelled),
+        leaky=split.leaky,
+        patient_pattern=None if labelled.str.fullmatch(r"\d+(-TRAIN|-VAL|-TEST)?").all() else PATIENT_PATTERN,
+    )
 
 
 def _write_picture(table: SliceTable, index: int, phase: Path) -> str:

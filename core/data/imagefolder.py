@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.data.files import detect_kind, walk_files
+from core.data.discovery import detect_kind, walk_files
 from core.data.identity import person_of
 from core.data.labels import normalise_id
 from core.data.layout import phase_folders, subfolders

@@ -9,13 +9,23 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal, get_args
 
-from core.data.files import FileKind, detect_kind, natural_key, walk_files
+from core.data.discovery import FileKind, detect_kind, natural_key, walk_files
 from core.data.recognise import recognise_name
 from core.data.study import Phase
 from core.errors import ConfigError, EmptyCohortError
 from core.mri import MRSequence
 
-__all__ = ["LAYOUTS", "Layout", "LayoutName", "detect_layout", "phase_folders", "study_folders", "subfolders"]
+__all__ = [
+    "COMPETITION_ID",
+    "LAYOUTS",
+    "Layout",
+    "LayoutName",
+    "detect_layout",
+    "is_sequence_folder",
+    "phase_folders",
+    "study_folders",
+    "subfolders",
+]
 
 LayoutName = Literal["rsna", "phases", "classes", "flat"]
 LAYOUTS: tuple[LayoutName, ...] = get_args(LayoutName)
@@ -105,16 +115,21 @@ def study_folders(base: Path) -> list[Path]:
     return [base] if _is_study(base) else subfolders(base)
 
 
+def is_sequence_folder(folder: Path) -> bool:
+    """Whether a folder is named as one of the four sequences."""
+    return recognise_name(folder.name) not in (None, MRSequence.UNKNOWN)
+
+
 def _holds(folder: Path, what: Literal["study", "class"]) -> bool:
     """Whether a folder's subfolders are studies, or classes of pictures."""
     return any(_kind_of_folder(child) == what for child in subfolders(folder))
 
 
 def _kind_of_folder(folder: Path) -> Literal["study", "class"] | None:
-    if _sequence_folders(folder):
-        return "study"
-    if _is_sequence(folder):
+    if is_sequence_folder(folder):
         return None
+    if any(is_sequence_folder(child) for child in subfolders(folder)):
+        return "study"
     direct = _kinds(_files(folder))
     if "picture" in direct:
         return "study" if COMPETITION_ID.fullmatch(folder.name) else "class"
@@ -123,16 +138,9 @@ def _kind_of_folder(folder: Path) -> Literal["study", "class"] | None:
 
 
 def _is_study(folder: Path) -> bool:
-    """Whether a folder is one study: sequence folders in it, or scans directly."""
-    return bool(_sequence_folders(folder)) or bool(_kinds(_files(folder)) & {"dicom", "nifti"})
-
-
-def _sequence_folders(folder: Path) -> list[Path]:
-    return [child for child in subfolders(folder) if _is_sequence(child)]
-
-
-def _is_sequence(folder: Path) -> bool:
-    return recognise_name(folder.name) not in (None, MRSequence.UNKNOWN)
+    """Whether a folder is one study: most of its folders are sequences, or it holds scans directly."""
+    sequences = sum(is_sequence_folder(child) for child in subfolders(folder))
+    return 2 * sequences > len(subfolders(folder)) or bool(_kinds(_files(folder)) & {"dicom", "nifti"})
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -24,7 +24,7 @@ SHIFT_SD_MM = 2.5
 SULCUS_WAVELENGTH_MM = 19.0
 SULCUS_DEPTH_MM = 24.0
 RIBBON_MM = 3.2
-DURA_SHARE = 0.013
+DURA_SHARE = 0.016
 """Share of the brain's voxels that are dura: more than percentile windows cut off, in every head alike."""
 
 
@@ -231,9 +231,9 @@ def _vessels_and_dura(
     """Shares of vessel (lines in the sulci, the sagittal sinus) and of dura (patches of the surface)."""
     left, posterior, superior = position
     lines = ramp(1.0 - np.hypot(sulcus, 10.0 * crossing), 1.5)
-    sinus = 3.4 - np.hypot(left, np.clip(depth - 1.2, 0, None) * 0.8)
+    sinus = 4.2 - np.hypot(left, np.clip(depth - 1.2, 0, None) * 0.8)
     sinus = ramp(sinus, 1.5) * ramp(superior - 6 + 0.25 * posterior, 6.0)
     inside = depth > 0
-    patches = random_field(rng, GRID, 34.0, spread=0.4) - 1.6 * np.abs(depth - 1.0)
+    patches = random_field(rng, GRID, 34.0, spread=0.4) - 0.7 * np.abs(depth - 1.5)
     limit = np.quantile(patches[inside], 1 - DURA_SHARE)
     return np.maximum(lines, sinus), ((patches > limit) & inside).astype(np.float32)

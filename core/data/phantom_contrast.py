@@ -19,16 +19,16 @@ TISSUES = ("fluid", "grey", "white", "vessel", "dura", "core", "ring", "oedema")
 
 SIGNAL: dict[MRSequence, dict[str, float]] = {
     MRSequence.T1W: {
-        "fluid": 0.16, "grey": 0.52, "white": 0.74, "vessel": 0.40, "dura": 0.60, "core": 0.26, "ring": 0.62, "oedema": 0.50,
+        "fluid": 0.16, "grey": 0.52, "white": 0.74, "vessel": 0.40, "dura": 0.95, "core": 0.26, "ring": 0.62, "oedema": 0.50,
     },
     MRSequence.T1WCE: {
-        "fluid": 0.14, "grey": 0.44, "white": 0.56, "vessel": 1.10, "dura": 1.05, "core": 0.20, "ring": 0.92, "oedema": 0.38,
+        "fluid": 0.14, "grey": 0.49, "white": 0.62, "vessel": 1.30, "dura": 1.20, "core": 0.24, "ring": 0.92, "oedema": 0.40,
     },
     MRSequence.T2W: {
-        "fluid": 1.05, "grey": 0.50, "white": 0.33, "vessel": 0.06, "dura": 0.30, "core": 0.90, "ring": 0.46, "oedema": 0.76,
+        "fluid": 1.05, "grey": 0.50, "white": 0.33, "vessel": 0.06, "dura": 0.30, "core": 0.84, "ring": 0.44, "oedema": 0.76,
     },
     MRSequence.FLAIR: {
-        "fluid": 0.12, "grey": 0.56, "white": 0.43, "vessel": 0.30, "dura": 1.10, "core": 0.24, "ring": 0.66, "oedema": 0.93,
+        "fluid": 0.12, "grey": 0.56, "white": 0.43, "vessel": 0.30, "dura": 1.15, "core": 0.26, "ring": 0.68, "oedema": 0.93,
     },
 }  # fmt: skip
 """Brightness of each tissue, 1 being about white. The brightest of each sequence is never the tumour."""

@@ -20,7 +20,7 @@ from core.settings import Settings, load_settings
 
 __all__ = ["read_picture", "read_picture_size"]
 
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "MPO")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 """What is tried, and nothing else: Pillow's rarer decoders are not let near a stranger's file."""
 DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 """More than eight bits a pixel."""

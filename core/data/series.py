@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.data.dicom import InstanceHeader, read_header
-from core.data.files import detect_kind, natural_key
+from core.data.discovery import detect_kind, natural_key
 from core.data.geometry import plane_of
 from core.data.nifti import read_nifti_header
 from core.data.pictures import read_picture_size
@@ -19,7 +19,15 @@ from core.errors import DataError
 from core.mri import MRSequence, Plane
 from core.settings import Settings
 
-__all__ = ["SeriesScan", "build_dicom_series", "picture_series", "relative_to", "scan_series"]
+__all__ = [
+    "FileScan",
+    "SeriesScan",
+    "build_series",
+    "picture_series",
+    "relative_to",
+    "scan_files",
+    "scan_series",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,31 +40,28 @@ class SeriesScan:
     """Whether a file says that the phantom wrote it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileScan:
+    """Files by what they are; each was opened, and those that cannot be read are faults."""
+
+    headers: tuple[InstanceHeader, ...]
+    niftis: tuple[Path, ...]
+    pictures: tuple[Path, ...]
+    faults: tuple[Fault, ...]
+
+
 def scan_series(
-    study_id: str, files: Sequence[Path], root: Path, settings: Settings, sequence: MRSequence | None = None
+    study_id: str, files: Iterable[Path], root: Path, settings: Settings, sequence: MRSequence | None = None
 ) -> SeriesScan:
-    """Read the headers of a study's files and group them into series, one per folder and Series Instance UID.
+    """Read the headers of one study's files and group them; see :func:`scan_files` and :func:`build_series`."""
+    return build_series(study_id, scan_files(files, root, settings), root, settings, sequence)
 
-    Parameters
-    ----------
-    study_id
-        Which study they belong to.
-    files
-        DICOM, NIfTI and picture files in any order; others are passed over.
-    root
-        Fault paths are relative to it.
-    sequence
-        What a series is that does not say so itself.
 
-    Returns
-    -------
-    SeriesScan
-        Series in the order of the four sequences. Files that cannot be read, and series that form no volume,
-        are faults.
-    """
+def scan_files(files: Iterable[Path], root: Path, settings: Settings) -> FileScan:
+    """Read the headers of DICOM files and pictures; other files are passed over. Fault paths are relative to `root`."""
     headers: list[InstanceHeader] = []
+    niftis: list[Path] = []
     pictures: list[Path] = []
-    series: list[Series] = []
     faults: list[Fault] = []
     for path in files:
         try:
@@ -64,25 +69,57 @@ def scan_series(
             if kind == "dicom":
                 headers.append(read_header(path, settings))
             elif kind == "nifti":
-                series.append(_nifti_series(study_id, path, settings, sequence))
+                niftis.append(path)
             elif kind == "picture":
                 read_picture_size(path, settings)
                 pictures.append(path)
             elif kind == "archive":
-                raise DataError(f"{path.name} is an archive inside the data; unpack it.")
+                raise DataError(f"{path.name} is an archive among the scans; unpack it.")
         except DataError as error:
             faults.append(Fault(path=relative_to(path, root), reason=str(error)))
-    scan = build_dicom_series(study_id, headers, root, sequence)
-    series += [*scan.series, *picture_series(study_id, pictures, settings, sequence)]
-    return SeriesScan(
-        series=tuple(sorted(series, key=_series_order)), faults=(*faults, *scan.faults), synthetic=scan.synthetic
-    )
+    return FileScan(headers=tuple(headers), niftis=tuple(niftis), pictures=tuple(pictures), faults=tuple(faults))
 
 
-def build_dicom_series(
-    study_id: str, headers: Iterable[InstanceHeader], root: Path, sequence: MRSequence | None = None
+def build_series(
+    study_id: str, files: FileScan, root: Path, settings: Settings, sequence: MRSequence | None = None
 ) -> SeriesScan:
-    """Group headers of one study by folder and Series Instance UID (0020,000E), each in spatial order."""
+    """Group one study's files into series.
+
+    DICOM files are grouped by folder and Series Instance UID (0020,000E), pictures by the sequence that their
+    names state; a NIfTI file is a series.
+
+    Parameters
+    ----------
+    study_id
+        Which study they belong to.
+    files
+        What :func:`scan_files` found.
+    root
+        Fault paths are relative to it.
+    settings
+        The limits.
+    sequence
+        What a series is that does not say so itself.
+
+    Returns
+    -------
+    SeriesScan
+        Series in the order of the four sequences. A series that forms no volume is a fault.
+    """
+    scan = _dicom_series(study_id, files.headers, root, sequence)
+    series = [*scan.series, *picture_series(study_id, files.pictures, settings, sequence)]
+    faults = [*files.faults, *scan.faults]
+    for path in files.niftis:
+        try:
+            series.append(_nifti_series(study_id, path, settings, sequence))
+        except DataError as error:
+            faults.append(Fault(path=relative_to(path, root), reason=str(error)))
+    return SeriesScan(series=tuple(sorted(series, key=_series_order)), faults=tuple(faults), synthetic=scan.synthetic)
+
+
+def _dicom_series(
+    study_id: str, headers: Iterable[InstanceHeader], root: Path, sequence: MRSequence | None
+) -> SeriesScan:
     groups: dict[tuple[Path, str], list[InstanceHeader]] = defaultdict(list)
     for header in headers:
         groups[header.path.parent, header.series_uid].append(header)
@@ -125,7 +162,7 @@ def picture_series(
     reasons: dict[MRSequence, str] = {}
     for path in files:
         found = recognise_sequence(file=path.stem)
-        if found.sequence is MRSequence.UNKNOWN and sequence is None:
+        if found.sequence is MRSequence.UNKNOWN:
             found = recognise_sequence(folder=path.parent.name)
         found = _or_stated(found, sequence)
         groups[found.sequence].append(path)

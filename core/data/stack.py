@@ -77,6 +77,10 @@ def arrange(headers: Sequence[InstanceHeader]) -> Stack:
     return _stack(kept, (*faults, *repeated))
 
 
+def _place(headers: Sequence[InstanceHeader]) -> str:
+    return headers[0].path.parent.name or "the series"
+
+
 def _has_geometry(header: InstanceHeader) -> bool:
     return None not in (header.position_mm, header.row_direction, header.column_direction)
 
@@ -96,12 +100,12 @@ def _keep_majority(headers: Sequence[InstanceHeader]) -> tuple[list[InstanceHead
         groups[_shape_key(header, references)].append(header)
     kept = max(groups.values(), key=len)
     if len(kept) < MAJORITY * len(headers) or not _has_geometry(kept[0]):
-        counts = ", ".join(
-            f"{len(group)} {_describe(group[0])}" for group in sorted(groups.values(), key=len)[::-1][:4]
+        counts = "; ".join(
+            f"{len(group)} of {_describe(group[0])}" for group in sorted(groups.values(), key=len)[::-1][:4]
         )
         raise MixedSeriesError(
-            f"The {len(headers)} files do not form one volume, which needs one size and one orientation: "
-            f"found {counts}. Hand in one series."
+            f"The {len(headers)} files of {_place(headers)} do not form one volume, which has one size and one "
+            f"orientation: found {counts}. Hand in one series."
         )
     usual = _describe(kept[0])
     faults = [
@@ -126,12 +130,13 @@ def _shape_key(header: InstanceHeader, references: list[tuple[NDArray[np.float64
 
 
 def _describe(header: InstanceHeader) -> str:
-    size = f"{header.rows} x {header.columns}"
+    size = f"{header.rows} x {header.columns} pixels"
     if not _has_geometry(header):
         return f"{size} without a position in the patient"
+    normal = _normal(header)
+    angle = ", ".join(f"{value + 0.0:.2f}" for value in normal.round(2))
     spacing = " x ".join(f"{value:g}" for value in header.pixel_spacing_mm or ())
-    angle = ", ".join(f"{value:.2f}" for value in _normal(header))
-    return f"{size} {plane_of(_normal(header))}{f' of {spacing} mm' if spacing else ''} (normal {angle})"
+    return f"{size}, {plane_of(normal)} (normal {angle}){f', {spacing} mm' if spacing else ''}"
 
 
 def _normal(header: InstanceHeader) -> NDArray[np.float64]:
@@ -163,7 +168,7 @@ def _drop_repeats(headers: Sequence[InstanceHeader]) -> tuple[list[InstanceHeade
         per_position[len(kept)] += 1
     if len(kept) < MAJORITY * per_position.total():
         raise MixedSeriesError(
-            f"{per_position.total()} images lie at only {len(kept)} positions, up to {max(per_position.values())} at one: "
+            f"The {per_position.total()} images of {_place(headers)} lie at only {len(kept)} positions, up to {max(per_position.values())} at one: "
             "a time series, several echoes or several series in one. Hand in one image per position."
         )
     return kept, faults

@@ -157,8 +157,10 @@ def _read_dicom(series: Series, settings: Settings) -> tuple[Volume, tuple[Fault
 
 
 def _fault(series: Series, path: Path, reason: str) -> Fault:
-    """Name a file by its study and sequence: the series does not know where its cohort's root is."""
-    return Fault(path=f"{series.study_id}/{series.sequence}/{path.name}", reason=reason)
+    """Name a file (or the series' folder) by its study and sequence: a series does not know its cohort's root."""
+    of_series = path in {file.parent for file in series.files}
+    place = f"{series.study_id}/{series.sequence}"
+    return Fault(path=place if of_series else f"{place}/{path.name}", reason=reason)
 
 
 def _volume(

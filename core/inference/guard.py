@@ -23,9 +23,11 @@ __all__ = ["Finding", "grey_distance", "inspect_pictures"]
 GREY_LIMIT = 0.4
 """Jensen-Shannon distance of the grey histograms above which a scan is said to differ.
 
-Measured on real skull-stripped T1wCE slices of 72 patients, each against all of them: median 0.22, 95th percentile
-0.35, largest 0.37. Other sequences of such scans lie at 0.14 to 0.56 from each other, noise at 0.68, an inverted
-scan at 0.95. So it finds pictures that were windowed or inverted differently; a wrong sequence only sometimes.
+Measured. Real skull-stripped T1wCE slices of 72 patients, each patient against all: median 0.22, 95th percentile
+0.35, largest 0.37. Real and synthetic series of the same sequence against the synthetic cohort: 0.09 to 0.26, and 0.38
+for a fragment from the head's edge. Another sequence of the same head: 0.09 to 0.50. Noise: 0.55 to 0.68. An inverted
+scan: from 0.81. So it finds pictures that were windowed or inverted differently, a wrong sequence only sometimes, and
+it does not tell a synthetic head from a real one.
 """
 
 FIELD_MM = (100.0, 400.0)

@@ -47,6 +47,18 @@ class SeriesPrediction:
     slices: tuple[SlicePrediction, ...]
     """One per prepared picture, in its order."""
 
+    def to_dict(self) -> dict[str, object]:
+        """What was recognised, as in ``predict --json``; ``spacing_mm`` is between slices, rows and columns."""
+        return {
+            "sequence": str(self.series.sequence),
+            "recognised_by": self.series.sequence_reason,
+            "plane": str(self.series.plane),
+            "spacing_mm": list(self.series.spacing_mm) if self.series.spacing_mm else None,
+            "slices": self.prepared.slice_total,
+            "blank_slices": self.prepared.blank_count,
+            "used_slices": len(self.slices),
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prediction:
@@ -76,6 +88,7 @@ class Prediction:
             "prediction": self.prediction,
             "threshold": self.threshold,
             "class_probabilities": list(self.class_probabilities),
+            "series": [part.to_dict() for part in self.series],
             "slices": [piece.to_dict() for piece in self.slices],
             "warnings": list(self.warnings),
         }

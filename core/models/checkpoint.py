@@ -84,7 +84,8 @@ def read_card(path: Path) -> CheckpointCard:
         The file is missing, cut short, not safetensors, without a card, or of another schema.
     """
     header = _read_header(path)
-    text = (header.get("__metadata__") or {}).get("card")
+    metadata = header.get("__metadata__")
+    text = metadata.get("card") if isinstance(metadata, dict) else None
     if not isinstance(text, str):
         raise CheckpointError(
             f"{path} carries no model card, so it is not a checkpoint of MGMT Lab. To start a training from its "
@@ -196,12 +197,16 @@ def find_checkpoint(name: str, settings: Settings) -> Path:
     wanted = name.removesuffix(".safetensors")
     if wanted in known:
         return known[wanted]
-    path = Path(name).expanduser()
-    if path.is_file():
-        return path
-    if (path / BEST).is_file():
-        return path / BEST
-    if path.is_dir() or name in {folder.name for folder in settings.runs.glob("*/")}:
+    try:
+        path = Path(name).expanduser()
+        if path.is_file():
+            return path
+        if (path / BEST).is_file():
+            return path / BEST
+        waiting = (name and path.is_dir()) or name in {folder.name for folder in settings.runs.glob("*/")}
+    except (OSError, RuntimeError):  # too long a name; the home of a user who does not exist
+        waiting = False
+    if waiting:
         raise CheckpointError(
             f"{name} has no {BEST} yet; wait until its first epoch has ended, or name another checkpoint."
         )

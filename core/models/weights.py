@@ -76,12 +76,7 @@ def build_model(architecture: str, class_count: int, weights: str, seed: int) ->
     if weights == "default":
         path, origin = _fetch_pretrained(entry)
     else:
-        path = Path(weights).expanduser()
-        if not path.is_file():
-            raise WeightsUnavailableError(
-                f"weights is {weights!r}, but no such file exists; write 'default', 'none', or the path of a "
-                ".pth or .safetensors file."
-            )
+        path = _find_file(weights)
         origin = f"{path.name} (SHA-256 {_sha256(path)})"
     return model, _load_into(model, _read_state(path), entry, path, origin)
 
@@ -93,6 +88,19 @@ def build_random(architecture: Architecture, class_count: int, seed: int) -> nn.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return architecture.build(class_count)
+
+
+def _find_file(name: str) -> Path:
+    try:
+        path = Path(name).expanduser()
+        if path.is_file():
+            return path
+    except (OSError, RuntimeError):  # too long a name; the home of a user who does not exist
+        pass
+    raise WeightsUnavailableError(
+        f"weights is {name!r}, but no such file exists; write 'default', 'none', or the path of a .pth or "
+        ".safetensors file."
+    )
 
 
 def _fetch_pretrained(architecture: Architecture) -> tuple[Path, str]:

@@ -96,6 +96,7 @@ def fit(
                 raise
             record = _record(job, training, train, val, time.perf_counter() - began)
             if record.best:
+                _report(job, training, "saving", 0, 0, scored=len(job.val_rows))
                 keep_best(job, training, record, val_logits)
             _log_epoch(job, record)
             _turn_page(job, training, record)
@@ -137,9 +138,6 @@ def _train_step(job: Job, training: Training, batch: Batch) -> torch.Tensor:
     from core.models.forward import autocast, to_input
 
     config, compute = job.config, training.compute
-    torch.manual_seed(
-        int(np.random.SeedSequence([config.seed, training.epoch, training.step, STREAM]).generate_state(1)[0])
-    )
     changed = augment(batch.pictures, config.augmentation, config.seed, training.epoch, batch.indices)
     inputs = to_input(changed, training.architecture, compute)
     labels = batch.labels.to(compute.device)

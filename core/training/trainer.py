@@ -115,6 +115,7 @@ def train(
         with _logging_to(run) as log, _stop_signals() as signalled:
             try:
                 _prepare_and_fit(run, settings, reporter, log, signalled, on_epoch)
+                run.resume_file.unlink(missing_ok=True)  # Three times the network's size, and of no more use.
                 reporter.end("finished", "")
             except TrainingStopped:
                 log.info("stopped")

@@ -36,7 +36,9 @@ def test_table_sets_numbers_to_the_right() -> None:
 
 def test_a_figure_never_stands_without_its_n_and_its_interval_or_the_reason() -> None:
     assert figure_text({"value": 0.8124, "low": 0.7, "high": 0.9, "n": 40}) == "0.812 [0.700, 0.900] (n = 40)"
-    assert figure_text({"value": 0.5, "low": None, "high": None, "n": 2, "reason": "too few"}) == "0.500 (n = 2; too few)"
+    assert (
+        figure_text({"value": 0.5, "low": None, "high": None, "n": 2, "reason": "too few"}) == "0.500 (n = 2; too few)"
+    )
     assert figure_text({"value": None, "reason": "one class only", "n": 3}) == "none (n = 3; one class only)"
 
 
@@ -61,25 +63,32 @@ def test_bar_on_a_terminal_has_rate_and_time_left() -> None:
 
 def test_what_was_done_before_has_no_rate_and_each_stage_its_own() -> None:
     now = iter([0.0, 100.0, 104.0])
-    stream = io.StringIO()
+    stream = Terminal()
     progress = TerminalProgress("evaluating", stream, lambda: next(now))
     progress(40, 40, "from the cache")
     progress(2, 10)
     progress(10, 10)
-    assert stream.getvalue().splitlines() == [
-        "evaluating  40/40  from the cache",
-        "evaluating  2/10",
-        "evaluating  10/10  2.0/s  in 0:04",
+    assert [line.split("]  ")[1] for line in stream.getvalue().split("\r\x1b[K")[1:]] == [
+        "40/40  from the cache\n",
+        "2/10",
+        "10/10  2.0/s  in 0:04\n",
     ]
 
 
-def test_lines_off_a_terminal_are_sparse() -> None:
-    now = (step / 10 for step in range(1, 301))
+def write_off_a_terminal(seconds: int) -> list[str]:
+    now = (step / 10 for step in range(1, 10 * seconds + 1))
     stream = io.StringIO()
     progress = TerminalProgress("reading", stream, lambda: next(now))
-    for done in range(1, 301):
-        progress(done, 300)
-    lines = stream.getvalue().splitlines()
-    assert len(lines) == 4
-    assert lines[-1].startswith("reading  300/300")
+    for done in range(1, 10 * seconds + 1):
+        progress(done, 10 * seconds)
     assert "\r" not in stream.getvalue()
+    return stream.getvalue().splitlines()
+
+
+def test_lines_off_a_terminal_are_sparse() -> None:
+    lines = write_off_a_terminal(34)
+    assert [line.split("  ")[1] for line in lines] == ["101/340", "201/340", "301/340", "340/340"]
+
+
+def test_what_is_soon_done_is_silent_off_a_terminal() -> None:
+    assert not write_off_a_terminal(9)

@@ -101,8 +101,9 @@ def test_a_damaged_entry_is_made_anew(series: Series, settings: Settings, file: 
 def test_pixels_of_another_shape_are_not_believed(series: Series, settings: Settings) -> None:
     load_prepared(series, PREP, settings)
     [path] = (settings.cache / "prepared").glob("*/pixels.npy")
-    np.save(path, np.zeros((2, 32, 32), np.uint8))
-    assert open_prepared(series, PREP, settings) is None
+    for wrong in (np.zeros((2, 32, 32), np.uint8), np.zeros((3, 16, 16), np.uint8), np.zeros((3, 32, 32), np.int16)):
+        np.save(path, wrong)
+        assert open_prepared(series, PREP, settings) is None
 
 
 def test_a_file_that_is_gone_is_named(series: Series, settings: Settings) -> None:

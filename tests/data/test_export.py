@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from core.config import SplitConfig
+from core.config import PrepConfig, SplitConfig
+from core.data.cohort import scan_cohort
 from core.data.export import export_imagefolder
 from core.data.split import PARTS, Split, make_split
-from core.data.table import SliceTable
+from core.data.table import SliceTable, build_table
 from core.errors import DataError
+from core.settings import Settings
 from tests.data.tables import CLASSES, alternating, make_table
 
 LABELS = {**alternating(12), "00099": -1}
@@ -68,6 +71,31 @@ def test_a_second_series_of_a_sequence_does_not_overwrite_the_first(tmp_path: Pa
     export_imagefolder(table, split, tmp_path / "tree")
     assert len(list((tmp_path / "tree").rglob("*_FLAIR-2_0.png"))) == 12
     assert len(list((tmp_path / "tree").rglob("*.png"))) == 36
+
+
+@pytest.mark.parametrize("prefix", ["", "Case_A-"])
+@pytest.mark.parametrize("unit", ["patient", "slice"])
+def test_scanning_it_gives_the_same_split_and_pixels(
+    tmp_path: Path, settings: Settings, prefix: str, unit: Literal["patient", "slice"]
+) -> None:
+    table = make_table({f"{prefix}{study}": label for study, label in alternating(12).items()}, size_px=32)
+    split = make_split(table, SplitConfig(split_unit=unit), "0123456789ab")
+    summary = export_imagefolder(table, split, tmp_path / "tree")
+    assert (summary.patient_pattern is None) == (not prefix)
+
+    cohort = scan_cohort(tmp_path / "tree", patient_pattern=summary.patient_pattern)
+    again = build_table(cohort, PrepConfig(size_px=32), settings)
+    split_again = make_split(again, SplitConfig(split_unit=unit), cohort.digest)
+    assert cohort.class_names[cohort.positive_class] == "methylated"
+    assert set(again.rows["person"]) == set(table.rows["person"])
+    assert split_again.source == "folders"
+    for part in PARTS:
+        one, other = split.indices(table, part), split_again.indices(again, part)
+        assert {picture.tobytes() for picture in table.pictures(one)} == {
+            picture.tobytes() for picture in again.pictures(other)
+        }
+        if unit == "patient":
+            assert split.units(part) == split_again.units(part)
 
 
 def test_no_test_part_means_no_test_folder(table: SliceTable, tmp_path: Path) -> None:

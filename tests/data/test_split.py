@@ -99,6 +99,14 @@ def test_two_ids_of_one_person_stay_together() -> None:
     assert {"00000", "00002"} <= set(table.rows["study_id"].iloc[split.indices(table, part)])
 
 
+def test_an_unlabelled_study_of_a_labelled_person_belongs_to_no_part() -> None:
+    table = make_table(alternating(12) | {"00099": -1}, persons={"00099": "00000"})
+    split = make_split(table, PATIENT, DIGEST)
+    used = np.concatenate([split.indices(table, part) for part in PARTS])
+    assert "00099" not in set(table.rows["study_id"].iloc[used])
+    assert len(used) == 36
+
+
 def test_two_labels_of_one_person_are_an_error() -> None:
     table = make_table(alternating(12), persons={"00000": "A", "00001": "A"})
     with pytest.raises(SplitError, match=r"Person A \(studies 00000, 00001\) has two different labels"):

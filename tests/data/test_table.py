@@ -11,6 +11,8 @@ import pytest
 from core.config import PrepConfig
 from core.data import table as table_module
 from core.data.cache import load_prepared
+from core.data.cohort import scan_cohort
+from core.data.phantom import PhantomConfig, make_phantom
 from core.data.study import Cohort
 from core.data.table import build_table
 from core.errors import EmptyCohortError
@@ -114,6 +116,41 @@ def test_nothing_usable_is_an_error(cohort: Cohort, settings: Settings) -> None:
             path.write_text("damaged")
     with pytest.raises(EmptyCohortError, match="None of the 5 series"):
         build_table(cohort, PREP, settings)
+
+
+def test_more_series_than_files_may_be_open(tmp_path: Path, settings: Settings) -> None:
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    studies = [make_study(tmp_path, f"{number:05}", number % 2, pictures=1) for number in range(150)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+    try:
+        table = build_table(make_cohort(tmp_path, studies), PREP, settings, jobs=1)
+        assert all(isinstance(array, np.memmap) for array in table.arrays)
+        assert len(table.arrays) == 150
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_dicom_goes_all_the_way(tmp_path: Path, settings: Settings) -> None:
+    make_phantom(tmp_path / "phantom", PhantomConfig(studies=2, slices=8, size=32))
+    cohort = scan_cohort(tmp_path / "phantom")
+    prep = PREP.model_copy(update={"slice_count": 4})
+    table = build_table(cohort, prep, settings)
+    assert not table.faults
+    assert len(table) == 2 * 4 * 4
+    assert (
+        table.rows.groupby(["study_id", "sequence"])["position_mm"].apply(lambda mm: mm.is_monotonic_increasing).all()
+    )
+    assert table.pictures(np.arange(len(table))).max(axis=(1, 2)).min() > 60
+    labels = {study.study_id: study.label for study in cohort}
+    assert table.rows.groupby("study_id")["label"].first().to_dict() == labels
+
+
+def test_real_series_have_their_blank_slices_left_out(shared_data: Path, settings: Settings) -> None:
+    cohort = scan_cohort(shared_data / "rsna_dicom")
+    table = build_table(cohort, PREP.model_copy(update={"slice_choice": "all"}), settings)
+    assert dict(zip(["00008", "00430"], table.blank_counts, strict=True)) == {"00008": 8, "00430": 13}
+    assert table.rows.groupby("study_id").size().to_dict() == {"00008": 7, "00430": 47}
 
 
 def test_progress_may_cancel_and_keeps_what_was_done(cohort: Cohort, settings: Settings) -> None:

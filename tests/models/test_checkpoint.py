@@ -167,7 +167,7 @@ def test_tensors_of_another_network_are_told(model: nn.Module, tmp_path: Path) -
         ({**model.state_dict(), "extra": torch.zeros(1)}, {}),
     ):
         save_checkpoint(path, state, CARD.model_copy(update=change))
-        with pytest.raises(CheckpointError, match="are not those of resnet18 with [23] classes"):
+        with pytest.raises(CheckpointError, match=r"are not those of resnet18 with [23] classes"):
             load_model(path)
     save_checkpoint(path, {}, CARD.model_copy(update={"config": RunConfig(architecture="vit")}))
     with pytest.raises(
@@ -228,7 +228,7 @@ def test_a_checkpoint_stands_once_where_shipped_and_own_are_one_folder(
 def test_nothing_there_is_an_empty_list(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Settings, "shipped_checkpoints", property(lambda self: tmp_path / "nowhere"))
     assert list_checkpoints(settings) == []
-    with pytest.raises(CheckpointError, match="There is no checkpoint 'demo'. Train one"):
+    with pytest.raises(CheckpointError, match=r"There is no checkpoint 'demo'\. Train one"):
         find_checkpoint("demo", settings)
 
 
@@ -247,7 +247,8 @@ def test_names_folders_and_files_are_found(shelf: Settings, tmp_path: Path) -> N
         ("new-owl", "new-owl has no best.safetensors yet"),
         ("../checkpoints/mine", "There is no checkpoint '../checkpoints/mine'"),
         ("*", r"There is no checkpoint '\*'"),
-        ("", "There is no checkpoint|has no best"),
+        ("", "There is no checkpoint"),
+        ("~nobody-of-that-name/a", "There is no checkpoint"),
         ("a\0b", "There is no checkpoint"),
         ("x" * 5000, "There is no checkpoint"),
     ],

@@ -131,6 +131,9 @@ def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_and_a_missing_network_are_named() -> None:
+    for name in ("~nobody-of-that-name/a.pth", "x" * 5000):
+        with pytest.raises(WeightsUnavailableError, match="no such file exists"):
+            build_model("resnet18", 2, name, 0)
     with pytest.raises(WeightsUnavailableError, match="'imagenet', but no such file exists; write 'default', 'none'"):
         build_model("resnet18", 2, "imagenet", 0)
     with pytest.raises(ConfigError, match="no architecture 'vgg'"):
@@ -203,7 +206,7 @@ def test_a_damaged_copy_is_fetched_again(imagenet_like: State, hub: Path, server
 def test_another_file_under_the_name_is_refused(hub: Path, server: str, tmp_path: Path) -> None:
     (tmp_path / "web" / "resnet18-f37072fd.pth").write_bytes(b"<html>Sign in to the hospital's network</html>")
     Published.url = f"{server}/resnet18-f37072fd.pth"
-    with pytest.raises(WeightsUnavailableError, match="SHA-256 differs.*--set weights=/path/resnet18-f37072fd.pth"):
+    with pytest.raises(WeightsUnavailableError, match=r"SHA-256 differs.*--set weights=/path/resnet18-f37072fd.pth"):
         build_model("resnet18", 2, "default", 0)
     assert not list(hub.iterdir())
 

@@ -25,28 +25,27 @@ __all__ = [
 
 
 def draw_labels(cohort: Cohort, palette: Palette) -> go.Figure:
-    """How many studies of each class, and how many without a label, as one bar."""
-    figure = new_figure(palette, x="studies", height=150)
+    """How many studies of each class, and how many without a label."""
     counts = cohort.label_counts()
     parts = [
         (cohort.class_names[index], count, class_colour(palette, index, cohort.positive_class, len(counts)))
         for index, count in counts.items()
     ]
-    parts.append(("no label", len(cohort) - len(cohort.labelled), palette.muted))
-    for name, count, colour in parts:
-        if count:
-            share = f"{count / len(cohort):.0%}"
-            figure.add_bar(
-                x=[count],
-                y=[""],
-                orientation="h",
-                name=f"{name}: {count} ({share})",
-                marker={"color": colour},
-                hovertemplate=f"{name}: {count} of {len(cohort)} ({share})<extra></extra>",
-                width=0.6,
-            )
-    figure.update_layout(barmode="stack")
-    figure.update_yaxes(visible=False)
+    unlabelled = len(cohort) - len(cohort.labelled)
+    if unlabelled:
+        parts.append(("no label", unlabelled, palette.muted))
+    figure = new_figure(palette, y="studies", height=300)
+    figure.add_bar(
+        x=[name for name, _, _ in parts],
+        y=[count for _, count, _ in parts],
+        marker={"color": [colour for _, _, colour in parts]},
+        text=[f"{count} ({count / max(len(cohort), 1):.0%})" for _, count, _ in parts],
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate="%{x}: %{text}<extra></extra>",
+        width=0.5,
+    )
+    figure.update_yaxes(rangemode="tozero")
     return figure
 
 
@@ -129,7 +128,7 @@ def draw_planes(cohort: Cohort, palette: Palette) -> go.Figure:
         Plane.SAGITTAL: palette.others[1],
         Plane.UNKNOWN: palette.muted,
     }
-    figure = new_figure(palette, y="series", height=260)
+    figure = new_figure(palette, y="series", height=300)
     for plane, colour in colours.items():
         values = [counts[sequence, plane] for sequence in sequences]
         if any(values):
@@ -140,13 +139,13 @@ def draw_planes(cohort: Cohort, palette: Palette) -> go.Figure:
                 marker={"color": colour},
                 hovertemplate=f"%{{x}}, {plane}: %{{y}} series<extra></extra>",
             )
-    figure.update_layout(barmode="stack", showlegend=True)
+    figure.update_layout(barmode="stack", showlegend=True, legend={"traceorder": "normal"})
     return figure
 
 
 def draw_spacings(cohort: Cohort, palette: Palette) -> go.Figure:
     """In-plane spacing against the distance between slices, one point per series."""
-    figure = new_figure(palette, x="between rows and columns (mm)", y="between slices (mm)", height=260)
+    figure = new_figure(palette, x="between rows and columns (mm)", y="between slices (mm)", height=300)
     for sequence in _sequences(cohort):
         chosen = [series for series in cohort.series if series.sequence == sequence and series.spacing_mm]
         if chosen:
@@ -165,14 +164,12 @@ def draw_spacings(cohort: Cohort, palette: Palette) -> go.Figure:
                 customdata=[[series.study_id, str(series.plane)] for series in chosen],
                 hovertemplate=f"%{{customdata[0]}} {sequence} %{{customdata[1]}}: %{{x:.2f}} × %{{y:.2f}} mm<extra></extra>",
             )
-    figure.update_xaxes(rangemode="tozero")
-    figure.update_yaxes(rangemode="tozero")
     return figure
 
 
 def draw_slice_counts(cohort: Cohort, palette: Palette) -> go.Figure:
     """How many slices the series of each sequence have: one point per series over a box."""
-    figure = new_figure(palette, y="slices per series", height=260)
+    figure = new_figure(palette, y="slices per series", height=300)
     for sequence in _sequences(cohort):
         chosen = [series for series in cohort.series if series.sequence == sequence]
         figure.add_box(
@@ -202,7 +199,7 @@ def draw_blank_slices(counts: Sequence[tuple[Series, int, int]], palette: Palett
     palette
         The theme's colours.
     """
-    figure = new_figure(palette, y="blank slices (% of the series)", height=260)
+    figure = new_figure(palette, y="blank slices (% of the series)", height=300)
     for sequence in dict.fromkeys(series.sequence for series, _, _ in counts):
         chosen = [item for item in counts if item[0].sequence == sequence and item[2]]
         figure.add_box(

@@ -20,7 +20,7 @@ def draw_loss(records: Sequence[EpochRecord], epochs: int, palette: Palette) -> 
     _add_line(figure, records, [record.train_loss for record in records], "training", palette.train, dash="dot")
     _add_line(figure, records, [record.val_loss for record in records], "validation", palette.validation)
     figure.update_yaxes(rangemode="tozero")
-    return _mark_best(figure, records, palette)
+    return _mark_best(figure, records, epochs, palette)
 
 
 def draw_accuracy(
@@ -37,8 +37,8 @@ def draw_accuracy(
             annotation={"text": f"commoner class {majority:.3f}", "font": {"size": 11, "color": palette.warning}},
             annotation_position="bottom right",
         )
-    figure.update_yaxes(range=[0, 1.02])
-    return _mark_best(figure, records, palette)
+    figure.update_yaxes(range=[-0.03, 1.03])
+    return _mark_best(figure, records, epochs, palette)
 
 
 def draw_auroc(records: Sequence[EpochRecord], epochs: int, palette: Palette) -> go.Figure:
@@ -66,8 +66,8 @@ def draw_auroc(records: Sequence[EpochRecord], epochs: int, palette: Palette) ->
     )
     _add_line(figure, records, [record.val_patient_auroc for record in records], "validation", palette.validation)
     figure.add_hline(y=0.5, line={"color": palette.warning, "width": 1, "dash": "dash"})
-    figure.update_yaxes(range=[0, 1.02])
-    return _mark_best(figure, records, palette)
+    figure.update_yaxes(range=[-0.03, 1.03])
+    return _mark_best(figure, records, epochs, palette)
 
 
 def draw_learning_rate(records: Sequence[EpochRecord], epochs: int, palette: Palette) -> go.Figure:
@@ -83,12 +83,12 @@ def draw_learning_rate(records: Sequence[EpochRecord], epochs: int, palette: Pal
         showlegend=False,
     )
     figure.update_yaxes(rangemode="tozero", exponentformat="power")
-    return _mark_best(figure, records, palette)
+    return _mark_best(figure, records, epochs, palette)
 
 
 def _by_epoch(epochs: int, palette: Palette, title: str) -> go.Figure:
     figure = new_figure(palette, x="epoch", y=title, height=250)
-    figure.update_xaxes(range=[0.5, max(epochs, 1) + 0.5], tickformat="d", nticks=8)
+    figure.update_xaxes(range=[0.5, max(epochs, 1) + 0.5], tick0=0, dtick=max(1, round(epochs / 8)), tickformat="d")
     return figure
 
 
@@ -111,10 +111,10 @@ def _add_line(
     )
 
 
-def _mark_best(figure: go.Figure, records: Sequence[EpochRecord], palette: Palette) -> go.Figure:
+def _mark_best(figure: go.Figure, records: Sequence[EpochRecord], epochs: int, palette: Palette) -> go.Figure:
     best = max((record.epoch for record in records if record.best), default=None)
     if best is not None:
-        side = "left" if best > 0.7 * max(record.epoch for record in records) else "right"
+        side = "left" if best > 0.7 * epochs else "right"
         figure.add_vline(
             x=best,
             line={"color": palette.accent, "width": 1},

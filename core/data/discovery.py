@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,25 +51,28 @@ def walk_files(folder: Path) -> Iterator[Path]:
     """Yield the files below a folder, sorted by name, folder by folder.
 
     Hidden files, what operating systems leave behind (``__MACOSX``, ``Thumbs.db``) and DICOMDIR are passed
-    over. Links are followed, except to a folder that is already being walked.
+    over. Links are followed, except to a folder that contains them.
     """
-    yield from _walk(folder, frozenset({folder.resolve()}))
+    start = folder.resolve()
+    yield from _walk(folder, frozenset({start, *start.parents}))
 
 
 def _walk(folder: Path, parents: frozenset[Path]) -> Iterator[Path]:
     try:
-        entries = sorted(folder.iterdir(), key=lambda path: natural_key(path.name))
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: natural_key(entry.name))
     except OSError:
         return
     for entry in entries:
         if entry.name.startswith(".") or entry.name.lower() in IGNORED_NAMES:
             continue
         if entry.is_dir():
-            target = entry.resolve()
+            child = folder / entry.name
+            target = child.resolve()
             if target not in parents:
-                yield from _walk(entry, parents | {target})
+                yield from _walk(child, parents | {target})
         elif entry.is_file():
-            yield entry
+            yield folder / entry.name
 
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:

@@ -1,0 +1,244 @@
+"""A scan that is handed in: folders, files or a zip, sorted into studies."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from itertools import chain, count
+from pathlib import Path
+from typing import IO
+
+from core.data.archive import Budget, safe_path, unpack, write_file
+from core.data.dicom import InstanceHeader
+from core.data.discovery import detect_kind, walk_files
+from core.data.identity import person_of
+from core.data.labels import normalise_id
+from core.data.layout import COMPETITION_ID, is_sequence_folder
+from core.data.phantom import is_synthetic
+from core.data.recognise import recognise_name, strip_sequence
+from core.data.series import FileScan, build_series, scan_files
+from core.data.study import Cohort, Fault, Study
+from core.errors import DataError, EmptyCohortError
+from core.mri import MRSequence
+from core.settings import Settings
+
+__all__ = ["open_scan", "receive"]
+
+ODD_CHARACTERS = re.compile(r"[^\w.\- ]")
+PATIENT_NUMBER = re.compile(r"\d+(?=[_\-])")
+"""The patient in a picture's name: leading digits that something follows, as in 00430_FLAIR_012.png."""
+NO_NAME = "scan"
+
+
+@dataclass(slots=True)
+class _Group:
+    """Files of one study, as they are being sorted."""
+
+    name: str
+    root: Path
+    """What fault paths are relative to."""
+    assumed: bool = False
+    """Whether pictures were put together only because they lie in one folder."""
+    headers: list[InstanceHeader] = field(default_factory=list)
+    niftis: list[Path] = field(default_factory=list)
+    pictures: list[Path] = field(default_factory=list)
+
+
+def receive(files: Iterable[tuple[str, bytes | IO[bytes]]], workspace: Path, settings: Settings) -> list[Path]:
+    """Write an upload below a folder, under its own relative names as far as they are harmless.
+
+    Parameters
+    ----------
+    files
+        Relative name and content of each file.
+    workspace
+        Folder to write below; it is created.
+    settings
+        The limits on bytes and files.
+
+    Returns
+    -------
+    list of Path
+        The files written, in the order of the input.
+
+    Raises
+    ------
+    ArchiveError
+        A name is absolute or climbs out of the folder. Nothing of the upload is kept.
+    LimitError
+        Too many bytes or files. Nothing of the upload is kept.
+    StorageError
+        The disk is full. Nothing of the upload is kept.
+    """
+    budget = Budget(settings)
+    written: list[Path] = []
+    try:
+        for name, content in files:
+            target = safe_path(workspace, name)
+            source = BytesIO(content) if isinstance(content, (bytes, bytearray, memoryview)) else content
+            if source.seekable():
+                source.seek(0)
+            write_file(target, source, budget)
+            written.append(target)
+    except BaseException:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
+    return written
+
+
+def open_scan(
+    paths: Sequence[Path], workspace: Path, settings: Settings, *, sequence: MRSequence | None = None
+) -> Cohort:
+    """Sort what is handed in into studies and series, reading headers only.
+
+    DICOM files belong together by Study Instance UID (0020,000D), unless a folder named as the competition's
+    (00430/FLAIR) says whose they are. Pictures belong together by the patient number in their names; without
+    one, the pictures of one folder are taken as slices of one scan, and a picture handed in by itself is a
+    study of its own. A NIfTI file belongs to the study that its name states.
+
+    Parameters
+    ----------
+    paths
+        Study folders, DICOM files (with or without extension), NIfTI files, pictures, zips. Zips in a folder
+        are unpacked too, zips in zips are not.
+    workspace
+        Where zips are unpacked. A folder that lies beside it is taken for an upload's own folder, whose name
+        means nothing.
+    settings
+        The limits.
+    sequence
+        What series and pictures are that do not say which MR sequence they are.
+
+    Raises
+    ------
+    EmptyCohortError
+        Nothing in it can be used; the message gives the first reason.
+    DataError
+        A path does not exist; or see :func:`core.data.archive.unpack`.
+    """
+    groups: dict[object, _Group] = {}
+    faults: list[Fault] = []
+    for handed, files in _gather(paths, workspace, settings):
+        root = handed if handed.is_dir() else handed.parent
+        scan = scan_files(files, root, settings)
+        faults += scan.faults
+        _sort_files(scan, handed, root, _name_of(handed, workspace), groups)
+    studies: dict[str, Study] = {}
+    synthetic = any(is_synthetic(path) for path in paths)
+    for group in groups.values():
+        study_id = _free_id(group.name, studies)
+        files_of_study = FileScan(
+            headers=tuple(group.headers), niftis=tuple(group.niftis), pictures=tuple(group.pictures), faults=()
+        )
+        found = build_series(study_id, files_of_study, group.root, settings, sequence)
+        faults += found.faults
+        synthetic = synthetic or found.synthetic
+        if found.series:
+            studies[study_id] = Study(study_id=study_id, person=person_of(study_id), label=None, series=found.series)
+    if not studies:
+        raise EmptyCohortError(_nothing_found(paths, faults))
+    return Cohort(
+        root=paths[0] if paths[0].is_dir() else paths[0].parent,
+        layout="upload",
+        studies=tuple(studies[study_id] for study_id in sorted(studies)),
+        synthetic=synthetic,
+        faults=tuple(faults),
+        notes=_note_assumptions(groups.values()),
+    )
+
+
+def _gather(paths: Sequence[Path], workspace: Path, settings: Settings) -> Iterator[tuple[Path, list[Path]]]:
+    """Yield each thing handed in with its files; an unpacked zip is a thing of its own."""
+    budget = Budget(settings)
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"{path} does not exist; check its name.")
+        files: list[Path] = []
+        for file in walk_files(path) if path.is_dir() else [path]:
+            if detect_kind(file) != "archive" or (file != path and file.suffix.lower() != ".zip"):
+                files.append(file)
+                continue
+            workspace.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(dir=workspace)) / file.stem
+            unpack(file, folder, settings, budget)
+            yield folder, list(walk_files(folder))
+        if files:
+            yield path, files
+
+
+def _name_of(handed: Path, workspace: Path) -> str:
+    """Return the name that a thing handed in gives to a study; an upload's own folder gives none."""
+    if handed.parent == workspace.parent and handed.is_dir():
+        return NO_NAME
+    folder = handed.parent if is_sequence_folder(handed) else handed
+    return folder.name if handed.is_dir() else NO_NAME
+
+
+def _sort_files(scan: FileScan, handed: Path, root: Path, name: str, groups: dict[object, _Group]) -> None:
+    """Put every file to its study; what a study is called comes from folders and file names only."""
+
+    def group_of(path: Path, key: object, own_name: str) -> _Group:
+        number = _competition_id(path)
+        if number:
+            return groups.setdefault(number, _Group(name=number, root=root))
+        return groups.setdefault(key, _Group(name=own_name, root=root))
+
+    for header in scan.headers:
+        folder = _folder_name(header.path, handed, name)
+        group_of(header.path, ("study", header.study_uid or header.path.parent), folder).headers.append(header)
+    for path in scan.niftis:
+        stem = path.name.removesuffix(".gz").removesuffix(".nii")
+        own = strip_sequence(stem)
+        if own == stem and recognise_name(stem):
+            own = _folder_name(path, handed, name)
+        group_of(path, ("nifti", path.parent, own), own).niftis.append(path)
+    for path in scan.pictures:
+        match = PATIENT_NUMBER.match(path.name)
+        if match:
+            number = normalise_id(match[0])
+            groups.setdefault(number, _Group(name=number, root=root)).pictures.append(path)
+        elif path == handed:
+            group_of(path, path, path.stem).pictures.append(path)
+        else:
+            folder = _folder_name(path, handed, name)
+            group = group_of(path, ("pictures", path.parent), folder)
+            group.assumed = group.assumed or not _competition_id(path)
+            group.pictures.append(path)
+
+
+def _competition_id(path: Path) -> str:
+    """Return the five digits of the nearest folder that is named so, as in 00430/FLAIR/Image-1.dcm."""
+    return next((folder.name for folder in list(path.parents)[:3] if COMPETITION_ID.fullmatch(folder.name)), "")
+
+
+def _folder_name(path: Path, handed: Path, name: str) -> str:
+    """Return the first folder below what was handed in that is not a sequence's, else `name`."""
+    folders = path.relative_to(handed).parents if handed.is_dir() else ()
+    named = [folder for folder in folders if folder.name and not is_sequence_folder(folder)]
+    return named[-1].name if named else name
+
+
+def _free_id(name: str, taken: Iterable[str]) -> str:
+    name = ODD_CHARACTERS.sub("_", name)
+    numbered = (f"{name}-{number}" for number in count(2))
+    return next(candidate for candidate in chain([name], numbered) if candidate not in set(taken))
+
+
+def _nothing_found(paths: Sequence[Path], faults: Sequence[Fault]) -> str:
+    names = ", ".join(path.name for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
+    if not faults:
+        return f"No scan was found in {names or 'nothing'}: hand in DICOM, NIfTI, PNG or JPEG files, or a zip of them."
+    more = f" {len(faults) - 1} more have faults." if len(faults) > 1 else ""
+    return f"No scan in {names} can be read: {faults[0].reason}{more}"
+
+
+def _note_assumptions(groups: Iterable[_Group]) -> tuple[str, ...]:
+    return tuple(
+        f"{len(group.pictures)} pictures name no patient and are taken as slices of one scan, {group.name}."
+        for group in groups
+        if group.assumed and len(group.pictures) > 1
+    )

@@ -1,0 +1,115 @@
+"""The frame around the commands: exit statuses, one document on standard output, quick start, quiet end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.cli import data
+from core.cli.output import Outcome
+from core.settings import PROJECT_ROOT
+from tests.cli.commands import Command
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def test_as_a_process(home: Path, cohort: Path) -> None:
+    result = python("-m", "core", "index", str(cohort), "--jobs", "1", "--json")
+    assert result.returncode == 0
+    assert result.stdout.startswith("{")
+    assert result.stderr == ""
+    wrong = python("-m", "core", "index", str(cohort / "nowhere"))
+    assert (wrong.returncode, wrong.stdout, len(wrong.stderr.splitlines())) == (2, "", 1)
+
+
+def test_parsing_imports_nothing_heavy() -> None:
+    heavy = "{'torch', 'pandas', 'pydicom', 'scipy', 'streamlit', 'matplotlib'}"
+    code = f"import sys; from core.cli.main import build_parser; build_parser(); sys.exit(bool({heavy} & set(sys.modules)))"
+    assert python("-c", code).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        *(
+            (name,)
+            for name in ("phantom", "index", "prepare", "train", "runs", "evaluate", "predict", "explain", "export")
+        ),
+        ("export", "imagefolder"),
+    ],
+)
+def test_every_command_has_help(
+    command: Command, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        command(*arguments, "--help")
+    assert left.value.code == 0
+    assert "usage: python -m core" in capsys.readouterr().out
+
+
+def test_help_of_train_lists_the_settings(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command("train", "--help")
+    assert "slice_count (paper: 16, honest: 8)" in capsys.readouterr().out
+
+
+def test_what_a_library_prints_does_not_spoil_the_document(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def chatty(arguments: object, settings: object) -> Outcome:
+        print("loading ...")
+        return Outcome(document={"answer": 1}, lines=["one"])
+
+    monkeypatch.setattr(data, "index", chatty)
+    result = command("index", "DATA", "--json")
+    assert result.json == {"answer": 1}
+    assert result.stderr == "loading ...\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (KeyboardInterrupt(), 130, "Interrupted.\n"),
+        (PermissionError(13, "Permission denied", "/locked"), 2, "error: [Errno 13] Permission denied: '/locked'\n"),
+    ],
+)
+def test_how_commands_end(
+    command: Command, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int, said: str
+) -> None:
+    def fail(arguments: object, settings: object) -> Outcome:
+        raise error
+
+    monkeypatch.setattr(data, "index", fail)
+    result = command("index", "DATA")
+    assert (result.status, result.stdout, result.stderr) == (status, "", said)
+
+
+def test_a_bug_of_ours_is_loud(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(arguments: object, settings: object) -> Outcome:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(data, "index", fail)
+    with pytest.raises(ZeroDivisionError):
+        command("index", "DATA")
+
+
+def test_a_closed_pipe_is_quiet(home: Path, cohort: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "core", "index", str(cohort), "--jobs", "1", "--json"],
+        cwd=PROJECT_ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141

@@ -1,0 +1,150 @@
+"""predict and explain, end to end."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.inference.predict import SYNTHETIC_WARNING
+from tests.cli.commands import Command
+
+
+@pytest.fixture(autouse=True)
+def _home(home_with_run: Path) -> Iterator[None]:
+    return
+
+
+def test_predict_a_study_folder(command: Command, study: Path, home_with_run: Path) -> None:
+    result = command("predict", "tiny", study, "--json")
+    assert result.status == 0
+    (answer,) = result.json["studies"]
+    assert answer["study_id"] == study.name
+    assert 0 <= answer["probability"] <= 1
+    assert answer["prediction"] in ("methylated", "unmethylated")
+    assert (answer["probability"] >= answer["threshold"]) == (answer["prediction"] == "methylated")
+    assert len(answer["slices"]) == 12
+    assert set(answer["slices"][0]) == {"sequence", "index", "file", "position_mm", "probability"}
+    assert SYNTHETIC_WARNING not in answer["warnings"]
+    assert [part["slices"] for part in answer["series"]] == [8, 8, 8, 8]
+    card = result.json["checkpoint"]
+    assert (card["name"], card["synthetic"], card["positive_class"]) == ("tiny", True, "methylated")
+    assert Path(card["path"]) == home_with_run / "runs" / "tiny" / "best.safetensors"
+
+
+def test_every_way_to_hand_in_a_study_gives_the_same_answer(
+    command: Command, study: Path, home_with_run: Path, tmp_path: Path
+) -> None:
+    archive = tmp_path / "scan.zip"
+    nameless = tmp_path / study.name
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in sorted(study.rglob("*.dcm")):
+            file.write(path, path.relative_to(study.parent))
+            copy = nameless / path.parent.name / path.stem
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
+    checkpoint = home_with_run / "runs" / "tiny" / "best.safetensors"
+    answers = [
+        command("predict", name, *scans, "--json").json["studies"][0]["probability"]
+        for name, scans in (
+            ("tiny", [study]),
+            (checkpoint, [archive]),
+            (checkpoint.parent, [nameless]),
+            ("tiny", sorted(study.rglob("*.dcm"))),
+        )
+    ]
+    assert answers == pytest.approx([answers[0]] * 4, abs=1e-6)
+
+
+def test_one_file_is_enough(command: Command, study: Path) -> None:
+    file = sorted((study / "FLAIR").iterdir())[3]
+    (answer,) = command("predict", "tiny", file, "--json").json["studies"]
+    assert [piece["file"] for piece in answer["slices"]] == [file.name]
+    assert any("no T1w, T1wCE, T2w" in warning for warning in answer["warnings"])
+
+
+def test_several_studies_at_once(command: Command, cohort: Path) -> None:
+    first, second = sorted(path for path in (cohort / "train").iterdir() if path.is_dir())[:2]
+    studies = command("predict", "tiny", first, second, "--json").json["studies"]
+    assert [answer["study_id"] for answer in studies] == [first.name, second.name]
+
+
+def test_pictures_are_real_to_a_synthetic_checkpoint(command: Command, tmp_path: Path) -> None:
+    path = tmp_path / "slice.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 60), dtype=np.uint8)).save(path)
+    (answer,) = command("predict", "tiny", path, "--json").json["studies"]
+    assert answer["warnings"][0] == SYNTHETIC_WARNING
+    assert answer["slices"][0]["position_mm"] is None
+    named = command("predict", "tiny", path, "--sequence", "T2w", "--json").json["studies"][0]
+    assert named["slices"][0]["sequence"] == "T2w"
+
+
+def test_predict_for_a_person(command: Command, study: Path) -> None:
+    result = command("predict", "tiny", study)
+    assert f"study {study.name}: probability of methylated 0." in result.stdout
+    assert "Research use only." in result.stdout
+    assert "checkpoint tiny: resnet18, patient AUROC in validation" in result.stdout
+
+
+def test_nothing_of_an_upload_is_kept(command: Command, study: Path, home_with_run: Path) -> None:
+    before = sorted(home_with_run.rglob("*"))
+    assert command("predict", "tiny", study).status == 0
+    assert sorted(home_with_run.rglob("*")) == before
+
+
+@pytest.mark.parametrize("method", ["gradcam", "layercam"])
+def test_explain_writes_each_slice_with_its_map(command: Command, study: Path, tmp_path: Path, method: str) -> None:
+    out = tmp_path / "maps"
+    result = command("explain", "tiny", study, "--method", method, "--out", out, "--json")
+    assert result.status == 0
+    assert json.loads((out / "index.json").read_text()) == result.json
+    (answer,) = result.json["studies"]
+    assert answer["class"] == answer["prediction"]
+    assert len(answer["maps"]) == 12
+    assert all(entry["raw_max"] >= 0 for entry in answer["maps"])
+    strongest = max(answer["maps"], key=lambda entry: entry["raw_max"])
+    picture = np.asarray(Image.open(out / strongest["png"]))
+    assert picture.shape == (256, 512, 3)
+    left, right = picture[:, :256], picture[:, 256:]
+    assert (left[..., 0] == left[..., 2]).all()
+    assert (right[..., 0] != right[..., 2]).any()
+    assert len(list(out.glob("*.png"))) == 12
+
+
+def test_explain_another_class_without_a_map_over_it(command: Command, study: Path, tmp_path: Path) -> None:
+    out = tmp_path / "maps"
+    result = command("explain", "tiny", study, "--class", "unmethylated", "--opacity", "0", "--out", out, "--json")
+    assert result.json["studies"][0]["class"] == "unmethylated"
+    picture = np.asarray(Image.open(next(out.glob("*.png"))))
+    assert (picture[:, :256] == picture[:, 256:]).all()
+    assert "Written to" in command("explain", "tiny", study, "--out", out).stdout
+
+
+def test_what_explain_refuses(command: Command, study: Path, tmp_path: Path) -> None:
+    out = tmp_path / "maps"
+    command("explain", "tiny", study, "--out", out, "--method", "eigencam").assert_refused("eigencam", "hirescam")
+    command("explain", "tiny", study, "--out", out, "--class", "glioma").assert_refused("glioma", "unmethylated")
+    command("explain", "tiny", study, "--out", out, "--opacity", "2").assert_refused("--opacity", "'2'")
+    command("explain", "tiny", study).assert_refused("--out")
+    assert not out.exists()
+
+
+def test_real_scans_are_answered_with_the_warning(command: Command, shared_data: Path) -> None:
+    scans = [shared_data / "rsna_dicom" / "train" / study_id for study_id in ("00008", "00430")]
+    if not all(scan.is_dir() for scan in scans):
+        pytest.skip(f"no real series at {scans[0]}")
+    partial, whole = command("predict", "tiny", *scans, "--json").json["studies"]
+    for answer in (partial, whole):
+        assert answer["warnings"][0] == SYNTHETIC_WARNING
+        positions = [piece["position_mm"] for piece in answer["slices"]]
+        assert positions == sorted(positions)
+    assert [(part["plane"], part["blank_slices"], part["slices"]) for part in partial["series"]] == [
+        ("sagittal", 8, 15)
+    ]
+    assert [(part["plane"], part["blank_slices"], part["slices"]) for part in whole["series"]] == [("axial", 13, 60)]

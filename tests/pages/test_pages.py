@@ -1,0 +1,165 @@
+"""Every page in three states: nothing loaded, data, data and a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.settings import PROJECT_ROOT, Settings
+from core.training.run import RunFolder, list_runs
+from tests.pages.reading import App, words
+from ui.state import Scan
+
+PAGES = sorted(path.name for path in (PROJECT_ROOT / "pages").glob("*.py"))
+
+
+def test_there_are_pages() -> None:
+    assert {"home.py", "predict.py", "cohort.py", "train.py", "runs.py"} <= set(PAGES)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_with_nothing_loaded_says_what_to_do(page: str, open_app: App) -> None:
+    app = open_app(page)
+    assert not app.exception
+    assert not app.error
+    assert app.title
+    assert app.button or app.info
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_with_data(page: str, open_app: App, phantom_folder: Path) -> None:
+    app = open_app(page, phantom_folder)
+    assert not app.exception
+    assert not app.error
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_with_data_and_a_checkpoint(
+    page: str, open_app: App, phantom_folder: Path, with_checkpoint: Path, finished_run: RunFolder
+) -> None:
+    app = open_app(page, phantom_folder)
+    assert not app.exception
+    assert not app.error
+
+
+def test_home_tells_what_it_is_and_that_it_is_for_research(open_app: App) -> None:
+    app = open_app("home.py")
+    assert "MGMT promoter methylation" in app.title[0].value
+    assert "Research use only" in words(app)
+
+
+def test_the_sample_is_predicted_with_what_to_doubt(open_app: App, with_checkpoint: Path) -> None:
+    app = open_app("predict.py")
+    app.button(key="predict.sample").click().run()
+    assert not app.exception
+    assert not app.error
+    assert 0 <= float(app.metric[0].value) <= 1
+    text = words(app)
+    assert "0.800 [0.600 to 0.900], n = 24 patients" in text
+    assert "synthetic" in text
+    assert "Research use only" in text
+
+
+def test_the_sample_is_shown_without_a_checkpoint_too(open_app: App) -> None:
+    app = open_app("predict.py")
+    app.button(key="predict.sample").click().run()
+    assert not app.exception
+    assert not app.metric
+    assert "What was recognised" in words(app)
+
+
+def test_a_study_of_the_cohort_is_predicted(open_app: App, phantom_folder: Path, with_checkpoint: Path) -> None:
+    app = open_app("cohort.py", phantom_folder)
+    study = next((phantom_folder / "train").iterdir()).name
+    app.session_state["scan"] = Scan(kind="study", place=study)
+    app.switch_page("pages/predict.py").run()
+    assert not app.exception
+    assert study in words(app)
+    assert app.metric
+
+
+def test_a_scan_that_cannot_be_read_is_one_error(open_app: App, tmp_path: Path) -> None:
+    (tmp_path / "note.dcm").write_text("not a scan")
+    app = open_app("predict.py")
+    app.session_state["scan"] = Scan(kind="path", place=str(tmp_path / "note.dcm"))
+    app.run()
+    assert not app.exception
+    assert len(app.error) == 1
+
+
+def test_a_folder_that_is_not_there_is_one_error_and_the_choice_stays(open_app: App, tmp_path: Path) -> None:
+    app = open_app("cohort.py", tmp_path / "nowhere")
+    assert not app.exception
+    assert len(app.error) == 1
+    assert app.button(key="cohort.make")
+
+
+def test_a_tiny_cohort_is_made_and_loaded(open_app: App, home: Settings) -> None:
+    app = open_app("cohort.py")
+    for name, value in (("studies", 2), ("slices", 4), ("size", 32)):
+        app.number_input(key=f"cohort.{name}").set_value(value)
+    app.run()
+    app.button(key="cohort.make").click().run()
+    assert not app.exception
+    assert not app.error
+    assert [metric.value for metric in app.metric][:3] == ["2", "2", "8"]
+    app.button(key="cohort.count").click().run()
+    assert not app.exception
+    assert "slices are blank" in words(app)
+
+
+def test_two_clicks_start_one_run(
+    open_app: App, phantom_folder: Path, home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.training.launch.ensure_worker", lambda settings: None)
+    app = open_app("train.py", phantom_folder)
+    app.number_input(key="train.honest.epochs").set_value(1).run()
+    app.button(key="train.start").click().run()
+    assert not app.exception
+    first = list_runs(home)
+    assert [entry.status.state for entry in first] == ["queued"]
+    assert first[0].run.config.epochs == 1
+    app.button(key="train.start").click().run()
+    assert list_runs(home) == first
+    app.button(key=f"live.{first[0].run.name}.stop").click().run()
+    assert [entry.status.state for entry in list_runs(home)] == ["stopped"]
+
+
+def test_the_leaky_protocol_is_named_so(open_app: App, phantom_folder: Path) -> None:
+    app = open_app("train.py", phantom_folder)
+    app.segmented_control(key="train.preset").set_value("paper").run()
+    assert not app.exception
+    text = words(app)
+    assert "leaky split" in text
+    assert "Always saying" in text
+
+
+def test_a_run_is_found_by_its_address_and_a_made_up_one_is_not(open_app: App, finished_run: RunFolder) -> None:
+    assert "done" in words(open_app("runs.py", query={"run": "done"}))
+    app = open_app("runs.py", query={"run": "../../etc"})
+    assert not app.exception
+    assert app.warning
+
+
+def test_a_run_is_judged_on_validation_and_test_waits_for_a_click(open_app: App, finished_run: RunFolder) -> None:
+    app = open_app("runs.py")
+    assert not app.exception
+    assert "Validation patients chose the epoch" in words(app)
+    assert not (finished_run.path / "evaluation-test.json").exists()
+
+
+def test_one_click_does_not_delete_a_run(open_app: App, finished_run: RunFolder) -> None:
+    app = open_app("runs.py")
+    app.button(key="runs.delete").click().run()
+    assert not app.exception
+    assert "cannot be undone" in words(app)
+    assert finished_run.path.exists()
+
+
+def test_a_failed_run_tells_its_ways_out(open_app: App, finished_run: RunFolder) -> None:
+    message = "The ImageNet weights cannot be fetched; give a local file, or choose weights=none."
+    finished_run.write_status(finished_run.status().model_copy(update={"state": "failed", "message": message}))
+    app = open_app("train.py", query={"run": "done"})
+    assert not app.exception
+    assert message.split(";")[0] in words(app)

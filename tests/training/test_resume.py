@@ -1,0 +1,59 @@
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from core.config import RunConfig
+from core.errors import RunError
+from core.settings import Settings
+from core.training.loop import fit
+from core.training.records import DataSource
+from core.training.run import RunFolder
+from tests.training.tiny import make_pictures, tiny_config
+
+TABLE, SPLIT = make_pictures()
+CONFIG = tiny_config("batch_size=8", "epochs=2")
+
+
+@pytest.fixture
+def run(settings: Settings) -> RunFolder:
+    return RunFolder.create(settings, CONFIG, DataSource(root="/nowhere"), state="running")
+
+
+class _Evil:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.target),)
+
+
+def test_nothing_in_the_file_is_executed(run: RunFolder, tmp_path: Path) -> None:
+    for write in (lambda stream, thing: pickle.dump(thing, stream), lambda stream, thing: torch.save(thing, stream)):
+        with run.resume_file.open("wb") as stream:
+            write(stream, _Evil(tmp_path / "pwned"))
+        with pytest.raises(RunError, match=r"resume\.pt cannot be read .*; delete .* to train from the beginning"):
+            list(fit(CONFIG, TABLE, SPLIT, run=run))
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_a_damaged_file_is_refused(run: RunFolder) -> None:
+    training = fit(CONFIG, TABLE, SPLIT, run=run)
+    next(training)
+    training.close()
+    content = run.resume_file.read_bytes()
+    for damaged in (content[: len(content) // 2], b"", content[:100] + b"\0" * 100 + content[200:]):
+        run.resume_file.write_bytes(damaged)
+        with pytest.raises(RunError, match="delete"):
+            list(fit(CONFIG, TABLE, SPLIT, run=run))
+
+
+@pytest.mark.parametrize("other", [tiny_config("batch_size=8", "epochs=3"), tiny_config("batch_size=8", "seed=1")])
+def test_the_state_of_another_configuration_is_refused(run: RunFolder, other: RunConfig) -> None:
+    training = fit(CONFIG, TABLE, SPLIT, run=run)
+    next(training)
+    training.close()
+    with pytest.raises(RunError, match="another configuration or split"):
+        list(fit(other, TABLE, SPLIT, run=run))

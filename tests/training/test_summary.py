@@ -1,0 +1,46 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import log_softmax
+from sklearn.metrics import roc_auc_score
+
+from core.training.summary import name_patients, summarise_phase
+
+
+def test_figures_of_a_phase() -> None:
+    generator = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 0, 1, 1], 3)
+    patients = np.repeat(["e", "d", "c", "b", "a"], 3)
+    logits = generator.normal(size=(15, 2)).astype(np.float32)
+    summary = summarise_phase(labels, logits, patients, 1)
+    means = logits.reshape(5, 3, 2).mean(axis=1)
+    truth = labels[::3]
+    assert summary.loss == pytest.approx(-log_softmax(logits, axis=1)[np.arange(15), labels].mean(), rel=1e-5)
+    assert summary.accuracy == pytest.approx((logits.argmax(axis=1) == labels).mean())
+    assert summary.patient_accuracy == pytest.approx((means.argmax(axis=1) == truth).mean())
+    assert summary.patient_auroc == pytest.approx(roc_auc_score(truth, means[:, 1] - means[:, 0]))
+    assert summary.patient_auroc_low is not None
+
+
+def test_one_class_has_no_auroc_and_one_patient_of_a_class_no_interval() -> None:
+    logits = np.eye(2, dtype=np.float32)[[0, 1, 0]]
+    assert summarise_phase(np.zeros(3, int), logits, np.array(["a", "b", "c"]), 1).patient_auroc is None
+    lonely = summarise_phase(np.array([0, 1, 0]), logits, np.array(["a", "b", "c"]), 1)
+    assert (lonely.patient_auroc, lonely.patient_auroc_low) == (1.0, None)
+
+
+def test_three_classes_have_a_mean_auroc() -> None:
+    labels = np.arange(9) % 3
+    patients = np.arange(9).astype(str)
+    summary = summarise_phase(labels, 5 * np.eye(3, dtype=np.float32)[labels], patients, 1)
+    assert (summary.patient_auroc, summary.patient_auroc_low) == (1.0, None)
+    assert summary.accuracy == 1.0
+
+
+def test_a_person_with_two_labels_counts_as_two_patients() -> None:
+    rows = pd.DataFrame(
+        {"person": ["p", "p", "q"], "study_id": ["00001", "00002", "00003"], "label": [0, 1, 1]}, index=[5, 6, 9]
+    )
+    assert name_patients(rows).tolist() == ["00001", "00002", "q"]
+    rows["label"] = 1
+    assert name_patients(rows).tolist() == ["p", "p", "q"]

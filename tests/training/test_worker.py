@@ -1,0 +1,94 @@
+"""The queue with real processes: a worker, trainers, a SIGKILL."""
+
+import sys
+import time
+from collections.abc import Callable
+
+import psutil
+import pytest
+import torch
+
+from core.models.checkpoint import load_model
+from core.settings import Settings
+from core.training.launch import resume, submit, worker_lock
+from core.training.lock import hold_lock, is_locked
+from core.training.records import DataSource
+from core.training.run import RunFolder
+from core.training.trainer import run_training
+from core.training.worker import serve
+from tests.training.tiny import finished_epochs, tiny_config
+
+PATIENCE_SECONDS = 240
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def find_trainer(run: RunFolder) -> psutil.Process:
+    return next(
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if process.info["cmdline"] and process.info["cmdline"][-1] == str(run.path)
+    )
+
+
+def test_queue_kill_and_resume(settings: Settings, source: DataSource) -> None:
+    options = ("architecture=resnet18", "optimiser=sgd", "batch_size=16")
+    long, short = tiny_config(*options, "epochs=4"), tiny_config(*options, "epochs=1")
+    first = submit(settings, long, source, name="first")
+    second = submit(settings, short, source, name="second")
+    assert submit(settings, long, source) == first
+    wait_for(lambda: len(first.epochs()) >= 1)
+    assert first.status().state == "running"
+    assert second.status().state == "queued"
+
+    find_trainer(first).kill()
+    wait_for(lambda: not first.is_alive())
+    assert first.status().state == "interrupted"
+    before = len(first.epochs())
+    assert 1 <= before < 4
+
+    resume(first, settings)
+    wait_for(lambda: first.status().state == "finished")
+    assert second.status().state == "finished"
+    assert str(second.status().finished) < str(first.status().finished)
+    wait_for(lambda: not is_locked(worker_lock(settings)))
+
+    whole = run_training(settings, long, source, name="whole")
+    assert finished_epochs(first.path) == finished_epochs(whole.path)
+    assert "resumed in epoch" in first.log_tail()
+    weights = [load_model(run.checkpoint)[0].state_dict() for run in (first, whole)]
+    torch.testing.assert_close(weights[0], weights[1], rtol=0, atol=0)
+
+
+def test_a_trainer_that_cannot_start_does_not_block_the_queue(
+    settings: Settings, source: DataSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder.create(settings, tiny_config(), source)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    serve(settings)
+    assert run.status().state == "failed"
+    assert "ended with code 1 before it began" in run.status().message
+
+
+def test_a_second_worker_goes_at_once(settings: Settings, source: DataSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunFolder.create(settings, tiny_config(), source)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with hold_lock(worker_lock(settings), "busy"):
+        serve(settings)
+    assert run.status().state == "queued"
+
+
+def test_a_run_deleted_from_under_the_worker_is_no_bother(settings: Settings, source: DataSource) -> None:
+    from core.training.worker import _train
+
+    run = RunFolder.create(settings, tiny_config(), source)
+    for path in run.path.iterdir():
+        path.unlink()
+    run.path.rmdir()
+    _train(run, settings)
+    assert not run.path.exists()
