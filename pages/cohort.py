@@ -94,7 +94,7 @@ def show_browser(cohort: Cohort) -> None:
     chosen = st.dataframe(
         rows,
         hide_index=True,
-        height=min(280, 38 + 36 * len(rows)),
+        height="content" if len(rows) <= 7 else 290,
         key="cohort.studies.table",
         on_select="rerun",
         selection_mode="single-row",

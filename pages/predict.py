@@ -23,13 +23,13 @@ from ui.study_view import show_faults, show_notes, show_recognised
 from ui.text import plain
 from ui.viewer import MapSource, show_viewer
 
+AS_RECOGNISED = "as recognised"
 WAYS = {"sample": "Sample study", "folder": "A folder", "files": "Files or a zip", "path": "A path on this computer"}
 
 
-def ask_scan() -> MRSequence | None:
-    """Let the visitor hand in a scan; return the sequence he names for files that do not say it."""
-    settings = current_settings()
-    ways = [way for way in WAYS if way != "path" or not settings.hosted]
+def ask_scan() -> None:
+    """Let the visitor hand in a scan."""
+    ways = [way for way in WAYS if way != "path" or not current_settings().hosted]
     way = st.segmented_control(
         "Scan",
         ways,
@@ -39,44 +39,61 @@ def ask_scan() -> MRSequence | None:
         key="predict.way",
         persist_state="session",
     )
-    limits = f"Up to {settings.upload_bytes // 2**20} MB and {settings.upload_files} files. "
-    kept = "Kept in a temporary folder until you close this page, and nowhere else."
     if way == "sample":
         st.caption("A synthetic brain with the four sequences, made by a program.")
         if st.button("Predict the sample study", type="primary", icon=":material/play_arrow:", key="predict.sample"):
             choose_scan(Scan(kind="sample"))
     elif way == "path":
-        place = st.text_input(
-            "Study folder, DICOM file, zip, NIfTI or picture", key="predict.path", persist_state="session"
-        )
-        if st.button("Open", icon=":material/folder_open:", disabled=not place):
-            choose_scan(Scan(kind="path", place=place))
+        ask_path()
     else:
-        files = st.file_uploader(
-            "A study's folder, with its series in it"
-            if way == "folder"
-            else "DICOM files (with or without .dcm), NIfTI, pictures, or one zip",
-            accept_multiple_files="directory" if way == "folder" else True,
-            key=f"predict.upload.{way}",
-        )
-        st.caption(limits + kept)
-        if files:
-            with telling_errors(), st.spinner("Receiving …"):
-                choose_scan(keep_upload(files))
-    return ask_sequence()
+        ask_upload(way)
+
+
+def ask_path() -> None:
+    """A scan that lies on this computer."""
+    place = st.text_input(
+        "Study folder, DICOM file, zip, NIfTI or picture", key="predict.path", persist_state="session"
+    )
+    sequence = ask_sequence()
+    scan = chosen_scan()
+    changed = scan is not None and scan.kind == "path" and scan.sequence != sequence
+    if st.button("Open the scan", icon=":material/folder_open:", disabled=not place, key="predict.open") or changed:
+        choose_scan(Scan(kind="path", place=place, sequence=sequence))
+
+
+def ask_upload(way: str) -> None:
+    """A scan that comes through the browser."""
+    settings = current_settings()
+    megabytes = settings.upload_bytes // 2**20
+    files = st.file_uploader(
+        "A study's folder, with its series in it"
+        if way == "folder"
+        else "DICOM files (with or without .dcm), NIfTI, pictures, or one zip",
+        accept_multiple_files="directory" if way == "folder" else True,
+        key=f"predict.upload.{way}",
+        max_upload_size=megabytes,
+    )
+    st.caption(
+        f"Up to {megabytes} MB and {settings.upload_files} files. Kept in a temporary folder until you close this page, "
+        "and nowhere else."
+    )
+    sequence = ask_sequence()
+    if files:
+        with telling_errors(), st.spinner("Receiving …"):
+            choose_scan(keep_upload(files, sequence))
 
 
 def ask_sequence() -> MRSequence | None:
     """The sequence of files that do not say what they are."""
-    named = [sequence for sequence in MRSequence if sequence is not MRSequence.UNKNOWN]
-    return st.selectbox(
+    named = [sequence.value for sequence in MRSequence if sequence is not MRSequence.UNKNOWN]
+    picked = st.selectbox(
         "Sequence of files that do not say it",
-        [None, *named],
-        format_func=lambda sequence: "as recognised" if sequence is None else str(sequence),
+        [AS_RECOGNISED, *named],
         key="predict.sequence",
         persist_state="session",
         help="Only used for files whose folder, name and header do not tell their sequence.",
     )
+    return None if picked == AS_RECOGNISED else MRSequence(picked)
 
 
 def ask_study(cohort: Cohort) -> Study:
@@ -132,14 +149,14 @@ def show_prediction(
 begin_page("Predict")
 ask, answer_with = st.columns(2, gap="large")
 with ask, st.container(border=True):
-    sequence = ask_scan()
+    ask_scan()
 with answer_with, st.container(border=True, height="stretch"), telling_errors():
     path = ask_checkpoint()
     if path:
         show_card(load_card(path))
 
 with telling_errors(stop=True):
-    cohort = open_chosen_scan(sequence)
+    cohort = open_chosen_scan()
 if cohort is None:
     st.info("Hand in a scan above, or press **Predict the sample study**.", icon=":material/arrow_upward:")
     st.stop()
@@ -151,7 +168,7 @@ if path:
     with telling_errors():
         card = load_card(path)
         prediction = load_prediction(path, cohort, study)
-stacks, faults = study_stacks(study, prediction, card.config.prep.fit if card else "pad")
+stacks, faults = study_stacks(study, prediction)
 if prediction and card and path:
     show_prediction(path, card, cohort, study, prediction, stacks)
 else:

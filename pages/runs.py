@@ -48,7 +48,7 @@ def ask_run(entries: list[RunEntry]) -> str | None:
     chosen = st.dataframe(
         pd.DataFrame([as_row(entry) for entry in entries]),
         hide_index=True,
-        height=min(300, 40 + 36 * len(entries)),
+        height="content" if len(entries) <= 7 else 290,
         key="runs.table",
         on_select="rerun",
         selection_mode="single-row",

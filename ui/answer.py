@@ -71,11 +71,12 @@ def show_slice_charts(
 
 
 def _show_words(prediction: Prediction, card: CheckpointCard) -> None:
+    slices = "1 slice" if len(prediction.slices) == 1 else f"{len(prediction.slices)} slices"
     if len(card.class_names) == 2:
         side = "at or above" if prediction.probability >= prediction.threshold else "below"
         st.caption(
             f"{side} the threshold of {prediction.threshold:.2f}, which was chosen on validation patients: "
-            f"{plain(prediction.prediction)}. {len(prediction.slices)} slices, {prediction.seconds:.1f} s. Research use only."
+            f"{plain(prediction.prediction)}. From {slices}, in {prediction.seconds:.1f} s. Research use only."
         )
     else:
         st.caption(
@@ -104,7 +105,7 @@ def _show_jumps(stacks: list[SliceStack], positive: str, key: str) -> None:
             ("lowest", False, ":material/south_east:"),
         ):
             found = strongest_slice(stacks, highest=highest)
-            if found is None:
+            if found is None or (not highest and found == strongest_slice(stacks)):
                 continue
             stack, index = found
             if st.button(

@@ -94,7 +94,12 @@ def show_figures(figures: Mapping[str, Figure], unit: str) -> None:
         }
         for name, figure in figures.items()
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, height="content")
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        height="content",
+        column_config={"figure": st.column_config.TextColumn(width=320)},
+    )
 
 
 def _caption(name: str, figure: Figure, unit: str) -> str:

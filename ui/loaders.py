@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-import numpy as np
 import streamlit as st
 
-from core.config import PrepConfig
 from core.data.study import Cohort, Fault, Series
-from core.errors import EmptyCohortError, MGMTLabError
-from core.inference.overlay import display_window, to_grey
+from core.errors import MGMTLabError
 from core.mri import MRSequence
 from core.training.records import DataSource
 from ui.progress import ProgressBar
-from ui.slices import SliceStack, find_box
+from ui.slices import SliceStack
+from ui.stacks import read_stack
 from ui.state import chosen_cohort, current_settings
 
 if TYPE_CHECKING:
@@ -32,11 +30,6 @@ __all__ = [
     "load_stacks",
     "rescan",
 ]
-
-Fit = Literal["pad", "stretch"]
-
-SHOWN_PREP = PrepConfig(size_px=384, crop=False, slice_choice="all", percentile_low=0, percentile_high=100)
-"""How loose pictures, which have no volume, are read for the viewer."""
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -103,39 +96,21 @@ def load_card(path: Path) -> CheckpointCard:
 
 
 @st.cache_resource(scope="session", max_entries=24, show_spinner=False)
-def _load_stack(files: tuple[str, ...], fit: Fit, _series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
-    if _series.kind == "picture":
-        return _picture_stack(_series, fit)
-    from core.data.volume import find_blank_slices, read_volume
-
-    volume, faults = read_volume(_series)
-    pixels = to_grey(volume.array, display_window(volume.array))
-    _, row_mm, column_mm = volume.spacing_mm
-    stack = SliceStack(
-        sequence=_series.sequence,
-        plane=volume.plane,
-        pixels=pixels,
-        box=find_box(pixels),
-        positions=np.asarray(volume.positions_mm, dtype=np.float64),
-        in_mm=True,
-        spacing_mm=(row_mm, column_mm),
-        blank=find_blank_slices(volume.array),
-        files=volume.files,
-    )
-    return stack, faults
+def _load_stack(files: tuple[str, ...], _series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
+    return read_stack(_series)
 
 
-def load_stack(series: Series, fit: Fit = "pad") -> tuple[SliceStack, tuple[Fault, ...]]:
+def load_stack(series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
     """Read a series for the viewer, blank slices included, and name the files that could not be read.
 
-    Kept for this session only, and let go of with it. `fit` says how loose pictures become square.
+    Kept for this session only, and let go of with it.
 
     Raises
     ------
     MGMTLabError
         Nothing of the series can be shown.
     """
-    return _load_stack(tuple(str(file) for file in series.files), fit, series)
+    return _load_stack(tuple(str(file) for file in series.files), series)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -161,34 +136,13 @@ def count_blanks(cohort: Cohort) -> list[tuple[Series, int, int]]:
     return _count_blanks(cohort.digest, str(cohort.root), cohort)
 
 
-def _picture_stack(series: Series, fit: Fit) -> tuple[SliceStack, tuple[Fault, ...]]:
-    from core.data.prepare import prepare_pictures
-
-    prepared = prepare_pictures(series, SHOWN_PREP.model_copy(update={"fit": fit}))
-    count = len(prepared.pixels)
-    if not count:
-        raise EmptyCohortError(f"{series.study_id}: none of its {len(series.files)} pictures can be read.")
-    stack = SliceStack(
-        sequence=series.sequence,
-        plane=series.plane,
-        pixels=np.asarray(prepared.pixels),
-        box=(0, prepared.pixels.shape[1], 0, prepared.pixels.shape[2]),
-        positions=prepared.slice_index.astype(np.float64) + 1,
-        in_mm=False,
-        spacing_mm=(1.0, 1.0),
-        blank=np.zeros(count, dtype=np.bool_),
-        files=prepared.files,
-    )
-    return stack, prepared.faults
-
-
-def load_stacks(series: tuple[Series, ...], fit: Fit = "pad") -> tuple[list[SliceStack], list[Fault]]:
+def load_stacks(series: tuple[Series, ...]) -> tuple[list[SliceStack], list[Fault]]:
     """Read several series for the viewer; one that cannot be read at all becomes a fault and the rest go on."""
     stacks: list[SliceStack] = []
     faults: list[Fault] = []
     for one in sorted(series, key=lambda item: list(MRSequence).index(item.sequence)):
         try:
-            stack, missing = load_stack(one, fit)
+            stack, missing = load_stack(one)
         except MGMTLabError as error:
             faults.append(Fault(path=f"{one.study_id}/{one.sequence}", reason=str(error)))
             continue

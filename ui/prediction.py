@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import streamlit as st
@@ -72,9 +71,7 @@ def load_maps(
     return _explain(_key(checkpoint, cohort, study), method, target, prediction, stacks)
 
 
-def study_stacks(
-    study: Study, prediction: Prediction | None, fit: Literal["pad", "stretch"] = "pad"
-) -> tuple[list[SliceStack], list[Fault]]:
+def study_stacks(study: Study, prediction: Prediction | None) -> tuple[list[SliceStack], list[Fault]]:
     """The study's series for the viewer, in the usual order, with the answer for each slice that the model saw.
 
     Of several series of one sequence, the one that the model saw stands for it; without a prediction the
@@ -83,7 +80,7 @@ def study_stacks(
     asked = {part.series.sequence: part for part in prediction.series} if prediction else {}
     longest = {one.sequence: one for one in sorted(study.series, key=lambda series: len(series.files))}
     chosen = [asked[sequence].series if sequence in asked else one for sequence, one in longest.items()]
-    stacks, faults = load_stacks(tuple(chosen), fit)
+    stacks, faults = load_stacks(tuple(chosen))
     for number, stack in enumerate(stacks):
         if stack.sequence in asked:
             answers = {
@@ -115,11 +112,18 @@ def _stack_index(stack: SliceStack, slice_index: int) -> int | None:
 def _lay_back(
     heat: NDArray[np.float32], prepared: PreparedSeries, picture: int, stack: SliceStack
 ) -> NDArray[np.float32]:
+    source = prepared.frames[picture].to_source(heat)
     if stack.in_mm:
-        return prepared.frames[picture].to_source(heat)
-    # A loose picture is squared the same way for the model and for the viewer; only the sizes differ.
-    rows, columns = stack.pixels.shape[1:]
-    return np.asarray(Image.fromarray(heat).resize((columns, rows), Image.Resampling.BILINEAR))
+        return source
+    # The viewer shows loose pictures padded to a square, in their own proportions.
+    side = stack.pixels.shape[1]
+    scale = side / max(source.shape)
+    height, width = (max(1, round(length * scale)) for length in source.shape)
+    canvas = np.zeros((side, side), np.float32)
+    top, left = (side - height) // 2, (side - width) // 2
+    drawn = Image.fromarray(source).resize((width, height), Image.Resampling.BILINEAR)
+    canvas[top : top + height, left : left + width] = np.asarray(drawn)
+    return canvas
 
 
 def _key(checkpoint: Path, cohort: Cohort, study: Study) -> tuple[str, ...]:

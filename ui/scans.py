@@ -45,7 +45,7 @@ def _session_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="mgmt-lab-"))
 
 
-def keep_upload(files: Sequence[UploadedFile]) -> Scan:
+def keep_upload(files: Sequence[UploadedFile], sequence: MRSequence | None) -> Scan:
     """Write an upload into the session's folder, in place of the one before it.
 
     Raises
@@ -65,7 +65,7 @@ def keep_upload(files: Sequence[UploadedFile]) -> Scan:
         except BaseException:
             _remove(place)
             raise
-    return Scan(kind="upload", place=str(place))
+    return Scan(kind="upload", place=str(place), sequence=sequence)
 
 
 @st.cache_resource(scope="session", max_entries=4, show_spinner="Reading the scan …")
@@ -84,13 +84,8 @@ def _open_path(place: str, sequence: MRSequence | None) -> Cohort:
     return open_scan([Path(place).expanduser()], workspace, current_settings(), sequence=sequence)
 
 
-def open_chosen_scan(sequence: MRSequence | None = None) -> Cohort | None:
+def open_chosen_scan() -> Cohort | None:
     """The chosen study as a cohort of its own, or None where nothing is chosen.
-
-    Parameters
-    ----------
-    sequence
-        The sequence of files that do not say it themselves.
 
     Raises
     ------
@@ -105,11 +100,11 @@ def open_chosen_scan(sequence: MRSequence | None = None) -> Cohort | None:
     if scan.kind == "sample":
         return sample_cohort()
     if scan.kind == "upload":
-        return _open_folder(scan.place, sequence)
+        return _open_folder(scan.place, scan.sequence)
     if scan.kind == "path":
         if current_settings().hosted:
             raise HostedModeError("This demo does not read paths on its server; upload the scan.")
-        return _open_path(scan.place, sequence)
+        return _open_path(scan.place, scan.sequence)
     cohort = load_chosen_cohort()
     if cohort is None or scan.place not in {study.study_id for study in cohort}:
         raise DataError(f"Study {scan.place!r} is not in the current cohort; choose one on the Cohort page.")

@@ -9,6 +9,7 @@ from typing import Literal, cast
 
 import streamlit as st
 
+from core.mri import MRSequence
 from core.settings import Settings, load_settings
 from core.training.records import DataSource
 
@@ -35,6 +36,8 @@ class Scan:
     kind: Literal["sample", "upload", "path", "study"]
     place: str = ""
     """Folder of the upload, the path that was typed, or the study's id in the chosen cohort."""
+    sequence: MRSequence | None = None
+    """What files are that do not say which sequence they are."""
 
 
 def current_settings() -> Settings:

@@ -181,7 +181,7 @@ def _choose_position(plane: Plane, stacks: list[SliceStack], *, key: str, seen_o
     name = f"{key}.{plane}.{'seen' if seen_only else 'all'}"
     jump = st.session_state.pop(f"{key}.jump.{plane}", None)
     if jump is not None or name not in st.session_state:
-        wanted = positions[len(positions) // 2] if jump is None else jump
+        wanted = _first_position(stacks, positions) if jump is None else jump
         st.session_state[name] = min(positions, key=lambda position: abs(position - wanted))
     if len(positions) == 1:
         return positions[0]
@@ -193,6 +193,14 @@ def _choose_position(plane: Plane, stacks: list[SliceStack], *, key: str, seen_o
         key=name,
     )
     return float(chosen)
+
+
+def _first_position(stacks: list[SliceStack], positions: list[float]) -> float:
+    """Where to begin: at the slice with the highest probability, or in the middle."""
+    answers = [
+        (value, float(stack.positions[index])) for stack in stacks for index, value in stack.probabilities.items()
+    ]
+    return max(answers)[1] if answers else positions[len(positions) // 2]
 
 
 def _cell(number: int, stack: SliceStack, index: int | None, *, field_mm: float, overlay: _Overlay | None) -> None:

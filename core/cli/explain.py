@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from core.cli.options import Parser, add_command
 from core.cli.output import Outcome, TerminalProgress, table, to_json
-from core.cli.scan import add_scan, describe_source, failure_lines, headline, open_scan, predict_all
+from core.cli.scan import add_scan, describe_source, headline, open_scan, predict_all, source_lines
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -72,7 +72,7 @@ def explain(arguments: argparse.Namespace, settings: Settings) -> Outcome:
             **describe_source(predictor, cohort, failures),
         }
     write_atomic(out / "index.json", to_json(document))
-    return Outcome(document=document, lines=[*lines, *failure_lines(failures), f"Written to {out}."])
+    return Outcome(document=document, lines=[*lines, *source_lines(cohort, failures), f"Written to {out}."])
 
 
 def _write_maps(

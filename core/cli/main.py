@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import redirect_stdout
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 
 from core.cli import data, evaluate, explain, predict, runs, train
 from core.cli.options import Parser, UsageError
@@ -27,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         arguments = build_parser().parse_args(argv)
-        with redirect_stdout(sys.stderr):
+        with redirect_stdout(sys.stderr), _without_warnings():
             outcome: Outcome = arguments.command(arguments, load_settings())
         print(to_json(outcome.document) if arguments.json else "\n".join(outcome.lines), flush=True)
     except (MGMTLabError, UsageError) as error:
@@ -44,6 +45,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         note("Interrupted.")
         return INTERRUPTED
     return outcome.exit_status
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep what libraries warn of away from a person, who has a line of ours; ``python -W`` brings it back."""
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore", UserWarning)
+        yield
 
 
 def build_parser() -> Parser:

@@ -92,7 +92,9 @@ def add_data(parser: argparse.ArgumentParser, name: str = "data") -> None:
     )
     group.add_argument("--layout", choices=LAYOUTS, help="what DATA is, where it is not recognised rightly")
     add_sequence(group)
-    group.add_argument("--jobs", type=positive, metavar="N", help="processes; by default the CPUs there are")
+    group.add_argument(
+        "--jobs", type=positive, metavar="N", help="processes (training: threads); by default the CPUs there are"
+    )
 
 
 def add_sequence(parser: argparse._ActionsContainer) -> None:

@@ -12,10 +12,10 @@ from core.cli.scan import (
     add_scan,
     checkpoint_line,
     describe_source,
-    failure_lines,
     headline,
     open_scan,
     predict_all,
+    source_lines,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def predict(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     for prediction in predictions:
         header = ("sequence", "slice", "position mm", "probability", "file")
         lines += [*headline(prediction, predictor), *table(_slice_rows(prediction), header), ""]
-    return Outcome(document=document, lines=[*lines, *failure_lines(failures), checkpoint_line(predictor)])
+    return Outcome(document=document, lines=[*lines, *source_lines(cohort, failures), checkpoint_line(predictor)])
 
 
 def _slice_rows(prediction: Prediction) -> Iterator[tuple[object, ...]]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.cli.options import Parser, add_sequence
-from core.cli.output import TerminalProgress, figure_text, note, plain
+from core.cli.output import TerminalProgress, figure_text, plain
 from core.errors import DataError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from core.inference.prediction import Prediction
     from core.settings import Settings
 
-__all__ = ["add_scan", "checkpoint_line", "describe_source", "failure_lines", "headline", "open_scan", "predict_all"]
+__all__ = ["add_scan", "checkpoint_line", "describe_source", "headline", "open_scan", "predict_all", "source_lines"]
 
 
 def add_scan(parser: Parser) -> None:
@@ -58,6 +59,8 @@ def open_scan(arguments: argparse.Namespace, settings: Settings) -> Iterator[tup
 def predict_all(predictor: Predictor, cohort: Cohort) -> tuple[list[Prediction], list[dict[str, str]]]:
     """Predict every study; one that cannot be predicted is named with its reason, and the rest go on.
 
+    What could not be read is said in the answer's warnings where there is only one study that it can belong to.
+
     Raises
     ------
     DataError
@@ -73,8 +76,9 @@ def predict_all(predictor: Predictor, cohort: Cohort) -> tuple[list[Prediction],
             failures.append((study.study_id, error))
     if not predictions and failures:
         raise failures[0][1]
-    for fault in cohort.faults:
-        note(f"left out: {fault.path}: {fault.reason}")
+    if len(cohort) == 1:
+        faults = tuple(f"{fault.path}: {fault.reason}" for fault in cohort.faults)
+        predictions = [replace(prediction, warnings=prediction.warnings + faults) for prediction in predictions]
     return predictions, [{"study_id": study_id, "reason": str(error)} for study_id, error in failures]
 
 
@@ -115,9 +119,15 @@ def headline(prediction: Prediction, predictor: Predictor) -> list[str]:
     ]
 
 
-def failure_lines(failures: list[dict[str, str]]) -> list[str]:
-    """A line for each study that could not be predicted."""
-    return [plain(f"study {failure['study_id']} not predicted: {failure['reason']}") for failure in failures]
+def source_lines(cohort: Cohort, failures: list[dict[str, str]]) -> list[str]:
+    """What was decided about the scan, and a line for each study that could not be predicted and each odd file."""
+    lines = [
+        *cohort.notes,
+        *(f"study {failure['study_id']} not predicted: {failure['reason']}" for failure in failures),
+    ]
+    if len(cohort) > 1:
+        lines += [f"left out: {fault.path}: {fault.reason}" for fault in cohort.faults]
+    return [plain(line) for line in lines]
 
 
 def checkpoint_line(predictor: Predictor) -> str:

@@ -1,25 +1,45 @@
 """Compressed pixel data: which transfer syntaxes can be read here, and one frame decoded within bounds.
 
-The codecs are python-gdcm and pylibjpeg-openjpeg, through pydicom. A codestream carries its own dimensions,
-and a decoder allocates what they say: they are compared with the header before a decoder sees them.
+JPEG 2000 is decoded by OpenJPEG (pylibjpeg-openjpeg), JPEG and JPEG-LS by GDCM and RLE by pydicom. A codestream
+carries its own dimensions and precision, and a decoder allocates what they say, or ends the process over them:
+they are compared with the header before a decoder sees them.
 """
 
 from __future__ import annotations
 
 import struct
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels import get_decoder
-from pydicom.uid import UID, RLELossless
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    UID,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
 
 from core.errors import DicomError, UnsupportedSyntaxError
 
-__all__ = ["check_syntax", "codestream_size", "decode_frame"]
+__all__ = ["check_syntax", "decode_frame"]
 
+JPEG = frozenset(
+    {JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless}
+)
+JPEG_2000 = frozenset({JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K})
 JPEG_START = b"\xff\xd8"
 JPEG_2000_SIZE = b"\xff\x4f\xff\x51"
 JPEG_FRAME_MARKERS = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
@@ -39,48 +59,31 @@ CODEC_ERRORS = (
 """What the codecs raise, down to a bare RuntimeError, on a damaged codestream."""
 
 
-@lru_cache(maxsize=64)
+@dataclass(frozen=True, slots=True)
+class _Codestream:
+    """What the start of a codestream says."""
+
+    rows: int
+    columns: int
+    components: int
+    precision: int
+
+
 def check_syntax(syntax: str) -> None:
-    """Make sure that a compressed transfer syntax can be decoded on this installation.
+    """Make sure that a compressed transfer syntax can be decoded here.
 
     Raises
     ------
     UnsupportedSyntaxError
         It cannot; the message names it.
     """
-    uid = UID(syntax)
-    name = f"{uid.name} ({syntax})" if uid.name != syntax else syntax
-    try:
-        available = get_decoder(uid).is_available
-    except NotImplementedError:
-        available = False
-    if not available:
+    if syntax not in JPEG_2000 and syntax not in JPEG and syntax != RLELossless:
+        uid = UID(syntax)
+        name = f"{uid.name} ({syntax})" if uid.name != syntax else syntax
         raise UnsupportedSyntaxError(
             f"the transfer syntax {name} cannot be read here; convert it to Explicit VR Little Endian, "
-            "for example with dcmdjpeg or gdcmconv --raw."
+            "for example with gdcmconv --raw."
         )
-
-
-def codestream_size(frame: bytes) -> tuple[int, int] | None:
-    """Read (rows, columns) from a JPEG, JPEG-LS or JPEG 2000 codestream; None where they are not found."""
-    start = frame.find(JPEG_2000_SIZE, 0, 4096)
-    if start >= 0 and not frame.startswith(JPEG_START) and len(frame) >= start + 24:
-        # SIZ: marker, Lsiz (2), Rsiz (2), Xsiz, Ysiz, XOsiz, YOsiz (4 each); ISO 15444-1 A.5.1
-        right, bottom, left, top = struct.unpack(">4I", frame[start + 8 : start + 24])
-        return bottom - top, right - left
-    if not frame.startswith(JPEG_START):
-        return None
-    at = 2
-    while at + 9 <= len(frame) and frame[at] == 0xFF:
-        marker = frame[at + 1]
-        if marker == 0xFF:
-            at += 1
-        elif marker in JPEG_FRAME_MARKERS:
-            rows, columns = struct.unpack(">HH", frame[at + 5 : at + 9])
-            return rows, columns
-        else:
-            at += 2 + struct.unpack(">H", frame[at + 2 : at + 4])[0]
-    return None
 
 
 def decode_frame(dataset: Dataset, content: bytes, syntax: str, name: str) -> NDArray[Any]:
@@ -102,22 +105,74 @@ def decode_frame(dataset: Dataset, content: bytes, syntax: str, name: str) -> ND
     DicomError
         The codestream is damaged, or larger than the header says.
     """
-    shape = (dataset.Rows, dataset.Columns)
+    rows, columns, allocated = int(dataset.Rows), int(dataset.Columns), int(dataset.BitsAllocated)
+    try:
+        frame = next(generate_frames(content, number_of_frames=1))
+        if syntax != RLELossless:
+            _check_codestream(_read_start(frame), rows, columns, allocated, name)
+        if syntax in JPEG_2000:
+            array = _decode_jpeg_2000(frame, signed=dataset.PixelRepresentation == 1)
+        else:
+            array = _decode_with_pydicom(dataset, content, syntax)
+    except CODEC_ERRORS as error:
+        raise DicomError(f"{name} has damaged pixel data ({UID(syntax).name}): {error}") from error
+    if array.shape != (rows, columns):
+        raise DicomError(f"{name} decodes to {array.shape} pixels; the header says {rows} x {columns}.")
+    return array
+
+
+def _check_codestream(found: _Codestream | None, rows: int, columns: int, allocated: int, name: str) -> None:
+    if found is None:
+        raise DicomError(f"{name} holds no JPEG, JPEG-LS or JPEG 2000 image where its header says so.")
+    if (found.rows, found.columns) != (rows, columns):
+        raise DicomError(
+            f"{name}: the compressed image states {found.rows} x {found.columns} pixels, the header {rows} x {columns}."
+        )
+    if found.components != 1 or not 2 <= found.precision <= allocated:
+        raise DicomError(
+            f"{name}: the compressed image has {found.components} components of {found.precision} bits; "
+            f"expected one of 2 to {allocated}."
+        )
+
+
+def _read_start(frame: bytes) -> _Codestream | None:
+    """Read size and precision from a JPEG, JPEG-LS or JPEG 2000 codestream; None where there is none."""
+    start = frame.find(JPEG_2000_SIZE, 0, 4096)
+    if start >= 0 and not frame.startswith(JPEG_START):
+        # SIZ: marker, Lsiz, Rsiz (2 each), Xsiz, Ysiz, XOsiz, YOsiz, four of the tiles (4 each), Csiz (2), Ssiz (1);
+        # ISO 15444-1 A.5.1
+        right, bottom, left, top = struct.unpack(">4I", frame[start + 8 : start + 24])
+        components, depth = struct.unpack(">HB", frame[start + 40 : start + 43])
+        return _Codestream(bottom - top, right - left, components, (depth & 0x7F) + 1)
+    at = 2 if frame.startswith(JPEG_START) else len(frame)
+    while at + 10 <= len(frame) and frame[at] == 0xFF:
+        marker = frame[at + 1]
+        if marker in JPEG_FRAME_MARKERS:
+            precision, rows, columns, components = struct.unpack(">BHHB", frame[at + 4 : at + 10])
+            return _Codestream(rows, columns, components, precision)
+        at += 1 if marker == 0xFF else 2 + struct.unpack(">H", frame[at + 2 : at + 4])[0]
+    return None
+
+
+def _decode_jpeg_2000(frame: bytes, *, signed: bool) -> NDArray[Any]:
+    """Decode with OpenJPEG; where the codestream says unsigned and the header signed, the header is right (PS3.5 8.2.4)."""
+    import openjpeg
+
+    array: NDArray[Any] = openjpeg.decode(frame)
+    if signed and array.dtype.kind == "u":
+        bits = int(openjpeg.get_parameters(frame)["precision"])
+        values = array.astype(np.int64)
+        return np.where(values >= 1 << (bits - 1), values - (1 << bits), values)
+    return array
+
+
+def _decode_with_pydicom(dataset: Dataset, content: bytes, syntax: str) -> NDArray[Any]:
     image = Dataset()
     image.update(dataset)
     image.file_meta = FileMetaDataset()
     image.file_meta.TransferSyntaxUID = UID(syntax)
     image.add_new("PixelData", "OB", content)
     image["PixelData"].is_undefined_length = True
-    try:
-        frame = next(generate_frames(content, number_of_frames=1))
-        size = codestream_size(frame)
-        if size != shape and not (size is None and syntax == RLELossless):
-            found = f"{size[0]} x {size[1]}" if size else "no size"
-            raise DicomError(f"{name}: the compressed image states {found}, the header {shape[0]} x {shape[1]}.")
-        array: NDArray[Any] = get_decoder(UID(syntax)).as_array(image, raw=True)[0]
-    except CODEC_ERRORS as error:
-        raise DicomError(f"{name} has damaged pixel data ({UID(syntax).name}): {error}") from error
-    if array.shape != shape:
-        raise DicomError(f"{name} decodes to {array.shape} pixels; the header says {shape}.")
+    codec = "gdcm" if syntax in JPEG else "pydicom"
+    array: NDArray[Any] = get_decoder(UID(syntax)).as_array(image, raw=True, decoding_plugin=codec)[0]
     return array

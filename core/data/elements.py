@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 import struct
+from functools import cache
 
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag, Tag
 
 from core.errors import DicomError
 
@@ -28,13 +30,15 @@ LONGEST_TEXT = 1024
 def text_of(dataset: Dataset, keyword: str) -> str:
     """Return an attribute as text, its values joined by backslashes; empty where it is absent."""
     raw = _raw_value(dataset, keyword)
+    if raw.isascii() and b"\x1b" not in raw:
+        return _printable(raw.decode("ascii"))
     charset = _raw_value(dataset, "SpecificCharacterSet").decode("ascii", "replace").strip(" \0")
     try:
         encodings = convert_encodings(charset.split("\\"))
         text = decode_bytes(raw[:LONGEST_TEXT], encodings, {ord(delimiter) for delimiter in "\r\n\f\t\\"})
     except (LookupError, UnicodeError, ValueError):
         text = raw[:LONGEST_TEXT].decode("latin-1")
-    return "".join(character for character in text if character.isprintable()).strip()
+    return _printable(text)
 
 
 def floats_of(dataset: Dataset, keyword: str, count: int | None = None) -> tuple[float, ...]:
@@ -78,8 +82,17 @@ def integer_of(dataset: Dataset, keyword: str) -> int | None:
     return int(values[0]) if values else None
 
 
+def _printable(text: str) -> str:
+    return "".join(character for character in text[:LONGEST_TEXT] if character.isprintable()).strip()
+
+
+@cache
+def _tag_of(keyword: str) -> BaseTag:
+    return Tag(keyword)
+
+
 def _raw_element(dataset: Dataset, keyword: str) -> RawDataElement | None:
-    element = dataset.get_item(keyword)
+    element = dataset.get_item(_tag_of(keyword))
     return element if isinstance(element, RawDataElement) else None
 
 

@@ -25,7 +25,7 @@ SIGNAL: dict[MRSequence, dict[str, float]] = {
         "fluid": 0.14, "grey": 0.49, "white": 0.62, "vessel": 1.30, "dura": 1.20, "core": 0.24, "ring": 0.92, "oedema": 0.40,
     },
     MRSequence.T2W: {
-        "fluid": 1.05, "grey": 0.50, "white": 0.33, "vessel": 0.06, "dura": 0.30, "core": 0.84, "ring": 0.44, "oedema": 0.76,
+        "fluid": 1.05, "grey": 0.50, "white": 0.33, "vessel": 0.06, "dura": 0.30, "core": 0.84, "ring": 0.40, "oedema": 0.76,
     },
     MRSequence.FLAIR: {
         "fluid": 0.12, "grey": 0.56, "white": 0.43, "vessel": 0.30, "dura": 1.15, "core": 0.26, "ring": 0.68, "oedema": 0.93,
@@ -33,8 +33,8 @@ SIGNAL: dict[MRSequence, dict[str, float]] = {
 }  # fmt: skip
 """Brightness of each tissue, 1 being about white. The brightest of each sequence is never the tumour."""
 
-SIGNAL_SD = 0.02
-BIAS_SD = 0.05
+SIGNAL_SD = 0.035
+BIAS_SD = 0.06
 NOISE_SD = 0.024
 
 IN_PLANE: dict[Plane, tuple[int, int, int]] = {

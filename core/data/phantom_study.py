@@ -22,8 +22,9 @@ SEQUENCES = (MRSequence.FLAIR, MRSequence.T1W, MRSequence.T1WCE, MRSequence.T2W)
 PLANES = (Plane.AXIAL, Plane.CORONAL, Plane.SAGITTAL)
 PLANE_SHARES = (0.70, 0.15, 0.15)
 MARGIN_MM = 4.0
-FIELD_OF_VIEW_MM = (205.0, 235.0)
-THICKNESS_MM = (3.0, 5.0)
+FIELD_OF_VIEW_MM = (205.0, 255.0)
+OFF_CENTRE_SD_MM = 9.0
+THICKNESS_MM = (4.0, 6.0)
 POSE_SD_DEGREES = 3.0
 POSE_SD_MM = 6.0
 
@@ -151,7 +152,7 @@ def _draw_acquisition(plan: StudyPlan, sequence: MRSequence, brain: Brain) -> Ac
         thickness_mm=min(spacing, float(rng.uniform(*THICKNESS_MM))),
         pixel_mm=field_of_view / plan.size,
         size_px=plan.size,
-        shift_mm=tuple((a + b) / 2 + np.clip(rng.normal(0, 3), -spare, spare) for a, b in bounds[1:]),
+        shift_mm=tuple((a + b) / 2 + np.clip(rng.normal(0, OFF_CENTRE_SD_MM), -spare, spare) for a, b in bounds[1:]),
     )
 
 

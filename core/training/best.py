@@ -57,6 +57,8 @@ def _describe_checkpoint(
 ) -> CheckpointCard:
     table, split = job.table, job.split
     assert job.run is not None
+    if training.intensity is None:
+        training.intensity = fingerprint(table, job.train_rows)
     labels, patients = job.labels(job.val_rows), job.patients(job.val_rows)
     _, patient_logits = to_groups(val_logits, patients)
     truth = group_labels(labels, patients)
@@ -95,7 +97,7 @@ def _describe_checkpoint(
                 level: {name: figure.to_dict() for name, figure in chosen.items()} for level, chosen in figures.items()
             }
         },
-        intensity=fingerprint(table, job.train_rows),
+        intensity=training.intensity,
         versions=list_versions(),
         created=now(),
     )

@@ -102,6 +102,8 @@ class Training:
     """At the epoch's first step."""
     records: list[EpochRecord] = field(default_factory=list)
     """Of the finished epochs."""
+    intensity: dict[str, list[float]] | None = None
+    """Grey histogram of the training pictures; computed when the first checkpoint is written."""
 
     @property
     def best(self) -> EpochRecord | None:

@@ -138,6 +138,9 @@ def _train_step(job: Job, training: Training, batch: Batch) -> torch.Tensor:
     from core.models.forward import autocast, to_input
 
     config, compute = job.config, training.compute
+    torch.manual_seed(
+        int(np.random.SeedSequence([config.seed, training.epoch, training.step, STREAM]).generate_state(1)[0])
+    )
     changed = augment(batch.pictures, config.augmentation, config.seed, training.epoch, batch.indices)
     inputs = to_input(changed, training.architecture, compute)
     labels = batch.labels.to(compute.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,7 @@ def test_help_of_train_lists_the_settings(command: Command, capsys: pytest.Captu
 def test_what_a_library_prints_does_not_spoil_the_document(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     def chatty(arguments: object, settings: object) -> Outcome:
         print("loading ...")
+        warnings.warn("a library is surprised", UserWarning, stacklevel=1)
         return Outcome(document={"answer": 1}, lines=["one"])
 
     monkeypatch.setattr(data, "index", chatty)

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from core.inference.predict import SYNTHETIC_WARNING
-from tests.cli.commands import Command
+from tests.cli.commands import TINY, Command
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +75,34 @@ def test_several_studies_at_once(command: Command, cohort: Path) -> None:
     assert [answer["study_id"] for answer in studies] == [first.name, second.name]
 
 
+def test_a_faulty_file_is_named_in_a_warning_and_the_rest_goes_on(
+    command: Command, study: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy" / study.name
+    shutil.copytree(study, copy)
+    (copy / "FLAIR" / "Image-9.dcm").write_text("this is not DICOM")
+    (answer,) = command("predict", "tiny", copy, "--json").json["studies"]
+    assert len(answer["slices"]) == 12
+    assert any("Image-9.dcm" in warning for warning in answer["warnings"])
+
+
+def test_one_study_of_several_that_cannot_be_predicted_is_named(
+    command: Command, cohort: Path, study: Path, tmp_path: Path
+) -> None:
+    assert (
+        command("train", cohort, *TINY, "--set", "sequences=FLAIR", "--set", "epochs=1", "--run", "flair").status == 0
+    )
+    other = tmp_path / "00001"
+    shutil.copytree(study / "T2w", other / "T2w")
+    result = command("predict", "flair", study, other, "--json")
+    assert result.status == 0
+    assert [answer["study_id"] for answer in result.json["studies"]] == [study.name]
+    (failure,) = result.json["failed"]
+    assert failure["study_id"] == "00001"
+    assert "T2w" in failure["reason"]
+    assert "study 00001 not predicted" in command("predict", "flair", study, other).stdout
+
+
 def test_pictures_are_real_to_a_synthetic_checkpoint(command: Command, tmp_path: Path) -> None:
     path = tmp_path / "slice.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 60), dtype=np.uint8)).save(path)
@@ -117,12 +145,17 @@ def test_explain_writes_each_slice_with_its_map(command: Command, study: Path, t
     assert len(list(out.glob("*.png"))) == 12
 
 
-def test_explain_another_class_without_a_map_over_it(command: Command, study: Path, tmp_path: Path) -> None:
-    out = tmp_path / "maps"
-    result = command("explain", "tiny", study, "--class", "unmethylated", "--opacity", "0", "--out", out, "--json")
-    assert result.json["studies"][0]["class"] == "unmethylated"
-    picture = np.asarray(Image.open(next(out.glob("*.png"))))
-    assert (picture[:, :256] == picture[:, 256:]).all()
+def test_explain_a_class_by_name_and_opacity(command: Command, study: Path, tmp_path: Path) -> None:
+    strengths = {}
+    for name in ("methylated", "unmethylated"):
+        out = tmp_path / name
+        result = command("explain", "tiny", study, "--class", name, "--opacity", "0", "--out", out, "--json")
+        (answer,) = result.json["studies"]
+        assert answer["class"] == name
+        strengths[name] = [entry["raw_max"] for entry in answer["maps"]]
+        pictures = [np.asarray(Image.open(path)) for path in out.glob("*.png")]
+        assert all((picture[:, :256] == picture[:, 256:]).all() for picture in pictures)
+    assert strengths["methylated"] != strengths["unmethylated"]
     assert "Written to" in command("explain", "tiny", study, "--out", out).stdout
 
 

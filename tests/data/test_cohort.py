@@ -57,6 +57,14 @@ def test_a_series_knows_its_geometry_and_its_spatial_order(tmp_path: Path) -> No
     assert [series.plane for series in cohort["00002"].series] == [Plane.CORONAL]
 
 
+@pytest.mark.parametrize("orientation", [(-1, 0, 0, 0, 1, 0), (1, 0, 0, 0, 1, 0), (0, 1, 0, 1, 0, 0)])
+def test_files_ascend_whichever_way_the_rows_run(tmp_path: Path, orientation: tuple[float, ...]) -> None:
+    paths = write_series(tmp_path / "00001/FLAIR", STACK, orientation=orientation, step_mm=2.0)
+    ascending = np.cross(orientation[:3], orientation[3:])[2] > 0
+    series = scan_cohort(tmp_path)["00001"].series[0]
+    assert list(series.files) == (paths if ascending else paths[::-1])
+
+
 def test_a_study_folder_alone_and_a_series_folder_alone(tmp_path: Path) -> None:
     root = write_competition(tmp_path)
     for folder, count in ((root / "train/00001", 2), (root / "train/00001/FLAIR", 1)):

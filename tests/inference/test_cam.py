@@ -100,8 +100,9 @@ def test_network_is_left_as_it_was(predictor: Predictor, prepared: PreparedSerie
 
 def test_network_is_left_as_it_was_after_an_error(predictor: Predictor, prepared: PreparedSeries) -> None:
     broken = replace(prepared, pixels=np.zeros((5, 0, 0), dtype=np.uint8))
-    with pytest.raises((RuntimeError, ValueError)):
+    with pytest.raises((RuntimeError, ValueError)) as caught:
         explain(predictor, broken, 0)
+    assert caught.tb is not None
     assert not any(module._forward_hooks for module in predictor.model.modules())
     assert predictor.model.fc.weight.requires_grad
     assert not predictor.lock.locked()

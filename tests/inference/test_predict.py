@@ -80,6 +80,17 @@ def test_threshold_decides(
     assert predictor.predict(study(write_series(MRSequence.FLAIR))).prediction == answer
 
 
+def test_threshold_is_held_against_the_calibrated_probability(
+    write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
+) -> None:
+    scan = study(write_series(MRSequence.FLAIR))
+    raw = Predictor(write_checkpoint("raw")).predict(scan).probability
+    between = (raw + 0.5) / 2
+    flat = Predictor(write_checkpoint("flat", temperature=1000.0, threshold=between)).predict(scan)
+    assert flat.probability == pytest.approx(0.5, abs=0.01)
+    assert (flat.prediction == "methylated") == (between < 0.5) != (raw > between)
+
+
 def test_positive_class_may_be_the_first(
     write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
 ) -> None:

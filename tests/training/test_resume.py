@@ -31,7 +31,7 @@ class _Evil:
 
 
 def test_nothing_in_the_file_is_executed(run: RunFolder, tmp_path: Path) -> None:
-    for write in (lambda stream, thing: pickle.dump(thing, stream), lambda stream, thing: torch.save(thing, stream)):
+    for write in (lambda stream, thing: pickle.dump(thing, stream, 2), lambda stream, thing: torch.save(thing, stream)):
         with run.resume_file.open("wb") as stream:
             write(stream, _Evil(tmp_path / "pwned"))
         with pytest.raises(RunError, match=r"resume\.pt cannot be read .*; delete .* to train from the beginning"):

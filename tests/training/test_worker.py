@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
@@ -10,10 +10,10 @@ import torch
 
 from core.models.checkpoint import load_model
 from core.settings import Settings
-from core.training.launch import resume, submit, worker_lock
+from core.training.launch import request_stop, resume, submit, worker_lock
 from core.training.lock import hold_lock, is_locked
 from core.training.records import DataSource
-from core.training.run import RunFolder
+from core.training.run import RunFolder, list_runs
 from core.training.trainer import run_training
 from core.training.worker import serve
 from tests.training.tiny import finished_epochs, tiny_config
@@ -36,8 +36,18 @@ def find_trainer(run: RunFolder) -> psutil.Process:
     )
 
 
+@pytest.fixture
+def nothing_left_behind(settings: Settings) -> Iterator[None]:
+    """A test that fails halfway leaves a worker and a trainer; they are asked to stop."""
+    yield
+    for entry in list_runs(settings):
+        if entry.status.state in ("queued", "running"):
+            request_stop(entry.run)
+
+
+@pytest.mark.usefixtures("nothing_left_behind")
 def test_queue_kill_and_resume(settings: Settings, source: DataSource) -> None:
-    options = ("architecture=resnet18", "optimiser=sgd", "batch_size=16")
+    options = ("architecture=resnet18", "optimiser=sgd", "sequences=FLAIR")  # Trainers do not know the tiny network.
     long, short = tiny_config(*options, "epochs=4"), tiny_config(*options, "epochs=1")
     first = submit(settings, long, source, name="first")
     second = submit(settings, short, source, name="second")
@@ -81,6 +91,25 @@ def test_a_second_worker_goes_at_once(settings: Settings, source: DataSource, mo
     with hold_lock(worker_lock(settings), "busy"):
         serve(settings)
     assert run.status().state == "queued"
+
+
+def test_a_trainer_that_outlived_its_worker_is_waited_for(
+    settings: Settings, source: DataSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orphan = RunFolder.create(settings, tiny_config(), source, name="orphan", state="running")
+    waiting = RunFolder.create(settings, tiny_config("seed=1"), source, name="waiting")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    states: list[str] = []
+
+    def let_the_orphan_finish(seconds: float) -> None:
+        states.append(waiting.status().state)
+        orphan.write_status(orphan.status().model_copy(update={"state": "finished"}))
+
+    with orphan.lock():
+        monkeypatch.setattr("core.training.worker.time.sleep", let_the_orphan_finish)
+        serve(settings)
+    assert states == ["queued"]
+    assert waiting.status().state == "failed"
 
 
 def test_a_run_deleted_from_under_the_worker_is_no_bother(settings: Settings, source: DataSource) -> None:
