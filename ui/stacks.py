@@ -57,7 +57,7 @@ def _read_pictures(series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
     from core.data.prepare import prepare_pictures
 
     prepared = prepare_pictures(series, SHOWN_PREP)
-    count, side, _ = prepared.pixels.shape
+    side = prepared.pixels.shape[1]
     stack = SliceStack(
         sequence=series.sequence,
         plane=series.plane,
@@ -65,7 +65,7 @@ def _read_pictures(series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
         positions=prepared.slice_index.astype(np.float64) + 1,
         in_mm=False,
         spacing_mm=(1.0, 1.0),
-        blank=~prepared.pixels.any(axis=(1, 2)),
+        blank=np.logical_not(prepared.pixels.any(axis=(1, 2))),
         box=(0, side, 0, side),
         files=prepared.files,
     )

@@ -1,4 +1,4 @@
-"""phantom, index, prepare and export: the data, before any model."""
+"""phantom, index and prepare: the data, before any model."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from core.cli.output import Outcome, TerminalProgress, plain, table
 if TYPE_CHECKING:
     from core.settings import Settings
 
-__all__ = ["add_commands", "export_imagefolder", "index", "phantom", "prepare"]
+__all__ = ["add_commands", "fault_lines", "index", "phantom", "prepare"]
 
 FAULTS_SHOWN = 10
 
 
 def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add phantom, index, prepare and export."""
+    """Add phantom, index and prepare."""
     parser = add_command(commands, "phantom", phantom, "Make a synthetic cohort with a signal of known strength.")
     parser.add_argument("folder", metavar="DIR", help="where it goes; must be empty or not exist")
     parser.add_argument("--jobs", type=positive, metavar="N", help="processes; by default the CPUs there are")
@@ -36,17 +36,6 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     add_data(parser)
     add_config(parser, preset="honest")
-
-    export = commands.add_parser(
-        "export", help="Write a cohort in another form.", description="Write a cohort in another form."
-    )
-    forms = export.add_subparsers(title="forms", metavar="FORM", required=True)
-    parser = add_command(
-        forms, "imagefolder", export_imagefolder, "Write a TRAIN/VAL/TEST tree of class folders, one PNG per slice."
-    )
-    add_data(parser)
-    add_config(parser, preset="paper")
-    parser.add_argument("--out", required=True, metavar="DIR", help="where it goes; must be empty or not exist")
 
 
 def phantom(arguments: argparse.Namespace, settings: Settings) -> Outcome:
@@ -153,40 +142,6 @@ def prepare(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     lines = [
         f"{len(pictures)} pictures of {config.prep.size_px} x {config.prep.size_px} px from {len(pictures.arrays)} series "
         f"of {len(cohort)} studies are in {settings.cache}; {document['blank_slices']} blank slices were left out.",
-        *fault_lines(faults),
-    ]
-    return Outcome(document=document, lines=lines)
-
-
-def export_imagefolder(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """Write the ImageFolder tree that a run of this configuration would see."""
-    from core.data.export import export_imagefolder as write_tree
-    from core.data.split import make_split
-    from core.data.table import build_table
-
-    config = read_config(arguments)
-    cohort = read_cohort(arguments)
-    pictures = build_table(cohort, config.prep, settings, jobs=arguments.jobs, progress=TerminalProgress("preparing"))
-    split = make_split(pictures, config.split, cohort.digest)
-    summary = write_tree(pictures, split, Path(arguments.out), progress=TerminalProgress("writing"))
-    faults = [{"path": fault.path, "reason": fault.reason} for fault in (*cohort.faults, *pictures.faults)]
-    document = {
-        "folder": str(summary.folder),
-        "pictures": summary.pictures,
-        "split_unit": split.unit,
-        "leaky": summary.leaky,
-        "unlabelled_studies": summary.unlabelled_studies,
-        "unreadable": faults,
-    }
-    rows = [(phase, name, count) for phase, counts in summary.pictures.items() for name, count in counts.items()]
-    lines = [
-        f"Written to {summary.folder}, split by {split.unit}{' (LEAKY: a patient stands in several phases)' if summary.leaky else ''}:",
-        *table(rows, ("phase", "class", "pictures")),
-        *(
-            [f"{summary.unlabelled_studies} studies without a label were left out."]
-            if summary.unlabelled_studies
-            else []
-        ),
         *fault_lines(faults),
     ]
     return Outcome(document=document, lines=lines)

@@ -19,10 +19,10 @@ TISSUES = ("fluid", "grey", "white", "vessel", "dura", "core", "ring", "oedema")
 
 SIGNAL: dict[MRSequence, dict[str, float]] = {
     MRSequence.T1W: {
-        "fluid": 0.16, "grey": 0.52, "white": 0.74, "vessel": 0.40, "dura": 0.95, "core": 0.26, "ring": 0.62, "oedema": 0.50,
+        "fluid": 0.16, "grey": 0.52, "white": 0.74, "vessel": 0.40, "dura": 0.95, "core": 0.29, "ring": 0.64, "oedema": 0.50,
     },
     MRSequence.T1WCE: {
-        "fluid": 0.14, "grey": 0.49, "white": 0.62, "vessel": 1.30, "dura": 1.20, "core": 0.24, "ring": 0.92, "oedema": 0.40,
+        "fluid": 0.14, "grey": 0.49, "white": 0.62, "vessel": 1.40, "dura": 1.30, "core": 0.28, "ring": 0.92, "oedema": 0.40,
     },
     MRSequence.T2W: {
         "fluid": 1.05, "grey": 0.50, "white": 0.33, "vessel": 0.06, "dura": 0.30, "core": 0.84, "ring": 0.40, "oedema": 0.76,

@@ -68,11 +68,32 @@ class CheckpointCard(BaseModel):
     temperature: float = 1.0
     """Divides the logits; fitted on validation patients."""
     metrics: dict[str, Any] = {}
-    """Figures with intervals as ``{"val": {"patient": {...}, "slice": {...}}}`` in the shape of ``evaluate --json``."""
+    """Figures with intervals as ``{"val": {"patient": {...}, "slice": {...}}}`` in the shape of ``evaluate --json``;
+    besides "val" there may be "test", and "data" for another cohort."""
     intensity: dict[str, list[float]] = {}
     """Per sequence, the training pictures' 16-bin grey histogram (shares): what the guard compares a new scan with."""
     versions: dict[str, str] = {}
     created: str = ""
+
+    def own_auroc(self) -> tuple[str, dict[str, Any]] | None:
+        """Whose AUROC per patient to show beside an answer, and the figure; None where there is none.
+
+        The patients that say most come first: those of another cohort, the untouched test patients, and last the
+        validation patients, which chose the epoch and the threshold and therefore flatter.
+        """
+        for part, whose in JUDGED_PATIENTS.items():
+            figure = self.metrics.get(part, {}).get("patient", {}).get("auroc")
+            if figure and figure["value"] is not None:
+                return whose, figure
+        return None
+
+
+JUDGED_PATIENTS = {
+    "data": "patients of another cohort",
+    "test": "untouched test patients",
+    "val": "validation patients, which chose the epoch",
+}
+"""Parts that a card may have figures of, those that say most first."""
 
 
 def read_card(path: Path) -> CheckpointCard:

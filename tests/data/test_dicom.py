@@ -201,6 +201,19 @@ def test_a_codestream_larger_than_its_header_is_refused(tmp_path: Path, name: st
 
 
 @pytest.mark.parametrize(
+    ("name", "start", "offset"),
+    [("MR_small_jpeg_ls_lossless.dcm", b"\xff\xf7", 4), ("MR_small_jp2klossless.dcm", b"\xff\x4f\xff\x51", 42)],
+)
+def test_an_impossible_precision_never_reaches_the_codec(tmp_path: Path, name: str, start: bytes, offset: int) -> None:
+    # GDCM ends the whole process over it
+    content = bytearray((TEST_FILES / name).read_bytes())
+    content[content.index(start) + offset] = 114
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DicomError, match="expected one of 2 to 16"):
+        read_pixels(tmp_path / name)
+
+
+@pytest.mark.parametrize(
     "name", ["MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "MR_small_bigendian.dcm"]
 )
 def test_lossless_syntaxes_give_the_pixels_of_the_native_file(name: str) -> None:

@@ -1,0 +1,87 @@
+"""export: a cohort as an ImageFolder tree, a run's weights as one file to pass on."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.cli.data import fault_lines
+from core.cli.options import Parser, add_command, add_config, add_data, read_cohort, read_config
+from core.cli.output import Outcome, TerminalProgress, plain, table
+
+if TYPE_CHECKING:
+    from core.settings import Settings
+
+__all__ = ["add_commands", "export_checkpoint", "export_imagefolder"]
+
+
+def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add export and its forms."""
+    title = "Write a cohort or a run in another form."
+    export = commands.add_parser("export", help=title, description=title)
+    forms = export.add_subparsers(title="forms", metavar="FORM", required=True)
+
+    parser = add_command(
+        forms, "imagefolder", export_imagefolder, "Write a TRAIN/VAL/TEST tree of class folders, one PNG per slice."
+    )
+    add_data(parser)
+    add_config(parser, preset="paper")
+    parser.add_argument("--out", required=True, metavar="DIR", help="where it goes; must be empty or not exist")
+
+    parser = add_command(
+        forms,
+        "checkpoint",
+        export_checkpoint,
+        "Write a run's best weights as one file to pass on, in bfloat16, with its card and what evaluate has found.",
+    )
+    parser.add_argument("run", metavar="RUN", help="a run's name or folder")
+    parser.add_argument("--out", required=True, metavar="FILE", help="a .safetensors file; its card goes beside it")
+    parser.add_argument("--replace", action="store_true", help="overwrite the file if it exists")
+
+
+def export_imagefolder(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Write the ImageFolder tree that a run of this configuration would see."""
+    from core.data.export import export_imagefolder as write_tree
+    from core.data.split import make_split
+    from core.data.table import build_table
+
+    config = read_config(arguments)
+    cohort = read_cohort(arguments)
+    pictures = build_table(cohort, config.prep, settings, jobs=arguments.jobs, progress=TerminalProgress("preparing"))
+    split = make_split(pictures, config.split, cohort.digest)
+    summary = write_tree(pictures, split, Path(arguments.out), progress=TerminalProgress("writing"))
+    faults = [{"path": fault.path, "reason": fault.reason} for fault in (*cohort.faults, *pictures.faults)]
+    document = {
+        "folder": str(summary.folder),
+        "pictures": summary.pictures,
+        "split_unit": split.unit,
+        "leaky": summary.leaky,
+        "patient_pattern": summary.patient_pattern,
+        "unlabelled_studies": summary.unlabelled_studies,
+        "unreadable": faults,
+    }
+    rows = [(phase, name, count) for phase, counts in summary.pictures.items() for name, count in counts.items()]
+    lines = [
+        f"Written to {summary.folder}, split by {split.unit}{' (LEAKY: a patient stands in several phases)' if summary.leaky else ''}:",
+        *table(rows, ("phase", "class", "pictures")),
+        *(
+            [f"{summary.unlabelled_studies} studies without a label were left out."]
+            if summary.unlabelled_studies
+            else []
+        ),
+        *([f"Read it back with --patient-pattern {summary.patient_pattern!r}."] if summary.patient_pattern else []),
+        *fault_lines(faults),
+    ]
+    return Outcome(document=document, lines=lines)
+
+
+def export_checkpoint(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Write a run's best weights as one file."""
+    from core.training.publish import publish_checkpoint
+    from core.training.run import find_run
+
+    path = Path(arguments.out)
+    card = publish_checkpoint(find_run(arguments.run, settings), path, replace=arguments.replace)
+    document = {"checkpoint": str(path), "card": card.model_dump(mode="json")}
+    return Outcome(document=document, lines=[f"Written: {plain(path)} and {plain(path.with_suffix('.md').name)}."])

@@ -1,0 +1,68 @@
+"""A checkpoint's card in words, for people who find the file without the app."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from core.models.checkpoint import JUDGED_PATIENTS, CheckpointCard
+
+__all__ = ["describe_card", "figure_words"]
+
+SHOWN = ("auroc", "auprc", "balanced_accuracy", "accuracy", "majority_accuracy", "sensitivity", "specificity", "brier")
+
+
+def figure_words(figure: Mapping[str, Any]) -> str:
+    """A figure as it must be shown: ``0.912 (0.871 to 0.942), n = 200``, or the reason why there is none."""
+    if figure["value"] is None:
+        return f"none: {figure.get('reason') or 'not stated'}, n = {figure['n']}"
+    interval = f" ({figure['low']:.3f} to {figure['high']:.3f})" if figure["low"] is not None else ""
+    return f"{figure['value']:.3f}{interval}, n = {figure['n']}"
+
+
+def describe_card(card: CheckpointCard) -> str:
+    """Write a model card in Markdown: what the checkpoint is, what it is not, and what was measured."""
+    config = card.config
+    lines = [f"# {card.name}", "", *_what_it_is(card), "", "## What it is not", "", *_what_it_is_not(card), ""]
+    lines += ["## Figures", "", "Per patient, with 95% intervals.", ""]
+    for part, whose in JUDGED_PATIENTS.items():
+        figures = card.metrics.get(part, {}).get("patient", {})
+        if figures:
+            lines += [f"On {whose}:", "", "| figure | value |", "| --- | --- |"]
+            lines += [
+                f"| {name.replace('_', ' ')} | {figure_words(figures[name])} |" for name in SHOWN if name in figures
+            ]
+            lines += [""]
+    lines += ["## How it was made", "", f"Epoch {card.epoch} of {config.epochs}, selected on {config.select_on}.", ""]
+    lines += ["```json", config.model_dump_json(indent=2), "```", ""]
+    lines += [f"- cohort digest {card.cohort_digest}, split digest {card.split_digest}"]
+    lines += [f"- {name} {version}" for name, version in sorted(card.versions.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _what_it_is(card: CheckpointCard) -> list[str]:
+    positive = card.class_names[card.positive_class]
+    patients = ", ".join(f"{count} in {part}" for part, count in card.patients.items())
+    return [
+        f"A {card.config.architecture} that gives the probability of {positive!r} for single slices of "
+        f"{', '.join(card.sequences)}, averaged over a study.",
+        "",
+        f"- trained on: {'a synthetic cohort' if card.synthetic else 'a cohort'}; patients: {patients}",
+        f"- split: by {card.split_unit}{' (leaky: slices of one patient on both sides)' if card.split_unit == 'slice' else ''}",
+        f"- weights started from: {card.weights_origin}",
+        f"- threshold {card.threshold:.3f} and temperature {card.temperature:.3f}, both chosen on validation patients",
+        f"- picture: {card.config.prep.size_px} x {card.config.prep.size_px} px, planes seen: {', '.join(card.planes) or 'not stated'}",
+    ]
+
+
+def _what_it_is_not(card: CheckpointCard) -> list[str]:
+    lines = ["- Not a medical device; for research only. Nothing it says is advice."]
+    if card.synthetic:
+        lines.append(
+            "- Not a model of real brains: it has seen synthetic ones alone. On a real scan its answer means nothing."
+        )
+    if not card.reproduction:
+        lines.append("- Not a reproduction of the paper.")
+    if card.split_unit == "slice":
+        lines.append("- Not evidence of how well a new patient is predicted: its split leaks.")
+    return lines
