@@ -9,7 +9,8 @@ ENV PATH=/home/lab/.local/bin:$PATH \
     MGMT_LAB_MODE=hosted \
     MGMT_LAB_HOME=/home/lab/data \
     STREAMLIT_SERVER_ADDRESS=0.0.0.0 \
-    STREAMLIT_CLIENT_SHOW_ERROR_DETAILS=none
+    STREAMLIT_CLIENT_SHOW_ERROR_DETAILS=none \
+    STREAMLIT_SERVER_MAX_UPLOAD_SIZE=500
 
 COPY --chown=lab requirements.txt .
 RUN pip install --no-cache-dir --user -r requirements.txt

@@ -1,9 +1,11 @@
 """What a data set holds, each question with its own chart, and a browser of its studies."""
 
+from collections import Counter
+
 import pandas as pd
 import streamlit as st
 
-from core.data.study import Cohort, Study
+from core.data.study import Cohort, Fault, Study
 from ui.cohorts import ask_cohort, show_cohort_line, show_synthetic_truth
 from ui.errors import telling_errors
 from ui.figures.cohort import (
@@ -14,7 +16,7 @@ from ui.figures.cohort import (
     draw_slice_counts,
     draw_spacings,
 )
-from ui.loaders import count_blanks, load_chosen_cohort
+from ui.loaders import count_all_slices, count_blanks, load_chosen_cohort
 from ui.page import begin_page
 from ui.prediction import study_stacks
 from ui.state import Scan, choose_scan
@@ -42,7 +44,7 @@ def show_charts(cohort: Cohort) -> None:
         ("Labels", draw_labels(cohort, palette)),
         ("Which sequences a study has", draw_presence(cohort, palette)),
         ("Planes", draw_planes(cohort, palette)),
-        ("Slices per series", draw_slice_counts(cohort, palette)),
+        ("Slices per series", draw_slice_counts(count_all_slices(cohort), palette)),
     ]
     if any(series.spacing_mm for series in cohort.series):
         charts.append(("Spacing", draw_spacings(cohort, palette)))
@@ -59,27 +61,35 @@ def show_charts(cohort: Cohort) -> None:
 def show_blanks(cohort: Cohort) -> None:
     """How many slices hold nothing: needs the pixels, so only when it is asked for."""
     key = f"cohort.blanks.{cohort.digest}"
-    if st.session_state.get(key) or st.button(
-        "Count blank slices",
-        icon=":material/hide_image:",
-        key="cohort.count",
-        help="Reads every pixel; a click elsewhere cancels it.",
-    ):
-        counts = count_blanks(cohort)
-        st.session_state[key] = True
-        blank = sum(one for _, one, _ in counts)
-        total = sum(one for _, _, one in counts)
-        draw(draw_blank_slices(counts, current_palette()), key="cohort.blank", alt="blank slices")
-        st.caption(
-            f"{blank:,} of {total:,} slices are blank ({blank / max(total, 1):.1%}); none of them is trained on."
+    if not st.session_state.get(key):
+        pressed = st.button(
+            "Count blank slices",
+            icon=":material/hide_image:",
+            key="cohort.count",
+            help="Reads every pixel; a click elsewhere cancels it.",
         )
-    else:
         st.caption("Slices without tissue are left out of training and kept in the viewer. Counting reads every pixel.")
+        if not pressed:
+            return
+        count_blanks(cohort)
+        st.session_state[key] = True
+        st.rerun()
+    counts = count_blanks(cohort)
+    blank, total = sum(count.blank for count in counts), sum(count.slices for count in counts)
+    draw(draw_blank_slices(counts, current_palette()), key="cohort.blank", alt="blank slices")
+    st.caption(f"{blank:,} of {total:,} slices are blank ({blank / max(total, 1):.1%}); none of them is trained on.")
+    show_faults(
+        [Fault(path=f"{count.study_id}/{count.sequence}", reason=count.fault) for count in counts if count.fault],
+        "series could not be read",
+    )
 
 
 def show_browser(cohort: Cohort) -> None:
     """A table of studies; the one that is selected is shown."""
     st.subheader("Studies", anchor=False)
+    slices: Counter[str] = Counter()
+    for series, count in count_all_slices(cohort):
+        slices[series.study_id] += count
     rows = pd.DataFrame(
         {
             "study": [study.study_id for study in cohort],
@@ -88,7 +98,7 @@ def show_browser(cohort: Cohort) -> None:
                 ", ".join(dict.fromkeys(str(series.sequence) for series in study.series)) for study in cohort
             ],
             "planes": [", ".join(dict.fromkeys(str(series.plane) for series in study.series)) for study in cohort],
-            "slices": [sum(len(series.files) for series in study.series) for study in cohort],
+            "slices": [slices[study.study_id] for study in cohort],
         }
     )
     chosen = st.dataframe(

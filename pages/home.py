@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.data.study import Cohort
 from core.errors import MGMTLabError
-from ui.checkpoints import MAKE_DEMO, find_figure, offered_checkpoints
+from ui.checkpoints import MAKE_DEMO, auroc_words, offered_checkpoints
 from ui.errors import telling_errors
 from ui.loaders import load_card, load_stacks
 from ui.page import begin_page
@@ -12,7 +12,7 @@ from ui.runs import ACTIVE, own_runs
 from ui.scans import sample_cohort
 from ui.slices import compose_slice
 from ui.state import Scan, choose_scan, chosen_cohort, current_settings
-from ui.text import figure_text, plain
+from ui.text import plain
 
 
 def show_claim() -> None:
@@ -42,10 +42,8 @@ def checkpoint_words() -> str:
     if not offered:
         return f"No checkpoint yet: `{MAKE_DEMO}` makes the one that ships with the project."
     card = load_card(offered[0])
-    auroc = find_figure(card.metrics, "val", "patient", "auroc")
     kind = "synthetic brains" if card.synthetic else "a cohort of real scans"
-    figure = f"its own AUROC {figure_text(auroc)}" if auroc else "no figures recorded"
-    return f"{plain(card.name)}, trained on {kind}: {figure}."
+    return f"{plain(card.name)}, trained on {kind}. Its own AUROC by patient: {auroc_words(card)}."
 
 
 def run_words() -> str:

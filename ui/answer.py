@@ -9,7 +9,7 @@ import streamlit as st
 from core.inference.prediction import Prediction
 from core.models.checkpoint import CheckpointCard
 from core.mri import Plane
-from ui.checkpoints import find_figure
+from ui.checkpoints import own_auroc
 from ui.figures.prediction import (
     draw_class_probabilities,
     draw_map_strengths,
@@ -36,9 +36,9 @@ def show_answer(prediction: Prediction, card: CheckpointCard, stacks: list[Slice
             else f"Probability of {plain(positive)}",
             number_text(prediction.probability),
         )
-        auroc = find_figure(card.metrics, "val", "patient", "auroc")
-        own = figure_text(auroc) if auroc else "not recorded"
-        st.markdown(f"The checkpoint's own AUROC by patient: **{own}**")
+        found = own_auroc(card)
+        own = f"**{figure_text(found[0])}** ({found[1]})" if found else "not recorded"
+        st.markdown(f"The checkpoint's own AUROC by patient: {own}")
         _show_words(prediction, card)
     with scale:
         _show_scale(prediction, card, key)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
@@ -17,7 +15,15 @@ from ui.runs import owns_run
 from ui.state import choose_checkpoint, chosen_checkpoint, current_settings
 from ui.text import figure_text, plain
 
-__all__ = ["MAKE_DEMO", "ask_checkpoint", "find_figure", "offered_checkpoints", "show_badges", "show_card"]
+__all__ = [
+    "MAKE_DEMO",
+    "ask_checkpoint",
+    "auroc_words",
+    "offered_checkpoints",
+    "own_auroc",
+    "show_badges",
+    "show_card",
+]
 
 MAKE_DEMO = "make demo-checkpoint"
 """The command that trains the checkpoint that ships with the project."""
@@ -51,6 +57,8 @@ def ask_checkpoint() -> Path | None:
         format_func=_title,
         help="The trained network that answers. Its own figures stand below it.",
     )
+    if picked not in paths:  # A forged message can name what was not offered.
+        picked = paths[0]
     choose_checkpoint(picked)
     return Path(picked)
 
@@ -79,24 +87,29 @@ def show_badges(card: CheckpointCard) -> None:
             st.badge("reproduces the paper", color="gray")
 
 
-def find_figure(metrics: Mapping[str, Any], part: str, unit: str, name: str) -> Figure | None:
-    """A figure from a card's metrics, or None where the card has none."""
-    content = metrics.get(part, {}).get(unit, {}).get(name)
-    if not isinstance(content, Mapping):
+def own_auroc(card: CheckpointCard) -> tuple[Figure, str] | None:
+    """The AUROC per patient to show beside an answer, and whose it is; None where the card has none."""
+    found = card.own_auroc()
+    if found is None:
         return None
+    whose, content = found
     known = {key: content[key] for key in ("value", "low", "high", "n", "reason", "method") if key in content}
-    return Figure(**{"value": None, "low": None, "high": None, "n": 0, **known})
+    return Figure(**known), whose
+
+
+def auroc_words(card: CheckpointCard) -> str:
+    """The figure with its interval, its n and whose it is."""
+    found = own_auroc(card)
+    return f"{figure_text(found[0])} ({found[1]})" if found else "not recorded"
 
 
 def show_card(card: CheckpointCard) -> None:
     """The checkpoint's own figures, and what it was trained on."""
     show_badges(card)
-    auroc = find_figure(card.metrics, "val", "patient", "auroc")
-    words = figure_text(auroc) if auroc else "not recorded"
     st.markdown(
-        f"**Its own AUROC by patient:** {words}",
-        help="On its validation patients, which also chose the epoch, the threshold and the temperature: a little "
-        "optimistic. Judge a run on its test patients on the Runs page.",
+        f"**Its own AUROC by patient:** {auroc_words(card)}",
+        help="Patients of another cohort say most, untouched test patients come next. Validation patients chose the "
+        "epoch, the threshold and the temperature, so their figure flatters. Runs are judged on the Runs page.",
     )
     with st.expander("Model card", icon=":material/description:"):
         st.table(_card_rows(card), border="horizontal", hide_header=True)
@@ -125,6 +138,6 @@ def _title(path: str) -> str:
         card = load_card(Path(path))
     except CheckpointError as error:
         return f"{Path(path).name} (cannot be read: {error})"
-    auroc = find_figure(card.metrics, "val", "patient", "auroc")
-    value = f", AUROC {auroc.value:.2f}" if auroc and auroc.value is not None else ""
+    auroc = own_auroc(card)
+    value = f", AUROC {auroc[0].value:.2f}" if auroc else ""
     return f"{card.name}: {card.config.architecture}{value}{', synthetic' if card.synthetic else ''}"

@@ -113,7 +113,7 @@ def _ask_folder() -> None:
 
 def _ask_made(made: list[Path]) -> None:
     folder = st.selectbox("Cohort", made, format_func=lambda path: path.name, key="cohort.made")
-    if st.button("Load it", type="primary", icon=":material/folder_open:"):
+    if st.button("Load it", type="primary", icon=":material/folder_open:") and folder in made:
         _take(DataSource(root=str(folder)))
 
 

@@ -188,6 +188,7 @@ def _widget(
             accept_new_options=typed,
             **shared,
         )
+        # A forged message can name what was not offered.
         return picked if typed or picked in offered else value
     return st.text_input(value=str(value), **shared)
 

@@ -46,7 +46,7 @@ def show_judgement(run: RunFolder) -> None:
 
 
 @st.cache_data(max_entries=16, show_spinner="Judging the validation patients …")
-def _judge_validation(path: str, _changed: float) -> Judgement:
+def _judge_validation(path: str, changed: float) -> Judgement:
     """Judge from what the best epoch said of the validation slices; neither model nor pictures are needed."""
     from core.evaluation.judge import judge
     from core.training.summary import name_patients

@@ -17,6 +17,7 @@ from ui.stacks import read_stack
 from ui.state import chosen_cohort, current_settings
 
 if TYPE_CHECKING:
+    from core.data.summary import BlankCount
     from core.inference.predict import Predictor
     from core.models.checkpoint import CheckpointCard
 
@@ -33,7 +34,7 @@ __all__ = [
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def load_cohort(source: DataSource, _show_progress: bool = True) -> Cohort:
+def load_cohort(source: DataSource) -> Cohort:
     """Scan a cohort's headers, with a progress bar; once, until :func:`rescan`."""
     from core.data.cohort import scan_cohort
 
@@ -69,7 +70,7 @@ def load_chosen_cohort() -> Cohort | None:
 
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the checkpoint …")
-def _load_predictor(path: str, _changed: float) -> Predictor:
+def _load_predictor(path: str, changed: float) -> Predictor:
     from core.inference.predict import Predictor
 
     return Predictor(Path(path))
@@ -95,7 +96,7 @@ def load_card(path: Path) -> CheckpointCard:
     return _load_card(str(path), _changed_at(path))
 
 
-@st.cache_resource(scope="session", max_entries=24, show_spinner=False)
+@st.cache_resource(scope="session", max_entries=8, show_spinner=False)
 def _load_stack(files: tuple[str, ...], _series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
     return read_stack(_series)
 
@@ -114,26 +115,31 @@ def load_stack(series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _count_blanks(digest: str, root: str, _cohort: Cohort) -> list[tuple[Series, int, int]]:
-    from core.data.volume import find_blank_slices, read_volume
+def _count_blanks(digest: str, root: str, _cohort: Cohort) -> list[BlankCount]:
+    from core.data.summary import count_blank_slices
 
     bar = ProgressBar("Reading pixels", "series")
-    readable = [series for series in _cohort.series if series.kind != "picture"]
-    counts: list[tuple[Series, int, int]] = []
-    for done, series in enumerate(readable, start=1):
-        try:
-            volume, _ = read_volume(series)
-        except MGMTLabError:
-            continue  # The cohort's own list of faults, or the viewer, names it.
-        counts.append((series, int(find_blank_slices(volume.array).sum()), len(volume.array)))
-        bar(done, len(readable), series.study_id)
-    bar.close()
-    return counts
+    try:
+        return count_blank_slices(_cohort, progress=bar)
+    finally:
+        bar.close()
 
 
-def count_blanks(cohort: Cohort) -> list[tuple[Series, int, int]]:
-    """Read every series and count its blank slices: (series, blank slices, all slices), with a progress bar."""
+def count_blanks(cohort: Cohort) -> list[BlankCount]:
+    """Read every series and count its blank slices, with a progress bar; once per cohort."""
     return _count_blanks(cohort.digest, str(cohort.root), cohort)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Counting slices …")
+def _count_all_slices(digest: str, root: str, _cohort: Cohort) -> list[tuple[Series, int]]:
+    from core.data.summary import count_slices
+
+    return [(series, count_slices(series)) for series in _cohort.series]
+
+
+def count_all_slices(cohort: Cohort) -> list[tuple[Series, int]]:
+    """How many slices each series of a cohort has, blank ones included, from the headers."""
+    return _count_all_slices(cohort.digest, str(cohort.root), cohort)
 
 
 def load_stacks(series: tuple[Series, ...]) -> tuple[list[SliceStack], list[Fault]]:

@@ -36,7 +36,7 @@ def load_prediction(checkpoint: Path, cohort: Cohort, study: Study) -> Predictio
     return _predict(_key(checkpoint, cohort, study), study, cohort.synthetic)
 
 
-@st.cache_resource(scope="session", max_entries=12, show_spinner="Drawing the maps …")
+@st.cache_resource(scope="session", max_entries=4, show_spinner="Drawing the maps …")
 def _explain(
     key: tuple[str, ...], method: str, target: int, _prediction: Prediction, _stacks: list[SliceStack]
 ) -> Maps:

@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.cli.options import Parser, add_command, add_config, add_data, positive, read_cohort, read_config
+from core.cli.options import (
+    Parser,
+    add_backend,
+    add_command,
+    add_config,
+    add_data,
+    on_backend,
+    positive,
+    read_cohort,
+    read_config,
+)
 from core.cli.output import Outcome, TerminalProgress, plain, table
 
 if TYPE_CHECKING:
@@ -26,15 +36,20 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_late = _add_phantom_options
 
     parser = add_command(
-        commands, "index", index, "Say what a cohort holds: studies, series, labels, planes, spacings."
+        commands, "index", on_backend(index), "Say what a cohort holds: studies, series, labels, planes, spacings."
     )
     add_data(parser)
+    add_backend(parser)
     parser.add_argument("--blanks", action="store_true", help="read the pixels too and count the blank slices")
 
     parser = add_command(
-        commands, "prepare", prepare, "Fill the cache of prepared pictures; can be interrupted and resumed."
+        commands,
+        "prepare",
+        on_backend(prepare),
+        "Fill the cache of prepared pictures; can be interrupted and resumed.",
     )
     add_data(parser)
+    add_backend(parser)
     add_config(parser, preset="honest")
 
 
@@ -65,7 +80,7 @@ def index(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
     from core.data.summary import count_blank_slices, describe_cohort
 
-    cohort = read_cohort(arguments)
+    cohort = read_cohort(arguments, settings)
     document: dict[str, Any] = describe_cohort(cohort)
     if arguments.blanks:
         counts = count_blank_slices(cohort, jobs=arguments.jobs, progress=TerminalProgress("counting blank slices"))
@@ -127,7 +142,7 @@ def prepare(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     from core.data.table import build_table
 
     config = read_config(arguments)
-    cohort = read_cohort(arguments)
+    cohort = read_cohort(arguments, settings)
     pictures = build_table(cohort, config.prep, settings, jobs=arguments.jobs, progress=TerminalProgress("preparing"))
     faults = [{"path": fault.path, "reason": fault.reason} for fault in (*cohort.faults, *pictures.faults)]
     document = {

@@ -41,7 +41,7 @@ def evaluate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     elif arguments.part is not None:
         raise UsageError("--part chooses patients of the run's own cohort and --data another cohort; give one of them.")
     run = find_run(arguments.run, settings)
-    other = read_cohort(arguments) if arguments.data is not None else None
+    other = read_cohort(arguments, settings) if arguments.data is not None else None
     judgement = judge_run(run, arguments.part or "test", settings, other=other, progress=TerminalProgress("evaluating"))
     return Outcome(document=judgement.to_dict(), lines=_describe(judgement, run.name))
 

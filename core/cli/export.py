@@ -47,7 +47,7 @@ def export_imagefolder(arguments: argparse.Namespace, settings: Settings) -> Out
     from core.data.table import build_table
 
     config = read_config(arguments)
-    cohort = read_cohort(arguments)
+    cohort = read_cohort(arguments, settings)
     pictures = build_table(cohort, config.prep, settings, jobs=arguments.jobs, progress=TerminalProgress("preparing"))
     split = make_split(pictures, config.split, cohort.digest)
     summary = write_tree(pictures, split, Path(arguments.out), progress=TerminalProgress("writing"))

@@ -20,9 +20,12 @@ __all__ = [
     "Command",
     "Parser",
     "UsageError",
+    "add_assign",
+    "add_backend",
     "add_command",
     "add_config",
     "add_data",
+    "on_backend",
     "positive",
     "read_cohort",
     "read_config",
@@ -31,6 +34,7 @@ __all__ = [
 Command = Callable[[argparse.Namespace, "Settings"], Outcome]
 
 LAYOUTS = ("rsna", "phases", "classes", "flat")
+BACKENDS = ("processes", "dask")
 
 DATA_OPTIONS = ("labels", "patient_pattern", "layout", "sequence", "jobs")
 """Names, as argparse keeps them, of the options that say how to read DATA."""
@@ -97,6 +101,36 @@ def add_data(parser: argparse.ArgumentParser, name: str = "data") -> None:
     )
 
 
+def add_backend(parser: argparse.ArgumentParser) -> None:
+    """Add --backend and --scheduler; the command must be wrapped by :func:`on_backend`."""
+    group = parser.add_argument_group("where the work is done")
+    group.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default=BACKENDS[0],
+        help="processes of this machine (the default), or the workers of a Dask cluster, which see the same folders",
+    )
+    group.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster, for example tcp://10.0.0.1:8786")
+
+
+def on_backend(command: Command) -> Command:
+    """Make a command do its parallel work where --backend says."""
+
+    def run(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+        if arguments.backend == "processes":
+            if arguments.scheduler:
+                raise UsageError("--scheduler names a Dask cluster; add --backend dask, or leave it out.")
+            return command(arguments, settings)
+        if not arguments.scheduler:
+            raise UsageError("--backend dask needs the cluster's address: --scheduler tcp://HOST:8786.")
+        from core.parallel import dask_cluster
+
+        with dask_cluster(arguments.scheduler):
+            return command(arguments, settings)
+
+    return run
+
+
 def add_sequence(parser: argparse._ActionsContainer) -> None:
     """Add --sequence."""
     parser.add_argument(
@@ -104,6 +138,27 @@ def add_sequence(parser: argparse._ActionsContainer) -> None:
         choices=[str(sequence) for sequence in MRSequence if sequence != MRSequence.UNKNOWN],
         help="the MR sequence of files that do not say it themselves",
     )
+
+
+def add_assign(parser: argparse._ActionsContainer) -> None:
+    """Add --assign."""
+    parser.add_argument(
+        "--assign",
+        action="append",
+        type=assignment,
+        default=[],
+        metavar="UID=SEQUENCE",
+        help="the MR sequence of one series, against what was recognised (unknown sets it aside); may be given again",
+    )
+
+
+def assignment(text: str) -> tuple[str, MRSequence]:
+    """Read a series UID and the sequence assigned to it, as in 1.2.840.1=FLAIR."""
+    series_uid, _, name = text.rpartition("=")
+    names = {str(sequence).lower(): sequence for sequence in MRSequence}
+    if not series_uid or name.lower() not in names:
+        raise argparse.ArgumentTypeError(f"{text!r} is not UID=SEQUENCE, with one of: {', '.join(MRSequence)}")
+    return series_uid, names[name.lower()]
 
 
 def add_config(parser: argparse.ArgumentParser, preset: str) -> None:
@@ -129,8 +184,8 @@ def read_config(arguments: argparse.Namespace) -> RunConfig:
     return apply_settings(find_preset(arguments.preset).config, arguments.settings)
 
 
-def read_cohort(arguments: argparse.Namespace) -> Cohort:
-    """Scan DATA as the options say, with progress on standard error."""
+def read_cohort(arguments: argparse.Namespace, settings: Settings) -> Cohort:
+    """Scan DATA as the options say, with progress on standard error; what did not change comes from the cache."""
     from core.data.cohort import scan_cohort
 
     return scan_cohort(
@@ -141,6 +196,7 @@ def read_cohort(arguments: argparse.Namespace) -> Cohort:
         sequence=MRSequence(arguments.sequence) if arguments.sequence else None,
         jobs=arguments.jobs,
         progress=TerminalProgress("reading headers"),
+        settings=settings,
     )
 
 

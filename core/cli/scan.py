@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.cli.options import Parser, add_sequence
+from core.cli.options import Parser, add_assign, add_sequence
 from core.cli.output import TerminalProgress, figure_text, plain
 from core.errors import DataError
 
@@ -23,12 +23,16 @@ __all__ = ["add_scan", "checkpoint_line", "describe_source", "headline", "open_s
 
 
 def add_scan(parser: Parser) -> None:
-    """Add CHECKPOINT, SCAN... and --sequence."""
+    """Add CHECKPOINT, SCAN..., --sequence and --assign."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a name, a run, a folder or a .safetensors file")
     parser.add_argument(
-        "scans", nargs="+", metavar="SCAN", help="a study folder, DICOM files, a zip, NIfTI, PNG or JPEG pictures"
+        "scans",
+        nargs="+",
+        metavar="SCAN",
+        help="a study folder, DICOM files, a zip or tar.gz, NIfTI, PNG or JPEG pictures",
     )
     add_sequence(parser)
+    add_assign(parser)
 
 
 @contextmanager
@@ -47,6 +51,7 @@ def open_scan(arguments: argparse.Namespace, settings: Settings) -> Iterator[tup
             Path(workspace) / "unpacked",
             settings,
             sequence=MRSequence(arguments.sequence) if arguments.sequence else None,
+            sequence_overrides=dict(arguments.assign),
         )
         import torch
 
@@ -59,19 +64,24 @@ def open_scan(arguments: argparse.Namespace, settings: Settings) -> Iterator[tup
 def predict_all(predictor: Predictor, cohort: Cohort) -> tuple[list[Prediction], list[dict[str, str]]]:
     """Predict every study; one that cannot be predicted is named with its reason, and the rest go on.
 
-    What could not be read is said in the answer's warnings where there is only one study that it can belong to.
+    What could not be read is said in the answer's warnings where there is only one study that it can belong to, and
+    which attributes identify the patient in those of each study.
 
     Raises
     ------
     DataError
         None can be predicted: the first one's reason.
     """
+    from core.data.privacy import privacy_warnings
+
     predictions: list[Prediction] = []
     failures: list[tuple[str, DataError]] = []
     for study in cohort:
         progress = TerminalProgress(f"study {plain(study.study_id)}")
         try:
-            predictions.append(predictor.predict(study, synthetic=cohort.synthetic, progress=progress))
+            prediction = predictor.predict(study, synthetic=cohort.synthetic, progress=progress)
+            warnings = (*prediction.warnings, *privacy_warnings(study.series))
+            predictions.append(replace(prediction, warnings=warnings))
         except DataError as error:
             failures.append((study.study_id, error))
     if not predictions and failures:
@@ -89,6 +99,18 @@ def describe_source(predictor: Predictor, cohort: Cohort, failures: list[dict[st
         "failed": failures,
         "unreadable": [{"path": fault.path, "reason": fault.reason} for fault in cohort.faults],
         "notes": list(cohort.notes),
+        "series": [
+            {
+                "study_id": series.study_id,
+                "series_uid": series.series_uid,
+                "sequence": str(series.sequence),
+                "confidence": series.sequence_confidence,
+                "reason": series.sequence_reason,
+                "plane": str(series.plane),
+                "slices": series.slice_total or len(series.files),
+            }
+            for series in cohort.series
+        ],
         "checkpoint": {
             "name": card.name,
             "path": str(predictor.path),
@@ -131,8 +153,8 @@ def source_lines(cohort: Cohort, failures: list[dict[str, str]]) -> list[str]:
 
 
 def checkpoint_line(predictor: Predictor) -> str:
-    """The checkpoint, and how well it did on its own validation patients."""
+    """The checkpoint, and how well it does by itself."""
     card = predictor.card
-    auroc = card.metrics.get("val", {}).get("patient", {}).get("auroc")
-    stated = f"patient AUROC in validation {figure_text(auroc)}" if auroc else "no figures stated"
+    found = card.own_auroc()
+    stated = f"its own patient AUROC {figure_text(found[1])} on {found[0]}" if found else "no figures stated"
     return f"checkpoint {plain(card.name)}: {card.config.architecture}, {stated}, split by {card.split_unit}."

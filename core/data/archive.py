@@ -11,11 +11,12 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from core.data.discovery import detect_archive
 from core.errors import ArchiveError, LimitError
 from core.files import storage_errors
 from core.settings import Settings
 
-__all__ = ["Budget", "safe_path", "unpack", "write_file"]
+__all__ = ["Budget", "is_litter", "safe_path", "unpack", "write_file"]
 
 CHUNK = 1024 * 1024
 DEEPEST = 32
@@ -34,6 +35,7 @@ ZIP_ERRORS = (
     ValueError,
     OverflowError,
     struct.error,
+    OSError,
 )
 
 
@@ -121,14 +123,14 @@ def write_file(target: Path, source: IO[bytes], budget: Budget) -> None:
 
 
 def unpack(archive: Path, folder: Path, settings: Settings, budget: Budget | None = None) -> list[Path]:
-    """Unpack a zip below a folder.
+    """Unpack a zip, .tar or .tar.gz below a folder; which it is, its content says.
 
     Archives inside it are written as they are, and are not unpacked in turn.
 
     Parameters
     ----------
     archive
-        The zip.
+        The file.
     folder
         Where to; it is created.
     settings
@@ -144,18 +146,22 @@ def unpack(archive: Path, folder: Path, settings: Settings, budget: Budget | Non
     Raises
     ------
     ArchiveError
-        Damaged, encrypted, not a zip, or with names or links that lead out of the folder.
+        Damaged, encrypted, neither zip nor tar, or with names or links that lead out of the folder.
     LimitError
         Too many files or bytes.
     StorageError
         The disk is full.
     """
+    from core.data.tarball import unpack_tar
+
     budget = budget or Budget(settings)
+    if detect_archive(archive) == "tar":
+        return unpack_tar(archive, folder, settings, budget)
     written: list[Path] = []
     try:
         _check_directory(archive, settings)
         with zipfile.ZipFile(archive) as opened:
-            entries = [entry for entry in opened.infolist() if not entry.is_dir() and not _is_litter(entry.filename)]
+            entries = [entry for entry in opened.infolist() if not entry.is_dir() and not is_litter(entry.filename)]
             for entry in entries:
                 _check_entry(entry, archive)
             for entry in entries:
@@ -176,7 +182,8 @@ def _plain_part(part: str) -> str:
     return part.encode()[: LONGEST_NAME - 10].decode(errors="ignore") + suffix
 
 
-def _is_litter(name: str) -> bool:
+def is_litter(name: str) -> bool:
+    """Whether an archive's member is what an operating system left behind."""
     parts = name.replace("\\", "/").split("/")
     return "__MACOSX" in parts or parts[-1].startswith("._") or parts[-1] in (".DS_Store", "Thumbs.db")
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,22 +16,26 @@ from numpy.typing import NDArray
 
 from core.config import PrepConfig
 from core.data.prepare import PictureFrame, PreparedSeries, prepare_series
+from core.data.stamped import StampedCache, digest_of
 from core.data.study import Fault, Series
 from core.errors import DataError
 from core.files import replace_atomically, write_atomic
 from core.settings import Settings
 
-__all__ = ["FORMAT_VERSION", "load_prepared", "open_prepared"]
+__all__ = ["FORMAT_VERSION", "load_prepared", "open_prepared", "prune_contents"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Part of every key: raise it whenever the same scan and the same PrepConfig would give other pixels."""
+ABANDONED_SECONDS = 3600.0
+"""A half-written file of that age was left by a process that was killed."""
 
 
 def load_prepared(series: Series, prep: PrepConfig, settings: Settings) -> PreparedSeries:
-    """Return the prepared series, from the cache where it is there and its source files are unchanged.
+    """Return the prepared series, from the cache where one of the same content was prepared in the same way.
 
-    An entry is found by path, size and modification time of every source file, and by the preparation. A
-    damaged entry is made anew. Two processes may prepare the same series at once: they write the same bytes.
+    An entry belongs to what the source files hold, not to where they lie: a cohort that was moved finds its
+    entries again, and a file that was changed does not. A damaged entry is made anew. Two processes may prepare
+    the same series at once: they write the same bytes.
 
     Raises
     ------
@@ -37,33 +44,92 @@ def load_prepared(series: Series, prep: PrepConfig, settings: Settings) -> Prepa
     StorageError
         The cache cannot be written.
     """
-    entry = _entry(series, prep, settings)
+    entry = _entry(series, prep, settings, _know_content(series, settings))
     return _read(entry) or _write(entry, prepare_series(series, prep, settings))
 
 
 def open_prepared(series: Series, prep: PrepConfig, settings: Settings) -> PreparedSeries | None:
-    """Return the prepared series if the cache holds it, without preparing anything.
+    """Return the prepared series if the cache holds it, without opening a source file.
+
+    None also for files whose content is not known yet: those that were moved since they were prepared, say.
 
     Raises
     ------
     DataError
         A source file is gone.
     """
-    return _read(_entry(series, prep, settings))
+    content = _recall_content(series, settings, _stamp(series))
+    return _read(_entry(series, prep, settings, content)) if content else None
 
 
-def _entry(series: Series, prep: PrepConfig, settings: Settings) -> Path:
-    """Folder of the entry: the whole path is part of it, for unpacked archives repeat names, sizes and times."""
-    described = [f"{FORMAT_VERSION}", series.kind, prep.model_dump_json(exclude={"sequences"})]
+def _entry(series: Series, prep: PrepConfig, settings: Settings, content: str) -> Path:
+    """Folder of the entry; the study and the sequence are part of it, for they stand in its faults."""
+    described = (
+        FORMAT_VERSION,
+        series.study_id,
+        series.sequence,
+        series.kind,
+        prep.model_dump_json(exclude={"sequences"}),
+    )
+    return settings.cache / "prepared" / digest_of((*described, content))
+
+
+def _know_content(series: Series, settings: Settings) -> str:
+    """Return the digest of a series' files: of their names, and of every byte in them.
+
+    It is remembered by path, size and modification time, so that unchanged files are not read again.
+    """
+    stamp = _stamp(series)
+    known = _recall_content(series, settings, stamp)
+    if known:
+        return known
+    content = digest_of(f"{path.name}|{_digest_file(path, series)}" for path in series.files)
+    _contents(settings).keep(_places(series), stamp, content)
+    return content
+
+
+def _recall_content(series: Series, settings: Settings, stamp: str) -> str | None:
+    known = _contents(settings).find(_places(series), stamp)
+    return known if isinstance(known, str) else None
+
+
+def prune_contents(settings: Settings) -> None:
+    """Forget the content of the files that were looked at longest ago, where there are too many."""
+    _contents(settings).prune()
+
+
+def _contents(settings: Settings) -> StampedCache:
+    return StampedCache(folder=settings.cache / "contents")
+
+
+def _places(series: Series) -> list[str]:
+    return [os.path.abspath(path) for path in series.files]  # noqa: PTH100 - a third of the time of Path.absolute
+
+
+def _stamp(series: Series) -> str:
+    """State of a series' files, without opening them."""
+    described = []
     for path in series.files:
         try:
-            status = path.stat()
+            status = os.stat(path)  # noqa: PTH116 - half the time of Path.stat
         except OSError as error:
-            raise DataError(
-                f"{path} of study {series.study_id} cannot be read any more ({error.strerror}); index the folder again."
-            ) from error
-        described.append(f"{path.absolute()}|{status.st_size}|{status.st_mtime_ns}")
-    return settings.cache / "prepared" / hashlib.sha256("\n".join(described).encode()).hexdigest()[:32]
+            raise _gone(path, series, error) from error
+        described.append(f"{status.st_size}|{status.st_mtime_ns}")
+    return digest_of(described)
+
+
+def _digest_file(path: Path, series: Series) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _gone(path, series, error) from error
+
+
+def _gone(path: Path, series: Series, error: OSError) -> DataError:
+    return DataError(
+        f"{path} of study {series.study_id} cannot be read any more ({error.strerror}); index the folder again."
+    )
 
 
 def _read(entry: Path) -> PreparedSeries | None:
@@ -105,8 +171,17 @@ def _write(entry: Path, prepared: PreparedSeries) -> PreparedSeries:
         "blank_count": prepared.blank_count,
         "faults": [asdict(fault) for fault in prepared.faults],
     }
+    _sweep(entry)
     # Each file appears whole, the description last: an entry without one is not there yet.
     with replace_atomically(entry / "pixels.npy") as beside, beside.open("wb") as file:
         np.save(file, prepared.pixels, allow_pickle=False)
     write_atomic(entry / "meta.json", json.dumps(meta))
     return _read(entry) or prepared
+
+
+def _sweep(entry: Path) -> None:
+    """Remove what a killed process left half-written, but not what another is writing at this moment."""
+    with suppress(OSError):
+        for path in entry.glob(".*.part"):
+            if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                path.unlink()

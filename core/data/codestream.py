@@ -1,4 +1,4 @@
-"""Compressed pixel data: which transfer syntaxes can be read here, and one frame decoded within bounds.
+"""Compressed pixel data: which transfer syntaxes can be read here, and frames decoded within bounds.
 
 JPEG 2000 is decoded by OpenJPEG (pylibjpeg-openjpeg), JPEG and JPEG-LS by GDCM and RLE by pydicom. A codestream
 carries its own dimensions and precision, and a decoder allocates what they say, or ends the process over them:
@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import generate_frames
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels import get_decoder
 from pydicom.uid import (
     HTJ2K,
@@ -34,7 +35,7 @@ from pydicom.uid import (
 
 from core.errors import DicomError, UnsupportedSyntaxError
 
-__all__ = ["check_syntax", "decode_frame"]
+__all__ = ["check_syntax", "decode_frames"]
 
 JPEG = frozenset(
     {JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless}
@@ -69,8 +70,15 @@ class _Codestream:
     precision: int
 
 
-def check_syntax(syntax: str) -> None:
+def check_syntax(syntax: str, bits_stored: int) -> None:
     """Make sure that a compressed transfer syntax can be decoded here.
+
+    Parameters
+    ----------
+    syntax
+        Transfer Syntax UID (0002,0010).
+    bits_stored
+        Bits Stored (0028,0101): of JPEG Extended the 8-bit kind can be read, and the 12-bit kind cannot.
 
     Raises
     ------
@@ -78,16 +86,22 @@ def check_syntax(syntax: str) -> None:
         It cannot; the message names it.
     """
     if syntax not in JPEG_2000 and syntax not in JPEG and syntax != RLELossless:
-        uid = UID(syntax)
-        name = f"{uid.name} ({syntax})" if uid.name != syntax else syntax
-        raise UnsupportedSyntaxError(
-            f"the transfer syntax {name} cannot be read here; convert it to Explicit VR Little Endian, "
-            "for example with gdcmconv --raw."
-        )
+        raise _unsupported(syntax, "")
+    if syntax == JPEGExtended12Bit and bits_stored > 8:
+        raise _unsupported(syntax, f" with {bits_stored} bits a pixel")
 
 
-def decode_frame(dataset: Dataset, content: bytes, syntax: str, name: str) -> NDArray[Any]:
-    """Decode the one frame of a compressed image: stored values of shape (rows, columns).
+def _unsupported(syntax: str, kind: str) -> UnsupportedSyntaxError:
+    uid = UID(syntax)
+    name = f"{uid.name} ({syntax})" if uid.name != syntax else syntax
+    return UnsupportedSyntaxError(
+        f"the transfer syntax {name}{kind} cannot be read here; convert it to Explicit VR Little Endian, "
+        "for example with dcmdjpeg or gdcmconv --raw."
+    )
+
+
+def decode_frames(dataset: Dataset, content: bytes, syntax: str, name: str, frames: int = 1) -> list[NDArray[Any]]:
+    """Decode the frames of a compressed image: stored values, each of shape (rows, columns).
 
     Parameters
     ----------
@@ -99,35 +113,50 @@ def decode_frame(dataset: Dataset, content: bytes, syntax: str, name: str) -> ND
         Transfer Syntax UID (0002,0010).
     name
         The file's name, for messages.
+    frames
+        Number of Frames (0028,0008).
 
     Raises
     ------
     DicomError
-        The codestream is damaged, or larger than the header says.
+        A codestream is damaged or missing, or larger than the header says.
+    UnsupportedSyntaxError
+        JPEG Extended whose codestream has 12 bits, whatever the header says.
     """
-    rows, columns, allocated = int(dataset.Rows), int(dataset.Columns), int(dataset.BitsAllocated)
     try:
-        frame = next(generate_frames(content, number_of_frames=1))
-        if syntax != RLELossless:
-            _check_codestream(_read_start(frame), rows, columns, allocated, name)
-        if syntax in JPEG_2000:
-            array = _decode_jpeg_2000(frame, signed=dataset.PixelRepresentation == 1)
-        else:
-            array = _decode_with_pydicom(dataset, content, syntax)
+        found = list(islice(generate_frames(content, number_of_frames=frames), frames))
+        decoded = [_decode_frame(dataset, frame, syntax, name) for frame in found]
     except CODEC_ERRORS as error:
         raise DicomError(f"{name} has damaged pixel data ({UID(syntax).name}): {error}") from error
+    if len(decoded) != frames:
+        raise DicomError(f"{name} is cut off: it holds {len(decoded)} of {frames} compressed frames; copy it again.")
+    return decoded
+
+
+def _decode_frame(dataset: Dataset, frame: bytes, syntax: str, name: str) -> NDArray[Any]:
+    rows, columns, allocated = int(dataset.Rows), int(dataset.Columns), int(dataset.BitsAllocated)
+    if syntax != RLELossless:
+        _check_codestream(_read_start(frame), rows, columns, allocated, name, syntax)
+    if syntax in JPEG_2000:
+        array = _decode_jpeg_2000(frame, signed=dataset.get("PixelRepresentation") == 1)
+    else:
+        array = _decode_with_pydicom(dataset, frame, syntax)
     if array.shape != (rows, columns):
         raise DicomError(f"{name} decodes to {array.shape} pixels; the header says {rows} x {columns}.")
     return array
 
 
-def _check_codestream(found: _Codestream | None, rows: int, columns: int, allocated: int, name: str) -> None:
+def _check_codestream(
+    found: _Codestream | None, rows: int, columns: int, allocated: int, name: str, syntax: str
+) -> None:
     if found is None:
         raise DicomError(f"{name} holds no JPEG, JPEG-LS or JPEG 2000 image where its header says so.")
     if (found.rows, found.columns) != (rows, columns):
         raise DicomError(
             f"{name}: the compressed image states {found.rows} x {found.columns} pixels, the header {rows} x {columns}."
         )
+    if syntax == JPEGExtended12Bit and found.precision > 8:
+        raise _unsupported(syntax, f" with {found.precision} bits a pixel")
     if found.components != 1 or not 2 <= found.precision <= allocated:
         raise DicomError(
             f"{name}: the compressed image has {found.components} components of {found.precision} bits; "
@@ -166,12 +195,13 @@ def _decode_jpeg_2000(frame: bytes, *, signed: bool) -> NDArray[Any]:
     return array
 
 
-def _decode_with_pydicom(dataset: Dataset, content: bytes, syntax: str) -> NDArray[Any]:
+def _decode_with_pydicom(dataset: Dataset, frame: bytes, syntax: str) -> NDArray[Any]:
     image = Dataset()
     image.update(dataset)
     image.file_meta = FileMetaDataset()
     image.file_meta.TransferSyntaxUID = UID(syntax)
-    image.add_new("PixelData", "OB", content)
+    image.NumberOfFrames = 1
+    image.add_new("PixelData", "OB", encapsulate([frame], has_bot=False))
     image["PixelData"].is_undefined_length = True
     codec = "gdcm" if syntax in JPEG else "pydicom"
     array: NDArray[Any] = get_decoder(UID(syntax)).as_array(image, raw=True, decoding_plugin=codec)[0]

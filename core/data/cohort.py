@@ -7,16 +7,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from core.data.assign import apply_overrides, note_choices
+from core.data.dicomdir import check_references
 from core.data.discovery import walk_files
 from core.data.identity import person_of
 from core.data.imagefolder import find_positive, name_some, scan_pictures
+from core.data.index_cache import FolderStamp, decode_scan, encode_scan, index_key, stamp_folder
 from core.data.labels import normalise_id, read_labels
-from core.data.layout import Layout, detect_layout, is_sequence_folder, phase_folders, study_folders, subfolders
+from core.data.layout import Layout, detect_layout, is_sequence_folder, phase_folders, study_folders
 from core.data.phantom import is_synthetic
 from core.data.series import SeriesScan, relative_to, scan_series
+from core.data.stamped import StampedCache
 from core.data.study import Cohort, Fault, Study
 from core.errors import EmptyCohortError
 from core.mri import CLASS_NAMES, MRSequence
+from core.parallel import on_cluster, run_tasks
 from core.progress import Progress, silent
 from core.settings import Settings, load_settings
 
@@ -34,13 +39,27 @@ LAYOUT_WORDS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _StudyFiles:
-    """One study's part of the work, as it travels to another process."""
+class _StudyFolder:
+    """One study's part of the work, as it travels to another process: where it lies, not its thousands of files."""
 
     study_id: str
     folder: Path
-    files: tuple[Path, ...]
-    empty_folders: tuple[Path, ...]
+    stamp: FolderStamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """What is the same for every study."""
+
+    root: Path
+    sequence: MRSequence | None
+    limits: Settings
+    cache: StampedCache | None
+
+    def key(self, study: _StudyFolder) -> tuple[object, ...]:
+        """What a study's entry in the cache is found by: paths of faults are relative to the root."""
+        places = (self.root.absolute(), study.folder.absolute())
+        return index_key(self.limits, "study", *places, study.study_id, self.sequence)
 
 
 def scan_cohort(
@@ -52,8 +71,10 @@ def scan_cohort(
     sequence: MRSequence | None = None,
     jobs: int | None = None,
     progress: Progress = silent,
+    settings: Settings | None = None,
+    sequence_overrides: Mapping[str, MRSequence] | None = None,
 ) -> Cohort:
-    """Read the headers of a data folder.
+    """Read the headers of a data folder; with `settings`, only of what changed since the last time.
 
     Parameters
     ----------
@@ -73,6 +94,12 @@ def scan_cohort(
         Processes; by default as many as this installation has threads.
     progress
         Called once per study (per file for pictures).
+    settings
+        The installation whose limits hold and in whose cache the index is kept. Without, the limits are this
+        process's own and nothing is kept.
+    sequence_overrides
+        Series UID to the sequence that a person assigns to it, against what was recognised; UNKNOWN sets a
+        series aside.
 
     Returns
     -------
@@ -86,37 +113,41 @@ def scan_cohort(
     LabelError
         The label table cannot be used.
     ConfigError
-        The layout or the pattern does not exist or is not valid.
+        The layout, the pattern or a series UID does not exist or is not valid.
     """
-    settings = load_settings()
+    limits = settings or load_settings()
+    cache = StampedCache(folder=settings.cache / "index") if settings else None
     found = detect_layout(root, layout)
     said = f"Read as {LAYOUT_WORDS[found.name]}{', as stated' if found.stated else ''}."
     if found.name == "rsna":
-        cohort = _scan_studies(root, found, sequence, settings, jobs, progress)
+        reading = _Reading(root=root, sequence=sequence, limits=limits, cache=cache)
+        cohort = _scan_studies(found, reading, jobs or limits.threads, progress)
     else:
-        cohort = _scan_picture_tree(root, found, patient_pattern, sequence, settings, progress)
+        cohort = _scan_picture_tree(root, found, patient_pattern, sequence, limits, progress)
     if not cohort.studies:
         faults = cohort.faults or (Fault(path=root.name, reason="it holds no images"),)
         first = f"{faults[0].path}: {faults[0].reason}"
         raise EmptyCohortError(f"No study in {root} can be used. The first of {len(faults)} faults: {first}")
+    cohort = apply_overrides(cohort, sequence_overrides)
+    cohort = replace(cohort, notes=(*cohort.notes, *note_choices(cohort.studies)))
     cohort = replace(cohort, notes=(said, *cohort.notes), synthetic=cohort.synthetic or is_synthetic(root))
     return _attach_labels(cohort, found, labels)
 
 
-def _scan_studies(
-    root: Path, layout: Layout, sequence: MRSequence | None, settings: Settings, jobs: int | None, progress: Progress
-) -> Cohort:
+def _scan_studies(layout: Layout, reading: _Reading, jobs: int, progress: Progress) -> Cohort:
+    root = reading.root
     work = _list_studies(layout.base)
-    scans = _scan_all(work, root, sequence, settings, jobs, progress)
+    scans = _scan_all(work, reading, jobs, progress)
     studies: list[Study] = []
     faults: list[Fault] = []
     for item, scan in zip(work, scans, strict=True):
         faults += scan.faults
-        faults += [Fault(path=relative_to(path, root), reason="an empty folder") for path in item.empty_folders]
+        faults += check_references(item.folder, root, reading.limits)
+        faults += [Fault(path=relative_to(path, root), reason="an empty folder") for path in item.stamp.empty_folders]
         if scan.series:
             person = person_of(item.study_id)
             studies.append(Study(study_id=item.study_id, person=person, label=None, series=scan.series))
-        elif not item.files:
+        elif not item.stamp.file_count:
             faults.append(Fault(path=relative_to(item.folder, root), reason="a study without images"))
     other = [folder.name for _, folder in phase_folders(root) if layout.base not in (root, folder)]
     notes = [f"Only {layout.base.name}/ was read, not {', '.join(other)}/."] if other else []
@@ -126,56 +157,52 @@ def _scan_studies(
         studies=tuple(sorted(studies, key=lambda study: study.study_id)),
         synthetic=any(scan.synthetic for scan in scans),
         faults=tuple(faults),
-        notes=(*notes, *_note_same_persons(studies)),
+        notes=(*notes, *(note for scan in scans for note in scan.notes), *_note_same_persons(studies)),
     )
 
 
-def _list_studies(base: Path) -> list[_StudyFiles]:
-    """List every study's files, without opening them."""
+def _list_studies(base: Path) -> list[_StudyFolder]:
+    """List the studies and the state of their folders, without opening a file."""
     folders = study_folders(base)
     ids = [normalise_id((folder.parent if is_sequence_folder(folder) else folder).name) for folder in folders]
     clashes = {study_id for study_id, count in Counter(ids).items() if count > 1}
-    work = []
-    for folder, study_id in zip(folders, ids, strict=True):
-        files = tuple(walk_files(folder))
-        inhabited = {path.parts[len(folder.parts)] for path in files}
-        work.append(
-            _StudyFiles(
-                study_id=folder.name if study_id in clashes else study_id,
-                folder=folder,
-                files=files,
-                empty_folders=tuple(
-                    child for child in subfolders(folder) if child.name not in inhabited and not child.is_symlink()
-                ),
-            )
+    return [
+        _StudyFolder(
+            study_id=folder.name if study_id in clashes else study_id, folder=folder, stamp=stamp_folder(folder)
         )
-    return work
+        for folder, study_id in zip(folders, ids, strict=True)
+    ]
 
 
-def _scan_all(
-    work: Sequence[_StudyFiles],
-    root: Path,
-    sequence: MRSequence | None,
-    settings: Settings,
-    jobs: int | None,
-    progress: Progress,
-) -> list[SeriesScan]:
-    """Scan studies one after the other, or in processes where there are many files."""
-    file_count = sum(len(item.files) for item in work)
-    processes = min(jobs or settings.threads, 1 + file_count // FILES_PER_PROCESS)
-    if processes > 1:
-        from joblib import Parallel, delayed
+def _scan_all(work: Sequence[_StudyFolder], reading: _Reading, jobs: int, progress: Progress) -> list[SeriesScan]:
+    """Take the studies that did not change from the cache, and read the others in processes."""
+    scans = [_recall(study, reading) for study in work]
+    missing = [number for number, scan in enumerate(scans) if scan is None]
+    done = len(work) - len(missing)
+    if done:
+        progress(done, len(work), "from the cache")
+    file_count = sum(work[number].stamp.file_count for number in missing)
+    processes = jobs if on_cluster() else min(jobs, 1 + file_count // FILES_PER_PROCESS)
+    found = run_tasks(_scan_study, [(work[number], reading) for number in missing], jobs=processes)
+    for number, scan in zip(missing, found, strict=True):
+        scans[number] = scan
+        done += 1
+        progress(done, len(work), work[number].study_id)
+    if missing and reading.cache:
+        reading.cache.prune()
+    return [scan for scan in scans if scan is not None]
 
-        results: Iterable[SeriesScan] = Parallel(n_jobs=processes, return_as="generator", batch_size="auto")(
-            delayed(scan_series)(item.study_id, item.files, root, settings, sequence) for item in work
-        )
-    else:
-        results = (scan_series(item.study_id, item.files, root, settings, sequence) for item in work)
-    scans: list[SeriesScan] = []
-    for item, scan in zip(work, results, strict=True):
-        scans.append(scan)
-        progress(len(scans), len(work), item.study_id)
-    return scans
+
+def _recall(study: _StudyFolder, reading: _Reading) -> SeriesScan | None:
+    document = reading.cache.find(reading.key(study), study.stamp.digest) if reading.cache else None
+    return decode_scan(document, study.folder) if document else None
+
+
+def _scan_study(study: _StudyFolder, reading: _Reading) -> SeriesScan:
+    scan = scan_series(study.study_id, walk_files(study.folder), reading.root, reading.limits, reading.sequence)
+    if reading.cache:
+        reading.cache.keep(reading.key(study), study.stamp.digest, encode_scan(scan, study.folder))
+    return scan
 
 
 def _scan_picture_tree(
@@ -227,7 +254,9 @@ def _attach_labels(cohort: Cohort, layout: Layout, labels: Path | None) -> Cohor
         return replace(cohort, notes=(*cohort.notes, note))
     table = read_labels(path)
     studies = tuple(replace(study, label=table.get(study.study_id)) for study in cohort.studies)
-    return replace(cohort, studies=studies, notes=(*cohort.notes, *_note_labels(studies, table, path)))
+    orphans = tuple(sorted(table.keys() - {study.study_id for study in studies}))
+    notes = (*cohort.notes, *_note_labels(studies, table, path))
+    return replace(cohort, studies=studies, notes=notes, labels_without_study=orphans)
 
 
 def _note_labels(studies: Sequence[Study], table: Mapping[str, int], path: Path) -> list[str]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,8 +20,9 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_dataset
 
-from core.data.codestream import decode_frame
-from core.data.elements import text_of
+from core.data.codestream import decode_frames
+from core.data.elements import raw_elements, text_of
+from core.data.frames import split_frames
 from core.data.header import (
     ALLOWED_TAGS,
     BIG_ENDIAN,
@@ -31,10 +33,11 @@ from core.data.header import (
     build_header,
     check_kind,
 )
+from core.data.identifying import IDENTIFYING
 from core.errors import DicomError, LimitError
 from core.settings import Settings, load_settings
 
-__all__ = ["InstanceHeader", "looks_like_dicom", "read_header", "read_instance", "read_pixels"]
+__all__ = ["InstanceHeader", "looks_like_dicom", "read_frames", "read_header", "read_headers", "read_instance", "read_pixels"]
 
 PIXEL_KINDS = {0x7FE00008: "f", 0x7FE00009: "f", 0x7FE00010: ""}
 """Float Pixel Data and Double Float Pixel Data; Pixel Data, whose kind Pixel Representation tells."""
@@ -50,21 +53,34 @@ PARSER_ERRORS = (
     NotImplementedError,
     OverflowError,
     RecursionError,
+    OSError,
+    MemoryError,
 )
 """What pydicom may raise on bytes that are not what they claim to be."""
+LONGEST_VALUE = 65_536
+"""Bytes that an allowed attribute may claim; beyond it nothing is read. A sequence may claim ``header_bytes``."""
+UNDEFINED_LENGTH = 0xFFFFFFFF
+ALLOWED = frozenset(ALLOWED_TAGS)
+SEQUENCES = frozenset({0x52009229, 0x52009230})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Image:
     """A parsed file, and where its pixel data begin."""
 
-    header: InstanceHeader
+    headers: tuple[InstanceHeader, ...]
+    """One for each frame."""
     dataset: Dataset
     source: BinaryIO
     """The file, or its inflated data set."""
     kind: str
     offset: int
     little_endian: bool
+
+    @property
+    def header(self) -> InstanceHeader:
+        """The first frame's header; size, syntax and stored bits are the same for all."""
+        return self.headers[0]
 
 
 def looks_like_dicom(start: bytes) -> bool:
@@ -77,7 +93,7 @@ def looks_like_dicom(start: bytes) -> bool:
 
 
 def read_header(path: Path, settings: Settings | None = None) -> InstanceHeader:
-    """Read the header of one MR image, without its pixels.
+    """Read the header of one MR image, without its pixels; of an enhanced object, that of its first frame.
 
     Parameters
     ----------
@@ -89,7 +105,7 @@ def read_header(path: Path, settings: Settings | None = None) -> InstanceHeader:
     Raises
     ------
     DicomError
-        Not DICOM, damaged, cut off, in colour, or with several frames.
+        Not DICOM, damaged, cut off, in colour, or with several frames and no word on where they lie.
     NotMRError
         Another modality than MR.
     NoPixelsError
@@ -99,8 +115,16 @@ def read_header(path: Path, settings: Settings | None = None) -> InstanceHeader:
     LimitError
         More pixels, or more deflated bytes, than this installation accepts.
     """
+    return read_headers(path, settings)[0]
+
+
+def read_headers(path: Path, settings: Settings | None = None) -> tuple[InstanceHeader, ...]:
+    """Read the header of each frame of one MR object: one, or those of an enhanced object in stored order.
+
+    Raises as :func:`read_header` does.
+    """
     with _open(path) as file:
-        return _parse(file, path, settings or load_settings()).header
+        return _parse(file, path, settings or load_settings()).headers
 
 
 def read_pixels(path: Path, settings: Settings | None = None) -> NDArray[np.float32]:
@@ -108,28 +132,48 @@ def read_pixels(path: Path, settings: Settings | None = None) -> NDArray[np.floa
 
     Signed values stay signed; values are multiplied by Rescale Slope (0028,1053) and shifted by Rescale
     Intercept (0028,1052); MONOCHROME1 is inverted within the range of its stored bits, so that larger is
-    always brighter. Raises as :func:`read_header` does.
+    always brighter. Raises as :func:`read_header` does, and DicomError where there are several frames.
     """
     return read_instance(path, settings)[1]
 
 
 def read_instance(path: Path, settings: Settings | None = None) -> tuple[InstanceHeader, NDArray[np.float32]]:
     """Read header and pixels of one MR image in one go; see :func:`read_header` and :func:`read_pixels`."""
+    headers, frames = read_frames(path, settings)
+    if len(headers) > 1:
+        raise DicomError(f"{path.name} holds {len(headers)} frames where one image was expected; read its series.")
+    return headers[0], frames[0]
+
+
+def read_frames(
+    path: Path, settings: Settings | None = None
+) -> tuple[tuple[InstanceHeader, ...], list[NDArray[np.float32]]]:
+    """Read the frames of one MR object, one or many: their headers, and float32 (rows, columns) of each.
+
+    Values are those of :func:`read_pixels`, each frame with its own slope and intercept. Raises as
+    :func:`read_header` does.
+    """
     with _open(path) as file:
         image = _parse(file, path, settings or load_settings())
-        header = image.header
         image.source.seek(image.offset)
-        if header.transfer_syntax in NATIVE_SYNTAXES:
-            stored = _read_native(image)
+        if image.header.transfer_syntax in NATIVE_SYNTAXES:
+            stored = list(_read_native(image))
         else:
-            stored = decode_frame(image.dataset, image.source.read(), header.transfer_syntax, path.name)
+            content = image.source.read()
+            syntax = image.header.transfer_syntax
+            stored = decode_frames(image.dataset, content, syntax, path.name, image.header.frames)
+    return image.headers, [_rescale(frame, header) for frame, header in zip(stored, image.headers, strict=True)]
+
+
+def _rescale(stored: NDArray[Any], header: InstanceHeader) -> NDArray[np.float32]:
     if header.inverted:
         # The complement within the stored bits is the same for every slice, which "maximum minus value" is not.
         top = 0 if stored.dtype.kind == "f" else -1 if header.signed else (1 << header.bits_stored) - 1
         stored = top - stored.astype(np.float64)
     if header.slope != 1 or header.intercept != 0:
         stored = stored * header.slope + header.intercept
-    return header, stored.astype(np.float32)
+    with np.errstate(over="ignore"):
+        return stored.astype(np.float32)
 
 
 def _open(path: Path) -> BinaryIO:
@@ -146,12 +190,19 @@ def _parse(file: BinaryIO, path: Path, settings: Settings) -> _Image:
         what = "an empty file" if not start else "not a DICOM file"
         raise DicomError(f"{path.name} is {what}: it has no DICM prefix and does not begin with a DICOM element.")
     found: list[tuple[str, int]] = []
+    identifying: list[str] = []
 
-    def at_pixels(tag: int, vr: str | None, length: int) -> bool:
-        # pydicom calls this just before the value: the one place that tells where the pixels begin.
+    def at_element(tag: int, vr: str | None, length: int) -> bool:
+        # pydicom calls this just before the value: the one place that tells where the pixels begin, and that
+        # a person's name is there, without reading it.
         if tag in PIXEL_KINDS:
             found.append((PIXEL_KINDS[tag], source.tell()))
-        return tag in PIXEL_KINDS
+            return True
+        if length and tag in IDENTIFYING:
+            identifying.append(IDENTIFYING[tag])
+        if length > LONGEST_VALUE and tag in ALLOWED and length != UNDEFINED_LENGTH:
+            _check_length(tag, length, settings)
+        return False
 
     try:
         syntax, following = _read_meta(file, start)
@@ -159,17 +210,31 @@ def _parse(file: BinaryIO, path: Path, settings: Settings) -> _Image:
         implicit, little = syntax == IMPLICIT, syntax != BIG_ENDIAN
         if not syntax:
             implicit, little = not following[4:6].isalpha(), not following.startswith(b"\0")
-        dataset = read_dataset(source, implicit, little, stop_when=at_pixels, specific_tags=ALLOWED_TAGS)
-        check_kind(dataset, path, has_pixels=bool(found))
-        header = build_header(dataset, path, syntax)
+        dataset = read_dataset(source, implicit, little, stop_when=at_element, specific_tags=ALLOWED_TAGS)
+        elements = raw_elements(dataset)
+        check_kind(elements, path, has_pixels=bool(found))
+        header = replace(build_header(elements, path, syntax), identifying=_shared(tuple(identifying)))
+        _check_claim(header, settings)
+        headers = split_frames(dataset, header)
     except DicomError as error:
         raise type(error)(str(error) if path.name in str(error) else f"{path.name}: {error}") from error
     except PARSER_ERRORS as error:
         raise DicomError(f"{path.name} is not a DICOM file that can be read: {error}.") from error
     kind, offset = found[0]
-    image = _Image(header=header, dataset=dataset, source=source, kind=kind, offset=offset, little_endian=little)
-    _check_size(image, settings)
+    image = _Image(headers=headers, dataset=dataset, source=source, kind=kind, offset=offset, little_endian=little)
+    _check_size(image)
     return image
+
+
+@lru_cache(maxsize=256)
+def _shared(keywords: tuple[str, ...]) -> tuple[str, ...]:
+    """Return one object for equal tuples: the files of a series hold the same attributes."""
+    return keywords
+
+
+def _check_length(tag: int, length: int, settings: Settings) -> None:
+    if tag not in SEQUENCES or length > settings.header_bytes:
+        raise DicomError(f"the attribute {tag >> 16:04X},{tag & 0xFFFF:04X} claims {length:,} bytes; it is damaged.")
 
 
 def _read_meta(file: BinaryIO, start: bytes) -> tuple[str, bytes]:
@@ -199,33 +264,39 @@ def _inflate(file: BinaryIO, path: Path, limit: int) -> bytes:
     return content
 
 
-def _check_size(image: _Image, settings: Settings) -> None:
-    """Compare what the header claims with the limit and, where pixels are native, with the file's own length."""
-    header = image.header
-    name, pixels = header.path.name, header.rows * header.columns
-    if pixels > settings.file_pixels:
+def _check_claim(header: InstanceHeader, settings: Settings) -> None:
+    """Compare what the header claims with the limit, before anything of that size is made."""
+    if header.rows * header.columns * header.frames > settings.file_pixels:
+        times = f" x {header.frames} frames" if header.frames > 1 else ""
         raise LimitError(
-            f"{name} claims {header.rows} x {header.columns} pixels; at most {settings.file_pixels:,} are accepted."
+            f"{header.path.name} claims {header.rows} x {header.columns}{times} pixels; at most "
+            f"{settings.file_pixels:,} are accepted."
         )
+
+
+def _check_size(image: _Image) -> None:
+    """Compare what the header claims with the file's own length, where pixels are native."""
+    header = image.header
     if header.transfer_syntax in NATIVE_SYNTAXES:
-        expected = pixels * header.bits_allocated // 8
+        expected = header.rows * header.columns * header.frames * header.bits_allocated // 8
         available = image.source.seek(0, io.SEEK_END) - image.offset
         if available < expected:
+            times = f" x {header.frames} frames" if header.frames > 1 else ""
             raise DicomError(
-                f"{name} is cut off: {header.rows} x {header.columns} pixels need {expected:,} bytes, "
+                f"{header.path.name} is cut off: {header.rows} x {header.columns}{times} pixels need {expected:,} bytes, "
                 f"{max(0, available):,} are there; copy it again."
             )
 
 
 def _read_native(image: _Image) -> NDArray[Any]:
-    """Read uncompressed pixels: stored values of shape (rows, columns)."""
+    """Read uncompressed pixels: stored values of shape (frames, rows, columns)."""
     header, bits = image.header, image.header.bits_allocated
     kind = image.kind or ("i" if header.signed else "u")
     if bits not in ((32, 64) if kind == "f" else (8, 16, 32)):
         raise DicomError(f"{header.path.name} stores {bits} bits a pixel; 8, 16 and 32 can be read.")
-    content = image.source.read(header.rows * header.columns * bits // 8)
+    content = image.source.read(header.frames * header.rows * header.columns * bits // 8)
     stored = np.frombuffer(content, dtype=f"{'<' if image.little_endian else '>'}{kind}{bits // 8}")
     if kind != "f" and (header.bits_stored != bits or header.high_bit != bits - 1):
         # Bits beside the stored ones may hold an overlay; shifting up and down drops them and extends the sign.
         stored = (stored << (bits - 1 - header.high_bit)) >> (bits - header.bits_stored)
-    return stored.reshape(header.rows, header.columns)
+    return stored.reshape(header.frames, header.rows, header.columns)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import os
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from core.data.dicom import looks_like_dicom
 
-__all__ = ["FileKind", "detect_kind", "natural_key", "walk_files"]
+__all__ = ["FileKind", "detect_archive", "detect_kind", "natural_key", "walk_files"]
 
 FileKind = Literal["dicom", "picture", "nifti", "archive"]
 
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
 PICTURE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"GIF8", b"II*\0", b"MM\0*")
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
-ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".rar", ".7z")
+TAR_SUFFIXES = (".tar", ".tgz", ".tar.gz")
+ARCHIVE_SUFFIXES = (".zip", *TAR_SUFFIXES, ".rar", ".7z")
+GZIP_START = b"\x1f\x8b"
+TAR_MAGIC = slice(257, 262)
 IGNORED_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini", "dicomdir"})
 
 
@@ -27,16 +31,14 @@ def detect_kind(path: Path) -> FileKind | None:
     A name decides only where the content cannot: a damaged file with a scan's suffix is still taken for one,
     so that it is reported rather than passed over.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(352)
-    except OSError:
-        start = b""
+    start = _read_start(path)
     name = path.name.lower()
     suffix = path.suffix.lower()
-    if start.startswith(b"PK\x03\x04") or name.endswith(ARCHIVE_SUFFIXES):
+    if start[344:347] in (b"n+1", b"ni1") or start[4:7] == b"n+2":
+        return "nifti"
+    if start.startswith(b"PK\x03\x04") or start[TAR_MAGIC] == b"ustar" or name.endswith(ARCHIVE_SUFFIXES):
         return "archive"
-    if name.endswith((".nii", ".nii.gz")) or start[344:347] in (b"n+1", b"ni1"):
+    if name.endswith((".nii", ".nii.gz")):
         return "nifti"
     if start[128:132] == b"DICM":
         return "dicom"
@@ -45,6 +47,27 @@ def detect_kind(path: Path) -> FileKind | None:
     if suffix in DICOM_SUFFIXES or looks_like_dicom(start):
         return "dicom"
     return "picture" if suffix in PICTURE_SUFFIXES else None
+
+
+def detect_archive(path: Path) -> Literal["zip", "tar"]:
+    """Tell a tar, packed with gzip or not, from a zip by its content, and where that does not say, by its name."""
+    start = _read_start(path)
+    if start.startswith(b"PK"):
+        return "zip"
+    return "tar" if start[TAR_MAGIC] == b"ustar" or path.name.lower().endswith(TAR_SUFFIXES) else "zip"
+
+
+def _read_start(path: Path) -> bytes:
+    """Return the first bytes of a file, or of what a gzip holds; empty where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(352)
+            if not start.startswith(GZIP_START):
+                return start
+            inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
+            return inflater.decompress(start + file.read(4096), 352)
+    except (OSError, zlib.error):
+        return b""
 
 
 def walk_files(folder: Path) -> Iterator[Path]:

@@ -6,14 +6,14 @@ Nothing that names a person is on the list, so nothing of the kind can leave thi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from pydicom.datadict import tag_for_keyword
-from pydicom.dataset import Dataset
 
 from core.data.codestream import check_syntax
-from core.data.elements import floats_of, integer_of, text_of
+from core.data.elements import Elements, floats_of, integer_of, text_of
 from core.data.phantom_dicom import SYNTHETIC_MARK
 from core.errors import DicomError, NoPixelsError, NotMRError
 
@@ -26,6 +26,8 @@ __all__ = [
     "InstanceHeader",
     "build_header",
     "check_kind",
+    "directions_of",
+    "is_burned_in",
 ]
 
 ATTRIBUTES = (
@@ -63,8 +65,15 @@ ATTRIBUTES = (
     "PixelRepresentation",
     "RescaleIntercept",
     "RescaleSlope",
+    "AcquisitionContrast",
+    "NumberOfTemporalPositions",
+    "BurnedInAnnotation",
+    "PatientIdentityRemoved",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
 )
-"""The allow-list. Image Comments is only compared with the synthetic mark."""
+"""The allow-list. Image Comments is only compared with the synthetic mark; of the two sequences of functional
+groups :mod:`core.data.frames` reads the few attributes that it names."""
 ALLOWED_TAGS: list[int] = [tag for tag in map(tag_for_keyword, ATTRIBUTES) if tag is not None]
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -72,6 +81,9 @@ BIG_ENDIAN = "1.2.840.10008.1.2.2"
 IMPLICIT = "1.2.840.10008.1.2"
 NATIVE_SYNTAXES = frozenset({"", IMPLICIT, "1.2.840.10008.1.2.1", BIG_ENDIAN, DEFLATED})
 MR_CLASSES = ("1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4")
+
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+"""Secondary Capture Image Storage, and the root of its multi-frame kinds."""
 
 Triple = tuple[float, float, float]
 
@@ -122,9 +134,23 @@ class InstanceHeader:
     manufacturer: str
     synthetic: bool
     """Written by the phantom (Image Comments (0020,4000) is its mark)."""
+    acquisition_contrast: str = ""
+    """Acquisition Contrast (0008,9209) of enhanced MR: T1, T2, FLUID_ATTENUATED, DIFFUSION, ..."""
+    temporal_positions: int | None = None
+    """Number of Temporal Positions (0020,0105)."""
+    frame: int = 0
+    """Which frame of its file, from 0."""
+    frames: int = 1
+    """Number of Frames (0028,0008) of its file."""
+    identifying: tuple[str, ...] = ()
+    """Keywords, never values, of the identifying attributes that the file holds (:mod:`core.data.privacy`)."""
+    identity_removed: bool = False
+    """Patient Identity Removed (0012,0062) is YES."""
+    burned_in: bool = False
+    """The pixels are said, or must be feared, to carry text: see :func:`is_burned_in`."""
 
 
-def check_kind(dataset: Dataset, path: Path, *, has_pixels: bool) -> None:
+def check_kind(dataset: Elements, path: Path, *, has_pixels: bool) -> None:
     """Refuse what is not one grey MR image, before anything else is asked of it."""
     modality, sop_class = text_of(dataset, "Modality"), text_of(dataset, "SOPClassUID")
     if not modality and not sop_class and not has_pixels:
@@ -138,17 +164,30 @@ def check_kind(dataset: Dataset, path: Path, *, has_pixels: bool) -> None:
         raise DicomError(
             f"{path.name} is a colour picture ({photometric or 'no photometric interpretation'}); MR signal is grey."
         )
-    frames = integer_of(dataset, "NumberOfFrames") or 1
-    if frames != 1:
-        raise DicomError(
-            f"{path.name} holds {frames} frames (enhanced or multi-frame MR), which cannot be read yet; "
-            "convert it to one file per slice, for example with dcm2niix (NIfTI) or emf2sf."
-        )
 
 
-def build_header(dataset: Dataset, path: Path, syntax: str) -> InstanceHeader:
-    if syntax not in NATIVE_SYNTAXES:
-        check_syntax(syntax)
+def is_burned_in(dataset: Elements) -> bool:
+    """Whether text may be burned into the pixels.
+
+    So it is where Burned In Annotation (0028,0301) says YES, and where the object is a secondary capture or a
+    screen shot, which does not say NO.
+    """
+    stated = text_of(dataset, "BurnedInAnnotation").upper()
+    kinds = text_of(dataset, "ImageType").upper()
+    captured = text_of(dataset, "SOPClassUID").startswith(SECONDARY_CAPTURE) or "SCREEN" in kinds
+    return stated == "YES" or (captured and stated != "NO")
+
+
+def build_header(dataset: Elements, path: Path, syntax: str) -> InstanceHeader:
+    """Read the allowed attributes of one object into plain values; of several frames, what they share.
+
+    Raises
+    ------
+    DicomError
+        An attribute that does not make sense.
+    UnsupportedSyntaxError
+        A transfer syntax that no codec here reads.
+    """
 
     def number(keyword: str) -> float | None:
         return next(iter(floats_of(dataset, keyword)), None)
@@ -157,9 +196,14 @@ def build_header(dataset: Dataset, path: Path, syntax: str) -> InstanceHeader:
     stored = integer_of(dataset, "BitsStored") or allocated
     high_bit = integer_of(dataset, "HighBit")
     position, spacing = floats_of(dataset, "ImagePositionPatient", 3), floats_of(dataset, "PixelSpacing", 2)
-    row_direction, column_direction = _directions(floats_of(dataset, "ImageOrientationPatient", 6))
+    row_direction, column_direction = directions_of(floats_of(dataset, "ImageOrientationPatient", 6))
     slope, intercept = number("RescaleSlope"), number("RescaleIntercept")
     high_bit = stored - 1 if high_bit is None else high_bit
+    frames = integer_of(dataset, "NumberOfFrames") or 1
+    if syntax not in NATIVE_SYNTAXES:
+        check_syntax(syntax, stored)
+    if frames < 1:
+        raise DicomError(f"NumberOfFrames is {frames}; expected 1 or more.")
     if allocated not in (8, 16, 32, 64):
         raise DicomError(f"BitsAllocated is {allocated}; 8, 16 and 32 bits a pixel can be read.")
     if slope == 0 or not stored - 1 <= high_bit < allocated:
@@ -199,11 +243,17 @@ def build_header(dataset: Dataset, path: Path, syntax: str) -> InstanceHeader:
         field_strength_tesla=number("MagneticFieldStrength"),
         manufacturer=text_of(dataset, "Manufacturer"),
         synthetic=text_of(dataset, "ImageComments") == SYNTHETIC_MARK,
+        acquisition_contrast=text_of(dataset, "AcquisitionContrast"),
+        temporal_positions=integer_of(dataset, "NumberOfTemporalPositions"),
+        frames=frames,
+        identity_removed=text_of(dataset, "PatientIdentityRemoved").upper() == "YES",
+        burned_in=is_burned_in(dataset),
     )
 
 
-def _directions(values: tuple[float, ...]) -> tuple[Triple | None, Triple | None]:
-    """Split Image Orientation (Patient) into two unit vectors."""
+@lru_cache(maxsize=256)  # the slices of a series share one
+def directions_of(values: tuple[float, ...]) -> tuple[Triple | None, Triple | None]:
+    """Split Image Orientation (Patient) into two unit vectors; raises DicomError where it is none."""
     if not values:
         return None, None
     pair = np.reshape(values, (2, 3))

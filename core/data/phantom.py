@@ -21,6 +21,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from core.data.phantom_dicom import SYNTHETIC_MARK, SYNTHETIC_MARK_KEYWORD
+from core.data.phantom_faults import LEAST_SLICES, LEAST_STUDIES, plant_faults
 from core.errors import ConfigError, StorageError
 from core.progress import Progress, silent
 from core.settings import load_settings
@@ -46,6 +47,7 @@ SYNTHETIC_FILE = "synthetic.json"
 """Stands in a synthetic cohort's folder, and says that the cohort is whole: it is written last."""
 LABEL_FILE = "train_labels.csv"
 TRUTH_FILE = "truth.csv"
+PLANTING = ".planting"
 SAMPLE_INDEX = 2**31
 SAMPLE_SIGNAL = 3.0
 """Signal of the sample study: its z is the mean of its class."""
@@ -71,6 +73,8 @@ class PhantomConfig(BaseModel):
     """Tie the scanner to the label: a header then gives the answer away, as confounded data do."""
     duplicates: Annotated[int, Field(ge=0, le=10_000)] = 0
     """Patients, beyond the studies, that stand in the cohort a second time under another id."""
+    faults: bool = False
+    """Plant a fault of each kind in a known place (faults.json), to put an audit to the test; takes 24 studies of 8 slices."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -83,6 +87,10 @@ class PhantomConfig(BaseModel):
             raise ConfigError(f"{name or 'PhantomConfig'}: {first['msg']}, not {first['input']!r}.") from error
         if config.duplicates > config.studies:
             raise ConfigError(f"duplicates is {config.duplicates}; at most as many as studies ({config.studies}).")
+        if config.faults and (config.studies < LEAST_STUDIES or config.slices < LEAST_SLICES):
+            raise ConfigError(
+                f"faults need at least {LEAST_STUDIES} studies of {LEAST_SLICES} slices, not {config.studies} of {config.slices}."
+            )
         return config
 
 
@@ -149,7 +157,8 @@ def make_phantom(
     """Make a synthetic cohort in the competition's layout.
 
     ``train/<id>/<sequence>/Image-<n>.dcm``, ``train_labels.csv``, ``truth.csv`` (biomarker, place of the tumour),
-    ``truth/<id>.npz`` (the tumour's mask with its affine) and ``synthetic.json``. It is made in a hidden folder
+    ``truth/<id>.npz`` (the tumour's mask with its affine), ``synthetic.json`` and, with faults, ``faults.json``. It
+    is made in a hidden folder
     beside `folder` and moved there when it is whole; a generation that was cut off is taken up where it stopped.
 
     Parameters
@@ -269,13 +278,16 @@ def _is_taken(folder: Path, config: PhantomConfig) -> bool:
         found = json.loads((folder / SYNTHETIC_FILE).read_text())["config"]
     except (OSError, ValueError, KeyError, TypeError):
         raise StorageError(f"{folder} exists and holds something else; name a folder that is empty or new.") from None
-    if found != config.model_dump(mode="json"):
+    # A cohort made before a setting existed has that setting's default.
+    if {**PhantomConfig().model_dump(mode="json"), **found} != config.model_dump(mode="json"):
         raise StorageError(f"{folder} holds another synthetic cohort ({found}); name another folder or delete it.")
     return True
 
 
 def _fill(partial: Path, config: PhantomConfig, progress: Progress, jobs: int | None) -> None:
     plans = plan_cohort(config)
+    if (partial / PLANTING).exists():
+        shutil.rmtree(partial)  # cut off among the faults: what is spoilt already cannot be told
     (partial / "train").mkdir(parents=True, exist_ok=True)
     (partial / "truth").mkdir(exist_ok=True)
     missing = [plan for plan in plans if not (partial / "train" / plan.study_id).is_dir()]
@@ -285,6 +297,10 @@ def _fill(partial: Path, config: PhantomConfig, progress: Progress, jobs: int | 
         done += 1
         progress(done, len(plans), study_id)
     _write_tables(partial, plans)
+    if config.faults:
+        (partial / PLANTING).touch()
+        plant_faults(partial, config.seed)
+        (partial / PLANTING).unlink()
     marker = {"mark": SYNTHETIC_MARK, "config": config.model_dump(mode="json")}
     (partial / SYNTHETIC_FILE).write_text(json.dumps(marker, indent=2) + "\n")
 

@@ -1,8 +1,11 @@
 """Which MR sequence a series is, and why we think so: by what it is called, then by how it was acquired.
 
 Names decide before physics: folder, file, Series Description (0008,103E), Protocol Name (0018,1030). Only then
-are TR, TE, TI and the contrast agent read, and only where they leave one answer. What remains is unknown; it
-is never guessed.
+are TR, TE, TI and the contrast agent read, and only where they leave one answer. What remains is unknown.
+
+How sure an answer is, is said with it: what a person stated or the name of a folder or file says is *certain*, and
+so is a description that the timing bears out; a description alone is *likely*; the timing alone, or a name that the
+timing or the contrast agent contradicts, is a *guess*.
 """
 
 from __future__ import annotations
@@ -10,11 +13,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 from core.data.dicom import InstanceHeader
 from core.mri import MRSequence
 
-__all__ = ["Recognition", "recognise_name", "recognise_sequence", "strip_sequence"]
+__all__ = ["Confidence", "Recognition", "is_localiser_name", "recognise_name", "recognise_sequence", "strip_sequence"]
+
+Confidence = Literal["certain", "likely", "guess", ""]
+"""How sure a recognition is; empty where nothing was recognised."""
 
 PLANE_PREFIX = re.compile(r"\b(?:ax|axial|sag|sagittal|cor|coronal|tra)(?=t1|t2|flair|mprage)")
 WEIGHTING = re.compile(r"\b(t[12])(?:wi|w)?(?:eighted)?(?=[^0-9]|$)")
@@ -28,6 +35,9 @@ OTHER_KINDS = frozenset(
     | {"perfusion", "dsc", "dce", "bold", "fmri", "epi", "ep2d", "tof", "mra", "mip", "pd", "pdw", "seg", "mask"}
     | {"loc", "localizer", "localiser", "scout", "survey"}
 )
+LOCALISERS = frozenset({"loc", "localizer", "localiser", "localizers", "localisers", "scout", "scouts", "survey"})
+CONTRASTS = {"T1": MRSequence.T1W, "T2": MRSequence.T2W, "FLUID_ATTENUATED": MRSequence.FLAIR}
+"""Values of Acquisition Contrast (0008,9209) that name one of the four."""
 """Series of a brain examination that are none of the four."""
 
 
@@ -37,6 +47,7 @@ class Recognition:
 
     sequence: MRSequence
     reason: str
+    confidence: Confidence = ""
 
 
 def recognise_name(text: str) -> MRSequence | None:
@@ -79,22 +90,43 @@ def recognise_sequence(*, folder: str = "", file: str = "", header: InstanceHead
     Recognition
         With sequence UNKNOWN where nothing says what it is.
     """
-    names = [("folder name", folder), ("file name", file)]
-    if header is not None:
-        names += [("SeriesDescription", header.series_description), ("ProtocolName", header.protocol_name)]
-    for reason, name in names:
+    for kind, name in (("folder name", folder), ("file name", file)):
         sequence = recognise_name(name)
         if sequence is not None:
-            return Recognition(sequence=sequence, reason=f"{reason} {name!r}")
-    if header is not None:
-        return _recognise_physics(header)
-    return Recognition(sequence=MRSequence.UNKNOWN, reason="nothing says which sequence it is")
+            return _named(sequence, f"{kind} {name!r}", "certain")
+    if header is None:
+        return Recognition(sequence=MRSequence.UNKNOWN, reason="nothing says which sequence it is")
+    physics = _recognise_physics(header)
+    for kind, name in (("SeriesDescription", header.series_description), ("ProtocolName", header.protocol_name)):
+        sequence = recognise_name(name)
+        if sequence is not None:
+            return _compare(_named(sequence, f"{kind} {name!r}", "likely"), physics)
+    return physics
+
+
+def is_localiser_name(name: str) -> bool:
+    """Whether a folder or a description is that of a localiser (scout, survey): a scan for planning others."""
+    return bool(LOCALISERS & set(_split(name)))
 
 
 def strip_sequence(stem: str) -> str:
     """Take the sequence off the end of a file's stem: ``BraTS-GLI-00001-000-t2f`` -> ``BraTS-GLI-00001-000``."""
     head, _, tail = stem.replace("_", "-").rpartition("-")
     return stem[: len(head)] if head and recognise_name(tail) is not None else stem
+
+
+def _named(sequence: MRSequence, reason: str, confidence: Confidence) -> Recognition:
+    known = sequence is not MRSequence.UNKNOWN
+    return Recognition(sequence=sequence, reason=reason, confidence=confidence if known else "")
+
+
+def _compare(named: Recognition, physics: Recognition) -> Recognition:
+    """Weigh a description against the acquisition: borne out, contradicted, or neither."""
+    if MRSequence.UNKNOWN in (named.sequence, physics.sequence):
+        return named
+    if named.sequence is physics.sequence:
+        return _named(named.sequence, f"{named.reason}, borne out by {physics.reason}", "certain")
+    return _named(named.sequence, f"{named.reason}, though {physics.reason} speaks for {physics.sequence}", "guess")
 
 
 def _split(text: str) -> list[str]:
@@ -118,7 +150,12 @@ def _recognise_physics(header: InstanceHeader) -> Recognition:
             sequence = MRSequence.T1WCE if header.contrast_agent else MRSequence.T1W
         elif not gradient and te >= 70 and tr >= 2000 and not ti:
             sequence = MRSequence.T2W
+    if sequence is MRSequence.UNKNOWN and header.acquisition_contrast in CONTRASTS:
+        sequence = CONTRASTS[header.acquisition_contrast]
+        if sequence is MRSequence.T1W and header.contrast_agent:
+            sequence = MRSequence.T1WCE
+        return _named(sequence, f"AcquisitionContrast {header.acquisition_contrast!r}", "likely")
     timing = ", ".join(f"{name} {value:g} ms" for name, value in (("TR", tr), ("TE", te), ("TI", ti)) if value)
     agent = ", contrast agent" if header.contrast_agent else ""
     reason = f"timing ({timing}{agent})" if timing else "neither name nor timing say which sequence it is"
-    return Recognition(sequence=sequence, reason=reason)
+    return _named(sequence, reason, "guess")

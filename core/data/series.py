@@ -7,13 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.data.dicom import InstanceHeader, read_header
+from core.data.assign import series_order
+from core.data.dicom import InstanceHeader, read_headers
 from core.data.discovery import detect_kind, natural_key
 from core.data.geometry import plane_of
 from core.data.nifti import read_nifti_header
 from core.data.pictures import read_picture_size
 from core.data.recognise import Recognition, recognise_sequence
-from core.data.stack import arrange
+from core.data.separate import separate, set_aside
+from core.data.stack import Stack, arrange
 from core.data.study import Fault, Series
 from core.errors import DataError
 from core.mri import MRSequence, Plane
@@ -38,6 +40,8 @@ class SeriesScan:
     faults: tuple[Fault, ...]
     synthetic: bool = False
     """Whether a file says that the phantom wrote it."""
+    notes: tuple[str, ...] = ()
+    """What was decided on the way, one sentence each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +71,7 @@ def scan_files(files: Iterable[Path], root: Path, settings: Settings) -> FileSca
         try:
             kind = detect_kind(path)
             if kind == "dicom":
-                headers.append(read_header(path, settings))
+                headers += read_headers(path, settings)
             elif kind == "nifti":
                 niftis.append(path)
             elif kind == "picture":
@@ -104,7 +108,8 @@ def build_series(
     Returns
     -------
     SeriesScan
-        Series in the order of the four sequences. A series that forms no volume is a fault.
+        Series in the order of the four sequences, of each the one to be used first
+        (:func:`core.data.assign.series_order`). A series that forms no volume is a fault.
     """
     scan = _dicom_series(study_id, files.headers, root, sequence)
     series = [*scan.series, *picture_series(study_id, files.pictures, settings, sequence)]
@@ -114,7 +119,8 @@ def build_series(
             series.append(_nifti_series(study_id, path, settings, sequence))
         except DataError as error:
             faults.append(Fault(path=relative_to(path, root), reason=str(error)))
-    return SeriesScan(series=tuple(sorted(series, key=_series_order)), faults=tuple(faults), synthetic=scan.synthetic)
+    ordered = tuple(sorted(series, key=series_order))
+    return SeriesScan(series=ordered, faults=tuple(faults), synthetic=scan.synthetic, notes=scan.notes)
 
 
 def _dicom_series(
@@ -125,33 +131,52 @@ def _dicom_series(
         groups[header.path.parent, header.series_uid].append(header)
     series: list[Series] = []
     faults: list[Fault] = []
+    notes: list[str] = []
     for (folder, _), group in groups.items():
-        try:
-            stack = arrange(group)
-        except DataError as error:
-            faults.append(Fault(path=relative_to(folder, root), reason=str(error)))
+        aside = set_aside(group, folder.name)
+        if aside:
+            faults.append(Fault(path=relative_to(folder, root), reason=aside))
             continue
-        faults += [Fault(path=relative_to(Path(fault.path), root), reason=fault.reason) for fault in stack.faults]
-        first = stack.headers[0]
-        found = recognise_sequence(folder=folder.name, file=first.path.stem, header=first)
-        found = _or_stated(found, sequence)
-        series.append(
-            Series(
-                study_id=study_id,
-                sequence=found.sequence,
-                series_uid=first.series_uid,
-                plane=stack.plane,
-                files=tuple(header.path for header in stack.headers),
-                rows=first.rows,
-                columns=first.columns,
-                spacing_mm=stack.spacing_mm,
-                description=first.series_description,
-                manufacturer=first.manufacturer,
-                sequence_reason=found.reason,
+        parts = separate(group)
+        if parts.split_by:
+            notes.append(
+                f"The {len(group)} files of {relative_to(folder, root)} are {len(parts.groups)} series by their "
+                f"{parts.split_by}, and were split."
             )
-        )
+        for number, part in enumerate(parts.groups):
+            try:
+                stack = arrange(part)
+            except DataError as error:
+                faults.append(Fault(path=relative_to(folder, root), reason=str(error)))
+                continue
+            faults += [Fault(path=relative_to(Path(fault.path), root), reason=fault.reason) for fault in stack.faults]
+            found = recognise_sequence(folder=folder.name, file=stack.headers[0].path.stem, header=stack.headers[0])
+            suffix = f"/{number + 1}" if parts.split_by else ""
+            series.append(_series_of(study_id, stack, _or_stated(found, sequence), suffix))
     synthetic = any(header.synthetic for group in groups.values() for header in group)
-    return SeriesScan(series=tuple(series), faults=tuple(faults), synthetic=synthetic)
+    return SeriesScan(series=tuple(series), faults=tuple(faults), synthetic=synthetic, notes=tuple(notes))
+
+
+def _series_of(study_id: str, stack: Stack, found: Recognition, suffix: str) -> Series:
+    first = stack.headers[0]
+    named = {keyword for header in stack.headers if not header.identity_removed for keyword in header.identifying}
+    return Series(
+        study_id=study_id,
+        sequence=found.sequence,
+        series_uid=first.series_uid + suffix,
+        plane=stack.plane,
+        files=tuple(dict.fromkeys(header.path for header in stack.headers)),
+        rows=first.rows,
+        columns=first.columns,
+        spacing_mm=stack.spacing_mm,
+        description=first.series_description,
+        manufacturer=first.manufacturer,
+        sequence_reason=found.reason,
+        sequence_confidence=found.confidence,
+        slice_total=len(stack.headers),
+        identifying=tuple(sorted(named)),
+        burned_in=any(header.burned_in for header in stack.headers),
+    )
 
 
 def picture_series(
@@ -159,14 +184,14 @@ def picture_series(
 ) -> list[Series]:
     """Group loose pictures of one study by the sequence that their names state, in natural name order."""
     groups: dict[MRSequence, list[Path]] = defaultdict(list)
-    reasons: dict[MRSequence, str] = {}
+    reasons: dict[MRSequence, Recognition] = {}
     for path in files:
         found = recognise_sequence(file=path.stem)
         if found.sequence is MRSequence.UNKNOWN:
             found = recognise_sequence(folder=path.parent.name)
         found = _or_stated(found, sequence)
         groups[found.sequence].append(path)
-        reasons.setdefault(found.sequence, found.reason)
+        reasons.setdefault(found.sequence, found)
     series = []
     for kind, paths in groups.items():
         ordered = sorted(paths, key=lambda path: natural_key(path.name))
@@ -181,7 +206,9 @@ def picture_series(
                 kind="picture",
                 rows=rows,
                 columns=columns,
-                sequence_reason=reasons[kind],
+                sequence_reason=reasons[kind].reason,
+                sequence_confidence=reasons[kind].confidence,
+                slice_total=len(ordered),
             )
         )
     return series
@@ -213,15 +240,12 @@ def _nifti_series(study_id: str, path: Path, settings: Settings, sequence: MRSeq
         columns=header.shape[2],
         spacing_mm=(slices_mm, rows_mm, columns_mm),
         sequence_reason=found.reason,
+        sequence_confidence=found.confidence,
+        slice_total=header.shape[0],
     )
 
 
 def _or_stated(found: Recognition, sequence: MRSequence | None) -> Recognition:
     if found.sequence is MRSequence.UNKNOWN and sequence is not None:
-        return Recognition(sequence=sequence, reason="as stated by you")
+        return Recognition(sequence=sequence, reason="as stated by you", confidence="certain")
     return found
-
-
-def _series_order(series: Series) -> tuple[int, int, str]:
-    """The four sequences first, in their order; of one sequence, the series with more files first."""
-    return (list(MRSequence).index(series.sequence), -len(series.files), series.series_uid)

@@ -27,7 +27,7 @@ SAME_DIRECTION = 0.01
 """Largest difference of two direction cosines that count as one orientation: about half a degree."""
 SAME_POSITION_MM = 0.01
 UNEVEN_GAP = 0.1
-"""Relative difference of two gaps that counts as uneven spacing."""
+"""Part of a step by which gaps may differ, before their spacing counts as uneven."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,7 +59,8 @@ def arrange(headers: Sequence[InstanceHeader]) -> Stack:
     Raises
     ------
     MixedSeriesError
-        No such majority; a time series or several echoes; a mosaic; several files without a position.
+        No such majority; a time series or several echoes; gaps without a common step; a mosaic; several files
+        without a position.
     """
     if not headers:
         raise MixedSeriesError("The series holds no file that can be read.")
@@ -149,17 +150,18 @@ def _normal(header: InstanceHeader) -> NDArray[np.float64]:
 def _drop_repeats(headers: Sequence[InstanceHeader]) -> tuple[list[InstanceHeader], list[Fault]]:
     """Leave out copies of a file, and the few further files at a position that is taken."""
     normal = _normal(headers[0])
-    ranked = sorted(headers, key=lambda header: (_along(header, normal), header.instance_number or 0, str(header.path)))
+    ranked = sorted(headers, key=lambda header: (_along(header, normal), header.instance_number or 0, str(header.path), header.frame))
     kept: list[InstanceHeader] = []
-    seen: dict[str, InstanceHeader] = {}
+    seen: dict[tuple[str, int], InstanceHeader] = {}
     faults: list[Fault] = []
     per_position: Counter[int] = Counter()
     for header in ranked:
-        if header.sop_instance_uid and header.sop_instance_uid in seen:
-            twin = seen[header.sop_instance_uid].path.name
+        identity = header.sop_instance_uid, header.frame
+        if header.sop_instance_uid and identity in seen:
+            twin = seen[identity].path.name
             faults.append(Fault(path=str(header.path), reason=f"left out: a copy of {twin} (same SOP Instance UID)"))
             continue
-        seen[header.sop_instance_uid] = header
+        seen[identity] = header
         if kept and _along(header, normal) - _along(kept[-1], normal) < SAME_POSITION_MM:
             reason = f"left out: at the same position as {kept[-1].path.name}"
             faults.append(Fault(path=str(header.path), reason=reason))
@@ -167,9 +169,11 @@ def _drop_repeats(headers: Sequence[InstanceHeader]) -> tuple[list[InstanceHeade
             kept.append(header)
         per_position[len(kept)] += 1
     if len(kept) < MAJORITY * per_position.total():
+        times = headers[0].temporal_positions or 0
+        what = f"a time series of {times} points" if times > 1 else "a time series, several echoes or several series in one"
         raise MixedSeriesError(
-            f"The {per_position.total()} images of {_place(headers)} lie at only {len(kept)} positions, up to {max(per_position.values())} at one: "
-            "a time series, several echoes or several series in one. Hand in one image per position."
+            f"The {per_position.total()} images of {_place(headers)} lie at only {len(kept)} positions, up to "
+            f"{max(per_position.values())} at one: {what}. Hand in one image per position."
         )
     return kept, faults
 
@@ -183,7 +187,7 @@ def _stack(headers: Sequence[InstanceHeader], faults: Sequence[Fault]) -> Stack:
     offsets = np.array([_along(header, normal) for header in headers])
     offsets -= offsets[0]
     gaps = np.diff(offsets)
-    step = float(np.median(gaps)) if len(gaps) else first.slice_thickness_mm or 1.0
+    step = _find_step(headers, gaps) if len(gaps) else first.slice_thickness_mm or 1.0
     rows_mm, columns_mm = first.pixel_spacing_mm or (1.0, 1.0)
     affine = np.eye(4)
     affine[:3, 0] = normal * step
@@ -196,3 +200,16 @@ def _stack(headers: Sequence[InstanceHeader], faults: Sequence[Fault]) -> Stack:
         reason = f"gaps between slices vary from {gaps.min():g} to {gaps.max():g} mm (usually {step:g}): slices may be missing"
         found.append(Fault(path=str(first.path.parent), reason=reason))
     return Stack(headers=tuple(headers), plane=plane_of(normal), offsets_mm=offsets, affine=affine, faults=tuple(found))
+
+
+def _find_step(headers: Sequence[InstanceHeader], gaps: NDArray[np.float64]) -> float:
+    """Return the usual gap; gaps of two or three steps are missing slices, and gaps of no whole steps no volume."""
+    step = float(np.percentile(gaps, 50, method="lower"))
+    steps = gaps / step
+    odd = np.abs(steps - np.maximum(steps.round(), 1)) > UNEVEN_GAP * np.maximum(steps, 1)
+    if odd.mean() > 1 - MAJORITY:
+        raise MixedSeriesError(
+            f"The slices of {_place(headers)} are unevenly spaced, from {gaps.min():g} to {gaps.max():g} mm apart without "
+            "a common step: several series in one, or many slices missing. Hand in one complete series."
+        )
+    return step

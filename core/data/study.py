@@ -53,6 +53,14 @@ class Series:
     manufacturer: str = ""
     sequence_reason: str = ""
     """Why the sequence was recognised as it was ("folder name", "file name", "SeriesDescription", ...)."""
+    sequence_confidence: Literal["certain", "likely", "guess", ""] = ""
+    """How sure that is (:mod:`core.data.recognise`); empty where the sequence is unknown."""
+    slice_total: int = 0
+    """Slices, which are more than the files where one file holds a volume; 0 where only the pixels tell."""
+    identifying: tuple[str, ...] = ()
+    """Keywords, never values, of the identifying attributes that the files hold (:mod:`core.data.privacy`)."""
+    burned_in: bool = False
+    """Whether text may be burned into the pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +107,8 @@ class Cohort:
     faults: tuple[Fault, ...] = ()
     notes: tuple[str, ...] = ()
     """What was decided on the way and a person should know (one sentence each)."""
+    labels_without_study: tuple[str, ...] = ()
+    """Ids in the label table that no study here has, sorted."""
     _by_id: Mapping[str, Study] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.data.nifti import read_nifti_header
+from core.data.privacy import survey_identifying_tags
 from core.data.study import Cohort, Series
 from core.data.volume import find_blank_slices, read_volume
 from core.errors import DataError
@@ -35,8 +36,8 @@ class BlankCount:
 
 def count_slices(series: Series) -> int:
     """Return how many slices (or loose pictures) a series has, from its headers; 0 where it cannot be read."""
-    if series.kind != "nifti":
-        return len(series.files)
+    if series.slice_total or series.kind != "nifti":
+        return series.slice_total or len(series.files)
     try:
         return read_nifti_header(series.files[0]).shape[0]
     except DataError:
@@ -54,7 +55,8 @@ def describe_cohort(cohort: Cohort) -> dict[str, Any]:
         studies without it}; ``planes`` {sequence: {plane: series}} in ``planes_by_sequence`` and {plane: series}
         in ``planes``; ``spacings`` [{sequence, slices_mm, rows_mm, columns_mm, series}], ``sizes`` {"rows x
         columns": series}; ``slices_per_series`` {sequence: {slices as text: series}}; ``manufacturers``;
-        ``phases`` {phase: studies}; ``unreadable`` [{path, reason}]; ``layout``, ``notes``, ``synthetic``,
+        ``phases`` {phase: studies}; ``recognised`` {certain, likely, guess or unknown: series}; ``privacy``
+        {identifying attribute: files}, ``burned_in`` (series whose pixels may carry text); ``unreadable`` [{path, reason}]; ``layout``, ``notes``, ``synthetic``,
         ``digest``, ``root``.
     """
     series = list(cohort.series)
@@ -82,6 +84,9 @@ def describe_cohort(cohort: Cohort) -> dict[str, Any]:
         },
         "manufacturers": _count(one.manufacturer or "not stated" for one in series),
         "phases": _count(study.phase for study in cohort if study.phase),
+        "recognised": _count(one.sequence_confidence or "unknown" for one in series),
+        "privacy": survey_identifying_tags(series),
+        "burned_in": sum(one.burned_in for one in series),
         "unreadable": [{"path": fault.path, "reason": fault.reason} for fault in cohort.faults],
         "layout": cohort.layout,
         "notes": list(cohort.notes),

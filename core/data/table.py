@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.config import PrepConfig
-from core.data.cache import load_prepared, open_prepared
+from core.data.cache import load_prepared, open_prepared, prune_contents
 from core.data.prepare import PreparedSeries
 from core.data.study import Cohort, Fault, Series, Study
 from core.errors import DataError, EmptyCohortError
 from core.mri import MRSequence
+from core.parallel import run_tasks
 from core.progress import Progress, silent
 from core.settings import Settings
 
@@ -85,20 +85,16 @@ def build_table(
             f"{cohort.root} holds no series of {', '.join(prep.sequences)} (found: {found}). "
             "Choose others with --set sequences=..., or name another folder."
         )
-    faults = dict(_fill_cache([series for _, series, _ in wanted], prep, settings, jobs or settings.threads, progress))
     _allow_open_files(len(wanted))
-    parts: list[dict[str, Any]] = []
-    prepared: list[PreparedSeries] = []
-    for position, (study, series, number) in enumerate(wanted):
-        if position not in faults:
-            parts.append(
-                _columns(study, series, number, opened := load_prepared(series, prep, settings), len(prepared))
-            )
-            prepared.append(opened)
+    found, faults = _prepare([series for _, series, _ in wanted], prep, settings, jobs or settings.threads, progress)
+    usable = [place for place, piece in zip(wanted, found, strict=True) if piece is not None]
+    prepared = [piece for piece in found if piece is not None]
     if not prepared:
+        first = faults[min(faults)]
         raise EmptyCohortError(
-            f"None of the {len(wanted)} series in {cohort.root} can be used; the first: {faults[0].path}: {faults[0].reason}"
+            f"None of the {len(wanted)} series in {cohort.root} can be used; the first: {first.path}: {first.reason}"
         )
+    parts = [_columns(*place, prepared[number], number) for number, place in enumerate(usable)]
     return SliceTable(
         rows=pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True),
         arrays=tuple(piece.pixels for piece in prepared),
@@ -146,41 +142,34 @@ def _columns(study: Study, series: Series, number: int, prepared: PreparedSeries
     }
 
 
-def _fill_cache(
+def _prepare(
     wanted: list[Series], prep: PrepConfig, settings: Settings, jobs: int, progress: Progress
-) -> Iterator[tuple[int, Fault]]:
-    """Prepare what the cache lacks; yields the position and fault of each series that fails."""
-    missing = []
-    done = 0
-    for position, series in enumerate(wanted):
-        try:
-            cached = open_prepared(series, prep, settings) is not None
-        except DataError:
-            cached = False  # a file is gone: told as this series' fault below
-        if cached:
-            done += 1
-        else:
-            missing.append(position)
+) -> tuple[list[PreparedSeries | None], dict[int, Fault]]:
+    """Open what the cache holds and prepare what it lacks; each series is found, or has a fault at its position."""
+    found = [_open(series, prep, settings) for series in wanted]
+    missing = [position for position, piece in enumerate(found) if piece is None]
+    done = len(wanted) - len(missing)
     progress(done, len(wanted), "from the cache" if done else "")
-    for position, fault in _prepare_all(missing, wanted, prep, settings, jobs):
+    faults: dict[int, Fault] = {}
+    tasks = [(position, wanted[position], prep, settings) for position in missing]
+    for position, fault in run_tasks(_prepare_one, tasks, jobs=1 if len(missing) <= INLINE else jobs, ordered=False):
         done += 1
         progress(done, len(wanted), f"{wanted[position].study_id} {wanted[position].sequence}")
-        if fault is not None:
-            yield position, fault
+        if fault is None:
+            # The worker wrote the pictures to the cache: they are opened here, not sent from process to process.
+            found[position] = load_prepared(wanted[position], prep, settings)
+        else:
+            faults[position] = fault
+    if missing:
+        prune_contents(settings)
+    return found, faults
 
 
-def _prepare_all(
-    missing: list[int], wanted: list[Series], prep: PrepConfig, settings: Settings, jobs: int
-) -> Iterable[tuple[int, Fault | None]]:
-    if jobs == 1 or len(missing) <= INLINE:
-        return (_prepare_one(position, wanted[position], prep, settings) for position in missing)
-    from joblib import Parallel, delayed, parallel_config
-
-    with parallel_config(backend="loky", n_jobs=min(jobs, len(missing)), inner_max_num_threads=1):
-        prepared: Iterable[tuple[int, Fault | None]] = Parallel(return_as="generator_unordered", batch_size=1)(
-            delayed(_prepare_one)(position, wanted[position], prep, settings) for position in missing
-        )
-    return prepared
+def _open(series: Series, prep: PrepConfig, settings: Settings) -> PreparedSeries | None:
+    try:
+        return open_prepared(series, prep, settings)
+    except DataError:  # a file is gone: told as this series' fault when it is prepared
+        return None
 
 
 def _prepare_one(position: int, series: Series, prep: PrepConfig, settings: Settings) -> tuple[int, Fault | None]:

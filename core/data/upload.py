@@ -1,18 +1,20 @@
-"""A scan that is handed in: folders, files or a zip, sorted into studies."""
+"""A scan that is handed in: folders, files or an archive, sorted into studies."""
 
 from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from itertools import chain, count
 from pathlib import Path
 from typing import IO
 
 from core.data.archive import Budget, safe_path, unpack, write_file
+from core.data.assign import apply_overrides, note_choices
 from core.data.dicom import InstanceHeader
+from core.data.dicomdir import is_dicomdir, read_dicomdir
 from core.data.discovery import detect_kind, walk_files
 from core.data.identity import person_of
 from core.data.labels import normalise_id
@@ -31,6 +33,8 @@ ODD_CHARACTERS = re.compile(r"[^\w.\- ]")
 PATIENT_NUMBER = re.compile(r"\d+(?=[_\-])")
 """The patient in a picture's name: leading digits that something follows, as in 00430_FLAIR_012.png."""
 NO_NAME = "scan"
+UNPACKED = (".zip", ".tar", ".tgz", ".tar.gz")
+"""What is unpacked where it lies in a folder; office documents are zips, too."""
 
 
 @dataclass(slots=True)
@@ -91,7 +95,12 @@ def receive(files: Iterable[tuple[str, bytes | IO[bytes]]], workspace: Path, set
 
 
 def open_scan(
-    paths: Sequence[Path], workspace: Path, settings: Settings, *, sequence: MRSequence | None = None
+    paths: Sequence[Path],
+    workspace: Path,
+    settings: Settings,
+    *,
+    sequence: MRSequence | None = None,
+    sequence_overrides: Mapping[str, MRSequence] | None = None,
 ) -> Cohort:
     """Sort what is handed in into studies and series, reading headers only.
 
@@ -103,18 +112,24 @@ def open_scan(
     Parameters
     ----------
     paths
-        Study folders, DICOM files (with or without extension), NIfTI files, pictures, zips. Zips in a folder
-        are unpacked too, zips in zips are not.
+        Study folders, DICOM files (with or without extension), a DICOMDIR with the files that it lists beside
+        it, NIfTI files, pictures, archives (.zip, .tar, .tar.gz). Archives in a folder are unpacked too,
+        archives in archives are not.
     workspace
-        Where zips are unpacked. A folder that lies beside it is taken for an upload's own folder, whose name
+        Where archives are unpacked. A folder that lies beside it is taken for an upload's own folder, whose name
         means nothing.
     settings
         The limits.
     sequence
         What series and pictures are that do not say which MR sequence they are.
+    sequence_overrides
+        Series UID to the sequence that a person assigns to it, against what was recognised; UNKNOWN sets a
+        series aside.
 
     Raises
     ------
+    ConfigError
+        No series has a UID of `sequence_overrides`.
     EmptyCohortError
         Nothing in it can be used; the message gives the first reason.
     DataError
@@ -122,13 +137,14 @@ def open_scan(
     """
     groups: dict[object, _Group] = {}
     faults: list[Fault] = []
-    for handed, files in _gather(paths, workspace, settings):
+    for handed, files in _gather(paths, workspace, settings, faults):
         root = handed if handed.is_dir() else handed.parent
         scan = scan_files(files, root, settings)
         faults += scan.faults
         _sort_files(scan, handed, root, _name_of(handed, workspace), groups)
     studies: dict[str, Study] = {}
     synthetic = any(is_synthetic(path) for path in paths)
+    notes: list[str] = []
     for group in groups.values():
         study_id = _free_id(group.name, studies)
         files_of_study = FileScan(
@@ -136,38 +152,60 @@ def open_scan(
         )
         found = build_series(study_id, files_of_study, group.root, settings, sequence)
         faults += found.faults
+        notes += found.notes
         synthetic = synthetic or found.synthetic
         if found.series:
             studies[study_id] = Study(study_id=study_id, person=person_of(study_id), label=None, series=found.series)
     if not studies:
         raise EmptyCohortError(_nothing_found(paths, faults))
-    return Cohort(
+    cohort = Cohort(
         root=paths[0] if paths[0].is_dir() else paths[0].parent,
         layout="upload",
         studies=tuple(studies[study_id] for study_id in sorted(studies)),
         synthetic=synthetic,
         faults=tuple(faults),
-        notes=_note_assumptions(groups.values()),
+        notes=(*_note_assumptions(groups.values()), *notes),
     )
+    cohort = apply_overrides(cohort, sequence_overrides)
+    return replace(cohort, notes=(*cohort.notes, *note_choices(cohort.studies)))
 
 
-def _gather(paths: Sequence[Path], workspace: Path, settings: Settings) -> Iterator[tuple[Path, list[Path]]]:
-    """Yield each thing handed in with its files; an unpacked zip is a thing of its own."""
+def _gather(
+    paths: Sequence[Path], workspace: Path, settings: Settings, faults: list[Fault]
+) -> Iterator[tuple[Path, list[Path]]]:
+    """Yield each thing handed in with its files; an unpacked archive is a thing of its own."""
     budget = Budget(settings)
     for path in paths:
         if not path.exists():
             raise DataError(f"{path} does not exist; check its name.")
         files: list[Path] = []
         for file in walk_files(path) if path.is_dir() else [path]:
-            if detect_kind(file) != "archive" or (file != path and file.suffix.lower() != ".zip"):
+            if is_dicomdir(file):
+                continue
+            if detect_kind(file) != "archive" or (file != path and not file.name.lower().endswith(UNPACKED)):
                 files.append(file)
                 continue
             workspace.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(dir=workspace)) / file.stem
+            folder = Path(tempfile.mkdtemp(dir=workspace)) / file.stem.removesuffix(".tar")
             unpack(file, folder, settings, budget)
-            yield folder, list(walk_files(folder))
+            yield folder, _add_listed(folder, list(walk_files(folder)), settings, faults)
+        if path.is_dir() or is_dicomdir(path):
+            files = _add_listed(path, files, settings, faults)
         if files:
-            yield path, files
+            yield (path.parent if is_dicomdir(path) else path), files
+
+
+def _add_listed(handed: Path, files: Sequence[Path], settings: Settings, faults: list[Fault]) -> list[Path]:
+    """Add what a DICOMDIR lists to the files found; what it lists in vain, or cannot be read, becomes a fault."""
+    found = dict.fromkeys(files)
+    for path in [handed] if handed.is_file() else sorted(filter(is_dicomdir, handed.rglob("*"))):
+        try:
+            listed, missing = read_dicomdir(path, settings)
+            found.update(dict.fromkeys(listed))
+            faults += missing
+        except DataError as error:
+            faults.append(Fault(path=path.name, reason=str(error)))
+    return list(found)
 
 
 def _name_of(handed: Path, workspace: Path) -> str:
@@ -231,7 +269,7 @@ def _free_id(name: str, taken: Iterable[str]) -> str:
 def _nothing_found(paths: Sequence[Path], faults: Sequence[Fault]) -> str:
     names = ", ".join(path.name for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
     if not faults:
-        return f"No scan was found in {names or 'nothing'}: hand in DICOM, NIfTI, PNG or JPEG files, or a zip of them."
+        return f"No scan was found in {names or 'nothing'}: hand in DICOM, NIfTI, PNG or JPEG files, or a zip or tar.gz of them."
     more = f" {len(faults) - 1} more have faults." if len(faults) > 1 else ""
     return f"No scan in {names} can be read: {faults[0].reason}{more}"
 

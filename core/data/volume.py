@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.dicom import InstanceHeader, read_instance
+from core.data.dicom import InstanceHeader, read_frames
 from core.data.geometry import PLANE_AXES, orient
 from core.data.nifti import read_nifti
 from core.data.stack import arrange
@@ -132,20 +132,20 @@ def read_volume(series: Series, settings: Settings | None = None) -> tuple[Volum
 
 def _read_dicom(series: Series, settings: Settings) -> tuple[Volume, tuple[Fault, ...]]:
     headers: list[InstanceHeader] = []
-    images: dict[Path, NDArray[np.float32]] = {}
+    images: dict[tuple[Path, int], NDArray[np.float32]] = {}
     faults: list[Fault] = []
     for path in series.files:
         try:
-            header, pixels = read_instance(path, settings)
-            headers.append(header)
-            images[path] = pixels
+            of_file, frames = read_frames(path, settings)
+            headers += of_file
+            images.update({(path, header.frame): pixels for header, pixels in zip(of_file, frames, strict=True)})
         except DataError as error:
             faults.append(_fault(series, path, str(error)))
     if not images:
         reason = faults[0].reason if faults else "it has no files"
         raise DataError(f"Study {series.study_id}, {series.sequence}: none of its files can be read: {reason}")
     stack = arrange(headers)
-    array = np.stack([images[header.path] for header in stack.headers])
+    array = np.stack([images[header.path, header.frame] for header in stack.headers])
     if any(header.inverted for header in stack.headers):
         array -= array.min()
     names = tuple(header.path.name for header in stack.headers)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import PrepConfig, apply_settings
+from core.data.assign import series_order
 from core.data.cache import load_prepared
 from core.data.prepare import PreparedSeries, prepare_series
 from core.data.study import Series, Study
@@ -177,17 +178,15 @@ def choose_series(study: Study, card: CheckpointCard) -> tuple[list[Series], lis
     warnings: list[str] = []
     asked: list[Series] = []
     for sequence in card.sequences:
-        candidates = sorted(
-            (series for series in study.series if series.sequence == sequence), key=lambda one: -len(one.files)
-        )
+        candidates = sorted((one for one in study.series if one.sequence == sequence), key=series_order)
         if not candidates:
             continue
         asked.append(candidates[0])
         if len(candidates) > 1:
             others = ", ".join(f"{_describe(one)} ({len(one.files)} files)" for one in candidates[1:])
             warnings.append(
-                f"{sequence}: {len(candidates)} series; the one with most files, {_describe(candidates[0])} "
-                f"({len(candidates[0].files)} files), is used, and left out: {others}."
+                f"{sequence}: {len(candidates)} series; {_describe(candidates[0])} ({len(candidates[0].files)} files; "
+                f"{candidates[0].sequence_reason or 'the first'}) is used, and left out: {others}."
             )
     strangers = [series for series in study.series if series.sequence not in card.sequences]
     if not asked:

@@ -50,12 +50,14 @@ def submit(
     Raises
     ------
     HostedModeError
-        A visitor asks for more epochs than the demo grants.
+        A visitor asks for more epochs than the demo grants, or for a file of the server.
     RunError
         The name cannot be used.
     StorageError
         The run's folder cannot be written.
     """
+    if settings.hosted and config.weights not in ("default", "none"):
+        raise HostedModeError("A demo reads no files of its server; choose weights 'default' or 'none'.")
     if settings.hosted and config.epochs > settings.hosted_epochs:
         raise HostedModeError(
             f"{config.epochs} epochs are more than the {settings.hosted_epochs} that this demo trains; choose fewer, "

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmwrite
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 CORONAL = (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)
@@ -109,3 +109,54 @@ def write_deflated_bomb(path: Path, inflated_bytes: int) -> Path:
         packed += deflate.compress(chunk)
     path.write_bytes(content[:body] + packed + deflate.flush())
     return path
+
+
+def write_enhanced(
+    path: Path,
+    array: NDArray[Any],
+    *,
+    orientation: Sequence[float] = AXIAL,
+    step_mm: float = 3.0,
+    slopes: Sequence[float] | None = None,
+    shared: bool = True,
+    **attributes: Any,
+) -> Path:
+    """Write (slices, rows, columns) as one enhanced MR object, its frames in the order of the array.
+
+    What frames have in common stands in the shared functional groups, or with `shared` False in those of each frame.
+    """
+    directions = np.reshape(orientation, (2, 3))
+    normal = np.cross(directions[0], directions[1])
+    common = {
+        "PlaneOrientationSequence": {"ImageOrientationPatient": list(orientation)},
+        "PixelMeasuresSequence": {"PixelSpacing": [0.5, 0.25], "SliceThickness": 2.0},
+        "MREchoSequence": {"EffectiveEchoTime": 98.5},
+        "MRTimingAndRelatedParametersSequence": {"RepetitionTime": 4500.0},
+    }
+    frames = [
+        {"PlanePositionSequence": {"ImagePositionPatient": [float(v) for v in (-10, -20, -30) + step_mm * index * normal]}}
+        | ({"PixelValueTransformationSequence": {"RescaleSlope": slopes[index], "RescaleIntercept": 1.0}} if slopes else {})
+        | ({} if shared else common)
+        for index in range(len(array))
+    ]
+    values: dict[str, Any] = {
+        "SOPClassUID": EnhancedMRImageStorage,
+        "NumberOfFrames": len(array),
+        "PixelSpacing": None,
+        "SliceThickness": None,
+        "SharedFunctionalGroupsSequence": [_macros(common if shared else {})],
+        "PerFrameFunctionalGroupsSequence": [_macros(frame) for frame in frames],
+        "PixelData": array.tobytes(),
+        **attributes,
+    }
+    return write_mr(path, array[0], position=None, orientation=None, **values)
+
+
+def _macros(content: dict[str, dict[str, Any]]) -> Dataset:
+    group = Dataset()
+    for macro, values in content.items():
+        item = Dataset()
+        for keyword, value in values.items():
+            setattr(item, keyword, value)
+        setattr(group, macro, [item])
+    return group

@@ -68,6 +68,42 @@ def test_a_changed_file_is_prepared_anew(series: Series, settings: Settings) -> 
     np.testing.assert_array_equal(after.pixels[0], before.pixels[1])
 
 
+def test_a_moved_cohort_finds_its_entries_again(
+    series: Series, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = load_prepared(series, PREP, settings)
+    shutil.copytree(tmp_path / "data", tmp_path / "elsewhere")
+    files = tuple(tmp_path / "elsewhere" / path.relative_to(tmp_path / "data") for path in series.files)
+    moved = replace(series, files=files)
+    assert open_prepared(moved, PREP, settings) is None  # what these files hold is not known yet
+    monkeypatch.delattr(cache, "prepare_series")
+    assert same(load_prepared(moved, PREP, settings), first)
+    monkeypatch.delattr(cache, "_digest_file")
+    assert same(load_prepared(moved, PREP, settings), first)
+
+
+def test_a_damaged_memory_of_the_content_is_no_harm(series: Series, settings: Settings) -> None:
+    first = load_prepared(series, PREP, settings)
+    for damage in (b"", b"{}", b'{"stamp": "?", "document": "0"}', b'{"stamp": 3}', b"\xff[", b"7"):
+        [path] = (settings.cache / "contents").iterdir()
+        path.write_bytes(damage)
+        assert same(load_prepared(series, PREP, settings), first)
+    assert len(list((settings.cache / "prepared").iterdir())) == 1
+
+
+def test_what_a_killed_process_left_is_swept_and_what_another_writes_is_not(series: Series, settings: Settings) -> None:
+    load_prepared(series, PREP, settings)
+    [entry] = (settings.cache / "prepared").iterdir()
+    (entry / "meta.json").unlink()
+    old, young = entry / ".pixels.npy.1.part", entry / ".pixels.npy.2.part"
+    old.write_bytes(b"half")
+    young.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    load_prepared(series, PREP, settings)
+    assert young.exists()
+    assert not old.exists()
+
+
 def test_equal_names_sizes_and_times_in_two_folders_are_two_entries(tmp_path: Path, settings: Settings) -> None:
     both = []
     for study_id, grey in (("1", 10), ("2", 200)):
@@ -121,11 +157,12 @@ def test_a_full_disk_is_told_and_leaves_nothing(
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match="no space"):
         load_prepared(series, PREP, settings)
-    assert not [path for path in settings.cache.rglob("*") if path.is_file()]
+    assert not [path for path in (settings.cache / "prepared").rglob("*") if path.is_file()]
 
 
 def test_two_processes_at_once_get_the_same(series: Series, settings: Settings) -> None:
     with ProcessPoolExecutor(2) as pool:
         answers = list(pool.map(load_prepared, [series] * 8, [PREP] * 8, [settings] * 8))
     assert all(same(answers[0], answer) for answer in answers)
-    assert sorted(path.name for path in settings.cache.rglob("*") if path.is_file()) == ["meta.json", "pixels.npy"]
+    written = [path.name for path in (settings.cache / "prepared").rglob("*") if path.is_file()]
+    assert sorted(written) == ["meta.json", "pixels.npy"]

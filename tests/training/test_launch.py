@@ -96,6 +96,8 @@ def test_a_visitor_may_not_train_for_ever(settings: Settings) -> None:
     hosted = load_settings({"MGMT_LAB_HOME": str(settings.home), "MGMT_LAB_MODE": "hosted"})
     with pytest.raises(HostedModeError, match="30 epochs are more than the 5"):
         submit(hosted, RunConfig(), SOURCE)
+    with pytest.raises(HostedModeError, match="reads no files"):
+        submit(hosted, RunConfig(epochs=5, weights="/etc/passwd"), SOURCE)
     assert submit(hosted, RunConfig(epochs=5), SOURCE).status().state == "queued"
 
 

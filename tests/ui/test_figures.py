@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import pytest
 
 from core.data.study import Cohort, Series, Study
+from core.data.summary import BlankCount
 from core.evaluation.curves import roc_curve
 from core.mri import MRSequence, Plane
 from core.training.records import EpochRecord
@@ -93,18 +94,23 @@ def test_planes_spacings_and_slices(cohort: Cohort) -> None:
     spacing = cohort_figures.draw_spacings(cohort, DARK)
     assert all("mm" in title for title in titles(spacing))
     assert (spacing.data[0].x[0], spacing.data[0].y[0]) == (1.0, 5.0)
-    assert list(cohort_figures.draw_slice_counts(cohort, DARK).data[0].y) == [3, 3, 9]
+    counts = [(series, len(series.files)) for series in cohort.series]
+    assert list(cohort_figures.draw_slice_counts(counts, DARK).data[0].y) == [3, 3, 9]
 
 
-def test_blank_slices_are_shares_of_their_series(cohort: Cohort) -> None:
-    series = cohort.studies[0].series[0]
-    assert list(cohort_figures.draw_blank_slices([(series, 1, 4)], LIGHT).data[0].y) == [25.0]
+def test_blank_slices_are_shares_of_their_series() -> None:
+    counts = [
+        BlankCount(study_id="1", sequence=MRSequence.FLAIR, series_uid="1", slices=4, blank=1),
+        BlankCount(study_id="2", sequence=MRSequence.FLAIR, series_uid="2", slices=0, blank=0, fault="damaged"),
+    ]
+    assert list(cohort_figures.draw_blank_slices(counts, LIGHT).data[0].y) == [25.0]
 
 
 def test_an_empty_cohort_can_be_drawn() -> None:
     empty = Cohort(root=Path(), layout="rsna", studies=())
-    for name in ("draw_labels", "draw_presence", "draw_planes", "draw_slice_counts", "draw_spacings"):
+    for name in ("draw_labels", "draw_presence", "draw_planes", "draw_spacings"):
         assert isinstance(getattr(cohort_figures, name)(empty, LIGHT), go.Figure)
+    assert not cohort_figures.draw_slice_counts([], LIGHT).data
 
 
 @pytest.mark.parametrize("draw", [draw_loss, draw_accuracy, draw_auroc, draw_learning_rate])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.config import RunConfig, field_paths
 from core.presets import PRESETS
-from ui.form import MAIN_FIELDS, describe_fields, label_of
+from ui.form import MAIN_FIELDS, _widget, describe_fields, label_of
 
 
 def form_app(maxima: dict[str, float] | None = None, typed: tuple[str, ...] = ("weights",)) -> None:
@@ -110,11 +111,20 @@ def test_a_maximum_of_the_installation_caps_the_preset() -> None:
     assert app.session_state["result"].epochs == 5
 
 
-def test_a_typed_path_is_only_taken_where_typing_is_allowed() -> None:
-    def enter(typed: tuple[str, ...]) -> str:
-        app = AppTest.from_function(form_app, kwargs={"typed": typed}, default_timeout=20)
-        app.session_state["form.weights"] = "/etc/passwd"
-        return str(app.run().session_state["result"].weights)
+def test_a_typed_path_is_only_taken_where_typing_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ui.form.st.selectbox", lambda **arguments: "/etc/passwd")
 
-    assert enter(("weights",)) == "/etc/passwd"
-    assert enter(()) == "default"
+    def enter(typed: bool) -> object:
+        choices = {"default": "pretrained", "none": "random"}
+        return _widget(
+            describe_fields()["weights"],
+            "default",
+            key="weights",
+            choices=choices,
+            typed=typed,
+            maximum=None,
+            disabled=False,
+        )
+
+    assert enter(typed=True) == "/etc/passwd"
+    assert enter(typed=False) == "default"

@@ -52,7 +52,7 @@ def test_composing_keeps_proportions_in_millimetres() -> None:
 def test_what_is_there_lies_in_the_middle() -> None:
     pixels = np.zeros((1, 60, 60), np.uint8)
     pixels[0, 5:15, 40:50] = 255
-    stack = make_stack(slices=1, pixels=pixels, box=find_box(pixels), spacing_mm=(1.0, 1.0), in_mm=False)
+    stack = make_stack(slices=1, pixels=pixels, box=find_box(pixels), spacing_mm=(2.0, 1.0), in_mm=False)
     assert stack.box == (5, 15, 40, 50)
     lit = np.argwhere(compose_slice(stack, 0, field_mm=20, side_px=100)[..., 0] > 128)
     assert lit.mean(axis=0) == pytest.approx([49.5, 49.5], abs=2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from core.data.study import Cohort, Series
@@ -13,6 +13,8 @@ from ui.theme import Palette, class_colour, new_figure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+
+    from core.data.summary import BlankCount
 
 __all__ = [
     "draw_blank_slices",
@@ -167,55 +169,49 @@ def draw_spacings(cohort: Cohort, palette: Palette) -> go.Figure:
     return figure
 
 
-def draw_slice_counts(cohort: Cohort, palette: Palette) -> go.Figure:
+def draw_slice_counts(counts: Sequence[tuple[Series, int]], palette: Palette) -> go.Figure:
     """How many slices the series of each sequence have: one point per series over a box."""
     figure = new_figure(palette, y="slices per series", height=300)
-    for sequence in _sequences(cohort):
-        chosen = [series for series in cohort.series if series.sequence == sequence]
-        figure.add_box(
-            y=[len(series.files) for series in chosen],
-            x=[str(sequence)] * len(chosen),
-            name=str(sequence),
-            marker={"color": palette.sequences[sequence], "size": 4, "opacity": 0.55},
-            line={"width": 1.2},
-            boxpoints="all",
-            jitter=0.5,
-            pointpos=0,
-            text=[series.study_id for series in chosen],
-            hovertemplate="%{text}: %{y} slices<extra></extra>",
-            showlegend=False,
-        )
+    for sequence in _in_order(series.sequence for series, _ in counts):
+        chosen = [(series, count) for series, count in counts if series.sequence == sequence]
+        texts = [f"{series.study_id}: {count} slices" for series, count in chosen]
+        _add_box(figure, sequence, [count for _, count in chosen], texts, palette)
     figure.update_yaxes(rangemode="tozero")
     return figure
 
 
-def draw_blank_slices(counts: Sequence[tuple[Series, int, int]], palette: Palette) -> go.Figure:
-    """Share of blank slices of each series, by sequence.
-
-    Parameters
-    ----------
-    counts
-        Series, blank slices, all slices.
-    palette
-        The theme's colours.
-    """
+def draw_blank_slices(counts: Sequence[BlankCount], palette: Palette) -> go.Figure:
+    """Share of blank slices of each series, by sequence."""
     figure = new_figure(palette, y="blank slices (% of the series)", height=300)
-    for sequence in dict.fromkeys(series.sequence for series, _, _ in counts):
-        chosen = [item for item in counts if item[0].sequence == sequence and item[2]]
-        figure.add_box(
-            y=[100 * blank / total for _, blank, total in chosen],
-            x=[str(sequence)] * len(chosen),
-            marker={"color": palette.sequences[sequence], "size": 4, "opacity": 0.55},
-            line={"width": 1.2},
-            boxpoints="all",
-            jitter=0.5,
-            pointpos=0,
-            text=[f"{series.study_id}: {blank} of {total}" for series, blank, total in chosen],
-            hovertemplate="%{text} blank<extra></extra>",
-            showlegend=False,
-        )
+    for sequence in _in_order(count.sequence for count in counts):
+        chosen = [count for count in counts if count.sequence == sequence and count.slices]
+        texts = [f"{count.study_id}: {count.blank} of {count.slices} blank" for count in chosen]
+        _add_box(figure, sequence, [100 * count.blank / count.slices for count in chosen], texts, palette)
     figure.update_yaxes(rangemode="tozero")
     return figure
+
+
+def _add_box(
+    figure: go.Figure, sequence: MRSequence, values: Sequence[float], texts: Sequence[str], palette: Palette
+) -> None:
+    figure.add_box(
+        y=list(values),
+        x=[str(sequence)] * len(values),
+        name=str(sequence),
+        marker={"color": palette.sequences[sequence], "size": 4, "opacity": 0.55},
+        line={"width": 1.2},
+        boxpoints="all",
+        jitter=0.5,
+        pointpos=0,
+        text=list(texts),
+        hovertemplate="%{text}<extra></extra>",
+        showlegend=False,
+    )
+
+
+def _in_order(sequences: Iterable[MRSequence]) -> list[MRSequence]:
+    found = set(sequences)
+    return [sequence for sequence in MRSequence if sequence in found]
 
 
 def _sequences(cohort: Cohort) -> list[MRSequence]:

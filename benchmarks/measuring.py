@@ -1,0 +1,89 @@
+"""What the benchmarks share: the machine in words, medians, a table, and a cohort to work on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import psutil
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT))
+
+
+def machine() -> str:
+    """The processor, how many of its cores this process may use, the memory and Python, in one line."""
+    model = platform.processor() or platform.machine()
+    with Path("/proc/cpuinfo").open() as info:
+        model = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")), model)
+    memory = psutil.virtual_memory().total / 2**30
+    cores = len(os.sched_getaffinity(0))
+    return f"{model}, {cores} cores, {memory:.0f} GiB, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}"
+
+
+def shared_data() -> Path | None:
+    """The folder of real scans, where it is at hand (MGMT_LAB_SHARED, or shared/data beside the project)."""
+    folder = Path(os.environ.get("MGMT_LAB_SHARED") or PROJECT.parent / "shared" / "data")
+    return folder if folder.is_dir() else None
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process and of those it waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def interleave(candidates: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median CPU-seconds of each candidate; they take turns, so that a busy neighbour disturbs all alike."""
+    for work in candidates.values():
+        work()
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(rounds):
+        for name, work in candidates.items():
+            start = time.process_time()
+            work()
+            seconds[name].append(time.process_time() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table with aligned columns."""
+    cells = [list(header), *([f"{value:.3g}" if isinstance(value, float) else str(value) for value in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    print(f"\n{title}")
+    for row in cells:
+        print("  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    sys.stdout.flush()
+
+
+class PeakMemory:
+    """Watches the memory of a process and its children: the proportional share of each, added up."""
+
+    def __init__(self, pid: int) -> None:
+        """Start to watch."""
+        self.process = psutil.Process(pid)
+        self.parent = self.whole = 0
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self._watch, daemon=True)
+        self.thread.start()
+
+    def _watch(self) -> None:
+        while not self.stopped.wait(0.1):
+            try:
+                own = self.process.memory_info().rss
+                children = sum(child.memory_full_info().uss for child in self.process.children(recursive=True))
+            except psutil.Error:
+                continue
+            self.parent, self.whole = max(self.parent, own), max(self.whole, own + children)
+
+    def stop(self) -> tuple[float, float]:
+        """Return the peaks in MB: of the process, and of it with its children."""
+        self.stopped.set()
+        self.thread.join()
+        return self.parent / 1e6, self.whole / 1e6

@@ -1,0 +1,108 @@
+"""The audit of a cohort: what is wrong with it, each finding with its place and its remedy."""
+
+from __future__ import annotations
+
+from core.data.audit.duplicates import find_duplicates, match_slices
+from core.data.audit.findings import KINDS, SEVERITIES, AuditReport, Finding, find
+from core.data.audit.outliers import find_blank, find_intensity_outliers, find_spacing_outliers
+from core.data.audit.pixels import SeriesPixels, read_all
+from core.data.audit.sides import Sides, find_both_sides
+from core.data.audit.structure import find_structural, series_name
+from core.data.split import Split
+from core.data.study import Cohort, Series
+from core.progress import Progress, silent
+from core.settings import Settings
+
+__all__ = ["AuditReport", "Finding", "audit_cohort"]
+
+
+def audit_cohort(
+    cohort: Cohort,
+    settings: Settings,
+    *,
+    split: Split | None = None,
+    jobs: int | None = None,
+    progress: Progress = silent,
+) -> AuditReport:
+    """Look for what is wrong with a cohort: folders, labels, headers, pixels, and the sides of a split.
+
+    Every pixel is read once, in parallel per series; what is remembered of a series is kept in the cache until one
+    of its files changes.
+
+    Parameters
+    ----------
+    cohort
+        What :func:`core.data.cohort.scan_cohort` found.
+    settings
+        Where the cache lies, and the limits.
+    split
+        A run's split, to find what stands on both sides of it. An ImageFolder tree with phases is checked without.
+    jobs
+        Processes; ``settings.threads`` by default.
+    progress
+        Called once per series; may raise to cancel, and what was read by then stays in the cache.
+
+    Returns
+    -------
+    AuditReport
+        Findings, the worst first; ``counted`` says how much was checked.
+
+    Raises
+    ------
+    SplitError
+        The split names nobody of this cohort.
+    StorageError
+        The cache cannot be written.
+    """
+    phases = split is None and any(study.phase for study in cohort)
+    sides = Sides(cohort, split) if split is not None or phases else None
+    series = list(cohort.series)
+    read = read_all(series, cohort.root, settings, jobs or settings.threads, progress)
+    pairs = [(one, pixels) for one, pixels in zip(series, read, strict=True) if isinstance(pixels, SeriesPixels)]
+    persons = {study.study_id: study.person for study in cohort}
+    owners = [persons[one.study_id] for one, _ in pairs]
+    matches = match_slices(pairs, owners)
+    findings = [
+        *find_structural(cohort),
+        *_find_unreadable(series, read),
+        *find_blank(pairs),
+        *find_spacing_outliers(series),
+        *find_intensity_outliers(pairs),
+        *find_duplicates(pairs, owners, matches),
+        *(find_both_sides(cohort, sides, pairs, matches) if sides else ()),
+    ]
+    order = list(KINDS)
+    findings.sort(key=lambda one: (SEVERITIES.index(one.severity), order.index(one.kind), one.where))
+    return AuditReport(findings=tuple(findings), counted=_count(cohort, pairs, sides))
+
+
+def _find_unreadable(series: list[Series], read: list[SeriesPixels | str]) -> list[Finding]:
+    """Name what the headers did not betray: pixels that cannot be decoded."""
+    findings = []
+    for one, pixels in zip(series, read, strict=True):
+        if isinstance(pixels, str):
+            findings.append(find("unreadable", [series_name(one)], pixels))
+            continue
+        for fault in pixels.faults:
+            place, _, reason = fault.partition(": ")
+            findings.append(find("unreadable", [place], reason))
+    return findings
+
+
+def _count(cohort: Cohort, pairs: list[tuple[Series, SeriesPixels]], sides: Sides | None) -> dict[str, int]:
+    slices = sum(len(pixels.blank) for _, pixels in pairs)
+    counted = {
+        "studies": len(cohort),
+        "patients": len({study.person for study in cohort}),
+        "series": sum(1 for _ in cohort.series),
+        "files": cohort.file_count + len(cohort.faults),
+        "labels": len(cohort.labelled) + len(cohort.labels_without_study),
+        "slices": slices,
+        "slices compared": slices - sum(int(pixels.blank.sum()) for _, pixels in pairs),
+        "series with a spacing": sum(one.spacing_mm is not None for one in cohort.series),
+        "volumes with intensities": sum(one.kind != "picture" and min(pixels.levels) > 0 for one, pixels in pairs),
+    }
+    if sides is not None:
+        held = [sides.parts(one) for one in cohort.series]
+        counted["series in the split"] = sum(bool(parts) for parts in held)
+    return counted

@@ -1,0 +1,60 @@
+"""What in an upload can tell who the patient is: names of attributes, never their values.
+
+The project keeps an allow-list of attributes (:mod:`core.data.header`) and reads no other. This check looks only at
+whether the identifying ones (:mod:`core.data.identifying`) are there, so that a person knows what he or she is about
+to hand on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from core.data.dicom import read_headers
+from core.data.study import Series
+from core.settings import Settings
+
+__all__ = ["list_identifying_tags", "privacy_warnings", "survey_identifying_tags"]
+
+NAMED_AT_ONCE = 6
+
+
+def list_identifying_tags(path: Path, settings: Settings | None = None) -> tuple[str, ...]:
+    """Return the keywords of the identifying attributes that one DICOM file holds with some content, sorted.
+
+    Values are passed over, not read. Raises as :func:`core.data.dicom.read_header` does.
+    """
+    return tuple(sorted(set(read_headers(path, settings)[0].identifying)))
+
+
+def survey_identifying_tags(series: Iterable[Series]) -> dict[str, int]:
+    """Count, for each identifying attribute, the files of the series that hold it; sorted by keyword.
+
+    Files that state Patient Identity Removed (0012,0062) are not counted. The scan already told which series hold
+    what, so nothing is read here; a series counts with all its files.
+    """
+    counts: Counter[str] = Counter()
+    for one in series:
+        counts.update(dict.fromkeys(one.identifying, len(one.files)))
+    return dict(sorted(counts.items()))
+
+
+def privacy_warnings(series: Iterable[Series]) -> tuple[str, ...]:
+    """Say in a sentence each that an upload identifies a person, or may have text burned into its pixels."""
+    examined = list(series)
+    found = list(survey_identifying_tags(examined))
+    warnings = []
+    if found:
+        more = f" and {len(found) - NAMED_AT_ONCE} more" if len(found) > NAMED_AT_ONCE else ""
+        warnings.append(
+            f"The files hold identifying attributes ({', '.join(found[:NAMED_AT_ONCE])}{more}). Their values are neither "
+            "shown nor kept here; de-identify the files before you pass them on."
+        )
+    captured = sorted({str(one.sequence) for one in examined if one.burned_in})
+    if captured:
+        warnings.append(
+            f"Text may be burned into the pixels ({', '.join(captured)}): the files say so, or are screen captures. "
+            "It may name the patient, and it is no anatomy."
+        )
+    return tuple(warnings)
