@@ -23,8 +23,10 @@ def machine() -> str:
     with Path("/proc/cpuinfo").open() as info:
         model = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")), model)
     memory = psutil.virtual_memory().total / 2**30
-    cores = len(os.sched_getaffinity(0))
-    return f"{model}, {cores} cores, {memory:.0f} GiB, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}"
+    cores = psutil.cpu_count()
+    return (
+        f"{model}, {cores} cores, {memory:.0f} GiB, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}"
+    )
 
 
 def shared_data() -> Path | None:
@@ -54,7 +56,10 @@ def interleave(candidates: dict[str, Callable[[], object]], rounds: int) -> dict
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table with aligned columns."""
-    cells = [list(header), *([f"{value:.3g}" if isinstance(value, float) else str(value) for value in row] for row in rows)]
+    cells = [
+        list(header),
+        *([f"{value:.3g}" if isinstance(value, float) else str(value) for value in row] for row in rows),
+    ]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     print(f"\n{title}")
     for row in cells:

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.data.study import Cohort, Fault, Study
+from ui.audit import show_audit
 from ui.cohorts import ask_cohort, show_cohort_line, show_synthetic_truth
 from ui.errors import telling_errors
 from ui.figures.cohort import (
@@ -152,5 +153,7 @@ show_notes(cohort.notes)
 show_numbers(cohort)
 show_charts(cohort)
 show_faults(cohort.faults)
+with telling_errors():
+    show_audit(cohort)
 with telling_errors():
     show_browser(cohort)

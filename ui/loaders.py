@@ -47,6 +47,7 @@ def load_cohort(source: DataSource) -> Cohort:
             layout=source.layout,
             sequence=MRSequence(source.sequence) if source.sequence else None,
             progress=bar,
+            settings=current_settings(),
         )
     finally:
         bar.close()

@@ -34,6 +34,7 @@ class Palette:
     validation: str
     accent: str
     warning: str
+    error: str
     muted: str
     text: str
     grid: str
@@ -50,6 +51,7 @@ LIGHT = Palette(
     validation="#0b6a78",
     accent="#0b6a78",
     warning="#9a6700",
+    error="#b3261e",
     muted="#7b8794",
     text="#18222d",
     grid="#e3e8ec",
@@ -73,6 +75,7 @@ DARK = Palette(
     validation="#58bdca",
     accent="#58bdca",
     warning="#e3b341",
+    error="#f2837c",
     muted="#8d9aa7",
     text="#e3e9ee",
     grid="#2a343e",

@@ -64,24 +64,19 @@ def open_scan(arguments: argparse.Namespace, settings: Settings) -> Iterator[tup
 def predict_all(predictor: Predictor, cohort: Cohort) -> tuple[list[Prediction], list[dict[str, str]]]:
     """Predict every study; one that cannot be predicted is named with its reason, and the rest go on.
 
-    What could not be read is said in the answer's warnings where there is only one study that it can belong to, and
-    which attributes identify the patient in those of each study.
+    What could not be read is said in the answer's warnings where there is only one study that it can belong to.
 
     Raises
     ------
     DataError
         None can be predicted: the first one's reason.
     """
-    from core.data.privacy import privacy_warnings
-
     predictions: list[Prediction] = []
     failures: list[tuple[str, DataError]] = []
     for study in cohort:
         progress = TerminalProgress(f"study {plain(study.study_id)}")
         try:
-            prediction = predictor.predict(study, synthetic=cohort.synthetic, progress=progress)
-            warnings = (*prediction.warnings, *privacy_warnings(study.series))
-            predictions.append(replace(prediction, warnings=warnings))
+            predictions.append(predictor.predict(study, synthetic=cohort.synthetic, progress=progress))
         except DataError as error:
             failures.append((study.study_id, error))
     if not predictions and failures:

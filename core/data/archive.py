@@ -36,6 +36,8 @@ ZIP_ERRORS = (
     OverflowError,
     struct.error,
     OSError,
+    LookupError,
+    MemoryError,
 )
 
 

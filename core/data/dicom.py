@@ -9,13 +9,15 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_dataset
@@ -34,10 +36,19 @@ from core.data.header import (
     check_kind,
 )
 from core.data.identifying import IDENTIFYING
+from core.data.plain_elements import HEAD_BYTES, walk_plain
 from core.errors import DicomError, LimitError
 from core.settings import Settings, load_settings
 
-__all__ = ["InstanceHeader", "looks_like_dicom", "read_frames", "read_header", "read_headers", "read_instance", "read_pixels"]
+__all__ = [
+    "InstanceHeader",
+    "looks_like_dicom",
+    "read_frames",
+    "read_header",
+    "read_headers",
+    "read_instance",
+    "read_pixels",
+]
 
 PIXEL_KINDS = {0x7FE00008: "f", 0x7FE00009: "f", 0x7FE00010: ""}
 """Float Pixel Data and Double Float Pixel Data; Pixel Data, whose kind Pixel Representation tells."""
@@ -62,6 +73,9 @@ LONGEST_VALUE = 65_536
 UNDEFINED_LENGTH = 0xFFFFFFFF
 ALLOWED = frozenset(ALLOWED_TAGS)
 SEQUENCES = frozenset({0x52009229, 0x52009230})
+TRANSFER_SYNTAX = 0x00020010
+NOTHING_NESTED = Dataset()
+"""Stands for a plain data set: none of its sequences is wanted. Never written to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,15 +156,14 @@ def read_instance(path: Path, settings: Settings | None = None) -> tuple[Instanc
     headers, frames = read_frames(path, settings)
     if len(headers) > 1:
         raise DicomError(f"{path.name} holds {len(headers)} frames where one image was expected; read its series.")
-    return headers[0], frames[0]
+    return headers[0], frames[0].astype(np.float32)
 
 
-def read_frames(
-    path: Path, settings: Settings | None = None
-) -> tuple[tuple[InstanceHeader, ...], list[NDArray[np.float32]]]:
-    """Read the frames of one MR object, one or many: their headers, and float32 (rows, columns) of each.
+def read_frames(path: Path, settings: Settings | None = None) -> tuple[tuple[InstanceHeader, ...], list[NDArray[Any]]]:
+    """Read the frames of one MR object, one or many: their headers, and an array (rows, columns) of each.
 
-    Values are those of :func:`read_pixels`, each frame with its own slope and intercept. Raises as
+    Values are those of :func:`read_pixels`, each frame with its own slope and intercept; whole numbers of up to 16
+    bits that need no rescaling are given as they are stored, for making them float32 costs as much as reading. Raises as
     :func:`read_header` does.
     """
     with _open(path) as file:
@@ -165,13 +178,15 @@ def read_frames(
     return image.headers, [_rescale(frame, header) for frame, header in zip(stored, image.headers, strict=True)]
 
 
-def _rescale(stored: NDArray[Any], header: InstanceHeader) -> NDArray[np.float32]:
+def _rescale(stored: NDArray[Any], header: InstanceHeader) -> NDArray[Any]:
     if header.inverted:
         # The complement within the stored bits is the same for every slice, which "maximum minus value" is not.
         top = 0 if stored.dtype.kind == "f" else -1 if header.signed else (1 << header.bits_stored) - 1
         stored = top - stored.astype(np.float64)
     if header.slope != 1 or header.intercept != 0:
         stored = stored * header.slope + header.intercept
+    elif not header.inverted and stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2:
+        return stored
     with np.errstate(over="ignore"):
         return stored.astype(np.float32)
 
@@ -208,12 +223,17 @@ def _parse(file: BinaryIO, path: Path, settings: Settings) -> _Image:
         syntax, following = _read_meta(file, start)
         source = io.BytesIO(_inflate(file, path, settings.header_bytes)) if syntax == DEFLATED else file
         implicit, little = syntax == IMPLICIT, syntax != BIG_ENDIAN
+        compressed = syntax not in NATIVE_SYNTAXES
         if not syntax:
             implicit, little = not following[4:6].isalpha(), not following.startswith(b"\0")
-        dataset = read_dataset(source, implicit, little, stop_when=at_element, specific_tags=ALLOWED_TAGS)
-        elements = raw_elements(dataset)
+        dataset = NOTHING_NESTED
+        elements = _read_plain(source, implicit, at_element, found) if little and not compressed else None
+        if elements is None:
+            identifying.clear()
+            dataset = read_dataset(source, implicit, little, stop_when=at_element, specific_tags=ALLOWED_TAGS)
+            elements = raw_elements(dataset)
         check_kind(elements, path, has_pixels=bool(found))
-        header = replace(build_header(elements, path, syntax), identifying=_shared(tuple(identifying)))
+        header = build_header(elements, path, syntax, _shared(tuple(identifying)))
         _check_claim(header, settings)
         headers = split_frames(dataset, header)
     except DicomError as error:
@@ -242,11 +262,34 @@ def _read_meta(file: BinaryIO, start: bytes) -> tuple[str, bytes]:
 
     Returns the Transfer Syntax UID (empty where there is none) and the first bytes of what follows.
     """
-    file.seek(132 if start[128:132] == b"DICM" else 0)
+    begin = 132 if start[128:132] == b"DICM" else 0
+    file.seek(begin)
+    head = file.read(HEAD_BYTES)
+    plain = walk_plain(head, 0, implicit=False, wanted=(TRANSFER_SYNTAX,), only_group=2)
+    if plain is not None:
+        elements, behind, _ = plain
+        file.seek(begin + behind)
+        return text_of(elements, "TransferSyntaxUID"), head[behind : behind + 6]
+    file.seek(begin)
     meta = read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
     following = file.read(6)
     file.seek(-len(following), io.SEEK_CUR)
     return text_of(meta, "TransferSyntaxUID"), following
+
+
+def _read_plain(
+    source: BinaryIO, implicit: bool, stop: Callable[[int, str | None, int], bool], found: list[tuple[str, int]]
+) -> dict[int, RawDataElement] | None:
+    """Read the elements of a plain data set, and where its pixels begin; None, and nothing done, where it is not."""
+    begin = source.tell()
+    walked = walk_plain(source.read(HEAD_BYTES), 0, implicit=implicit, wanted=ALLOWED, stop=stop)
+    if walked is None or SEQUENCES & walked[0].keys():
+        found.clear()
+        source.seek(begin)
+        return None
+    elements, _, offset = walked
+    found[:] = [(found[-1][0], begin + offset)]
+    return elements
 
 
 def _inflate(file: BinaryIO, path: Path, limit: int) -> bytes:

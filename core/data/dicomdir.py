@@ -11,6 +11,7 @@ from pathlib import Path
 from pydicom.filereader import dcmread
 
 from core.data.dicom import PARSER_ERRORS
+from core.data.elements import text_of
 from core.data.study import Fault
 from core.errors import DataError, DicomError, LimitError
 from core.settings import Settings
@@ -18,7 +19,8 @@ from core.settings import Settings
 __all__ = ["check_references", "find_dicomdirs", "is_dicomdir", "read_dicomdir"]
 
 NAME = "dicomdir"
-RECORDS, FILE_ID = 0x00041220, 0x00041500
+RECORDS = 0x00041220
+"""Directory Record Sequence."""
 
 
 def is_dicomdir(path: Path) -> bool:
@@ -54,11 +56,12 @@ def read_dicomdir(path: Path, settings: Settings) -> tuple[tuple[Path, ...], tup
     try:
         dataset = dcmread(path, force=True, specific_tags=[RECORDS])
         records = list(dataset[RECORDS].value) if RECORDS in dataset else []
-        names = [tuple(_components(record[FILE_ID].value)) for record in records if FILE_ID in record]
+        texts = [text_of(record, "ReferencedFileID") for record in records]
     except PARSER_ERRORS as error:
         raise DicomError(f"{path.name} is not a DICOMDIR that can be read: {error}.") from error
     if not records:
         raise DicomError(f"{path.name} lists no records; hand in the folder of the images instead.")
+    names = [tuple(part.strip() for part in text.split("\\")) for text in texts if text]
     if len(names) > settings.upload_files:
         raise LimitError(f"{path.name} lists more than {settings.upload_files:,} files, the limit here.")
     files: list[Path] = []
@@ -98,11 +101,6 @@ def check_references(folder: Path, root: Path, settings: Settings) -> list[Fault
             missing = (Fault(path=path.name, reason=str(error)),)
         faults += [Fault(path=place + fault.path, reason=fault.reason) for fault in missing]
     return faults
-
-
-def _components(value: object) -> list[str]:
-    parts = [value] if isinstance(value, str) else list(value) if value else []  # type: ignore[call-overload]
-    return [str(part).strip() for part in parts]
 
 
 def _find(folder: Path, name: tuple[str, ...]) -> Path | None:

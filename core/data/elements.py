@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping
 from functools import cache
 
 from pydicom.charset import convert_encodings, decode_bytes
@@ -20,7 +19,7 @@ from core.errors import DicomError
 
 __all__ = ["Elements", "floats_of", "integer_of", "raw_elements", "text_of"]
 
-Elements = Dataset | Mapping[int, RawDataElement]
+Elements = Dataset | dict[int, RawDataElement]
 """Where values are looked up: a data set, or its raw elements by tag, which is several times faster."""
 
 BINARY_VRS = frozenset({None, "US", "SS"})
@@ -117,7 +116,7 @@ def _tag_of(keyword: str) -> int:
 
 def _raw_element(dataset: Elements, keyword: str) -> RawDataElement | None:
     tag = _tag_of(keyword)
-    element = dataset.get_item(tag) if isinstance(dataset, Dataset) else dataset.get(tag)
+    element = dataset.get(tag) if isinstance(dataset, dict) else dataset.get_item(tag)
     return element if isinstance(element, RawDataElement) else None
 
 

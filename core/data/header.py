@@ -178,8 +178,10 @@ def is_burned_in(dataset: Elements) -> bool:
     return stated == "YES" or (captured and stated != "NO")
 
 
-def build_header(dataset: Elements, path: Path, syntax: str) -> InstanceHeader:
+def build_header(dataset: Elements, path: Path, syntax: str, identifying: tuple[str, ...] = ()) -> InstanceHeader:
     """Read the allowed attributes of one object into plain values; of several frames, what they share.
+
+    `identifying` are the keywords of the identifying attributes that were seen on the way.
 
     Raises
     ------
@@ -246,6 +248,7 @@ def build_header(dataset: Elements, path: Path, syntax: str) -> InstanceHeader:
         acquisition_contrast=text_of(dataset, "AcquisitionContrast"),
         temporal_positions=integer_of(dataset, "NumberOfTemporalPositions"),
         frames=frames,
+        identifying=identifying,
         identity_removed=text_of(dataset, "PatientIdentityRemoved").upper() == "YES",
         burned_in=is_burned_in(dataset),
     )

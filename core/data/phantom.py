@@ -157,9 +157,9 @@ def make_phantom(
     """Make a synthetic cohort in the competition's layout.
 
     ``train/<id>/<sequence>/Image-<n>.dcm``, ``train_labels.csv``, ``truth.csv`` (biomarker, place of the tumour),
-    ``truth/<id>.npz`` (the tumour's mask with its affine), ``synthetic.json`` and, with faults, ``faults.json``. It
-    is made in a hidden folder
-    beside `folder` and moved there when it is whole; a generation that was cut off is taken up where it stopped.
+    ``truth/<id>.npz`` (the tumour's mask with its affine), ``synthetic.json`` and, with faults, ``faults.json``.
+    It is made in a hidden folder beside `folder` and moved there when it is whole; a generation that was cut off is
+    taken up where it stopped.
 
     Parameters
     ----------

@@ -150,7 +150,10 @@ def _normal(header: InstanceHeader) -> NDArray[np.float64]:
 def _drop_repeats(headers: Sequence[InstanceHeader]) -> tuple[list[InstanceHeader], list[Fault]]:
     """Leave out copies of a file, and the few further files at a position that is taken."""
     normal = _normal(headers[0])
-    ranked = sorted(headers, key=lambda header: (_along(header, normal), header.instance_number or 0, str(header.path), header.frame))
+    ranked = sorted(
+        headers,
+        key=lambda header: (_along(header, normal), header.instance_number or 0, str(header.path), header.frame),
+    )
     kept: list[InstanceHeader] = []
     seen: dict[tuple[str, int], InstanceHeader] = {}
     faults: list[Fault] = []
@@ -170,7 +173,11 @@ def _drop_repeats(headers: Sequence[InstanceHeader]) -> tuple[list[InstanceHeade
         per_position[len(kept)] += 1
     if len(kept) < MAJORITY * per_position.total():
         times = headers[0].temporal_positions or 0
-        what = f"a time series of {times} points" if times > 1 else "a time series, several echoes or several series in one"
+        what = (
+            f"a time series of {times} points"
+            if times > 1
+            else "a time series, several echoes or several series in one"
+        )
         raise MixedSeriesError(
             f"The {per_position.total()} images of {_place(headers)} lie at only {len(kept)} positions, up to "
             f"{max(per_position.values())} at one: {what}. Hand in one image per position."

@@ -36,7 +36,7 @@ class BlankCount:
 
 def count_slices(series: Series) -> int:
     """Return how many slices (or loose pictures) a series has, from its headers; 0 where it cannot be read."""
-    if series.slice_total or series.kind != "nifti":
+    if series.kind != "nifti":
         return series.slice_total or len(series.files)
     try:
         return read_nifti_header(series.files[0]).shape[0]

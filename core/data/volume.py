@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,7 +133,7 @@ def read_volume(series: Series, settings: Settings | None = None) -> tuple[Volum
 
 def _read_dicom(series: Series, settings: Settings) -> tuple[Volume, tuple[Fault, ...]]:
     headers: list[InstanceHeader] = []
-    images: dict[tuple[Path, int], NDArray[np.float32]] = {}
+    images: dict[tuple[Path, int], NDArray[Any]] = {}
     faults: list[Fault] = []
     for path in series.files:
         try:

@@ -38,7 +38,7 @@ SLICE_GAP_MM = 10.0
 
 FEW_SLICES = 5
 
-ENLARGEMENT = 2.0
+ENLARGEMENT = 3.0
 """Enlargement of the source above which a picture shows interpolation rather than anatomy."""
 
 

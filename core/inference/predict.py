@@ -15,6 +15,7 @@ from core.config import PrepConfig, apply_settings
 from core.data.assign import series_order
 from core.data.cache import load_prepared
 from core.data.prepare import PreparedSeries, prepare_series
+from core.data.privacy import privacy_warnings
 from core.data.study import Series, Study
 from core.errors import DataError, SequenceError
 from core.evaluation.aggregate import to_groups
@@ -136,7 +137,7 @@ class Predictor:
             threshold=self.card.threshold,
             class_probabilities=tuple(float(value) for value in classes),
             series=tuple(self._answer(*part) for part in scored),
-            warnings=(*_about_checkpoint(self.card, synthetic), *warnings),
+            warnings=(*_about_checkpoint(self.card, synthetic), *warnings, *privacy_warnings(study.series)),
             seconds=time.perf_counter() - started,
         )
 

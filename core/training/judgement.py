@@ -166,7 +166,7 @@ def judge_run(
     if not run.checkpoint.exists():
         raise RunError(f"{run.name} has no checkpoint yet; it comes with its first finished epoch.")
     model, card = load_model(run.checkpoint)
-    cohort = open_cohort(run.source, progress) if other is None else other
+    cohort = open_cohort(run.source, progress, settings) if other is None else other
     table = build_table(cohort, card.config.prep, settings, progress=progress)
     if other is None:
         rows, digest, notes = _own_rows(run, table, cohort, part)

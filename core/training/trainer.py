@@ -135,8 +135,14 @@ def train(
         return reporter.status
 
 
-def open_cohort(source: DataSource, progress: Progress = silent) -> Cohort:
-    """Scan the cohort that a run was made on, in the way it was named; raises DataError."""
+def open_cohort(source: DataSource, progress: Progress = silent, settings: Settings | None = None) -> Cohort:
+    """Scan the cohort that a run was made on, in the way it was named; with `settings`, through the index cache.
+
+    Raises
+    ------
+    DataError
+        It cannot be read.
+    """
     from core.data.cohort import scan_cohort
 
     return scan_cohort(
@@ -146,6 +152,7 @@ def open_cohort(source: DataSource, progress: Progress = silent) -> Cohort:
         layout=source.layout,
         sequence=MRSequence(source.sequence) if source.sequence else None,
         progress=progress,
+        settings=settings,
     )
 
 
@@ -173,7 +180,7 @@ def _prepare_and_fit(
     config = run.config
     torch.set_num_threads(run.environment().get("threads") or settings.threads)
     reporter.tell(at_once=True, phase="preparing", epochs=config.epochs)
-    cohort = open_cohort(run.source, progress)
+    cohort = open_cohort(run.source, progress, settings)
     log.info("%s: %d studies, %d labelled", cohort.root, len(cohort), len(cohort.labelled))
     table = build_table(cohort, config.prep, settings, progress=progress)
     for fault in table.faults:

@@ -134,8 +134,16 @@ def write_enhanced(
         "MRTimingAndRelatedParametersSequence": {"RepetitionTime": 4500.0},
     }
     frames = [
-        {"PlanePositionSequence": {"ImagePositionPatient": [float(v) for v in (-10, -20, -30) + step_mm * index * normal]}}
-        | ({"PixelValueTransformationSequence": {"RescaleSlope": slopes[index], "RescaleIntercept": 1.0}} if slopes else {})
+        {
+            "PlanePositionSequence": {
+                "ImagePositionPatient": [float(v) for v in (-10, -20, -30) + step_mm * index * normal]
+            }
+        }
+        | (
+            {"PixelValueTransformationSequence": {"RescaleSlope": slopes[index], "RescaleIntercept": 1.0}}
+            if slopes
+            else {}
+        )
         | ({} if shared else common)
         for index in range(len(array))
     ]

@@ -158,6 +158,34 @@ def test_an_unsupported_syntax_is_named(tmp_path: Path) -> None:
         read_header(path)
 
 
+@pytest.mark.parametrize("name", ["JPEG-lossy.dcm", "JPGExtended.dcm"])
+@pytest.mark.parametrize("said", [12, 8])
+def test_jpeg_extended_of_12_bits_is_named_and_nothing_else_said(tmp_path: Path, name: str, said: int) -> None:
+    def change(dataset: pydicom.Dataset) -> None:
+        dataset.Modality = "MR"
+        dataset.BitsStored, dataset.HighBit = said, said - 1
+
+    path = compressed_copy(tmp_path, name, change)
+    with pytest.raises(UnsupportedSyntaxError, match=r"JPEG Extended.*1\.2\.840\.10008\.1\.2\.4\.51.* 12 bits"):
+        read_pixels(path)
+    if said == 12:  # the header alone is enough
+        with pytest.raises(UnsupportedSyntaxError, match=rf"{name}: the transfer syntax JPEG Extended"):
+            read_header(path)
+
+
+def test_an_attribute_that_claims_gigabytes_is_not_read(tmp_path: Path) -> None:
+    content = write_mr(tmp_path / "a.dcm", syntax="1.2.840.10008.1.2", SeriesDescription="FLAIR").read_bytes()
+    at = content.index(b"\x08\x00\x3e\x10") + 4
+    path = tmp_path / "b.dcm"
+    path.write_bytes(content[:at] + (2**31).to_bytes(4, "little") + content[at + 4 :])
+    tracemalloc.start()
+    with pytest.raises(DicomError, match=r"b\.dcm: the attribute 0008,103E claims 2,147,483,648 bytes"):
+        read_header(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**20
+
+
 def test_a_bad_number_is_named_with_its_attribute(tmp_path: Path) -> None:
     path = write_mr(tmp_path / "a.dcm", position=(1.5, 2.5, 3.5))
     path.write_bytes(path.read_bytes().replace(b"1.5\\2.5\\3.5", b"1.5\\two\\3.5"))

@@ -42,7 +42,36 @@ def test_the_folder_decides_before_the_file_and_the_header(tmp_path: Path) -> No
     assert (found.sequence, found.reason) == (T1WCE, "folder name 'T1wCE'")
     found = recognise_sequence(folder="series 4", file="Image-3", header=header)
     assert (found.sequence, found.reason) == (T2W, "SeriesDescription 'T2 TSE'")
-    assert recognise_sequence(folder="DWI", header=header).sequence is UNKNOWN
+    found = recognise_sequence(folder="DWI", header=header)
+    assert (found.sequence, found.confidence) == (UNKNOWN, "")
+
+
+SPIN_ECHO_T1 = {"RepetitionTime": 500, "EchoTime": 12, "ScanningSequence": "SE"}
+
+
+@pytest.mark.parametrize(
+    ("folder", "attributes", "sequence", "confidence", "reason"),
+    [
+        ("T2w", SPIN_ECHO_T1, T2W, "certain", "folder name 'T2w'"),
+        ("s1", {"SeriesDescription": "AX T1"}, T1W, "likely", "SeriesDescription 'AX T1'"),
+        ("s1", {"SeriesDescription": "AX T1", **SPIN_ECHO_T1}, T1W, "certain",
+         "SeriesDescription 'AX T1', borne out by timing (TR 500 ms, TE 12 ms)"),
+        ("s1", {"SeriesDescription": "AX T1", "ContrastBolusAgent": "Gadavist", **SPIN_ECHO_T1}, T1W, "guess",
+         "SeriesDescription 'AX T1', though timing (TR 500 ms, TE 12 ms, contrast agent) speaks for T1wCE"),
+        ("s1", {"ProtocolName": "T2 TSE", **SPIN_ECHO_T1}, T2W, "guess",
+         "ProtocolName 'T2 TSE', though timing (TR 500 ms, TE 12 ms) speaks for T1w"),
+        ("s1", SPIN_ECHO_T1, T1W, "guess", "timing (TR 500 ms, TE 12 ms)"),
+        ("s1", {"AcquisitionContrast": "FLUID_ATTENUATED"}, FLAIR, "likely", "AcquisitionContrast 'FLUID_ATTENUATED'"),
+        ("s1", {"AcquisitionContrast": "T1", "ContrastBolusAgent": "Gadavist"}, T1WCE, "likely", "AcquisitionContrast 'T1'"),
+        ("s1", {}, UNKNOWN, "", "neither name nor timing say which sequence it is"),
+    ],
+)  # fmt: skip
+def test_how_sure_it_is(
+    tmp_path: Path, folder: str, attributes: dict[str, Any], sequence: MRSequence, confidence: str, reason: str
+) -> None:
+    header = read_header(write_mr(tmp_path / "a.dcm", **attributes))
+    found = recognise_sequence(folder=folder, file="Image-1", header=header)
+    assert (found.sequence, found.confidence, found.reason) == (sequence, confidence, reason)
 
 
 @pytest.mark.parametrize(

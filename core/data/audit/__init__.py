@@ -7,7 +7,7 @@ from core.data.audit.findings import KINDS, SEVERITIES, AuditReport, Finding, fi
 from core.data.audit.outliers import find_blank, find_intensity_outliers, find_spacing_outliers
 from core.data.audit.pixels import SeriesPixels, read_all
 from core.data.audit.sides import Sides, find_both_sides
-from core.data.audit.structure import find_structural, series_name
+from core.data.audit.structure import find_structural, kind_of_fault, series_name
 from core.data.split import Split
 from core.data.study import Cohort, Series
 from core.progress import Progress, silent
@@ -85,7 +85,8 @@ def _find_unreadable(series: list[Series], read: list[SeriesPixels | str]) -> li
             continue
         for fault in pixels.faults:
             place, _, reason = fault.partition(": ")
-            findings.append(find("unreadable", [place], reason))
+            if kind_of_fault(reason) == "unreadable":  # the others were told from the headers already
+                findings.append(find("unreadable", [place], reason))
     return findings
 
 

@@ -198,6 +198,11 @@ KINDS: dict[str, Kind] = {
         "warning",
         "The organisers allow leaving it out for known faults; delete its folder to do so.",
     ),
+    "set-aside": _kind(
+        "Series that is not anatomical",
+        "note",
+        "Nothing to do: a localiser or a time series is not trained on.",
+    ),
     "known-same-patient": _kind(
         "Ids known to be one patient",
         "note",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from core.data.study import Series
 from core.data.volume import find_blank_slices, read_volume
 from core.errors import DataError
 from core.files import replace_atomically
+from core.parallel import run_tasks
 from core.progress import Progress
 from core.settings import Settings
 
@@ -41,7 +42,7 @@ class SeriesPixels:
     """What the audit remembers of one series' pixels; arrays have one entry per slice, in spatial order."""
 
     files: tuple[str, ...]
-    """Name of each slice's file below the cohort's folder; ``file#slice`` in a NIfTI file."""
+    """Name of each slice's file below the cohort's folder; ``file#slice`` where one file holds several."""
     digests: NDArray[np.uint64]
     """(slices, 2): 128 bits of the decoded pixels in canonical orientation; equal pixels have equal digests."""
     hashes: NDArray[np.uint64]
@@ -121,16 +122,8 @@ def hash_thumbnails(thumbnails: NDArray[np.uint16]) -> NDArray[np.uint64]:
 def _scan_all(
     missing: Sequence[int], series: Sequence[Series], settings: Settings, jobs: int
 ) -> Iterator[tuple[int, Path | str]]:
-    if jobs == 1 or len(missing) <= INLINE:
-        yield from (_scan(number, series[number], settings) for number in missing)
-        return
-    from joblib import Parallel, delayed, parallel_config
-
-    with parallel_config(backend="loky", n_jobs=min(jobs, len(missing)), inner_max_num_threads=1):
-        results: Iterable[tuple[int, Path | str]] = Parallel(return_as="generator_unordered", batch_size="auto")(
-            delayed(_scan)(number, series[number], settings) for number in missing
-        )
-    yield from results
+    tasks = [(number, series[number], settings) for number in missing]
+    yield from run_tasks(_scan, tasks, jobs=1 if len(missing) <= INLINE else jobs, ordered=False)
 
 
 def _scan(number: int, series: Series, settings: Settings) -> tuple[int, Path | str]:
@@ -166,7 +159,7 @@ def _read_slices(series: Series, settings: Settings) -> tuple[Sequence[NDArray[n
     """Return the slices, the name of each, and what could not be read."""
     if series.kind != "picture":
         volume, found = read_volume(series, settings)
-        numbered = series.kind == "nifti"
+        numbered = len(set(volume.files)) < len(volume.files)
         names = [f"{name}#{index}" if numbered else name for index, name in enumerate(volume.files)]
         return list(volume.array), names, [f"{fault.path}: {fault.reason}" for fault in found]
     pictures, names, faults = [], [], []
@@ -237,10 +230,12 @@ def _read_entry(entry: Path, series: Series, root: Path) -> SeriesPixels | None:
 
 def _place(names: Sequence[str], series: Series, root: Path) -> tuple[str, ...]:
     """Name slices by their files' places below the cohort's folder."""
-    if series.kind == "nifti":
-        path = relative_to(series.files[0], root)
-        return tuple(f"{path}#{name.rpartition('#')[2]}" for name in names)
     if series.kind == "picture":
         return tuple(relative_to(series.files[int(name)], root) for name in names)
     paths = {path.name: relative_to(path, root) for path in series.files}
-    return tuple(paths[name] for name in names)
+    return tuple(paths[name] if name in paths else _place_frame(name, paths) for name in names)
+
+
+def _place_frame(name: str, paths: dict[str, str]) -> str:
+    file, _, index = name.rpartition("#")
+    return f"{paths[file]}#{index}"

@@ -9,7 +9,7 @@ from core.data.audit.findings import Finding, find
 from core.data.study import Cohort, Fault, Series, Study
 from core.mri import MRSequence, Plane
 
-__all__ = ["FLAGGED_IDS", "find_structural", "series_name"]
+__all__ = ["FLAGGED_IDS", "find_structural", "kind_of_fault", "series_name"]
 
 FLAGGED_IDS = ("00109", "00123", "00709")
 """Studies that the RSNA-MICCAI organisers allow to leave out for known faults."""
@@ -17,7 +17,8 @@ FAULT_KINDS = (
     (re.compile(r"an empty folder|a study without images"), "empty-folder"),
     (re.compile(r"gaps between slices vary"), "missing-slices"),
     (re.compile(r"left out: (a copy of|at the same position)|lie at only \d+ positions"), "repeated-slice"),
-    (re.compile(r"left out: |do not form one volume"), "mixed-series"),
+    (re.compile(r"set aside: "), "set-aside"),
+    (re.compile(r"left out: |do not form one volume|unevenly spaced"), "mixed-series"),
 )
 """What the scan says of a fault -> its kind; anything else is an unreadable file."""
 NAMED = 5
@@ -30,7 +31,9 @@ def series_name(series: Series) -> str:
 
 def find_structural(cohort: Cohort) -> Iterator[Finding]:
     """Yield what can be found without a pixel."""
-    yield from (_classify(fault) for fault in cohort.faults)
+    yield from (
+        find(kind_of_fault(fault.reason), [fault.path], f"{fault.path}: {fault.reason}") for fault in cohort.faults
+    )
     yield from _find_missing_sequences(cohort)
     yield from _find_label_gaps(cohort)
     yield from _find_flagged(cohort)
@@ -39,9 +42,9 @@ def find_structural(cohort: Cohort) -> Iterator[Finding]:
     yield from _find_file_order(cohort)
 
 
-def _classify(fault: Fault) -> Finding:
-    kind = next((kind for pattern, kind in FAULT_KINDS if pattern.search(fault.reason)), "unreadable")
-    return find(kind, [fault.path], fault.reason)
+def kind_of_fault(reason: str) -> str:
+    """Return the kind of finding that a fault is, by what was said of it."""
+    return next((kind for pattern, kind in FAULT_KINDS if pattern.search(reason)), "unreadable")
 
 
 def _find_missing_sequences(cohort: Cohort) -> Iterator[Finding]:

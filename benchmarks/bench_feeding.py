@@ -1,0 +1,132 @@
+"""Feeding: pictures per second of real training steps, beside the same steps on tensors already in memory.
+
+Both train the same network on the same pictures with the same changes. One takes its batches as training does, from
+the memory-mapped cache; for the other they were gathered beforehand. The two take turns in blocks, for the same code
+twice differs by several per cent on a busy machine, and their medians are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from measuring import machine, print_table
+
+if TYPE_CHECKING:
+    from core.data.batches import Batch
+    from core.training.job import Job, Training
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--blocks", type=int, default=24)
+    parser.add_argument("--steps", type=int, default=6, help="steps of a block")
+    parser.add_argument("--size", type=int, default=96, help="edge of a picture in pixels")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        job = make_job(Path(folder), arguments.size)
+        measure(job, arguments.blocks, arguments.steps)
+
+
+def make_job(folder: Path, size_px: int) -> Job:
+    """A small synthetic cohort, prepared, and the honest preset's network and training."""
+    from core.config import apply_settings
+    from core.data.cohort import scan_cohort
+    from core.data.phantom import PhantomConfig, make_phantom
+    from core.data.split import make_split
+    from core.data.table import build_table
+    from core.presets import find_preset
+    from core.settings import load_settings
+    from core.training.job import describe_job
+
+    make_phantom(folder / "cohort", PhantomConfig(studies=20, slices=24, size=128))
+    settings = load_settings({"MGMT_LAB_HOME": str(folder / "home")})
+    config = apply_settings(
+        find_preset("honest").config, ["weights=none", f"size_px={size_px}", "slice_count=16", "precision=float32"]
+    )
+    cohort = scan_cohort(folder / "cohort")
+    table = build_table(cohort, config.prep, settings)
+    split = make_split(table, config.split, cohort.digest)
+    return describe_job(
+        config, table, split, None, cohort, lambda report: None, lambda: False, logging.getLogger(__name__)
+    )
+
+
+def measure(job: Job, blocks: int, steps: int) -> None:
+    """Let the two take turns, and print pictures per second."""
+    from core.training.job import start_training
+
+    training = start_training(job)
+    training.model.train()
+    mapped = endless(job)
+    kept = [next(mapped) for _ in range(steps)]
+    seconds: dict[str, list[float]] = {"from the cache": [], "from memory": []}
+    run_block(job, training, iter(kept), steps)
+    for block in range(blocks):
+        turns = [("from the cache", mapped), ("from memory", iter(kept))]
+        for name, batches in turns if block % 2 else turns[::-1]:
+            seconds[name].append(run_block(job, training, batches, steps))
+    median = {name: statistics.median(values) for name, values in seconds.items()}
+    rows = [
+        (
+            name,
+            steps * job.config.batch_size / median[name],
+            f"{median['from memory'] / median[name]:.1%}",
+            min(values),
+            max(values),
+        )
+        for name, values in seconds.items()
+    ]
+    size = job.table.arrays[0].shape[-1]
+    print_table(
+        f"{job.config.architecture}, {size} x {size} px, batches of {job.config.batch_size}, "
+        f"n = {blocks} blocks of {steps} steps each ({machine()})",
+        ("batches", "pictures/s", "of memory", "fastest block s", "slowest"),
+        rows,
+    )
+
+
+def endless(job: Job) -> Iterator[Batch]:
+    """Full batches of one epoch after the other, as training gets them."""
+    from core.data.batches import train_batches
+
+    epoch = 0
+    while True:
+        epoch += 1
+        for batch in train_batches(job.table, job.train_rows, job.config.batch_size, job.config.seed, epoch):
+            if len(batch.indices) == job.config.batch_size:
+                yield batch
+
+
+def run_block(job: Job, training: Training, batches: Iterator[Batch], steps: int) -> float:
+    """Do some steps as training does them; returns wall seconds, the waiting for batches included."""
+    import torch
+
+    from core.data.augment import augment
+    from core.models.forward import autocast, to_input
+
+    began = time.perf_counter()
+    for _ in range(steps):
+        batch = next(batches)
+        changed = augment(batch.pictures, job.config.augmentation, job.config.seed, 1, batch.indices)
+        inputs = to_input(changed, training.architecture, training.compute)
+        with autocast(training.compute):
+            logits = training.model(inputs)
+        loss = torch.nn.functional.cross_entropy(logits.float(), batch.labels.to(training.compute.device))
+        assert np.isfinite(loss.item())
+        training.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        training.optimiser.step()
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""audit: what is wrong with a cohort."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.cli.options import Parser, add_command, add_data, read_cohort
+from core.cli.output import Outcome, TerminalProgress, note, plain
+
+if TYPE_CHECKING:
+    from core.data.audit import AuditReport, Finding
+    from core.settings import Settings
+
+__all__ = ["add_commands", "audit"]
+
+SHOWN = 5
+"""Findings of one kind, and places of one finding, that are shown in full."""
+
+
+def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add audit."""
+    parser = add_command(
+        commands,
+        "audit",
+        audit,
+        "Say what is wrong with a cohort, each finding with its files and its remedy.",
+        "Reads every pixel once and remembers what it saw. Ids that are one patient stand in identity.csv in "
+        "MGMT_LAB_HOME (study_id,same_person_as,source).",
+    )
+    add_data(parser)
+    parser.add_argument("--split", metavar="RUN", help="also find what stands on both sides of this run's split")
+    parser.add_argument("--csv", metavar="FILE", help="write the findings there too, one row each")
+
+
+def audit(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Audit DATA, alone or with a run's split; findings are no failure."""
+    from core.data.audit import audit_cohort
+    from core.files import write_atomic
+    from core.training.run import find_run
+
+    split = find_run(arguments.split, settings).split() if arguments.split else None
+    cohort = read_cohort(arguments, settings)
+    report = audit_cohort(
+        cohort, settings, split=split, jobs=arguments.jobs, progress=TerminalProgress("reading pixels")
+    )
+    if arguments.csv:
+        path = Path(arguments.csv).expanduser()
+        write_atomic(path, report.to_csv())
+        note(f"{len(report.findings)} findings are in {path}.")
+    document = {**report.to_dict(), "root": str(cohort.root), "synthetic": cohort.synthetic}
+    return Outcome(document=document, lines=_describe(report))
+
+
+def _describe(report: AuditReport) -> list[str]:
+    from core.data.audit.findings import KINDS
+
+    lines = ["checked: " + ", ".join(f"{count:,} {what}" for what, count in report.counted.items())]
+    if not report.findings:
+        return [*lines, "nothing found"]
+    lines.append("found: " + ", ".join(f"{count} {severity}s" for severity, count in report.counts().items()))
+    for kind, group in groupby(report.findings, key=lambda finding: finding.kind):
+        found = list(group)
+        lines += ["", f"{found[0].severity.upper()}  {KINDS[kind].title} ({len(found)})", f"  -> {found[0].remedy}"]
+        lines += _list_some(found)
+    return lines
+
+
+def _list_some(findings: list[Finding]) -> Iterable[str]:
+    for finding in findings[:SHOWN]:
+        yield f"  {plain(finding.message)}"
+        places = ", ".join(plain(place) for place in finding.where[:SHOWN])
+        yield f"    {places}" + (f" and {len(finding.where) - SHOWN} more" if len(finding.where) > SHOWN else "")
+    if len(findings) > SHOWN:
+        yield f"  and {len(findings) - SHOWN} more; --json and --csv list them all"

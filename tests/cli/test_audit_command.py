@@ -1,0 +1,39 @@
+"""audit, from the command line."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from tests.cli.commands import Command
+
+
+def test_audit_gives_findings_and_exits_well(command: Command, cohort: Path, tmp_path: Path) -> None:
+    table = tmp_path / "out" / "findings.csv"
+    result = command("audit", cohort, "--csv", table, "--jobs", 1, "--json")
+    assert result.status == 0
+    assert {finding["kind"] for finding in result.json["findings"]} <= {"blank-slices", "mixed-planes", "file-order"}
+    assert all({"kind", "severity", "where", "remedy"} <= finding.keys() for finding in result.json["findings"])
+    assert result.json["counted"]["series"] == 32
+    assert result.json["synthetic"] is True
+    with table.open(newline="") as file:
+        assert [row["kind"] for row in csv.DictReader(file)] == [one["kind"] for one in result.json["findings"]]
+
+
+def test_audit_for_a_person(command: Command, cohort: Path) -> None:
+    result = command("audit", cohort, "--jobs", 1)
+    assert result.status == 0
+    assert "checked: 8 studies" in result.stdout
+    assert "0 errors, 0 warnings" in result.stdout
+    assert "NOTE  File numbers are not the spatial order" in result.stdout
+
+
+def test_audit_of_a_split(command: Command, cohort: Path, home_with_run: Path) -> None:
+    result = command("audit", cohort, "--split", "tiny", "--jobs", 1, "--json")
+    assert result.status == 0
+    assert result.json["counted"]["series in the split"] == 32
+    assert not [finding for finding in result.json["findings"] if finding["kind"].endswith("both-sides")]
+
+
+def test_a_split_that_is_not_there_is_one_line(command: Command, cohort: Path) -> None:
+    command("audit", cohort, "--split", "nowhere").assert_refused("nowhere")
