@@ -26,7 +26,7 @@ from core.data.audit import AuditReport, audit_cohort
 from core.data.cohort import scan_cohort
 from core.data.phantom import PhantomConfig, make_phantom
 from core.data.phantom_faults import Planted, read_planted
-from core.data.split import Split, make_split
+from core.data.split import PARTS, Split, make_split
 from core.data.study import Cohort
 from core.data.table import build_table
 from core.settings import Settings, load_settings
@@ -135,14 +135,19 @@ def _miss_leaks(cohort: Cohort, planted: list[Planted], settings: Settings) -> I
     prep = PrepConfig(size_px=32, slice_count=4)
     table = build_table(cohort, prep, settings)
     by_slice = make_split(table, SplitConfig(split_unit="slice"), cohort.digest)
-    report = audit_cohort(cohort, settings, split=by_slice)
     study = cohort.labelled[0]
-    for fault in (
-        ("patient-on-both-sides", (study.study_id,)),
-        ("series-on-both-sides", (f"{study.study_id}/{study.series[0].sequence}",)),
-    ):
-        parts = {part for part in ("train", "val", "test") for key in by_slice.units(part) if _is_key(key, fault[1][0])}
-        if len(parts) > 1 and not _is_found(fault, report):
+    series = f"{study.study_id}/{study.series[0].sequence}"
+    torn = Split(
+        train=_keys(by_slice, series)[:1],
+        val=_keys(by_slice, series)[1:],
+        test=(),
+        unit="slice",
+        seed=0,
+        cohort_digest=cohort.digest,
+    )
+    report = audit_cohort(cohort, settings, split=torn)
+    for fault in (("patient-on-both-sides", (study.study_id,)), ("series-on-both-sides", (series,))):
+        if not _is_found(fault, report):
             yield fault
     _, pair = next(fault for fault in planted if fault[0] == "same-patient")
     others = [one.study_id for one in cohort if one.study_id not in pair]
@@ -165,9 +170,10 @@ def _miss_leaks(cohort: Cohort, planted: list[Planted], settings: Settings) -> I
         yield "duplicate-on-both-sides", pair
 
 
-def _is_key(key: str, place: str) -> bool:
-    """Whether a slice's key (study|sequence|...) belongs to a study or a study/sequence."""
-    return "/".join(key.split("|")[: 1 + place.count("/")]) == place
+def _keys(split: Split, series: str) -> tuple[str, ...]:
+    """The keys (study|sequence|...) of one series' slices, in whatever part they are."""
+    units = (key for part in PARTS for key in split.units(part))
+    return tuple(sorted(key for key in units if "/".join(key.split("|")[:2]) == series))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,6 @@
 #!/bin/sh
 # Make the shipped checkpoint again, from nothing: a synthetic cohort, a training by patient from random weights, a
 # judgement on a second synthetic cohort, and the file with its card. `make demo-checkpoint` calls this.
-#
-# Rotations by any angle: the trait of the tumour has no direction, and a network that was trained upright lays its
-# maps beside the tumour, always to the same side.
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -14,8 +11,7 @@ judge=$home/cache/demo/judge
 
 $python -m core phantom "$train" --studies 120 --signal 3 --seed 11
 $python -m core phantom "$judge" --studies 200 --signal 3 --seed 12
-$python -m core train "$train" --preset honest --run "$run" \
-    --set weights=none --set size_px=224 --set slice_count=5 --set batch_size=16 --set epochs=14 \
-    --set test_fraction=0 --set rotation_degrees=180 --set shift_fraction=0.1 --set scale_fraction=0.15
+$python -m core train "$train" --preset honest --run "$run" --set weights=none --set size_px=224 \
+    --set slice_count=5 --set batch_size=16 --set epochs=10 --set test_fraction=0
 $python -m core evaluate "$run" --data "$judge"
 $python -m core export checkpoint "$run" --out checkpoints/demo-synthetic.safetensors --replace

@@ -68,7 +68,7 @@ def ask_upload(way: str) -> None:
     files = st.file_uploader(
         "A study's folder, with its series in it"
         if way == "folder"
-        else "DICOM files (with or without .dcm), NIfTI, pictures, or one zip",
+        else "DICOM files (with or without .dcm), NIfTI, pictures, or one zip or tar.gz",
         accept_multiple_files="directory" if way == "folder" else True,
         key=f"predict.upload.{way}",
         max_upload_size=megabytes,

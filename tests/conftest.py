@@ -10,7 +10,6 @@ import pytest
 
 from core.settings import PROJECT_ROOT, Settings, load_settings
 
-
 hypothesis.settings.register_profile("lab", deadline=None)  # machines are noisy; a slow example is no fault
 hypothesis.settings.load_profile("lab")
 

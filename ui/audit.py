@@ -103,7 +103,7 @@ def _show_report(cohort: Cohort, report: AuditReport, run: str | None) -> None:
             help="Each with every other; not the blank ones.",
         )
     if not report.findings:
-        st.success("Nothing was found.", icon=":material/check_circle:")
+        st.info("Nothing was found.", icon=":material/fact_check:")
     else:
         _show_findings(cohort, report)
     st.caption("Checked: " + ", ".join(f"{count:,} {what}" for what, count in report.counted.items()) + ".")

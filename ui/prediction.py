@@ -74,12 +74,12 @@ def load_maps(
 def study_stacks(study: Study, prediction: Prediction | None) -> tuple[list[SliceStack], list[Fault]]:
     """The study's series for the viewer, in the usual order, with the answer for each slice that the model saw.
 
-    Of several series of one sequence, the one that the model saw stands for it; without a prediction the
-    longest does.
+    Of several series of one sequence, the one that the model saw stands for it; without a prediction the first
+    does, which is the one that it would see.
     """
     asked = {part.series.sequence: part for part in prediction.series} if prediction else {}
-    longest = {one.sequence: one for one in sorted(study.series, key=lambda series: len(series.files))}
-    chosen = [asked[sequence].series if sequence in asked else one for sequence, one in longest.items()]
+    first = {series.sequence: series for series in reversed(study.series)}
+    chosen = [asked[sequence].series if sequence in asked else one for sequence, one in first.items()]
     stacks, faults = load_stacks(tuple(chosen))
     for number, stack in enumerate(stacks):
         if stack.sequence in asked:

@@ -58,22 +58,19 @@ def read_nifti_header(path: Path, settings: Settings | None = None) -> NiftiHead
         More voxels than this installation accepts.
     """
     settings = settings or load_settings()
-    header = _parse_header(path)
-    shape = tuple(int(size) for size in header.get_data_shape())
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
+    shape, kind, data_offset, affine = _interpret(path)
     if len(shape) > 3:
         raise MixedSeriesError(f"{path.name} has {len(shape)} dimensions {shape}: a time series, not one volume.")
     if len(shape) != 3 or min(shape) < 1:
         raise DataError(f"{path.name} has the shape {shape}; expected a three-dimensional image.")
-    if header.get_data_dtype().kind not in "iuf":
-        raise DataError(f"{path.name} holds {header.get_data_dtype()} voxels; expected plain numbers.")
+    if kind.kind not in "iuf":
+        raise DataError(f"{path.name} holds {kind} voxels; expected plain numbers.")
     voxels = int(np.prod(shape, dtype=object))
     if voxels > settings.file_pixels:
         raise LimitError(f"{path.name} claims {voxels:,} voxels; at most {settings.file_pixels:,} are accepted.")
-    if header.get_data_offset() > settings.header_bytes:
-        raise LimitError(f"{path.name} has a header of {header.get_data_offset():,} bytes; it is damaged.")
-    stored = RAS_TO_LPS @ np.asarray(header.get_best_affine(), dtype=np.float64)
+    if data_offset > settings.header_bytes:
+        raise LimitError(f"{path.name} has a header of {data_offset:,} bytes; it is damaged.")
+    stored = RAS_TO_LPS @ affine
     spacing = np.linalg.norm(stored[:3, :3], axis=0)
     if not np.isfinite(stored).all() or spacing.min() <= 0:
         raise DataError(f"{path.name} has no usable affine; save it again with its orientation.")
@@ -103,6 +100,22 @@ def read_nifti(path: Path, settings: Settings | None = None) -> tuple[NDArray[np
         raise DataError(f"{path.name} is damaged: {error}.") from error
     array = voxels.reshape(voxels.shape[:3]).transpose(header.axes)
     return np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0), header.affine
+
+
+def _interpret(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int, NDArray[np.float64]]:
+    """Return shape (without trailing ones), kind of voxels, where they begin, and the affine to RAS."""
+    import nibabel
+
+    header = _parse_header(path)
+    try:
+        shape = tuple(int(size) for size in header.get_data_shape())
+        affine = np.asarray(header.get_best_affine(), dtype=np.float64)
+        kind, data_offset = header.get_data_dtype(), header.get_data_offset()
+    except (ValueError, OverflowError, KeyError, nibabel.spatialimages.HeaderDataError) as error:
+        raise DataError(f"{path.name} has a damaged header: {error}.") from error
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape, kind, int(data_offset), affine
 
 
 def _parse_header(path: Path) -> Any:

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, Va
 from core.data.phantom_dicom import SYNTHETIC_MARK, SYNTHETIC_MARK_KEYWORD
 from core.data.phantom_faults import LEAST_SLICES, LEAST_STUDIES, plant_faults
 from core.errors import ConfigError, StorageError
+from core.parallel import run_tasks
 from core.progress import Progress, silent
 from core.settings import load_settings
 
@@ -310,15 +311,8 @@ def _make_studies(root: Path, plans: list[StudyPlan], jobs: int | None) -> Itera
     from core.data.phantom_study import write_study
 
     jobs = jobs or min(load_settings().threads, max(1, len(plans) // 8))
-    if jobs == 1:
-        for plan in plans:
-            write_study(root / "train", plan, root / "truth")
-            yield plan.study_id
-        return
-    from joblib import Parallel, delayed
-
-    work = (delayed(write_study)(root / "train", plan, root / "truth") for plan in plans)
-    for path in Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
+    tasks = [(root / "train", plan, root / "truth") for plan in plans]
+    for path in run_tasks(write_study, tasks, jobs=jobs, ordered=False):
         yield path.name
 
 

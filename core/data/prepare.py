@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import PrepConfig
+from core.data.percentile import percentiles
 from core.data.pictures import read_picture
 from core.data.study import Fault, Series
 from core.data.volume import Volume, find_blank_slices, read_volume
@@ -112,7 +113,7 @@ def prepare_volume(volume: Volume, prep: PrepConfig) -> PreparedSeries:
     _, row_mm, column_mm = volume.spacing_mm
     frame = _place((array.shape[1], array.shape[2]), box, row_mm, column_mm, prep)
     chosen = _choose_slices(filled, prep)
-    pictures = [_draw(_apply_window(array[index], low, high), frame, prep.size_px) for index in chosen]
+    pictures = [_draw(_apply_window(_cut(array[index], frame), low, high), frame, prep.size_px) for index in chosen]
     return PreparedSeries(
         pixels=np.stack(pictures),
         slice_index=chosen.astype(np.int32),
@@ -147,7 +148,7 @@ def prepare_pictures(series: Series, prep: PrepConfig, settings: Settings | None
             continue
         rows, columns = picture.shape
         frame = _place((rows, columns), (0, rows, 0, columns), 1.0, 1.0, prep)
-        kept.append((index, frame, _draw(picture, frame, prep.size_px)))
+        kept.append((index, frame, _draw(_cut(picture, frame), frame, prep.size_px)))
         blank_count += not picture.any()
     if not kept:
         reason = faults[0].reason if faults else "it lists no files."
@@ -187,14 +188,18 @@ def prepare_series(series: Series, prep: PrepConfig, settings: Settings | None =
 
 def _find_window(array: NDArray[np.float32], prep: PrepConfig) -> tuple[float, float]:
     voxels = array[array != 0]
-    low, high = np.percentile(voxels, [prep.percentile_low, prep.percentile_high], overwrite_input=True)
+    low, high = percentiles(voxels, [prep.percentile_low, prep.percentile_high])
     if not high > low:  # one single intensity: show it white
         low = high - abs(high)
-    return float(low), float(high)
+    return low, high
 
 
 def _apply_window(picture: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
-    grey = np.clip((picture.astype(np.float64) - low) / (high - low), 0, 1) * 255
+    grey = picture.astype(np.float64)
+    grey -= low
+    grey /= high - low
+    np.clip(grey, 0, 1, out=grey)
+    grey *= 255
     grey[picture == 0] = 0  # outside the head, whatever the window: z-scored volumes have negative tissue
     return grey.astype(np.float32)
 
@@ -254,11 +259,15 @@ def _place(
     )
 
 
+def _cut(picture: NDArray[np.float32], frame: PictureFrame) -> NDArray[np.float32]:
+    """Cut the frame's box out of a slice."""
+    return picture[frame.row_start : frame.row_stop, frame.column_start : frame.column_stop]
+
+
 def _draw(grey: NDArray[np.float32], frame: PictureFrame, size_px: int) -> NDArray[np.uint8]:
-    """Cut the frame's box out of a 0..255 slice and draw it into a black square."""
+    """Draw what was cut out, in 0..255, into a black square."""
     picture = np.zeros((size_px, size_px), np.uint8)
-    box = grey[frame.row_start : frame.row_stop, frame.column_start : frame.column_stop]
-    drawn = _resize(box, (frame.bottom - frame.top, frame.right - frame.left))
+    drawn = _resize(grey, (frame.bottom - frame.top, frame.right - frame.left))
     picture[frame.top : frame.bottom, frame.left : frame.right] = np.clip(np.rint(drawn), 0, 255).astype(np.uint8)
     return picture
 

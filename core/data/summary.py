@@ -13,6 +13,7 @@ from core.data.study import Cohort, Series
 from core.data.volume import find_blank_slices, read_volume
 from core.errors import DataError
 from core.mri import MRSequence
+from core.parallel import run_tasks
 from core.progress import Progress, silent
 from core.settings import load_settings
 
@@ -109,15 +110,7 @@ def count_blank_slices(cohort: Cohort, *, jobs: int | None = None, progress: Pro
         Called once per series.
     """
     volumes = [series for series in cohort.series if series.kind != "picture"]
-    processes = min(jobs or load_settings().threads, len(volumes))
-    if processes > 1:
-        from joblib import Parallel, delayed
-
-        results: Iterable[BlankCount] = Parallel(n_jobs=processes, return_as="generator")(
-            delayed(_count_blank)(series) for series in volumes
-        )
-    else:
-        results = map(_count_blank, volumes)
+    results = run_tasks(_count_blank, [(series,) for series in volumes], jobs=jobs or load_settings().threads)
     counts: list[BlankCount] = []
     for found in results:
         counts.append(found)

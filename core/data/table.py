@@ -86,9 +86,9 @@ def build_table(
             "Choose others with --set sequences=..., or name another folder."
         )
     _allow_open_files(len(wanted))
-    found, faults = _prepare([series for _, series, _ in wanted], prep, settings, jobs or settings.threads, progress)
-    usable = [place for place, piece in zip(wanted, found, strict=True) if piece is not None]
-    prepared = [piece for piece in found if piece is not None]
+    pieces, faults = _prepare([series for _, series, _ in wanted], prep, settings, jobs or settings.threads, progress)
+    usable = [place for place, piece in zip(wanted, pieces, strict=True) if piece is not None]
+    prepared = [piece for piece in pieces if piece is not None]
     if not prepared:
         first = faults[min(faults)]
         raise EmptyCohortError(

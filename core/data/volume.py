@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from core.data.dicom import InstanceHeader, read_frames
 from core.data.geometry import PLANE_AXES, orient
 from core.data.nifti import read_nifti
+from core.data.percentile import percentiles
 from core.data.stack import arrange
 from core.data.study import Fault, Series
 from core.errors import DataError
@@ -96,8 +97,8 @@ def find_blank_slices(array: NDArray[np.float32]) -> NDArray[np.bool_]:
     above = flat[flat > background]
     if not above.size:
         return np.ones(len(array), dtype=bool)
-    level = background + BLANK_LEVEL * (np.percentile(above, BRIGHTNESS_PERCENTILE) - background)
-    blank: NDArray[np.bool_] = (flat > level).sum(axis=1) <= min(SPARE_VOXELS, flat.shape[1] - 1)
+    level = background + BLANK_LEVEL * (percentiles(above, [BRIGHTNESS_PERCENTILE])[0] - background)
+    blank: NDArray[np.bool_] = np.count_nonzero(flat > level, axis=1) <= min(SPARE_VOXELS, flat.shape[1] - 1)
     return blank
 
 

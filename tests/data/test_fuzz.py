@@ -14,6 +14,9 @@ from tests.data.mutations import SECONDS_EACH, bases, mutate
 
 NAMED = {name for name in errors.__all__ if issubclass(getattr(errors, name), errors.MGMTLabError)}
 
+ONCE_FATAL = (42, 53, 104_397, 213_651)
+"""Seeds whose inputs once got through as another error: a bare OSError, an index, a number that is none."""
+
 
 def read_seeds(first: int, count: int, folder: Path) -> Counter[str]:
     """Read the inputs of some seeds in a process of its own, and count what came of them."""
@@ -37,6 +40,12 @@ def test_two_hundred_damaged_inputs_are_read_or_named(tmp_path: Path) -> None:
     assert outcomes.keys() <= NAMED | {"read"}
     assert outcomes["read"] > 20
     assert outcomes["ArchiveError"] > 5
+
+
+def test_what_once_got_through_is_named(tmp_path: Path) -> None:
+    outcomes = sum((read_seeds(seed, 1, tmp_path / str(seed)) for seed in ONCE_FATAL), Counter())
+    assert outcomes.total() == len(ONCE_FATAL)
+    assert outcomes.keys() <= NAMED
 
 
 @pytest.mark.slow

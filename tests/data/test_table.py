@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +22,8 @@ from core.data.study import Cohort
 from core.data.table import build_table
 from core.errors import EmptyCohortError
 from core.mri import MRSequence
-from core.settings import Settings
+from core.presets import find_preset
+from core.settings import PROJECT_ROOT, Settings
 from tests.data.volumes import make_cohort, make_study
 
 PREP = PrepConfig(size_px=32)
@@ -161,3 +167,27 @@ def test_progress_may_cancel_and_keeps_what_was_done(cohort: Cohort, settings: S
     with pytest.raises(KeyboardInterrupt):
         build_table(cohort, PREP, settings, progress=stop)
     assert len(list((settings.cache / "prepared").iterdir())) == 2
+
+
+def test_a_killed_preparation_loses_nothing(tmp_path: Path, settings: Settings) -> None:
+    make_phantom(tmp_path / "phantom", PhantomConfig(studies=4, slices=24, size=128))
+    entries = settings.cache / "prepared"
+    command = [sys.executable, "-m", "core", "prepare", str(tmp_path / "phantom"), "--jobs", "2"]
+    environment = {**os.environ, "MGMT_LAB_HOME": str(settings.home), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment, start_new_session=True) as process:
+        while len(list(entries.glob("*/meta.json"))) < 3 and process.poll() is None:
+            time.sleep(0.005)
+        os.killpg(process.pid, signal.SIGKILL)  # its workers are killed with it
+    assert process.returncode == -signal.SIGKILL
+    done = {path.parent.name: path.stat().st_mtime_ns for path in entries.glob("*/meta.json")}
+    assert 3 <= len(done) < 16
+    cohort = scan_cohort(tmp_path / "phantom", settings=settings)
+    prep = find_preset("honest").config.prep
+    table = build_table(cohort, prep, settings)
+    assert not table.faults
+    assert len(table.arrays) == 16
+    again = {path.parent.name: path.stat().st_mtime_ns for path in entries.glob("*/meta.json")}
+    assert done.items() <= again.items()
+    afresh = build_table(cohort, prep, replace(settings, home=tmp_path / "other"))
+    assert table.rows.equals(afresh.rows)
+    assert all(np.array_equal(one, other) for one, other in zip(table.arrays, afresh.arrays, strict=True))

@@ -209,6 +209,17 @@ def test_damaged_and_unsuited_nifti_files_are_named(tmp_path: Path) -> None:
         read_volume(series_of([tmp_path / "text.nii.gz"], "nifti"))
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_nifti_whose_data_begin_nowhere_is_named(tmp_path: Path, value: float) -> None:
+    image = nibabel.Nifti1Image(np.ones((4, 5, 6), np.int16), np.eye(4))
+    nibabel.save(image, tmp_path / "odd.nii")
+    content = bytearray((tmp_path / "odd.nii").read_bytes())
+    content[108:112] = np.float32(value).tobytes()
+    (tmp_path / "odd.nii").write_bytes(content)
+    with pytest.raises(DataError, match=r"odd\.nii has a damaged header"):
+        read_volume(series_of([tmp_path / "odd.nii"], "nifti"))
+
+
 def test_a_nifti_larger_than_its_limits_is_refused_from_its_header(tmp_path: Path) -> None:
     header = nibabel.Nifti1Header()
     header.set_data_dtype(np.int16)

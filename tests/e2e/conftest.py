@@ -49,6 +49,7 @@ def visit(server: Server, browser: playwright.Browser) -> Iterator[Callable[...,
     def open_tab(width: int = 1440, scheme: str = "light") -> Visit:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         tab = Visit(page=context.new_page(), url=server.url)
+        tab.page.set_default_timeout(120_000)  # two busy cores may take their time; a page that hangs is still found
         tab.page.on("console", tab.note)
         tab.page.on("pageerror", lambda error: tab.complaints.append(str(error)))
         visits.append(tab)

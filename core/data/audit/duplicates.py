@@ -25,9 +25,10 @@ BANDS = (11, 11, 11, 11, 10, 10)
 HASH_BITS = 8
 """Bits in which the hashes of one picture saved twice may differ: measured on 371 real slices, 95% differ in at
 most 5 after JPEG at quality 75, half size or a gamma of 0.8, and all but one in 8."""
-BETWEEN = 0.98
-"""Correlation from which pictures of two patients are one scan. On 371 real T1wCE slices of 71 patients the highest
-between two patients was 0.966; copies that were compressed, halved or given another gamma kept 0.989 and more."""
+BETWEEN = 0.985
+"""Correlation from which pictures of two patients are one scan. Between two patients the highest was 0.966 on 371
+real T1wCE slices and 0.981 on 16,795 synthetic ones; copies that were compressed, halved or given another
+gamma kept 0.995 and more on those T1wCE slices, and 0.989 and more on 253 pictures of mixed origin."""
 WITHIN = 0.9999
 """The same within a patient, where neighbouring slices are alike: measured, at most 0.9998 at 1 mm; a copy saved as
 JPEG at quality 75, 0.99995 and more."""

@@ -40,6 +40,12 @@ def test_neighbours_and_other_people_are_no_duplicates(people: Path, settings: S
     assert not [finding for finding in audit(people, settings).findings if "duplicate" in finding.kind]
 
 
+def test_thin_neighbouring_slices_of_one_patient_are_no_duplicates(tmp_path: Path, settings: Settings) -> None:
+    for index in range(8):
+        save(tmp_path / "heads" / f"00001_{index}.png", draw_head(2, index))
+    assert not [finding for finding in audit(tmp_path / "heads", settings).findings if "duplicate" in finding.kind]
+
+
 def test_the_same_pixels_under_another_name_and_format(people: Path, settings: Settings) -> None:
     save(people / "00009_1.bmp", draw_head(2, DRIFT))
     assert places(audit(people, settings), "duplicate-between-patients") == [("00002_1.png", "00009_1.bmp")]

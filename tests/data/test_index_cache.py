@@ -1,0 +1,128 @@
+"""The index a second time: the same cohort without opening a file, and anew where anything changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.data import series as series_module
+from core.data.cohort import scan_cohort
+from core.data.discovery import walk_files
+from core.data.index_cache import stamp_folder
+from core.errors import EmptyCohortError
+from core.mri import MRSequence
+from core.settings import Settings
+from tests.data.dicom_files import write_mr, write_series
+
+STACK = np.arange(4 * 20, dtype=np.uint16).reshape(4, 4, 5)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two studies of DICOM, one of them with a damaged file and an empty folder."""
+    folder = tmp_path / "data"
+    for study in ("00001", "00002"):
+        for sequence in ("FLAIR", "T2w"):
+            write_series(folder / "train" / study / sequence, STACK)
+    (folder / "train/00002/FLAIR/damaged.dcm").write_text("not DICOM")
+    (folder / "train/00002/T1w").mkdir()
+    return folder
+
+
+def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*arguments: object, **options: object) -> None:
+        raise AssertionError("a header was read")
+
+    for name in ("read_header", "read_headers", "detect_kind"):
+        monkeypatch.setattr(series_module, name, read, raising=False)
+
+
+def test_the_second_time_no_header_is_read(root: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = scan_cohort(root, settings=settings)
+    assert first == scan_cohort(root)
+    assert len(first.faults) == 2
+    forbid_reading(monkeypatch)
+    told: list[tuple[int, int]] = []
+    second = scan_cohort(root, settings=settings, progress=lambda done, total, what="": told.append((done, total)))
+    assert second == first
+    assert second.digest == first.digest
+    assert told == [(2, 2)]
+    with pytest.raises(AssertionError, match="a header was read"):
+        scan_cohort(root)
+
+
+def change_content(root: Path) -> None:
+    path = root / "train/00001/FLAIR/Image-1.dcm"
+    write_mr(path, position=(0, 0, 0), SeriesDescription="changed")
+
+
+def touch(root: Path) -> None:
+    os.utime(root / "train/00001/FLAIR/Image-1.dcm", ns=(1, 1))
+
+
+def remove(root: Path) -> None:
+    (root / "train/00001/FLAIR/Image-1.dcm").unlink()
+
+
+def rename(root: Path) -> None:
+    path = root / "train/00001/FLAIR/Image-1.dcm"
+    path.rename(path.with_name("other.dcm"))
+
+
+def add(root: Path) -> None:
+    path = root / "train/00001/FLAIR/Image-1.dcm"
+    shutil.copy2(path, path.with_name("copy.dcm"))
+
+
+@pytest.mark.parametrize("change", [change_content, touch, remove, rename, add])
+def test_only_a_changed_study_is_read_again(root: Path, settings: Settings, change: Callable[[Path], None]) -> None:
+    assert any(path.name == "Image-1.dcm" for path in walk_files(root / "train/00001/FLAIR"))
+    scan_cohort(root, settings=settings)
+    change(root)
+    told: list[tuple[int, str]] = []
+    again = scan_cohort(root, settings=settings, progress=lambda done, total, what="": told.append((done, what)))
+    assert told == [(1, "from the cache"), (2, "00001")]
+    assert again == scan_cohort(root)
+
+
+def test_what_was_asked_for_is_part_of_the_key(root: Path, settings: Settings) -> None:
+    (root / "train/00001/FLAIR").rename(root / "train/00001/scans")
+    for sequence in (MRSequence.T1W, MRSequence.T1WCE, None):
+        assert scan_cohort(root, settings=settings, sequence=sequence) == scan_cohort(root, sequence=sequence)
+    with pytest.raises(EmptyCohortError, match="at most 10"):
+        scan_cohort(root, settings=replace(settings, file_pixels=10))
+
+
+def test_paths_of_faults_follow_the_root(root: Path, settings: Settings) -> None:
+    above, below = scan_cohort(root, settings=settings), scan_cohort(root / "train", settings=settings)
+    assert {fault.path for fault in above.faults} == {f"train/{fault.path}" for fault in below.faults}
+
+
+def test_damaged_entries_are_made_anew(root: Path, settings: Settings) -> None:
+    expected = scan_cohort(root, settings=settings)
+    for damage in (b"", b"[1, 2]", b'{"stamp": "x", "document": {"series": 3}}'):
+        for entry in (settings.cache / "index").iterdir():
+            entry.write_bytes(damage)
+        assert scan_cohort(root, settings=settings) == expected
+    for entry in (settings.cache / "index").iterdir():  # the right stamp around nonsense
+        text = entry.read_text()
+        entry.write_text(text.replace('"plane"', '"plain"'))
+    assert scan_cohort(root, settings=settings) == expected
+
+
+def test_a_stamp_sees_the_files_that_a_walk_finds(root: Path) -> None:
+    study = root / "train/00002"
+    (study / ".hidden").write_text("x")
+    (study / "__MACOSX").mkdir()
+    (study / "__MACOSX/x.dcm").write_text("x")
+    (study / "loop").symlink_to(root / "train")
+    (study / "linked").symlink_to(root / "train/00001/FLAIR")
+    stamp = stamp_folder(study)
+    assert stamp.file_count == len(list(walk_files(study)))
+    assert [path.name for path in stamp.empty_folders] == ["T1w"]
