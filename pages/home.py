@@ -111,7 +111,7 @@ with st.grid(4, min_column_width=230):
 with st.container(border=True):
     st.markdown("**Why “whether the number is true”?**")
     st.markdown(
-        "The paper that this lab implements reports a validation accuracy of 90.87% on slices; it does not state whether "
+        "The paper that this lab implements reports a peak validation accuracy of 90.87%; it does not state whether "
         "slices of one patient could stand in training and in validation. The competition on the same data was won with "
         "an AUROC by patient of about 0.62 [(leaderboard)](https://www.kaggle.com/competitions/"
         "rsna-miccai-brain-tumor-radiogenomic-classification/leaderboard). Train both protocols here and compare."
