@@ -84,7 +84,7 @@ class CheckpointCard(BaseModel):
         for part, whose in JUDGED_PATIENTS.items():
             figure = self.metrics.get(part, {}).get("patient", {}).get("auroc")
             if figure and figure["value"] is not None:
-                return whose, figure
+                return f"{'synthetic ' if self.synthetic else ''}{whose}", figure
         return None
 
 

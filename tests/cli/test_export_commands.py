@@ -30,7 +30,7 @@ def test_a_published_checkpoint_carries_what_was_measured(
     card = read_card(path)
     assert card.name == "mine"
     whose, figure = card.own_auroc() or ("", {})
-    assert whose == "patients of another cohort"
+    assert whose == "synthetic patients of another cohort"
     assert figure == judged["patient"]["auroc"]
     assert str(other) not in card.model_dump_json()
     text = path.with_suffix(".md").read_text()
@@ -55,7 +55,7 @@ def test_without_another_cohort_the_validation_figure_says_that_it_flatters(
     path = tmp_path / "mine.safetensors"
     command("export", "checkpoint", "tiny", "--out", str(path))
     found = read_card(path).own_auroc()
-    assert found is None or found[0] == "validation patients, which chose the epoch"
+    assert found is None or found[0] == "synthetic validation patients, which chose the epoch"
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_predict_for_a_person(command: Command, study: Path) -> None:
     assert f"study {study.name}: probability of methylated 0." in result.stdout
     assert "Research use only." in result.stdout
     assert "checkpoint tiny: resnet18, its own patient AUROC" in result.stdout
-    assert "on validation patients, which chose the epoch" in result.stdout
+    assert "on synthetic validation patients, which chose the epoch" in result.stdout
 
 
 def test_nothing_of_an_upload_is_kept(command: Command, study: Path, home_with_run: Path) -> None:
