@@ -46,7 +46,7 @@ class PrepConfig(_Config):
     slice_count: Annotated[int, Field(ge=1, le=512)] = 8
     """Slices kept per series (fewer when the series has fewer); ignored by slice_choice 'all'."""
     slice_span: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Share of the brain's extent, centred on its middle, over which 'spread' takes its slices."""
+    """Share of the brain's extent, centred on its middle, over which 'spread' takes its slices; widened where it holds fewer than slice_count."""
     crop: bool = True
     """Cut the empty border off (one box per volume) before resizing, so that heads of all scans are about equally large."""
     fit: Literal["pad", "stretch"] = "pad"
