@@ -11,6 +11,7 @@ from core.data.study import Cohort, Fault, Series
 from core.errors import MGMTLabError
 from core.mri import MRSequence
 from core.training.records import DataSource
+from core.training.trainer import open_cohort
 from ui.progress import ProgressBar
 from ui.slices import SliceStack
 from ui.stacks import read_stack
@@ -36,19 +37,9 @@ __all__ = [
 @st.cache_resource(max_entries=4, show_spinner=False)
 def load_cohort(source: DataSource) -> Cohort:
     """Scan a cohort's headers, with a progress bar; once, until :func:`rescan`."""
-    from core.data.cohort import scan_cohort
-
     bar = ProgressBar("Reading headers", "files")
     try:
-        return scan_cohort(
-            Path(source.root),
-            labels=Path(source.labels) if source.labels else None,
-            patient_pattern=source.patient_pattern,
-            layout=source.layout,
-            sequence=MRSequence(source.sequence) if source.sequence else None,
-            progress=bar,
-            settings=current_settings(),
-        )
+        return open_cohort(source, bar, current_settings())
     finally:
         bar.close()
 
