@@ -25,10 +25,10 @@ def describe_card(card: CheckpointCard) -> str:
     config = card.config
     lines = [f"# {card.name}", "", *_what_it_is(card), "", "## What it is not", "", *_what_it_is_not(card), ""]
     lines += ["## Figures", "", "Per patient, with 95% intervals.", ""]
-    for part, whose in JUDGED_PATIENTS.items():
+    for part in JUDGED_PATIENTS:
         figures = card.metrics.get(part, {}).get("patient", {})
         if figures:
-            lines += [f"On {whose}:", "", "| figure | value |", "| --- | --- |"]
+            lines += [f"On {card.whose(part)}:", "", "| figure | value |", "| --- | --- |"]
             lines += [
                 f"| {name.replace('_', ' ')} | {figure_words(figures[name])} |" for name in SHOWN if name in figures
             ]

@@ -81,11 +81,15 @@ class CheckpointCard(BaseModel):
         The patients that say most come first: those of another cohort, the untouched test patients, and last the
         validation patients, which chose the epoch and the threshold and therefore flatter.
         """
-        for part, whose in JUDGED_PATIENTS.items():
+        for part in JUDGED_PATIENTS:
             figure = self.metrics.get(part, {}).get("patient", {}).get("auroc")
             if figure and figure["value"] is not None:
-                return f"{'synthetic ' if self.synthetic else ''}{whose}", figure
+                return self.whose(part), figure
         return None
+
+    def whose(self, part: str) -> str:
+        """Whose figures those of a part are, in words: "synthetic patients of another cohort"."""
+        return f"{'synthetic ' if self.synthetic else ''}{JUDGED_PATIENTS[part]}"
 
 
 JUDGED_PATIENTS = {

@@ -35,6 +35,7 @@ def test_a_published_checkpoint_carries_what_was_measured(
     assert str(other) not in card.model_dump_json()
     text = path.with_suffix(".md").read_text()
     assert figure_words(figure) in text
+    assert "On synthetic patients of another cohort:" in text
     assert "answer means nothing" in text
     assert "Not a reproduction" in text
 
