@@ -41,6 +41,12 @@ def cpu_seconds() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
+def cpu_seconds_of_all() -> float:
+    """CPU time of this process and of those below it that still run, such as joblib's workers."""
+    own = psutil.Process()
+    return sum(sum(process.cpu_times()[:2]) for process in (own, *own.children(recursive=True)))
+
+
 def interleave(candidates: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """Median CPU-seconds of each candidate; they take turns, so that a busy neighbour disturbs all alike."""
     for work in candidates.values():

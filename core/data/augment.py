@@ -5,56 +5,95 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from core.config import AugmentationConfig
+from core.mri import Plane
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["augment"]
+__all__ = ["augment", "find_mirrors"]
 
 STREAM = 2
 """Keeps these random numbers apart from those of the batch order (:mod:`core.data.batches`)."""
+GEOMETRY_DRAWS = 5
+INTENSITY_DRAWS = 14
+"""Random numbers of a sample for its place and for its grey values."""
 
 
 def augment(
-    pictures: torch.Tensor, config: AugmentationConfig, seed: int, epoch: int, indices: NDArray[np.int64]
+    pictures: torch.Tensor,
+    config: AugmentationConfig,
+    seed: int,
+    epoch: int,
+    indices: NDArray[np.int64],
+    mirrors: NDArray[np.bool_] | None = None,
 ) -> torch.Tensor:
-    """Flip, turn, scale and shift pictures at random.
+    """Flip, turn, scale and shift examples at random, and change their grey values.
 
     A sample's random numbers come from (seed, epoch, its index) alone: neither the batch it stands in nor a
     stop and resume changes it. Each sample always draws the same numbers, so switching one change off leaves
-    the others as they were.
+    the others as they were. All pictures of one example (slices of a volume, sequences) change alike.
 
     Parameters
     ----------
     pictures
-        uint8 tensor (n, size, size), on any device; not changed.
+        uint8 tensor (n, ..., size, size), on any device; not changed.
     config
         How far each change may go.
     seed, epoch
         Of the run, and of the pass over the data.
     indices
         (n,): the samples' row numbers in the table.
+    mirrors
+        (n,): whether a horizontal flip of the sample exchanges left and right (:func:`find_mirrors`); where it does
+        not, ``flip_planes`` "left_right" leaves it as it is. By default it does everywhere.
 
     Returns
     -------
     torch.Tensor
-        float32 (n, size, size) on the same device, in 0..255; what comes in from outside is black.
+        float32 of the same shape on the same device, in 0..255; what comes in from outside is black.
     """
     import torch
 
-    draws = np.array([np.random.default_rng([seed, epoch, int(index), STREAM]).random(5) for index in indices])
-    flipped = torch.from_numpy(draws[:, 0] < config.flip_probability).to(pictures.device)
-    changed = torch.where(flipped[:, None, None], pictures.flip(-1), pictures).to(torch.float32)
-    if not (config.rotation_degrees or config.scale_fraction or config.shift_fraction):
-        return changed
-    theta = torch.from_numpy(_affine(draws[:, 1:] * 2 - 1, config)).to(pictures.device)
-    shape = (len(changed), 1, *changed.shape[1:])
-    grid = torch.nn.functional.affine_grid(theta, list(shape), align_corners=False)
-    moved = torch.nn.functional.grid_sample(changed.view(shape), grid, padding_mode="zeros", align_corners=False)
-    return moved.view_as(changed)
+    generators = [np.random.default_rng([seed, epoch, int(index), STREAM]) for index in indices]
+    draws = np.array([generator.random(GEOMETRY_DRAWS + INTENSITY_DRAWS) for generator in generators])
+    flipped = draws[:, 0] < config.flip_probability
+    if mirrors is not None and config.flip_planes == "left_right":
+        flipped = flipped & mirrors
+    ones = (1,) * (pictures.ndim - 1)
+    chosen = torch.from_numpy(flipped).to(pictures.device).view(-1, *ones)
+    changed = torch.where(chosen, pictures.flip(-1), pictures).to(torch.float32)
+    if config.rotation_degrees or config.scale_fraction or config.shift_fraction:
+        changed = _move(changed, _affine(draws[:, 1:GEOMETRY_DRAWS] * 2 - 1, config))
+    from core.data.intensity import change_intensity
+
+    return change_intensity(changed, config, draws[:, GEOMETRY_DRAWS:] * 2 - 1, generators)
+
+
+def find_mirrors(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Tell for each row of a slice table whether a horizontal flip of its picture exchanges left and right.
+
+    It does for axial and coronal pictures. One whose plane is not known (a loose PNG) counts as such, for nearly all
+    exported ones are axial.
+    """
+    if "plane" not in rows:
+        return np.ones(len(rows), bool)
+    return (rows["plane"] != str(Plane.SAGITTAL)).to_numpy(dtype=bool)
+
+
+def _move(pictures: torch.Tensor, matrices: NDArray[np.float32]) -> torch.Tensor:
+    """Resample (n, ..., rows, columns) along one matrix (2, 3) per example."""
+    import torch
+
+    theta = torch.from_numpy(matrices).to(pictures.device)
+    rows, columns = pictures.shape[-2:]
+    layers = pictures.reshape(len(pictures), -1, rows, columns)
+    grid = torch.nn.functional.affine_grid(theta, [len(pictures), 1, rows, columns], align_corners=False)
+    moved = torch.nn.functional.grid_sample(layers, grid, padding_mode="zeros", align_corners=False)
+    return moved.view_as(pictures)
 
 
 def _affine(draws: NDArray[np.float64], config: AugmentationConfig) -> NDArray[np.float32]:

@@ -12,20 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from core.config import PrepConfig
 from core.data.prepare import PictureFrame, PreparedSeries, prepare_series
+from core.data.quick import read_files
 from core.data.stamped import StampedCache, digest_of
 from core.data.study import Fault, Series
 from core.errors import DataError
 from core.files import replace_atomically, write_atomic
 from core.settings import Settings
 
-__all__ = ["FORMAT_VERSION", "load_prepared", "open_prepared", "prune_contents"]
+__all__ = ["FORMAT_VERSION", "fill_cache", "load_prepared", "open_prepared", "prune_contents"]
 
 FORMAT_VERSION = 2
 """Part of every key: raise it whenever the same scan and the same PrepConfig would give other pixels."""
+HELD_BYTES = 2**29
+"""A series whose files are not larger is read once, to be recognised and to be prepared; a larger one twice."""
 ABANDONED_SECONDS = 3600.0
 """A half-written file of that age was left by a process that was killed."""
 
@@ -44,8 +48,21 @@ def load_prepared(series: Series, prep: PrepConfig, settings: Settings) -> Prepa
     StorageError
         The cache cannot be written.
     """
-    entry = _entry(series, prep, settings, _know_content(series, settings))
-    return _read(entry) or _write(entry, prepare_series(series, prep, settings))
+    content, contents = _know_content(series, settings)
+    entry = _entry(series, prep, settings, content)
+    return _read(entry) or _write(entry, prepare_series(series, prep, settings, contents=contents))
+
+
+def fill_cache(position: int, series: Series, prep: PrepConfig, settings: Settings) -> tuple[int, Fault | None]:
+    """Prepare one of many series in another process: what it became stays in the cache, only a fault travels back.
+
+    It stands here and not where the work is dealt out because a worker imports all that its module does.
+    """
+    try:
+        load_prepared(series, prep, settings)
+    except DataError as error:
+        return position, Fault(path=f"{series.study_id}/{series.sequence}", reason=str(error))
+    return position, None
 
 
 def open_prepared(series: Series, prep: PrepConfig, settings: Settings) -> PreparedSeries | None:
@@ -74,18 +91,28 @@ def _entry(series: Series, prep: PrepConfig, settings: Settings, content: str) -
     return settings.cache / "prepared" / digest_of((*described, content))
 
 
-def _know_content(series: Series, settings: Settings) -> str:
-    """Return the digest of a series' files: of their names, and of every byte in them.
+def _know_content(series: Series, settings: Settings) -> tuple[str, list[memoryview]]:
+    """Return the digest of a series' files, of their names and of every byte in them, and what of it was read.
 
-    It is remembered by path, size and modification time, so that unchanged files are not read again.
+    The digest is remembered by path, size and modification time, so that unchanged files are not read again. What
+    was read is empty then, and where it is too much to be held.
     """
     stamp = _stamp(series)
     known = _recall_content(series, settings, stamp)
     if known:
-        return known
-    content = digest_of(f"{path.name}|{_digest_file(path, series)}" for path in series.files)
+        return known, []
+    contents: list[memoryview] = []
+    try:
+        if series.kind == "dicom" and sum(path.stat().st_size for path in series.files) <= HELD_BYTES:
+            contents = read_files(series.files)
+            digests = [xxhash.xxh3_128_hexdigest(content) for content in contents]
+        else:
+            digests = [_digest_file(path) for path in series.files]
+    except OSError as error:
+        raise _gone(series, error) from error
+    content = digest_of(f"{path.name}|{digest}" for path, digest in zip(series.files, digests, strict=True))
     _contents(settings).keep(_places(series), stamp, content)
-    return content
+    return content, contents
 
 
 def _recall_content(series: Series, settings: Settings, stamp: str) -> str | None:
@@ -108,27 +135,21 @@ def _places(series: Series) -> list[str]:
 
 def _stamp(series: Series) -> str:
     """State of a series' files, without opening them."""
-    described = []
-    for path in series.files:
-        try:
-            status = os.stat(path)  # noqa: PTH116 - half the time of Path.stat
-        except OSError as error:
-            raise _gone(path, series, error) from error
-        described.append(f"{status.st_size}|{status.st_mtime_ns}")
-    return digest_of(described)
-
-
-def _digest_file(path: Path, series: Series) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        states = [os.stat(path) for path in series.files]  # noqa: PTH116 - half the time of Path.stat
     except OSError as error:
-        raise _gone(path, series, error) from error
+        raise _gone(series, error) from error
+    return digest_of(f"{state.st_size}|{state.st_mtime_ns}" for state in states)
 
 
-def _gone(path: Path, series: Series, error: OSError) -> DataError:
+def _digest_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, xxhash.xxh3_128).hexdigest()
+
+
+def _gone(series: Series, error: OSError) -> DataError:
     return DataError(
-        f"{path} of study {series.study_id} cannot be read any more ({error.strerror}); index the folder again."
+        f"{error.filename} of study {series.study_id} cannot be read any more ({error.strerror}); index the folder again."
     )
 
 

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.data.assign import apply_overrides, note_choices
 from core.data.dicomdir import check_references
-from core.data.discovery import walk_files
+from core.data.discovery import relative_to, walk_files
 from core.data.identity import person_of
 from core.data.imagefolder import find_positive, name_some, scan_pictures
 from core.data.index_cache import FolderStamp, decode_scan, encode_scan, index_key, stamp_folder
 from core.data.labels import normalise_id, read_labels
-from core.data.layout import Layout, detect_layout, is_sequence_folder, phase_folders, study_folders
-from core.data.phantom import is_synthetic
-from core.data.series import SeriesScan, relative_to, scan_series
+from core.data.layout import (
+    Layout,
+    detect_layout,
+    is_sequence_folder,
+    is_synthetic,
+    phase_folders,
+    study_folders,
+)
 from core.data.stamped import StampedCache
-from core.data.study import Cohort, Fault, Study
+from core.data.study import Cohort, Fault, SeriesScan, Study
 from core.errors import EmptyCohortError
 from core.mri import CLASS_NAMES, MRSequence
 from core.parallel import on_cluster, run_tasks
@@ -119,11 +126,11 @@ def scan_cohort(
     cache = StampedCache(folder=settings.cache / "index") if settings else None
     found = detect_layout(root, layout)
     said = f"Read as {LAYOUT_WORDS[found.name]}{', as stated' if found.stated else ''}."
+    reading = _Reading(root=root, sequence=sequence, limits=limits, cache=cache)
     if found.name == "rsna":
-        reading = _Reading(root=root, sequence=sequence, limits=limits, cache=cache)
         cohort = _scan_studies(found, reading, jobs or limits.threads, progress)
     else:
-        cohort = _scan_picture_tree(root, found, patient_pattern, sequence, limits, progress)
+        cohort = _scan_picture_tree(found, reading, patient_pattern, jobs or limits.threads, progress)
     if not cohort.studies:
         faults = cohort.faults or (Fault(path=root.name, reason="it holds no images"),)
         first = f"{faults[0].path}: {faults[0].reason}"
@@ -176,7 +183,8 @@ def _list_studies(base: Path) -> list[_StudyFolder]:
 
 def _scan_all(work: Sequence[_StudyFolder], reading: _Reading, jobs: int, progress: Progress) -> list[SeriesScan]:
     """Take the studies that did not change from the cache, and read the others in processes."""
-    scans = [_recall(study, reading) for study in work]
+    with _without_collecting():
+        scans = [_recall(study, reading) for study in work]
     missing = [number for number, scan in enumerate(scans) if scan is None]
     done = len(work) - len(missing)
     if done:
@@ -193,12 +201,26 @@ def _scan_all(work: Sequence[_StudyFolder], reading: _Reading, jobs: int, progre
     return [scan for scan in scans if scan is not None]
 
 
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Keep the garbage collector from searching, again and again, what is made by the hundred thousand and kept."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def _recall(study: _StudyFolder, reading: _Reading) -> SeriesScan | None:
     document = reading.cache.find(reading.key(study), study.stamp.digest) if reading.cache else None
     return decode_scan(document, study.folder) if document else None
 
 
 def _scan_study(study: _StudyFolder, reading: _Reading) -> SeriesScan:
+    from core.data.series import scan_series  # and with it pydicom: not needed where nothing changed
+
     scan = scan_series(study.study_id, walk_files(study.folder), reading.root, reading.limits, reading.sequence)
     if reading.cache:
         reading.cache.keep(reading.key(study), study.stamp.digest, encode_scan(scan, study.folder))
@@ -206,20 +228,17 @@ def _scan_study(study: _StudyFolder, reading: _Reading) -> SeriesScan:
 
 
 def _scan_picture_tree(
-    root: Path,
-    layout: Layout,
-    patient_pattern: str | None,
-    sequence: MRSequence | None,
-    settings: Settings,
-    progress: Progress,
+    layout: Layout, reading: _Reading, patient_pattern: str | None, jobs: int, progress: Progress
 ) -> Cohort:
     found = scan_pictures(
         layout.base,
         layout.name,
         patient_pattern=patient_pattern,
-        sequence=sequence,
-        settings=settings,
+        sequence=reading.sequence,
+        settings=reading.limits,
         progress=progress,
+        cache=reading.cache,
+        jobs=jobs,
     )
     notes = list(found.notes)
     names, positive = CLASS_NAMES, 1
@@ -231,7 +250,7 @@ def _scan_picture_tree(
     if any(series.sequence is MRSequence.UNKNOWN for study in found.studies for series in study.series):
         notes.append("Pictures do not say which MR sequence they are; state it with --sequence.")
     return Cohort(
-        root=root,
+        root=reading.root,
         layout=layout.name,
         studies=tuple(sorted(found.studies, key=lambda study: study.study_id)),
         class_names=names,

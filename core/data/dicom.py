@@ -23,6 +23,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_dataset
 
 from core.data.codestream import decode_frames
+from core.data.discovery import looks_like_dicom
 from core.data.elements import raw_elements, text_of
 from core.data.frames import split_frames
 from core.data.header import (
@@ -42,12 +43,14 @@ from core.settings import Settings, load_settings
 
 __all__ = [
     "InstanceHeader",
+    "find_pixels",
     "looks_like_dicom",
     "read_frames",
     "read_header",
     "read_headers",
     "read_instance",
     "read_pixels",
+    "rescale",
 ]
 
 PIXEL_KINDS = {0x7FE00008: "f", 0x7FE00009: "f", 0x7FE00010: ""}
@@ -97,15 +100,6 @@ class _Image:
         return self.headers[0]
 
 
-def looks_like_dicom(start: bytes) -> bool:
-    """Tell from the first 132 bytes of a file whether it can be DICOM, with or without the preamble."""
-    if start[128:132] == b"DICM":
-        return True
-    # Without a preamble the file begins with the first element of group 0002 or 0008, in either byte order.
-    little, big = struct.unpack("<HH", start[:4].ljust(4)), struct.unpack(">HH", start[:4].ljust(4))
-    return any(group in (2, 8) and element < 0x1000 for group, element in (little, big))
-
-
 def read_header(path: Path, settings: Settings | None = None) -> InstanceHeader:
     """Read the header of one MR image, without its pixels; of an enhanced object, that of its first frame.
 
@@ -139,6 +133,17 @@ def read_headers(path: Path, settings: Settings | None = None) -> tuple[Instance
     """
     with _open(path) as file:
         return _parse(file, path, settings or load_settings()).headers
+
+
+def find_pixels(content: memoryview, path: Path, settings: Settings) -> tuple[InstanceHeader, int]:
+    """Return the header of an image of one frame that was read whole, and where its uncompressed pixels begin.
+
+    `path` is not opened. Raises as :func:`read_header` does, and DicomError where there are no such pixels.
+    """
+    image = _parse(io.BytesIO(content), path, settings)
+    if len(image.headers) > 1 or image.kind or image.header.transfer_syntax not in NATIVE_SYNTAXES - {DEFLATED}:
+        raise DicomError(f"{path.name} does not hold one uncompressed image of whole numbers.")
+    return image.header, image.offset
 
 
 def read_pixels(path: Path, settings: Settings | None = None) -> NDArray[np.float32]:
@@ -175,10 +180,11 @@ def read_frames(path: Path, settings: Settings | None = None) -> tuple[tuple[Ins
             content = image.source.read()
             syntax = image.header.transfer_syntax
             stored = decode_frames(image.dataset, content, syntax, path.name, image.header.frames)
-    return image.headers, [_rescale(frame, header) for frame, header in zip(stored, image.headers, strict=True)]
+    return image.headers, [rescale(frame, header) for frame, header in zip(stored, image.headers, strict=True)]
 
 
-def _rescale(stored: NDArray[Any], header: InstanceHeader) -> NDArray[Any]:
+def rescale(stored: NDArray[Any], header: InstanceHeader) -> NDArray[Any]:
+    """Turn stored values of any shape into those of :func:`read_frames`."""
     if header.inverted:
         # The complement within the stored bits is the same for every slice, which "maximum minus value" is not.
         top = 0 if stored.dtype.kind == "f" else -1 if header.signed else (1 << header.bits_stored) - 1

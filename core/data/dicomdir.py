@@ -8,10 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydicom.filereader import dcmread
-
-from core.data.dicom import PARSER_ERRORS
-from core.data.elements import text_of
 from core.data.study import Fault
 from core.errors import DataError, DicomError, LimitError
 from core.settings import Settings
@@ -51,6 +47,11 @@ def read_dicomdir(path: Path, settings: Settings) -> tuple[tuple[Path, ...], tup
     LimitError
         It is larger, or lists more files, than this installation accepts.
     """
+    from pydicom.filereader import dcmread
+
+    from core.data.dicom import PARSER_ERRORS
+    from core.data.elements import text_of
+
     if path.stat().st_size > settings.header_bytes:
         raise LimitError(f"{path.name} has more than {settings.header_bytes:,} bytes; it is no index of one study.")
     try:

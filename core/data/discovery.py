@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from core.data.dicom import looks_like_dicom
-
-__all__ = ["FileKind", "detect_archive", "detect_kind", "natural_key", "walk_files"]
+__all__ = ["FileKind", "detect_archive", "detect_kind", "looks_like_dicom", "natural_key", "relative_to", "walk_files"]
 
 FileKind = Literal["dicom", "picture", "nifti", "archive"]
 
@@ -98,8 +97,22 @@ def _walk(folder: Path, parents: frozenset[Path]) -> Iterator[Path]:
             yield folder / entry.name
 
 
+def looks_like_dicom(start: bytes) -> bool:
+    """Tell from the first 132 bytes of a file whether it can be DICOM, with or without the preamble."""
+    if start[128:132] == b"DICM":
+        return True
+    # Without a preamble the file begins with the first element of group 0002 or 0008, in either byte order.
+    little, big = struct.unpack("<HH", start[:4].ljust(4)), struct.unpack(">HH", start[:4].ljust(4))
+    return any(group in (2, 8) and element < 0x1000 for group, element in (little, big))
+
+
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
     """Sort key in which Image-2 comes before Image-10."""
     return tuple(
         (0, int(part), part) if part.isdecimal() else (1, 0, part.lower()) for part in re.split(r"(\d+)", text) if part
     )
+
+
+def relative_to(path: Path, root: Path) -> str:
+    """Return a path as text, relative to `root` where it lies below it."""
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.data.discovery import detect_kind, walk_files
+from core.data.discovery import relative_to
 from core.data.identity import person_of
 from core.data.labels import normalise_id
 from core.data.layout import phase_folders, subfolders
-from core.data.pictures import read_picture_size
-from core.data.series import picture_series, relative_to
+from core.data.picture_index import list_pictures
+from core.data.stamped import StampedCache
 from core.data.study import Fault, Phase, Study
-from core.errors import ConfigError, DataError
+from core.errors import ConfigError
 from core.mri import MRSequence
 from core.progress import Progress
 from core.settings import Settings
@@ -60,6 +60,8 @@ def scan_pictures(
     sequence: MRSequence | None,
     settings: Settings,
     progress: Progress,
+    cache: StampedCache | None = None,
+    jobs: int = 1,
 ) -> PictureStudies:
     """Read the headers of a tree of pictures and group them into studies, one per patient, phase and class.
 
@@ -74,6 +76,10 @@ def scan_pictures(
         digits by default.
     sequence
         What a picture is that does not say so in its name.
+    settings, progress
+        The limits; called once per file.
+    cache, jobs
+        Where to keep what the files are, and how many processes may look at them.
 
     Raises
     ------
@@ -86,21 +92,20 @@ def scan_pictures(
     patients: dict[tuple[_Place, str], list[Path]] = defaultdict(list)
     loose: list[tuple[_Place, Path]] = []
     faults: list[Fault] = []
-    files = [(place, path) for place, folder in folders for path in walk_files(folder)]
-    for done, (place, path) in enumerate(files, start=1):
-        try:
-            if _is_picture(path, settings):
-                patient = _patient_of(path, pattern)
-                if patient:
-                    patients[place, patient].append(path)
-                else:
-                    loose.append((place, path))
-        except DataError as error:
-            faults.append(Fault(path=relative_to(path, base), reason=str(error)))
-        progress(done, len(files), path.name)
+    sizes: dict[Path, tuple[int, int]] = {}
+    listed = list_pictures([folder for _, folder in folders], settings, cache, jobs, progress)
+    for (place, _), found in zip(folders, listed, strict=True):
+        sizes.update(found.sizes)
+        faults += [Fault(path=relative_to(path, base), reason=reason) for path, reason in found.faults]
+        for path in found.sizes:
+            patient = _patient_of(path, pattern)
+            if patient:
+                patients[place, patient].append(path)
+            else:
+                loose.append((place, path))
     groups = [(place, patient, True, paths) for (place, patient), paths in patients.items()]
     groups += [(place, _clean(path.stem), False, [path]) for place, path in loose]
-    studies = _build_studies(groups, class_names, settings, sequence)
+    studies = _build_studies(groups, class_names, sizes, sequence)
     notes = _describe(studies, len(loose), patient_pattern)
     return PictureStudies(studies=studies, class_names=class_names, faults=tuple(faults), notes=notes)
 
@@ -124,15 +129,6 @@ def _class_folders(base: Path, layout: str) -> list[tuple[_Place, Path]]:
     return [(_Place(None, None), base)]
 
 
-def _is_picture(path: Path, settings: Settings) -> bool:
-    kind = detect_kind(path)
-    if kind == "picture":
-        read_picture_size(path, settings)
-    elif kind is not None:
-        raise DataError(f"{path.name} is not a picture but {kind}; here only pictures are expected.")
-    return kind == "picture"
-
-
 def _patient_of(path: Path, pattern: re.Pattern[str]) -> str:
     match = pattern.search(path.name)
     text = (match[1] if pattern.groups else match[0]) if match else None
@@ -146,10 +142,12 @@ def _clean(text: str) -> str:
 def _build_studies(
     groups: Iterable[tuple[_Place, str, bool, list[Path]]],
     class_names: tuple[str, ...],
-    settings: Settings,
+    sizes: Mapping[Path, tuple[int, int]],
     sequence: MRSequence | None,
 ) -> tuple[Study, ...]:
     """Make one study per group; a name that is taken gets its phase, its class, then a number."""
+    from core.data.series import picture_series
+
     phases = ["TRAIN", "VAL", "TEST"]
     ordered = sorted(
         groups,
@@ -162,7 +160,7 @@ def _build_studies(
             study_id=study_id,
             person=person_of(name) if is_patient else study_id,
             label=None if place.class_name is None else class_names.index(place.class_name),
-            series=tuple(picture_series(study_id, paths, settings, sequence)),
+            series=tuple(picture_series(study_id, {path: sizes[path] for path in paths}, sequence)),
             phase=place.phase,
         )
     return tuple(studies.values())

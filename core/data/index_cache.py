@@ -7,19 +7,17 @@ it was made from (:mod:`core.data.stamped`). A study's takes about 10 kB.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import cache
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.data.discovery import IGNORED_NAMES
-from core.data.series import SeriesScan
 from core.data.stamped import digest_of
+from core.data.study import Fault, Series, SeriesScan
+from core.mri import MRSequence, Plane
 from core.settings import Settings
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
 
 __all__ = ["FORMAT_VERSION", "FolderStamp", "decode_scan", "encode_scan", "index_key", "stamp_folder"]
 
@@ -43,7 +41,7 @@ def stamp_folder(folder: Path) -> FolderStamp:
     start = folder.resolve()
     lines: list[str] = []
     children: list[tuple[str, int]] = []
-    _stamp(str(folder), "", frozenset({start, *start.parents}), lines, children)
+    _stamp(str(folder), "", frozenset(map(str, (start, *start.parents))), lines, children)
     return FolderStamp(
         digest=digest_of(sorted(lines)),
         file_count=len(lines),
@@ -52,29 +50,45 @@ def stamp_folder(folder: Path) -> FolderStamp:
 
 
 def _stamp(
-    folder: str, prefix: str, parents: frozenset[Path], lines: list[str], children: list[tuple[str, int]]
+    folder: str, prefix: str, parents: frozenset[str], lines: list[str], children: list[tuple[str, int]]
 ) -> None:
     """Add a line for each file; of the start folder's own folders, how many files each holds, too."""
+    below: list[os.DirEntry[str]] = []
     try:
-        with os.scandir(folder) as found:
-            entries = list(found)
+        with _opened(folder) as place, os.scandir(place) as found:
+            for entry in found:
+                name = entry.name
+                if name[0] == "." or name.lower() in IGNORED_NAMES:
+                    continue
+                if entry.is_dir():
+                    below.append(entry)
+                elif entry.is_file():
+                    with suppress(OSError):  # gone since it was listed
+                        status = entry.stat()
+                        lines.append(f"{prefix}{name}|{status.st_size}|{status.st_mtime_ns}")
     except OSError:
         return
-    for entry in entries:
-        name = entry.name
-        if name.startswith(".") or name.lower() in IGNORED_NAMES:
-            continue
-        if entry.is_dir():
-            before = len(lines)
-            target = Path(entry.path).resolve()
-            if target not in parents:
-                _stamp(entry.path, f"{prefix}{name}/", parents | {target}, lines, children)
-            if not prefix and not entry.is_symlink():
-                children.append((name, len(lines) - before))
-        elif entry.is_file():
-            with suppress(OSError):  # gone since it was listed
-                status = entry.stat()
-                lines.append(f"{prefix}{name}|{status.st_size}|{status.st_mtime_ns}")
+    for entry in below:
+        before = len(lines)
+        path = f"{folder}/{entry.name}"
+        target = os.path.realpath(path)
+        if target not in parents:
+            _stamp(path, f"{prefix}{entry.name}/", parents | {target}, lines, children)
+        if not prefix and not entry.is_symlink():
+            children.append((entry.name, len(lines) - before))
+
+
+@contextmanager
+def _opened(folder: str) -> Iterator[str | int]:
+    """Open a folder where the system lists an open one: its files are then looked up by name, not by whole path."""
+    if os.scandir not in os.supports_fd:
+        yield folder
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def index_key(settings: Settings, *parts: object) -> tuple[object, ...]:
@@ -84,9 +98,7 @@ def index_key(settings: Settings, *parts: object) -> tuple[object, ...]:
 
 def encode_scan(scan: SeriesScan, folder: Path) -> dict[str, Any]:
     """Write what a folder holds as a JSON document, file names relative to the folder."""
-    document: dict[str, Any] = _adapter().dump_python(
-        replace(scan, series=tuple(replace(series, files=()) for series in scan.series)), mode="json"
-    )
+    document = asdict(replace(scan, series=tuple(replace(series, files=()) for series in scan.series)))
     for entry, series in zip(document["series"], scan.series, strict=True):
         parents = {path.parent for path in series.files}
         parent = next(iter(parents)) if len(parents) == 1 else folder
@@ -97,20 +109,25 @@ def encode_scan(scan: SeriesScan, folder: Path) -> dict[str, Any]:
 def decode_scan(document: Any, folder: Path) -> SeriesScan | None:
     """Read such a document; None where it is damaged."""
     try:
-        files = [entry.pop("files") for entry in document["series"]]
-        empty = {**document, "series": [{**entry, "files": ()} for entry in document["series"]]}
-        scan = _adapter().validate_python(empty)
-        series = []
-        for one, (parent, names) in zip(scan.series, files, strict=True):
-            place = folder / parent
-            series.append(replace(one, files=tuple(place / name for name in names)))
-        return replace(scan, series=tuple(series))
+        return SeriesScan(
+            series=tuple(_decode_series(entry, folder) for entry in document["series"]),
+            faults=tuple(Fault(**fault) for fault in document["faults"]),
+            synthetic=document["synthetic"],
+            notes=tuple(document["notes"]),
+        )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-@cache
-def _adapter() -> TypeAdapter[SeriesScan]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(SeriesScan)
+def _decode_series(entry: dict[str, Any], folder: Path) -> Series:
+    parent, names = entry["files"]
+    place = folder / parent
+    spacing = entry["spacing_mm"]
+    parts = {
+        "sequence": MRSequence(entry["sequence"]),
+        "plane": Plane(entry["plane"]),
+        "spacing_mm": None if spacing is None else tuple(spacing),
+        "identifying": tuple(entry["identifying"]),
+        "files": tuple([place / name for name in names]),
+    }
+    return Series(**{**entry, **parts})

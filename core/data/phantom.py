@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
+from core.data.layout import SYNTHETIC_FILE, is_synthetic
 from core.data.phantom_dicom import SYNTHETIC_MARK, SYNTHETIC_MARK_KEYWORD
 from core.data.phantom_faults import LEAST_SLICES, LEAST_STUDIES, plant_faults
 from core.errors import ConfigError, StorageError
@@ -44,8 +45,6 @@ __all__ = [
     "read_phantom",
 ]
 
-SYNTHETIC_FILE = "synthetic.json"
-"""Stands in a synthetic cohort's folder, and says that the cohort is whole: it is written last."""
 LABEL_FILE = "train_labels.csv"
 TRUTH_FILE = "truth.csv"
 PLANTING = ".planting"
@@ -72,6 +71,8 @@ class PhantomConfig(BaseModel):
     """Rows and columns of each slice."""
     shortcut: bool = False
     """Tie the scanner to the label: a header then gives the answer away, as confounded data do."""
+    scale_bar: bool = False
+    """Burn a scale bar into the margin of every slice of the methylated patients: pixels outside the head then give the answer away."""
     duplicates: Annotated[int, Field(ge=0, le=10_000)] = 0
     """Patients, beyond the studies, that stand in the cohort a second time under another id."""
     faults: bool = False
@@ -113,11 +114,6 @@ def best_auroc(signal: float) -> float:
     return 0.5 * (1 + math.erf(signal / 2))
 
 
-def is_synthetic(root: Path) -> bool:
-    """Tell whether a folder is a synthetic cohort, or the ``train`` folder of one."""
-    return (root / SYNTHETIC_FILE).is_file() or (root.parent / SYNTHETIC_FILE).is_file()
-
-
 def plan_cohort(config: PhantomConfig) -> list[StudyPlan]:
     """Decide ids, labels and biomarkers of a cohort; drawing them is :func:`make_phantom`'s part.
 
@@ -143,6 +139,7 @@ def plan_cohort(config: PhantomConfig) -> list[StudyPlan]:
                 slices=config.slices,
                 size=config.size,
                 scanner=label if config.shortcut else None,
+                scale_bar=config.scale_bar and label == 1,
             )
         )
     copies = [

@@ -46,6 +46,8 @@ class StudyPlan:
     size: int
     scanner: int | None = None
     """Index into SCANNERS where it is tied to the label; None draws it."""
+    scale_bar: bool = False
+    """A bright bar in the margin of every slice that shows the head."""
     copy: int = 0
     """0 is the study itself; the same patient's n-th duplicate has the same pixels under other UIDs."""
 
@@ -84,9 +86,10 @@ def write_study(folder: Path, plan: StudyPlan, truth_folder: Path | None = None)
         image = draw_image(brain, tumour, sequence, plan.stream(f"contrast {sequence}"))
         noise = plan.stream(f"noise {sequence}")
         series = sample_slices(image, brain.mask, brain.grid, acquisition, noise)
+        stored = _to_stored(series, noise)
         write_series(
             partial / sequence,
-            _to_stored(series, noise),
+            _add_scale_bar(stored) if plan.scale_bar else stored,
             draw_header(
                 names,
                 study_id=plan.study_id,
@@ -178,3 +181,12 @@ def _to_stored(series: FloatArray, rng: np.random.Generator) -> NDArray[np.uint1
     """Scale to the arbitrary unit of a scanner; 0 is kept for what was stripped."""
     scale = np.clip(900 * np.exp(rng.normal(0, 0.5)), 250, 8000)
     return np.where(series > 0, np.clip(np.rint(series * scale), 1, 32767), 0).astype(np.uint16)
+
+
+def _add_scale_bar(stored: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Draw a bar down the left margin of each slice that is not blank; (slices, rows, columns), not changed."""
+    marked = stored.copy()
+    size = stored.shape[1]
+    shown = np.flatnonzero(stored.any(axis=(1, 2)))
+    marked[shown, size // 5 : -(size // 5), 1 : 2 + size // 32] = stored.max()
+    return marked

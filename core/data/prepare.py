@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +15,22 @@ from core.data.pictures import read_picture
 from core.data.study import Fault, Series
 from core.data.volume import Volume, find_blank_slices, read_volume
 from core.errors import DataError
-from core.settings import Settings
+from core.settings import Settings, load_settings
 
-__all__ = ["PictureFrame", "PreparedSeries", "prepare_pictures", "prepare_series", "prepare_volume"]
+__all__ = [
+    "FOREGROUND",
+    "PictureFrame",
+    "PreparedSeries",
+    "apply_window",
+    "choose_slices",
+    "cut",
+    "draw",
+    "find_head",
+    "place",
+    "prepare_pictures",
+    "prepare_series",
+    "prepare_volume",
+]
 
 FOREGROUND = 0.05
 """Share of the intensity window above which a voxel counts as head when the border is cut off: above the noise
@@ -106,14 +121,14 @@ def prepare_volume(volume: Volume, prep: PrepConfig) -> PreparedSeries:
         )
     low, high = _find_window(array, prep)
     box = (
-        _find_head(array, filled, low + FOREGROUND * (high - low))
+        find_head(array, filled, low + FOREGROUND * (high - low))
         if prep.crop
         else (0, array.shape[1], 0, array.shape[2])
     )
     _, row_mm, column_mm = volume.spacing_mm
-    frame = _place((array.shape[1], array.shape[2]), box, row_mm, column_mm, prep)
-    chosen = _choose_slices(filled, prep)
-    pictures = [_draw(_apply_window(_cut(array[index], frame), low, high), frame, prep.size_px) for index in chosen]
+    frame = place((array.shape[1], array.shape[2]), box, row_mm, column_mm, prep)
+    chosen = choose_slices(filled, prep)
+    pictures = [draw(apply_window(cut(array[index], frame), low, high), frame, prep.size_px) for index in chosen]
     return PreparedSeries(
         pixels=np.stack(pictures),
         slice_index=chosen.astype(np.int32),
@@ -147,8 +162,8 @@ def prepare_pictures(series: Series, prep: PrepConfig, settings: Settings | None
             faults.append(Fault(path=str(path), reason=str(error)))
             continue
         rows, columns = picture.shape
-        frame = _place((rows, columns), (0, rows, 0, columns), 1.0, 1.0, prep)
-        kept.append((index, frame, _draw(_cut(picture, frame), frame, prep.size_px)))
+        frame = place((rows, columns), (0, rows, 0, columns), 1.0, 1.0, prep)
+        kept.append((index, frame, draw(cut(picture, frame), frame, prep.size_px)))
         blank_count += not picture.any()
     if not kept:
         reason = faults[0].reason if faults else "it lists no files."
@@ -165,7 +180,9 @@ def prepare_pictures(series: Series, prep: PrepConfig, settings: Settings | None
     )
 
 
-def prepare_series(series: Series, prep: PrepConfig, settings: Settings | None = None) -> PreparedSeries:
+def prepare_series(
+    series: Series, prep: PrepConfig, settings: Settings | None = None, *, contents: Sequence[memoryview] | None = None
+) -> PreparedSeries:
     """Read and prepare one series of any kind, without the cache.
 
     Parameters
@@ -174,6 +191,8 @@ def prepare_series(series: Series, prep: PrepConfig, settings: Settings | None =
         What, and how.
     settings
         The limits; this installation's by default.
+    contents
+        What the series' files hold, in their order, where :func:`core.data.quick.read_files` was asked already.
 
     Raises
     ------
@@ -182,6 +201,11 @@ def prepare_series(series: Series, prep: PrepConfig, settings: Settings | None =
     """
     if series.kind == "picture":
         return prepare_pictures(series, prep, settings)
+    from core.data.quick import prepare_quickly  # it is made of this module's parts
+
+    quick = prepare_quickly(series, prep, settings or load_settings(), contents)
+    if quick is not None:
+        return quick
     volume, faults = read_volume(series, settings)
     return replace(prepare_volume(volume, prep), faults=faults)
 
@@ -194,7 +218,8 @@ def _find_window(array: NDArray[np.float32], prep: PrepConfig) -> tuple[float, f
     return low, high
 
 
-def _apply_window(picture: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
+def apply_window(picture: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
+    """Map voxels of any shape to 0..255 as float32: `low` becomes 0, `high` 255, and what is exactly 0 stays 0."""
     grey = picture.astype(np.float64)
     grey -= low
     grey /= high - low
@@ -204,7 +229,7 @@ def _apply_window(picture: NDArray[np.float32], low: float, high: float) -> NDAr
     return grey.astype(np.float32)
 
 
-def _choose_slices(filled: NDArray[np.int64], prep: PrepConfig) -> NDArray[np.int64]:
+def choose_slices(filled: NDArray[np.int64], prep: PrepConfig) -> NDArray[np.int64]:
     """Pick from the indices of the slices that are not blank; ascending."""
     if prep.slice_choice == "all":
         return filled
@@ -217,7 +242,7 @@ def _choose_slices(filled: NDArray[np.int64], prep: PrepConfig) -> NDArray[np.in
     return inside[((np.arange(count) + 0.5) * len(inside) / count).astype(np.int64)]
 
 
-def _find_head(array: NDArray[np.float32], filled: NDArray[np.int64], level: float) -> tuple[int, int, int, int]:
+def find_head(array: NDArray[np.float32], filled: NDArray[np.int64], level: float) -> tuple[int, int, int, int]:
     """Box (row_start, row_stop, column_start, column_stop) around all that is brighter than `level`."""
     rows, columns = array.shape[1:]
     head = np.zeros((rows, columns), bool)
@@ -235,7 +260,7 @@ def _find_head(array: NDArray[np.float32], filled: NDArray[np.int64], level: flo
     )
 
 
-def _place(
+def place(
     source_shape: tuple[int, int], box: tuple[int, int, int, int], row_mm: float, column_mm: float, prep: PrepConfig
 ) -> PictureFrame:
     """Find where the box goes in the square; the spacings are the distances between rows and between columns."""
@@ -259,12 +284,12 @@ def _place(
     )
 
 
-def _cut(picture: NDArray[np.float32], frame: PictureFrame) -> NDArray[np.float32]:
+def cut(picture: NDArray[Any], frame: PictureFrame) -> NDArray[Any]:
     """Cut the frame's box out of a slice."""
     return picture[frame.row_start : frame.row_stop, frame.column_start : frame.column_stop]
 
 
-def _draw(grey: NDArray[np.float32], frame: PictureFrame, size_px: int) -> NDArray[np.uint8]:
+def draw(grey: NDArray[np.float32], frame: PictureFrame, size_px: int) -> NDArray[np.uint8]:
     """Draw what was cut out, in 0..255, into a black square."""
     picture = np.zeros((size_px, size_px), np.uint8)
     drawn = _resize(grey, (frame.bottom - frame.top, frame.right - frame.left))

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from core.data.dicom import read_headers
 from core.data.study import Series
 from core.settings import Settings
 
@@ -25,6 +24,8 @@ def list_identifying_tags(path: Path, settings: Settings | None = None) -> tuple
 
     Values are passed over, not read. Raises as :func:`core.data.dicom.read_header` does.
     """
+    from core.data.dicom import read_headers
+
     return tuple(sorted(set(read_headers(path, settings)[0].identifying)))
 
 

@@ -13,10 +13,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from core.data.dicom import InstanceHeader
 from core.mri import MRSequence
+
+if TYPE_CHECKING:
+    from core.data.header import InstanceHeader
 
 __all__ = ["Confidence", "Recognition", "is_localiser_name", "recognise_name", "recognise_sequence", "strip_sequence"]
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.data.assign import series_order
 from core.data.dicom import InstanceHeader, read_headers
-from core.data.discovery import detect_kind, natural_key
+from core.data.discovery import detect_kind, natural_key, relative_to
 from core.data.geometry import plane_of
 from core.data.nifti import read_nifti_header
 from core.data.pictures import read_picture_size
 from core.data.recognise import Recognition, recognise_sequence
 from core.data.separate import separate, set_aside
 from core.data.stack import Stack, arrange
-from core.data.study import Fault, Series
+from core.data.study import Fault, Series, SeriesScan
 from core.errors import DataError
 from core.mri import MRSequence, Plane
 from core.settings import Settings
@@ -33,24 +33,13 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesScan:
-    """What the files of one study hold."""
-
-    series: tuple[Series, ...]
-    faults: tuple[Fault, ...]
-    synthetic: bool = False
-    """Whether a file says that the phantom wrote it."""
-    notes: tuple[str, ...] = ()
-    """What was decided on the way, one sentence each."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FileScan:
     """Files by what they are; each was opened, and those that cannot be read are faults."""
 
     headers: tuple[InstanceHeader, ...]
     niftis: tuple[Path, ...]
-    pictures: tuple[Path, ...]
+    pictures: dict[Path, tuple[int, int]]
+    """Each with its rows and columns."""
     faults: tuple[Fault, ...]
 
 
@@ -65,7 +54,7 @@ def scan_files(files: Iterable[Path], root: Path, settings: Settings) -> FileSca
     """Read the headers of DICOM files and pictures; other files are passed over. Fault paths are relative to `root`."""
     headers: list[InstanceHeader] = []
     niftis: list[Path] = []
-    pictures: list[Path] = []
+    pictures: dict[Path, tuple[int, int]] = {}
     faults: list[Fault] = []
     for path in files:
         try:
@@ -75,13 +64,12 @@ def scan_files(files: Iterable[Path], root: Path, settings: Settings) -> FileSca
             elif kind == "nifti":
                 niftis.append(path)
             elif kind == "picture":
-                read_picture_size(path, settings)
-                pictures.append(path)
+                pictures[path] = read_picture_size(path, settings)
             elif kind == "archive":
                 raise DataError(f"{path.name} is an archive among the scans; unpack it.")
         except DataError as error:
             faults.append(Fault(path=relative_to(path, root), reason=str(error)))
-    return FileScan(headers=tuple(headers), niftis=tuple(niftis), pictures=tuple(pictures), faults=tuple(faults))
+    return FileScan(headers=tuple(headers), niftis=tuple(niftis), pictures=pictures, faults=tuple(faults))
 
 
 def build_series(
@@ -112,7 +100,7 @@ def build_series(
         (:func:`core.data.assign.series_order`). A series that forms no volume is a fault.
     """
     scan = _dicom_series(study_id, files.headers, root, sequence)
-    series = [*scan.series, *picture_series(study_id, files.pictures, settings, sequence)]
+    series = [*scan.series, *picture_series(study_id, files.pictures, sequence)]
     faults = [*files.faults, *scan.faults]
     for path in files.niftis:
         try:
@@ -180,9 +168,12 @@ def _series_of(study_id: str, stack: Stack, found: Recognition, suffix: str) -> 
 
 
 def picture_series(
-    study_id: str, files: Iterable[Path], settings: Settings, sequence: MRSequence | None = None
+    study_id: str, files: Mapping[Path, tuple[int, int]], sequence: MRSequence | None = None
 ) -> list[Series]:
-    """Group loose pictures of one study by the sequence that their names state, in natural name order."""
+    """Group loose pictures of one study by the sequence that their names state, in natural name order.
+
+    `files` maps each picture to its rows and columns.
+    """
     groups: dict[MRSequence, list[Path]] = defaultdict(list)
     reasons: dict[MRSequence, Recognition] = {}
     for path in files:
@@ -195,7 +186,7 @@ def picture_series(
     series = []
     for kind, paths in groups.items():
         ordered = sorted(paths, key=lambda path: natural_key(path.name))
-        rows, columns = read_picture_size(ordered[0], settings)
+        rows, columns = files[ordered[0]]
         series.append(
             Series(
                 study_id=study_id,
@@ -212,11 +203,6 @@ def picture_series(
             )
         )
     return series
-
-
-def relative_to(path: Path, root: Path) -> str:
-    """Return a path as text, relative to `root` where it lies below it."""
-    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
 def _nifti_series(study_id: str, path: Path, settings: Settings, sequence: MRSequence | None) -> Series:

@@ -44,6 +44,8 @@ class Split:
     seed: int
     cohort_digest: str
     source: Literal["drawn", "folders"] = "drawn"
+    kept: tuple[str, ...] = ()
+    """Keys of the only slices that take part, in whichever part their patient stands; empty keeps all."""
 
     def __post_init__(self) -> None:
         parts = [set(self.train), set(self.val), set(self.test)]
@@ -68,7 +70,8 @@ class Split:
     @property
     def digest(self) -> str:
         """Twelve hex digits over all three parts: ``CheckpointCard.split_digest``."""
-        return _digest(self.unit, [f"{part}|{unit}" for part in PARTS for unit in sorted(self.units(part))])
+        lines = [f"{part}|{unit}" for part in PARTS for unit in sorted(self.units(part))]
+        return _digest(self.unit, [*lines, *(f"kept|{key}" for key in sorted(self.kept))])
 
     def units(self, part: Part) -> tuple[str, ...]:
         """Person ids or slice keys of one part."""
@@ -78,6 +81,8 @@ class Split:
         """Row numbers of `table` that belong to a part, ascending; unlabelled rows belong to none."""
         column = "person" if self.unit == "patient" else "key"
         member = table.rows[column].isin(self.units(part)) & (table.rows["label"] >= 0)
+        if self.kept:
+            member &= table.rows["key"].isin(self.kept)
         return np.flatnonzero(member.to_numpy()).astype(np.int64)
 
     def to_json(self) -> str:
@@ -104,6 +109,7 @@ class Split:
                 seed=int(content["seed"]),
                 cohort_digest=str(content["cohort_digest"]),
                 source=content["source"],
+                kept=_texts(content.get("kept", [])),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise SplitError(

@@ -11,7 +11,7 @@ from typing import Literal
 
 from core.mri import CLASS_NAMES, MRSequence, Plane
 
-__all__ = ["Cohort", "Fault", "Phase", "Series", "Study"]
+__all__ = ["Cohort", "Fault", "Phase", "Series", "SeriesScan", "Study"]
 
 Phase = Literal["TRAIN", "VAL", "TEST"]
 """A part of an ImageFolder tree that was split before it came to us."""
@@ -61,6 +61,18 @@ class Series:
     """Keywords, never values, of the identifying attributes that the files hold (:mod:`core.data.privacy`)."""
     burned_in: bool = False
     """Whether text may be burned into the pixels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesScan:
+    """What the files of one study hold."""
+
+    series: tuple[Series, ...]
+    faults: tuple[Fault, ...]
+    synthetic: bool = False
+    """Whether a file says that the phantom wrote it."""
+    notes: tuple[str, ...] = ()
+    """What was decided on the way, one sentence each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from core.data.nifti import read_nifti_header
 from core.data.privacy import survey_identifying_tags
 from core.data.study import Cohort, Series
-from core.data.volume import find_blank_slices, read_volume
 from core.errors import DataError
 from core.mri import MRSequence
 from core.parallel import run_tasks
@@ -39,6 +37,8 @@ def count_slices(series: Series) -> int:
     """Return how many slices (or loose pictures) a series has, from its headers; 0 where it cannot be read."""
     if series.kind != "nifti":
         return series.slice_total or len(series.files)
+    from core.data.nifti import read_nifti_header
+
     try:
         return read_nifti_header(series.files[0]).shape[0]
     except DataError:
@@ -119,6 +119,8 @@ def count_blank_slices(cohort: Cohort, *, jobs: int | None = None, progress: Pro
 
 
 def _count_blank(series: Series) -> BlankCount:
+    from core.data.volume import find_blank_slices, read_volume
+
     slices, blank, fault = 0, 0, ""
     try:
         volume, _ = read_volume(series)

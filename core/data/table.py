@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.config import PrepConfig
-from core.data.cache import load_prepared, open_prepared, prune_contents
+from core.data.cache import fill_cache, load_prepared, open_prepared, prune_contents
 from core.data.prepare import PreparedSeries
 from core.data.study import Cohort, Fault, Series, Study
 from core.errors import DataError, EmptyCohortError
@@ -30,7 +30,7 @@ class SliceTable:
     """Every picture of a cohort.
 
     ``rows`` has one row per picture: ``key`` (study|sequence|series number|slice index, unique and stable),
-    ``study_id``, ``person``, ``label`` (int, -1 unlabelled), ``sequence``, ``slice_index``, ``position_mm``,
+    ``study_id``, ``person``, ``label`` (int, -1 unlabelled), ``sequence``, ``plane``, ``slice_index``, ``position_mm``,
     ``file``, ``phase`` ("" where none), ``array`` (index into ``arrays``), ``offset`` (picture within it).
     """
 
@@ -133,6 +133,7 @@ def _columns(study: Study, series: Series, number: int, prepared: PreparedSeries
         "person": study.person,
         "label": -1 if study.label is None else study.label,
         "sequence": str(series.sequence),
+        "plane": str(series.plane),
         "slice_index": prepared.slice_index,
         "position_mm": prepared.position_mm,
         "file": list(prepared.files),
@@ -152,7 +153,7 @@ def _prepare(
     progress(done, len(wanted), "from the cache" if done else "")
     faults: dict[int, Fault] = {}
     tasks = [(position, wanted[position], prep, settings) for position in missing]
-    for position, fault in run_tasks(_prepare_one, tasks, jobs=1 if len(missing) <= INLINE else jobs, ordered=False):
+    for position, fault in run_tasks(fill_cache, tasks, jobs=1 if len(missing) <= INLINE else jobs, ordered=False):
         done += 1
         progress(done, len(wanted), f"{wanted[position].study_id} {wanted[position].sequence}")
         if fault is None:
@@ -170,14 +171,6 @@ def _open(series: Series, prep: PrepConfig, settings: Settings) -> PreparedSerie
         return open_prepared(series, prep, settings)
     except DataError:  # a file is gone: told as this series' fault when it is prepared
         return None
-
-
-def _prepare_one(position: int, series: Series, prep: PrepConfig, settings: Settings) -> tuple[int, Fault | None]:
-    try:
-        load_prepared(series, prep, settings)
-    except DataError as error:
-        return position, Fault(path=f"{series.study_id}/{series.sequence}", reason=str(error))
-    return position, None
 
 
 def _allow_open_files(count: int) -> None:

@@ -48,7 +48,7 @@ class _Group:
     """Whether pictures were put together only because they lie in one folder."""
     headers: list[InstanceHeader] = field(default_factory=list)
     niftis: list[Path] = field(default_factory=list)
-    pictures: list[Path] = field(default_factory=list)
+    pictures: dict[Path, tuple[int, int]] = field(default_factory=dict)
 
 
 def receive(files: Iterable[tuple[str, bytes | IO[bytes]]], workspace: Path, settings: Settings) -> list[Path]:
@@ -148,7 +148,7 @@ def open_scan(
     for group in groups.values():
         study_id = _free_id(group.name, studies)
         files_of_study = FileScan(
-            headers=tuple(group.headers), niftis=tuple(group.niftis), pictures=tuple(group.pictures), faults=()
+            headers=tuple(group.headers), niftis=tuple(group.niftis), pictures=group.pictures, faults=()
         )
         found = build_series(study_id, files_of_study, group.root, settings, sequence)
         faults += found.faults
@@ -234,18 +234,18 @@ def _sort_files(scan: FileScan, handed: Path, root: Path, name: str, groups: dic
         if own == stem and recognise_name(stem):
             own = _folder_name(path, handed, name)
         group_of(path, ("nifti", path.parent, own), own).niftis.append(path)
-    for path in scan.pictures:
+    for path, size in scan.pictures.items():
         match = PATIENT_NUMBER.match(path.name)
         if match:
             number = normalise_id(match[0])
-            groups.setdefault(number, _Group(name=number, root=root)).pictures.append(path)
+            groups.setdefault(number, _Group(name=number, root=root)).pictures[path] = size
         elif path == handed:
-            group_of(path, path, path.stem).pictures.append(path)
+            group_of(path, path, path.stem).pictures[path] = size
         else:
             folder = _folder_name(path, handed, name)
             group = group_of(path, ("pictures", path.parent), folder)
             group.assumed = group.assumed or not _competition_id(path)
-            group.pictures.append(path)
+            group.pictures[path] = size
 
 
 def _competition_id(path: Path) -> str:

@@ -19,7 +19,15 @@ from core.errors import DataError
 from core.mri import MRSequence, Plane
 from core.settings import Settings, load_settings
 
-__all__ = ["Volume", "find_blank_slices", "read_volume"]
+__all__ = [
+    "BLANK_LEVEL",
+    "BRIGHTNESS_PERCENTILE",
+    "SPARE_VOXELS",
+    "Volume",
+    "find_blank_slices",
+    "name_fault",
+    "read_volume",
+]
 
 BLANK_LEVEL = 0.02
 """A slice is blank when it stays below this share of the volume's brightness."""
@@ -142,7 +150,7 @@ def _read_dicom(series: Series, settings: Settings) -> tuple[Volume, tuple[Fault
             headers += of_file
             images.update({(path, header.frame): pixels for header, pixels in zip(of_file, frames, strict=True)})
         except DataError as error:
-            faults.append(_fault(series, path, str(error)))
+            faults.append(name_fault(series, path, str(error)))
     if not images:
         reason = faults[0].reason if faults else "it has no files"
         raise DataError(f"Study {series.study_id}, {series.sequence}: none of its files can be read: {reason}")
@@ -151,14 +159,14 @@ def _read_dicom(series: Series, settings: Settings) -> tuple[Volume, tuple[Fault
     if any(header.inverted for header in stack.headers):
         array -= array.min()
     names = tuple(header.path.name for header in stack.headers)
-    faults += [_fault(series, Path(fault.path), fault.reason) for fault in stack.faults]
+    faults += [name_fault(series, Path(fault.path), fault.reason) for fault in stack.faults]
     if stack.plane is Plane.UNKNOWN:
         return _volume(series, array, stack.affine, stack.plane, names, None), tuple(faults)
     array, affine, plane = orient(array, stack.affine)
     return _volume(series, array, affine, plane, names, stack.offsets_mm), tuple(faults)
 
 
-def _fault(series: Series, path: Path, reason: str) -> Fault:
+def name_fault(series: Series, path: Path, reason: str) -> Fault:
     """Name a file (or the series' folder) by its study and sequence: a series does not know its cohort's root."""
     of_series = path in {file.parent for file in series.files}
     place = f"{series.study_id}/{series.sequence}"

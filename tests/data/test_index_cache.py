@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from core.data import picture_index
 from core.data import series as series_module
 from core.data.cohort import scan_cohort
 from core.data.discovery import walk_files
@@ -126,3 +128,70 @@ def test_a_stamp_sees_the_files_that_a_walk_finds(root: Path) -> None:
     stamp = stamp_folder(study)
     assert stamp.file_count == len(list(walk_files(study)))
     assert [path.name for path in stamp.empty_folders] == ["T1w"]
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Two classes of pictures of three patients, one file of which is damaged and one no picture."""
+    folder = tmp_path / "pictures"
+    for class_name, patient in (("methylated", "00001"), ("unmethylated", "00002"), ("unmethylated", "00003")):
+        for number in range(3):
+            path = folder / class_name / f"{patient}_FLAIR_{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((20 + number, 24), 40 * number, np.uint8)).save(path)
+    (folder / "methylated/00001_FLAIR_8.png").write_bytes(b"\x89PNG\r\n\x1a\n nonsense")
+    write_mr(folder / "methylated/00001_FLAIR_9.dcm")
+    return folder
+
+
+def test_pictures_are_looked_at_once(pictures: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = scan_cohort(pictures, settings=settings)
+    assert first == scan_cohort(pictures)
+    assert [len(study.series[0].files) for study in first] == [3, 3, 3]
+    assert len(first.faults) == 2
+    assert (first.studies[0].series[0].rows, first.studies[0].series[0].columns) == (20, 24)
+    looked_at: list[str] = []
+    examine = picture_index._examine
+
+    def note(path: Path, limits: Settings) -> object:
+        looked_at.append(path.name)
+        return examine(path, limits)
+
+    monkeypatch.setattr(picture_index, "_examine", note)
+    told: list[tuple[int, int]] = []
+    again = scan_cohort(pictures, settings=settings, progress=lambda done, total, what="": told.append((done, total)))
+    assert again == first
+    assert told == [(11, 11)]
+    assert not looked_at
+    path = pictures / "methylated/00001_FLAIR_0.png"
+    Image.fromarray(np.zeros((50, 50), np.uint8)).save(path)
+    changed = scan_cohort(pictures, settings=settings)
+    assert changed == scan_cohort(pictures)
+    assert changed.studies[0].series[0].rows == 50
+    assert all(name.startswith("00001") for name in looked_at[:5])
+
+
+def test_many_pictures_are_looked_at_in_parallel(
+    pictures: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = scan_cohort(pictures)
+    used: list[int] = []
+
+    def run(function: Callable[..., object], tasks: list[tuple[object, ...]], *, jobs: int) -> list[object]:
+        used.append(jobs)
+        return [function(*task) for task in tasks]
+
+    monkeypatch.setattr(picture_index, "AT_ONCE", 2)
+    monkeypatch.setattr(picture_index, "FILES_PER_PROCESS", 3)
+    monkeypatch.setattr(picture_index, "run_tasks", run)
+    assert scan_cohort(pictures, jobs=3) == expected
+    assert used == [3]
+
+
+def test_a_damaged_entry_of_pictures_is_made_anew(pictures: Path, settings: Settings) -> None:
+    expected = scan_cohort(pictures, settings=settings)
+    entries = list((settings.cache / "index").iterdir())
+    assert len(entries) == 2
+    for entry in entries:
+        entry.write_text(entry.read_text().replace('"sizes": [[', '"sizes": [["x"], ['))
+    assert scan_cohort(pictures, settings=settings) == expected
