@@ -60,12 +60,12 @@ class PrepConfig(_Config):
 class OptimiserConfig(_Config):
     """The optimiser."""
 
-    optimiser: Literal["sgd", "adamw"] = "sgd"
-    """SGD with momentum (the paper's), or AdamW."""
+    optimiser: Literal["sgd", "adamw", "adam"] = "sgd"
+    """SGD with momentum (the paper's), AdamW, or Adam (the competition winner's)."""
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
     """Learning rate at the start ('step', 'constant') or at its peak ('one_cycle')."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """Momentum of SGD; AdamW ignores it."""
+    """Momentum of SGD; the others ignore it."""
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Weight decay."""
 
@@ -85,13 +85,27 @@ class AugmentationConfig(_Config):
     """Random changes of the training pictures; none of them is applied in validation, test and prediction."""
 
     flip_probability: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Probability of a horizontal flip."""
+    """Probability of a horizontal flip: a head is nearly its own mirror image."""
+    flip_planes: Literal["all", "left_right"] = "all"
+    """'all' flips every picture (the paper's transform), 'left_right' only axial and coronal ones: flipping a sagittal picture exchanges face and back of the head, which no scan shows."""
     rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
-    """Largest rotation to either side, in degrees."""
+    """Largest rotation to either side, in degrees: a head may lie tilted."""
     scale_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Largest relative change of size, up or down."""
+    """Largest relative change of size, up or down: heads differ in size."""
     shift_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Largest shift in either direction, as a share of the picture's side."""
+    """Largest shift in either direction, as a share of the picture's side: heads lie off centre."""
+    brightness_shift: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Largest shift of all grey values up or down, as a share of the range: MR has no unit of intensity, so windows differ."""
+    brightness_scale: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Largest relative change of all grey values: receiver gains differ."""
+    gamma_spread: Annotated[float, Field(ge=0, le=2)] = 0.0
+    """Grey values are raised to a power between 1 / (1 + spread) and 1 + spread: contrast differs between protocols and scanners."""
+    bias_field: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Largest coefficient of a smooth quadratic field that brightens one side and darkens another: coils are not equally sensitive everywhere."""
+    noise_std: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Largest standard deviation of Gaussian noise inside the head, as a share of the grey range: field strength and acceleration change the noise."""
+    mixup_alpha: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """Mixup (Zhang et al. 2018): blends each example and its label with another of its batch, by a share drawn from Beta(alpha, alpha), so that the network is less sure between what it has seen; 0 is off."""
 
 
 class SplitConfig(_Config):

@@ -96,9 +96,12 @@ PAPER = Preset(
         "test_fraction": _ours("fractions not stated"),
         "split_seed": _ours("not stated"),
         "seed": _ours("not stated"),
-        "rotation_degrees": _ours("not in the paper; off"),
-        "scale_fraction": _ours("not in the paper; off"),
-        "shift_fraction": _ours("not in the paper; off"),
+        "flip_planes": _ours("the paper's transform knows no planes: every picture may be flipped"),
+        **{
+            name: _ours("not in the paper; off")
+            for name in AugmentationConfig.model_fields
+            if name not in ("flip_probability", "flip_planes")
+        },
         "device": _ours("CPU or GPU (3.4): what is there"),
         "precision": _ours("not stated; bfloat16 only where the hardware gains by it"),
     },
@@ -115,6 +118,7 @@ HONEST_REASONS: dict[str, str] = {
     "fit": "keeps the millimetre proportions",
     "slice_count": "the same number from each series, so that no patient weighs more",
     "slice_span": "the middle of the brain, where slices show most tissue",
+    "flip_planes": "a flipped sagittal picture exchanges face and back of the head, which no scan shows",
     "rotation_degrees": "small: a head may lie tilted",
     "scale_fraction": "small: heads differ in size",
     "shift_fraction": "small: heads lie off centre",
@@ -127,7 +131,9 @@ _HONEST_CONFIG = RunConfig(
     batch_size=32,
     optimiser=OptimiserConfig(optimiser="adamw", learning_rate=0.001, weight_decay=0.01),
     schedule=ScheduleConfig(schedule="one_cycle"),
-    augmentation=AugmentationConfig(flip_probability=0.5, rotation_degrees=10, scale_fraction=0.1, shift_fraction=0.05),
+    augmentation=AugmentationConfig(
+        flip_probability=0.5, flip_planes="left_right", rotation_degrees=10, scale_fraction=0.1, shift_fraction=0.05
+    ),
     split=SplitConfig(split_unit="patient", val_fraction=0.2, test_fraction=0.2),
     select_on="val_patient_auroc",
 )
@@ -143,7 +149,30 @@ HONEST = Preset(
     provenance={name: _ours(HONEST_REASONS.get(name, "a default")) for name in field_paths()},
 )
 
-PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in (PAPER, HONEST)}
+
+def _deeper(depth: int) -> Preset:
+    """A deeper ResNet of the paper's Figure 2, judged by patient."""
+    name = f"resnet{depth}"
+    reasons = {
+        **HONEST_REASONS,
+        "architecture": f"ResNet-{depth}, which the paper's Figure 2 compares by its cost (He et al. 2016)",
+        "weights": "ImageNet, as the paper's ResNet18",
+    }
+    return Preset(
+        name=name,
+        title=f"ResNet-{depth}",
+        summary=(
+            f"The network of the paper's Figure 2 that is {depth} layers deep, with all else as in “Split by patient”: "
+            "the paper compares the cost of these networks and reports no accuracy of them."
+        ),
+        config=_HONEST_CONFIG.model_copy(update={"preset": name, "architecture": name}),
+        provenance={field: _ours(reasons.get(field, "a default")) for field in field_paths()},
+    )
+
+
+RELATIVES = tuple(_deeper(depth) for depth in (34, 50, 101, 152))
+
+PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in (PAPER, HONEST, *RELATIVES)}
 
 
 def find_preset(name: str) -> Preset:

@@ -67,6 +67,9 @@ class CheckpointCard(BaseModel):
     """Operating point on the probability of the positive class, chosen on validation patients."""
     temperature: float = 1.0
     """Divides the logits; fitted on validation patients."""
+    conformal: dict[str, Any] = {}
+    """Which classes a patient may be of, with a promised coverage: ``{"level", "limits", "counts"}`` per class, calibrated
+    on validation patients (:mod:`core.evaluation.conformal`); empty in older checkpoints."""
     metrics: dict[str, Any] = {}
     """Figures with intervals as ``{"val": {"patient": {...}, "slice": {...}}}`` in the shape of ``evaluate --json``;
     besides "val" there may be "test", and "data" for another cohort."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from core.errors import WeightsUnavailableError
 from core.files import replace_atomically
 from core.models.registry import Architecture, find_architecture
+from core.models.translate import Translation
 
 if TYPE_CHECKING:
     import torch
@@ -39,6 +40,17 @@ class WeightsReport:
     """Tensors of the network that the source lacks or that were left out on purpose (the new head)."""
     unexpected: tuple[str, ...] = ()
     """Tensors of the source that the network has no place for."""
+    adapted: tuple[str, ...] = ()
+    """A sentence for each tensor that was changed to fit (a stem whose colour weights were summed)."""
+
+    def describe(self) -> str:
+        """What was loaded, in one sentence for the log."""
+        if not self.matched:
+            return f"{self.origin}; {len(self.missing)} tensors start at random"
+        left = f"; at random: {_shorten(self.missing)}" if self.missing else ""
+        unused = f"; not used: {_shorten(self.unexpected)}" if self.unexpected else ""
+        changed = f"; {'; '.join(self.adapted)}" if self.adapted else ""
+        return f"{self.origin}: {self.matched} of {self.matched + len(self.missing)} tensors taken over{changed}{left}{unused}"
 
 
 def build_model(architecture: str, class_count: int, weights: str, seed: int) -> tuple[nn.Module, WeightsReport]:
@@ -189,13 +201,15 @@ def _load_into(
 ) -> WeightsReport:
     """Take over every tensor but a head of another size; refuse a file that belongs to another network."""
     own = model.state_dict()
+    state, adapted = _translate(state, own, architecture)
     head = f"{architecture.head}."
     matched = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
     if not all(name in matched for name in own if name.startswith(head)):  # a head is taken whole or not at all
         matched = {name: value for name, value in matched.items() if not name.startswith(head)}
     missing = tuple(name for name in own if name not in matched)
     unexpected = tuple(name for name in state if name not in own)
-    lacking = [name for name in missing if not name.startswith(head) and not name.endswith("num_batches_tracked")]
+    random = (head, *(f"{part}." for part in architecture.fresh))
+    lacking = [name for name in missing if not name.startswith(random) and not name.endswith("num_batches_tracked")]
     modules = {name for name, _ in model.named_children()}
     surplus = [name for name in unexpected if name.split(".")[0] in modules and not name.startswith(head)]
     if lacking or surplus:
@@ -207,4 +221,21 @@ def _load_into(
             f"expected {wanted}, found {found}. Choose the architecture that the file belongs to, or another file."
         )
     model.load_state_dict(matched, strict=False)
-    return WeightsReport(origin=origin, matched=len(matched), missing=missing, unexpected=unexpected)
+    return WeightsReport(origin=origin, matched=len(matched), missing=missing, unexpected=unexpected, adapted=adapted)
+
+
+def _translate(
+    state: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor], architecture: Architecture
+) -> Translation:
+    """Turn a published file into this network's names; a file that has them already is left as it is."""
+    named = [name for name in own if not name.startswith(f"{architecture.head}.") and name in state]
+    fits = len(named) > 1 and all(state[name].shape == own[name].shape for name in named)
+    if architecture.translate is None or fits:
+        return dict(state), ()
+    return architecture.translate(state)
+
+
+def _shorten(names: tuple[str, ...], shown: int = 4) -> str:
+    """Some names, and how many more there are."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more

@@ -150,13 +150,14 @@ def start_training(job: Job) -> Training:
     import torch
 
     from core.models.forward import choose_compute, place_model
-    from core.models.registry import find_architecture
+    from core.models.registry import check_form, find_architecture
     from core.models.weights import build_model
     from core.training.environment import write_environment
     from core.training.resume import load_resume
 
     config = job.config
     architecture = find_architecture(config.architecture)
+    check_form(architecture, config.prep)
     compute = choose_compute(config)
     model, weights = build_model(config.architecture, len(job.table.class_names), config.weights, config.seed)
     model = place_model(model, compute)
@@ -170,7 +171,7 @@ def start_training(job: Job) -> Training:
         weights=weights,
         train_logits=torch.full((len(job.train_rows), len(job.table.class_names)), float("nan")),
     )
-    job.log.info("%s, weights: %s; %s on %s", architecture.title, weights.origin, compute.precision, compute.device)
+    job.log.info("%s, weights: %s; %s on %s", architecture.title, weights.describe(), compute.precision, compute.device)
     if job.run is not None:
         write_environment(job, training)
         if job.run.resume_file.exists():
@@ -186,6 +187,8 @@ def _build_optimiser(config: RunConfig, model: nn.Module) -> torch.optim.Optimiz
     chosen = config.optimiser
     if chosen.optimiser == "adamw":
         return torch.optim.AdamW(model.parameters(), lr=chosen.learning_rate, weight_decay=chosen.weight_decay)
+    if chosen.optimiser == "adam":
+        return torch.optim.Adam(model.parameters(), lr=chosen.learning_rate, weight_decay=chosen.weight_decay)
     return torch.optim.SGD(
         model.parameters(), lr=chosen.learning_rate, momentum=chosen.momentum, weight_decay=chosen.weight_decay
     )

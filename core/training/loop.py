@@ -134,16 +134,24 @@ def _train_step(job: Job, training: Training, batch: Batch) -> torch.Tensor:
     """One optimiser step; returns the logits (n, classes) that it started from, float32 on the CPU."""
     import torch
 
-    from core.data.augment import augment
+    from core.data.augment import augment, find_mirrors
+    from core.data.mixup import mix_examples
     from core.models.forward import autocast, to_input
 
     config, compute = job.config, training.compute
     torch.manual_seed(
         int(np.random.SeedSequence([config.seed, training.epoch, training.step, STREAM]).generate_state(1)[0])
     )
-    changed = augment(batch.pictures, config.augmentation, config.seed, training.epoch, batch.indices)
+    mirrors = find_mirrors(job.table.rows.iloc[batch.indices])
+    changed = augment(batch.pictures, config.augmentation, config.seed, training.epoch, batch.indices, mirrors)
+    labels = batch.labels
+    if config.augmentation.mixup_alpha:
+        changed, labels = mix_examples(
+            changed, labels, len(job.table.class_names), config.augmentation.mixup_alpha,
+            config.seed, training.epoch, batch.indices,
+        )  # fmt: skip
     inputs = to_input(changed, training.architecture, compute)
-    labels = batch.labels.to(compute.device)
+    labels = labels.to(compute.device)
     with autocast(compute):
         logits = training.model(inputs)
     loss = torch.nn.functional.cross_entropy(logits.float(), labels)

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torchvision.models import get_weight
 
+from core.config import PrepConfig
 from core.errors import ConfigError
-from core.models.registry import ARCHITECTURES, Architecture, find_architecture
+from core.models.registry import ARCHITECTURES, Architecture, check_form, find_architecture
 
-PARAMETERS = {"resnet18": 11_177_538, "resnet34": 21_285_698, "resnet50": 23_512_130}
+PARAMETERS = {"resnet18": 11_177_538, "resnet34": 21_285_698, "resnet50": 23_512_130, "r3d_18": 33_167_298}
 """torchvision's networks with two outputs instead of 1000."""
 
 
@@ -17,13 +18,18 @@ PARAMETERS = {"resnet18": 11_177_538, "resnet34": 21_285_698, "resnet50": 23_512
 def test_an_entry_is_true_of_its_network(entry: Architecture) -> None:
     with torch.device("meta"):
         model = entry.build(3)
-        assert model(torch.zeros(2, 3, 64, 64)).shape == (2, 3)
+        sides = (16, 64, 64) if entry.input_form == "volume" else (64, 64)
+        assert model(torch.zeros(2, entry.channels, *sides)).shape == (2, 3)
+    assert len(entry.normalisation.mean) == len(entry.normalisation.std) == entry.channels
     parent, _, last = entry.target_layer.rpartition(".")
     assert list(dict(model.get_submodule(parent).named_children()))[-1] == last
     assert isinstance(model.get_submodule(entry.head), torch.nn.Linear)
-    assert entry.pretrained is not None
+    if entry.pretrained is None:
+        return
     transforms = get_weight(entry.pretrained).transforms()
-    assert (tuple(transforms.mean), tuple(transforms.std)) == (entry.normalisation.mean, entry.normalisation.std)
+    for ours, published in ((entry.normalisation.mean, transforms.mean), (entry.normalisation.std, transforms.std)):
+        expected = tuple(published) if entry.translate is None else (sum(published) / 3,) * entry.channels
+        assert ours == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
@@ -36,3 +42,10 @@ def test_parameters(name: str) -> None:
 def test_an_unknown_name_lists_those_that_exist() -> None:
     with pytest.raises(ConfigError, match="no architecture 'vgg'; choose one of: resnet18, resnet34"):
         find_architecture("vgg")
+
+
+@pytest.mark.parametrize("name", [name for name, entry in ARCHITECTURES.items() if entry.input_form != "slice"])
+def test_a_network_that_slices_do_not_fit_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="'slice' is prepared; choose an architecture for 'slice': resnet18"):
+        check_form(find_architecture(name), PrepConfig())
+    check_form(find_architecture("resnet34"), PrepConfig())

@@ -1,0 +1,50 @@
+"""models: the presets' networks side by side."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from core.cli.options import Parser, add_command
+from core.cli.output import Outcome, table
+
+if TYPE_CHECKING:
+    from core.settings import Settings
+
+__all__ = ["add_commands", "show_models"]
+
+
+def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add models."""
+    add_command(
+        commands,
+        "models",
+        show_models,
+        "List the presets' networks: what goes in, parameters, multiply-adds, and the weights they can start from.",
+        "Costs are counted from the networks themselves, for one example and two classes.",
+    )
+
+
+def show_models(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """List the zoo."""
+    from core.models.zoo import list_zoo
+
+    rows = list_zoo()
+    cells = [
+        (
+            row.preset,
+            row.network,
+            " x ".join(str(side) for side in row.input_shape),
+            f"{row.parameters / 1e6:.1f}",
+            f"{row.multiply_adds / 1e9:.2f}",
+            "-" if row.paper_multiply_adds is None else f"{row.paper_multiply_adds:g}",
+            row.pretrained or "none",
+        )
+        for row in rows
+    ]
+    header = ("preset", "network", "input", "parameters (10^6)", "multiply-adds (10^9)", "paper's Figure 2", "weights")
+    notes = {row.note: [other.network for other in rows if other.note == row.note] for row in rows if row.note}
+    return Outcome(
+        document={"models": [row.to_dict() for row in rows]},
+        lines=[*table(cells, header), *(f"{', '.join(names)}: {note}." for note, names in notes.items())],
+    )

@@ -1,0 +1,71 @@
+"""The presets' networks side by side: what goes in, what they cost, and what the paper says they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from core.models.measured import read_costs
+from core.models.registry import find_architecture
+from core.presets import PRESETS
+
+__all__ = ["FIGURE_2", "ZooRow", "list_zoo"]
+
+FIGURE_2: Mapping[str, float] = {"resnet18": 1.8, "resnet34": 3.6, "resnet50": 3.8, "resnet101": 7.6, "resnet152": 11.3}
+"""Multiply-adds in 10^9 as the paper's Figure 2 has them, from He et al. (2016)."""
+
+NOTES: Mapping[str, str] = dict.fromkeys(
+    ("resnet50", "resnet101", "resnet152"),
+    "torchvision's form of the network: where the resolution is halved, its 3 x 3 convolution strides, not the "
+    "1 x 1 before it, which costs more than the figure's",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZooRow:
+    """One preset's network."""
+
+    preset: str
+    title: str
+    architecture: str
+    network: str
+    input_form: str
+    input_shape: tuple[int, ...]
+    """Of one example: channels, (depth,) rows, columns."""
+    parameters: int
+    multiply_adds: int
+    paper_multiply_adds: float | None
+    """In 10^9, as the paper's Figure 2 has it; None where it says nothing."""
+    pretrained: str | None
+    """Weights it can start from, by their name in torchvision."""
+    note: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``models --json`` prints it."""
+        return {**asdict(self), "input_shape": list(self.input_shape)}
+
+
+def list_zoo() -> list[ZooRow]:
+    """List every preset with its network; costs come from the shipped table, without torch."""
+    costs = read_costs()
+    rows = []
+    for preset in PRESETS.values():
+        entry = find_architecture(preset.config.architecture)
+        cost = costs[entry.name]
+        rows.append(
+            ZooRow(
+                preset=preset.name,
+                title=preset.title,
+                architecture=entry.name,
+                network=entry.title,
+                input_form=entry.input_form,
+                input_shape=cost.input_shape,
+                parameters=cost.parameters,
+                multiply_adds=cost.multiply_adds,
+                paper_multiply_adds=FIGURE_2.get(entry.name),
+                pretrained=entry.pretrained,
+                note=NOTES.get(entry.name, ""),
+            )
+        )
+    return rows
