@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-__all__ = ["choose_threshold", "fit_temperature", "to_probabilities"]
+__all__ = ["calibrate_left_out", "choose_threshold", "fit_temperature", "to_probabilities"]
 
 PRIOR_SPREAD = 1.0
 """Standard deviation of the prior on log temperature: with few patients the temperature stays near 1."""
@@ -51,6 +51,45 @@ def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> float:
 
     found = minimize_scalar(cost, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
     return float(np.exp(found.x))
+
+
+def calibrate_left_out(
+    labels: ArrayLike, logits: ArrayLike, folds: int = 5, seed: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give each patient a probability whose temperature was fitted on the patients of the other folds.
+
+    A temperature fitted and judged on the same patients flatters itself; this one may be judged on all of them.
+
+    Parameters
+    ----------
+    labels
+        Array of shape (patients,), class indices.
+    logits
+        Array of shape (patients, classes).
+    folds
+        How many; each class is dealt out over them evenly.
+    seed
+        Of the deal.
+
+    Returns
+    -------
+    tuple
+        Probabilities of shape (patients, classes), and the temperature of each fold, of shape (folds,).
+    """
+    truth = np.asarray(labels, dtype=np.int64)
+    scores = np.asarray(logits, dtype=np.float64)
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(len(truth))
+    order = order[np.argsort(truth[order], kind="stable")]
+    fold = np.empty(len(truth), dtype=np.int64)
+    fold[order] = np.arange(len(truth)) % folds
+    temperatures = np.ones(folds)
+    probabilities = np.empty(scores.shape)
+    for index in range(folds):
+        inside = fold == index
+        temperatures[index] = fit_temperature(truth[~inside], scores[~inside])
+        probabilities[inside] = to_probabilities(scores[inside], temperatures[index])
+    return probabilities, temperatures
 
 
 def choose_threshold(labels: ArrayLike, probabilities: ArrayLike, positive_class: int = 1) -> float:

@@ -7,12 +7,22 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, logit, ndtr, ndtri
+from scipy.special import expit, logit, ndtr, ndtri, stdtrit
 
 from core.errors import EvaluationError
+from core.evaluation.figure import Figure
 from core.evaluation.metrics import Floats
 
-__all__ = ["auroc_interval", "bootstrap_interval", "bootstrap_weights", "wilson_interval"]
+__all__ = [
+    "agresti_coull_interval",
+    "auroc_influence",
+    "auroc_interval",
+    "bootstrap_interval",
+    "bootstrap_weights",
+    "hanley_mcneil_variance",
+    "share_figure",
+    "wilson_interval",
+]
 
 ROWS_AT_ONCE = 4_000_000
 """Weights (draws x rows) that one step of the bootstrap holds in memory."""
@@ -30,6 +40,29 @@ def wilson_interval(successes: float, n: float, confidence: float = 0.95) -> tup
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+
+
+def agresti_coull_interval(successes: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the interval of a proportion around Wilson's middle; it holds Wilson's, and is safer near 0 and 1.
+
+    Source: Agresti and Coull 1998.
+    """
+    if n <= 0:
+        raise EvaluationError("A proportion of no observations has no interval; give at least one.")
+    z = ndtri(0.5 + confidence / 2)
+    weight = n + z**2
+    middle = (successes + z**2 / 2) / weight
+    half = z * np.sqrt(middle * (1 - middle) / weight)
+    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+
+
+def share_figure(hits: ArrayLike, reason: str) -> Figure:
+    """Return the share of hits, each of a patient of his own, with Wilson's interval; `reason` where there are none."""
+    right = np.asarray(hits, dtype=bool)
+    if len(right) == 0:
+        return Figure(value=None, low=None, high=None, n=0, reason=reason)
+    low, high = wilson_interval(float(right.sum()), len(right))
+    return Figure(value=float(right.mean()), low=low, high=high, n=len(right), method="Wilson")
 
 
 def auroc_interval(
@@ -82,10 +115,26 @@ def auroc_interval(
     nearest = (1 / m + 1 / n) / 8
     centre = min(max(value, nearest), 1 - nearest)
     if centre != value:
-        variance = max(variance, _hanley_mcneil_variance(centre, m, n))
-    half = ndtri(0.5 + confidence / 2) * np.sqrt(variance) / (centre * (1 - centre))
+        variance = max(variance, hanley_mcneil_variance(centre, m, n))
+    level = 0.5 + confidence / 2
+    # Few patients with many slices know their own variance badly: Student's t says how badly.
+    quantile = ndtri(level) if clusters is None else stdtrit(min(m, n) - 1, level)
+    half = quantile * np.sqrt(variance) / (centre * (1 - centre))
     low, high = float(expit(logit(centre) - half)), float(expit(logit(centre) + half))
     return value, min(low, value), max(high, value)
+
+
+def auroc_influence(positive: ArrayLike, scores: ArrayLike) -> Floats:
+    """Return how far each row moves the AUROC, of shape (rows,): its squares add up to DeLong's variance.
+
+    Rows of the classes are centred; see :func:`core.evaluation.influence.cluster_influence` for clusters.
+    """
+    truth = np.asarray(positive, dtype=bool)
+    yes, no = _placements(truth, np.asarray(scores, dtype=np.float64))
+    influence = np.empty(len(truth))
+    influence[truth] = (yes - yes.mean()) / len(yes)
+    influence[~truth] = (no - no.mean()) / len(no)
+    return influence
 
 
 def bootstrap_weights(
@@ -205,7 +254,11 @@ def _mean_variance(values: Floats, clusters: NDArray[np.generic]) -> tuple[float
     return float(count / (count - 1) * (sums**2).sum() / len(values) ** 2), count
 
 
-def _hanley_mcneil_variance(value: float, m: int, n: int) -> float:
+def hanley_mcneil_variance(value: float, m: int, n: int) -> float:
+    """Return the variance of an AUROC of `value` between `m` positive and `n` negative patients, from its value alone.
+
+    Source: Hanley and McNeil 1982, "The meaning and use of the area under a receiver operating characteristic curve".
+    """
     one = value / (2 - value)
     two = 2 * value**2 / (1 + value)
     return (value * (1 - value) + (m - 1) * (one - value**2) + (n - 1) * (two - value**2)) / (m * n)

@@ -14,7 +14,13 @@ from core.evaluation import metrics
 from core.evaluation.aggregate import log_odds
 from core.evaluation.calibration import to_probabilities
 from core.evaluation.figure import Figure
-from core.evaluation.intervals import auroc_interval, bootstrap_interval, wilson_interval
+from core.evaluation.influence import (
+    average_precision_interval,
+    mean_interval,
+    mean_share_interval,
+    share_interval,
+)
+from core.evaluation.intervals import auroc_interval, bootstrap_interval
 from core.evaluation.metrics import Floats, Integers
 
 __all__ = ["FIGURES", "FIGURE_TITLES", "judge", "predict_classes"]
@@ -37,6 +43,8 @@ BY_PATIENT = " by patient"
 ONE_CLASS = "all of them are of one class"
 BIASED = "no interval: with few rows it lies above the truth by chance alone, and resampling cannot see that"
 TWO_CLASSES_ONLY = "for two classes only"
+WILSON = "Wilson"
+AGRESTI_COULL = "Agresti-Coull"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -126,9 +134,7 @@ def judge(
     figures = {
         "accuracy": _right(case, np.full(len(case.labels), True)),
         "majority_accuracy": _majority(case, class_names),
-        "balanced_accuracy": _bootstrapped(
-            case, partial(metrics.balanced_accuracy, case.labels, case.predicted), needs_both=True
-        ),
+        "balanced_accuracy": _balanced_accuracy(case),
         "auroc": _auroc(case),
     }
     if len(class_names) != 2:
@@ -137,10 +143,10 @@ def judge(
     figures |= {
         "sensitivity": _rate(case, case.positive, class_names[positive_class]),
         "specificity": _rate(case, ~case.positive, class_names[1 - positive_class]),
-        "auprc": _bootstrapped(case, partial(metrics.average_precision, case.positive, case.odds), needs_both=True),
-        "brier": _bootstrapped(case, partial(metrics.brier_score, case.positive, case.probability)),
+        "auprc": _average_precision(case),
+        "brier": _mean_loss(case, (case.probability - case.positive) ** 2),
         "ece": _calibration_error(case),
-        "log_loss": _bootstrapped(case, partial(metrics.log_loss, case.positive, case.probability)),
+        "log_loss": _mean_loss(case, metrics.log_losses(case.positive, case.probability)),
     }
     return {name: figures[name] for name in FIGURES}
 
@@ -180,19 +186,14 @@ def _check(
 
 
 def _right(case: _Case, rows: NDArray[np.bool_]) -> Figure:
-    """The share of `rows` that was recognised: Wilson where rows are independent, else a bootstrap over patients."""
+    """The share of `rows` that was recognised; slices count for as many observations as they are worth."""
     right = (case.labels == case.predicted)[rows]
-    n, value = len(right), float(right.mean())
     if case.clusters is None:
-        low, high = wilson_interval(right.sum(), n)
-        return Figure(value=value, low=low, high=high, n=n, method="Wilson")
+        value, low, high = share_interval(right, case.labels[rows])
+        return Figure(value=value, low=low, high=high, n=len(right), method=WILSON)
     clusters = case.clusters[rows]
-    patients = len(np.unique(clusters))
-    if value in (0.0, 1.0):
-        low, high = wilson_interval(value * patients, patients)
-        return Figure(value=value, low=low, high=high, n=n, method=f"Wilson over {patients} patients")
-    statistic = partial(metrics.weighted_mean, right.astype(np.float64))
-    return _with_bootstrap(case, statistic, value, rows)
+    method = f"{AGRESTI_COULL} over {len(np.unique(clusters))} patients"
+    return _with_interval(partial(share_interval, right, case.labels[rows], clusters), right.mean(), len(right), method)
 
 
 def _rate(case: _Case, rows: NDArray[np.bool_], name: str) -> Figure:
@@ -219,7 +220,7 @@ def _auroc(case: _Case) -> Figure:
         return Figure(value=None, low=None, high=None, n=n, reason=ONE_CLASS)
     if case.probabilities.shape[1] != 2:
         statistic = partial(metrics.macro_auroc, case.labels, case.probabilities)
-        return _bootstrapped(case, statistic, needs_both=True, note="mean of one-against-rest; ")
+        return _bootstrapped(case, statistic, "mean of one-against-rest; ")
     method = "DeLong on the logit scale, continuity-corrected"
     try:
         value, low, high = auroc_interval(case.positive, case.odds, case.clusters)
@@ -235,24 +236,48 @@ def _calibration_error(case: _Case) -> Figure:
     return Figure(value=value, low=None, high=None, n=len(case.labels), reason=BIASED)
 
 
-def _bootstrapped(
-    case: _Case, statistic: Callable[[Floats], Floats], *, needs_both: bool = False, note: str = ""
-) -> Figure:
+def _balanced_accuracy(case: _Case) -> Figure:
     n = len(case.labels)
-    if needs_both and case.classes_present < 2:
+    if case.classes_present < 2:
         return Figure(value=None, low=None, high=None, n=n, reason=ONE_CLASS)
-    return _with_bootstrap(case, statistic, float(statistic(np.ones((1, n)))[0]), np.full(n, True), note)
+    value = metrics.balanced_accuracy(case.labels, case.predicted, np.ones((1, n)))[0]
+    interval = partial(mean_share_interval, case.labels == case.predicted, case.labels, case.clusters)
+    by = "" if case.clusters is None else BY_PATIENT
+    return _with_interval(interval, value, n, f"{AGRESTI_COULL} for each class{by}, joined (MOVER)")
 
 
-def _with_bootstrap(
-    case: _Case, statistic: Callable[[Floats], Floats], value: float, rows: NDArray[np.bool_], note: str = ""
-) -> Figure:
-    n = int(rows.sum())
-    clusters = None if case.clusters is None else case.clusters[rows]
+def _average_precision(case: _Case) -> Figure:
+    n = len(case.labels)
+    if case.classes_present < 2:
+        return Figure(value=None, low=None, high=None, n=n, reason=ONE_CLASS)
+    value = metrics.average_precision(case.positive, case.odds, np.ones((1, n)))[0]
+    interval = partial(average_precision_interval, case.positive, case.odds, case.clusters)
+    return _with_interval(interval, value, n, "influence of each patient, on the logit scale")
+
+
+def _mean_loss(case: _Case, losses: Floats) -> Figure:
+    interval = partial(mean_interval, losses, case.labels, case.clusters)
+    by = "" if case.clusters is None else BY_PATIENT
+    method = f"Student's t{by}, corrected for skewness (Hall)"
+    return _with_interval(interval, float(losses.mean()), len(losses), method)
+
+
+def _with_interval(interval: Callable[[], tuple[float, float, float]], value: float, n: int, method: str) -> Figure:
+    """A figure with its interval, or the value alone and why it has none."""
     try:
-        low, high = bootstrap_interval(statistic, case.labels[rows], clusters, draws=case.draws, seed=case.seed)
+        _, low, high = interval()
     except EvaluationError as error:
-        return Figure(value=value, low=None, high=None, n=n, reason=str(error))
-    by = "" if clusters is None else BY_PATIENT
-    method = f"{note}bootstrap{by}, stratified by label, {case.draws} draws, BCa"
-    return Figure(value=value, low=low, high=high, n=n, method=method)
+        return Figure(value=float(value), low=None, high=None, n=n, reason=str(error))
+    return Figure(value=float(value), low=low, high=high, n=n, method=method)
+
+
+def _bootstrapped(case: _Case, statistic: Callable[[Floats], Floats], note: str) -> Figure:
+    """For what has no better interval: the AUROC of more than two classes."""
+    n = len(case.labels)
+    by = "" if case.clusters is None else BY_PATIENT
+    value = float(statistic(np.ones((1, n)))[0])
+
+    def interval() -> tuple[float, float, float]:
+        return value, *bootstrap_interval(statistic, case.labels, case.clusters, draws=case.draws, seed=case.seed)
+
+    return _with_interval(interval, value, n, f"{note}bootstrap{by}, stratified by label, {case.draws} draws, BCa")

@@ -19,6 +19,7 @@ __all__ = [
     "brier_score",
     "calibration_error",
     "log_loss",
+    "log_losses",
     "macro_auroc",
     "weighted_mean",
 ]
@@ -71,8 +72,13 @@ def brier_score(positive: NDArray[np.bool_], probabilities: Floats, weights: Flo
 
 def log_loss(positive: NDArray[np.bool_], probabilities: Floats, weights: Floats) -> Floats:
     """Mean negative logarithm of the probability given to what was true, in nats."""
+    return weighted_mean(log_losses(positive, probabilities), weights)
+
+
+def log_losses(positive: NDArray[np.bool_], probabilities: Floats) -> Floats:
+    """Negative logarithm of the probability given to what was true, of each row, in nats: (rows,)."""
     given = np.where(positive, probabilities, 1 - probabilities)
-    return weighted_mean(-np.log(np.maximum(given, SMALLEST_PROBABILITY)), weights)
+    return -np.log(np.maximum(given, SMALLEST_PROBABILITY))
 
 
 def calibration_error(positive: NDArray[np.bool_], probabilities: Floats, weights: Floats, bins: int = 10) -> Floats:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
-from core.evaluation.calibration import choose_threshold, fit_temperature, to_probabilities
+from core.evaluation.calibration import calibrate_left_out, choose_threshold, fit_temperature, to_probabilities
 
 
 @pytest.mark.parametrize("true_temperature", [0.5, 1.0, 3.0])
@@ -49,3 +49,24 @@ def test_threshold_knows_which_class_is_positive() -> None:
 def test_threshold_is_always_a_probability(pairs: list[tuple[bool, float]]) -> None:
     labels, probabilities = [int(label) for label, _ in pairs], [value for _, value in pairs]
     assert 0 <= choose_threshold(labels, probabilities) <= 1
+
+
+def test_left_out_temperatures_are_fitted_without_the_patients_they_serve() -> None:
+    generator = np.random.default_rng(3)
+    logits = generator.normal(0, 2, (300, 2))
+    labels = (generator.random(300) < to_probabilities(logits)[:, 1]).astype(int)
+    probabilities, temperatures = calibrate_left_out(labels, 3 * logits)
+    assert temperatures == pytest.approx(np.full(5, 3.0), rel=0.35)
+    assert len(np.unique(temperatures)) == 5
+    # Another label for one patient changes everybody's temperature but that of his own fold.
+    changed = labels.copy()
+    changed[0] = 1 - changed[0]
+    assert fit_temperature(changed, 3 * logits) != fit_temperature(labels, 3 * logits)
+    assert probabilities.shape == (300, 2)
+    spread = [np.isclose(probabilities[0], to_probabilities(3 * logits[:1], t)[0]).all() for t in temperatures]
+    assert sum(spread) == 1
+
+
+def test_each_fold_has_both_classes() -> None:
+    _, temperatures = calibrate_left_out([0] * 5 + [1] * 5, np.eye(2)[[0] * 5 + [1] * 5], folds=5)
+    assert (temperatures != 1).all()

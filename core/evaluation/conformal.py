@@ -1,0 +1,173 @@
+"""Sets of classes that hold the truth with a promised share of patients: "cannot tell" is a proper answer.
+
+Split conformal prediction, class by class (Mondrian): of the patients of each class that were kept for calibration, how
+strange was their own class to the model? A new patient may be of every class to which he is not stranger than that.
+The promise holds for any model, good or bad, and for each class by itself; a bad model pays with sets that hold every
+class. So the size of the sets matters as much as their coverage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr, ndtri
+
+from core.errors import EvaluationError
+from core.evaluation.figure import Figure
+from core.evaluation.intervals import share_figure
+
+__all__ = [
+    "ConformalRule",
+    "SetFigures",
+    "fit_conformal",
+    "ideal_set_size",
+    "judge_sets",
+    "predict_sets",
+    "sets_left_out",
+]
+
+Booleans = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConformalRule:
+    """What decides which classes a set holds."""
+
+    level: float
+    """Promised coverage of each class, for example 0.9."""
+    limits: tuple[float | None, ...]
+    """Per class, the smallest probability with which it still belongs to a set; None where it always does, because
+    the class has too few patients for the level."""
+    counts: tuple[int, ...]
+    """Calibration patients per class."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a checkpoint's card keeps it."""
+        return {"level": self.level, "limits": list(self.limits), "counts": list(self.counts)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> ConformalRule:
+        """Read it from a card."""
+        return cls(level=content["level"], limits=tuple(content["limits"]), counts=tuple(content["counts"]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetFigures:
+    """What sets are worth on patients whose class is known."""
+
+    coverage: tuple[Figure, ...]
+    """Per class: share of its patients whose set holds it."""
+    mean_size: float
+    """Classes in a set, on average."""
+    told: Figure
+    """Share of the patients with exactly one class in the set."""
+    right_when_told: Figure
+    """Share of those for whom that class is the true one."""
+    both: int
+    """Patients whose set holds every class."""
+    empty: int
+    """Patients whose set holds none: unlike anybody the model was calibrated on."""
+
+
+def fit_conformal(labels: ArrayLike, probabilities: ArrayLike, level: float = 0.9) -> ConformalRule:
+    """Calibrate sets on patients that the network was not trained on.
+
+    Parameters
+    ----------
+    labels
+        Array of shape (patients,), class indices.
+    probabilities
+        Array of shape (patients, classes).
+    level
+        Coverage to promise for each class, between 0.5 and 1.
+
+    Raises
+    ------
+    EvaluationError
+        The level is not between 0.5 and 1.
+
+    Notes
+    -----
+    With k patients of a class, its limit is the ``floor((k + 1) (1 - level))``-th smallest of their own probabilities.
+    Vovk, Gammerman and Shafer 2005 (Mondrian conformal predictors); Sadinle, Lei and Wasserman 2019 (smallest sets).
+    """
+    _check_level(level)
+    truth = np.asarray(labels, dtype=np.int64)
+    chance = np.asarray(probabilities, dtype=np.float64)
+    limits: list[float | None] = []
+    counts = []
+    for index in range(chance.shape[1]):
+        own = np.sort(chance[truth == index, index])
+        rank = int(np.floor((len(own) + 1) * (1 - level) + 1e-9))
+        limits.append(float(own[rank - 1]) if rank >= 1 else None)
+        counts.append(len(own))
+    return ConformalRule(level=level, limits=tuple(limits), counts=tuple(counts))
+
+
+def predict_sets(rule: ConformalRule, probabilities: ArrayLike) -> Booleans:
+    """Return which classes each patient's set holds: (patients, classes) -> (patients, classes)."""
+    limits = np.array([-np.inf if limit is None else limit for limit in rule.limits])
+    return np.asarray(probabilities, dtype=np.float64) >= limits
+
+
+def sets_left_out(labels: ArrayLike, probabilities: ArrayLike, level: float = 0.9) -> Booleans:
+    """Return each patient's set when it is calibrated on all others: an honest use of few patients.
+
+    The parameters are those of :func:`fit_conformal`; the answer has the shape of `probabilities`.
+    """
+    _check_level(level)
+    truth = np.asarray(labels, dtype=np.int64)
+    chance = np.asarray(probabilities, dtype=np.float64)
+    sets = np.zeros(chance.shape, dtype=bool)
+    for index in range(chance.shape[1]):
+        of_class = truth == index
+        own = np.sort(chance[of_class, index])
+        # A member of the class is taken out of the sorted list before it is compared with it.
+        for member in (False, True):
+            rows = of_class == member
+            count = len(own) - member
+            rank = int(np.floor((count + 1) * (1 - level) + 1e-9))
+            if rank < 1:
+                sets[rows, index] = True
+                continue
+            values = chance[rows, index]
+            position = np.searchsorted(own, values, "left")
+            shifted = member & (position <= rank - 1)
+            sets[rows, index] = values >= own[rank - 1 + shifted.astype(np.int64)]
+    return sets
+
+
+def judge_sets(labels: ArrayLike, sets: Booleans, class_names: Sequence[str]) -> SetFigures:
+    """Count how often sets hold the truth, and how much they say."""
+    truth = np.asarray(labels, dtype=np.int64)
+    size = sets.sum(axis=1)
+    held = sets[np.arange(len(truth)), truth]
+    single = size == 1
+    return SetFigures(
+        coverage=tuple(share_figure(held[truth == index], f"none is {name}") for index, name in enumerate(class_names)),
+        mean_size=float(size.mean()),
+        told=share_figure(single, "there are no patients"),
+        right_when_told=share_figure(held[single], "no set holds exactly one class"),
+        both=int((size == sets.shape[1]).sum()),
+        empty=int((size == 0).sum()),
+    )
+
+
+def ideal_set_size(auroc: float, level: float = 0.9) -> float:
+    """Return the mean size of the smallest sets that keep the promise for both classes at a given AUROC.
+
+    For two normal distributions of scores (the binormal model) and infinitely many calibration patients:
+    ``level + Phi(z_level - d)`` with ``d = sqrt(2) Phi^-1(AUROC)``. At 0.5 that is twice the level: a model
+    that knows nothing keeps its promise by naming both classes most of the time.
+    """
+    distance = np.sqrt(2) * ndtri(min(max(auroc, 1e-6), 1 - 1e-6))
+    return float(level + ndtr(ndtri(level) - distance))
+
+
+def _check_level(level: float) -> None:
+    if not 0.5 <= level < 1:
+        raise EvaluationError(f"A level of {level:g} cannot be promised; give one between 0.5 and 1, such as 0.9.")

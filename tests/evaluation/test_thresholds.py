@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+from sklearn import metrics as oracle
+
+from core.evaluation.thresholds import decision_curve, judge_thresholds
+
+GENERATOR = np.random.default_rng(6)
+LABELS = np.arange(200) % 2
+PROBABILITIES = np.clip(GENERATOR.normal(0.4 + 0.2 * LABELS, 0.2), 0.01, 0.99)
+
+
+def test_shares_agree_with_scikit_learn() -> None:
+    (point,) = judge_thresholds(LABELS == 1, PROBABILITIES, [0.45])
+    said = PROBABILITIES >= 0.45
+    assert point.sensitivity.value == pytest.approx(oracle.recall_score(LABELS, said))
+    assert point.specificity.value == pytest.approx(oracle.recall_score(LABELS, said, pos_label=0))
+    assert point.positive_value.value == pytest.approx(oracle.precision_score(LABELS, said))
+    assert point.negative_value.value == pytest.approx(oracle.precision_score(LABELS, said, pos_label=0))
+    assert (point.sensitivity.n, point.positive_value.n, point.called) == (100, said.sum(), said.sum())
+    assert point.positive_value.low < point.positive_value.value < point.positive_value.high  # type: ignore[operator]
+
+
+def test_a_threshold_above_everybody_calls_nobody_and_says_so() -> None:
+    (point,) = judge_thresholds(LABELS == 1, PROBABILITIES, [1.0])
+    assert point.positive_value.value is None
+    assert point.positive_value.reason == "nobody is called positive"
+    assert point.negative_value.value == 0.5
+
+
+def test_net_benefit_by_hand() -> None:
+    curve = decision_curve([True, True, False, False], [0.9, 0.3, 0.6, 0.1], [0.25, 0.5])
+    # At 0.25: two found, one false alarm worth a third; at 0.5: one found, one false alarm worth one.
+    np.testing.assert_allclose(curve.model, [2 / 4 - 1 / 4 / 3, 0.0])
+    np.testing.assert_allclose(curve.all, [0.5 - 0.5 / 3, 0.0])
+    assert curve.n == 4
+
+
+def test_a_model_that_calls_everybody_has_the_benefit_of_treating_all() -> None:
+    curve = decision_curve(LABELS == 1, np.ones(200))
+    np.testing.assert_allclose(curve.model, curve.all)
+    assert (curve.low <= curve.model).all()
+    assert (curve.high >= curve.model).all()
+
+
+def test_the_interval_of_the_net_benefit_covers_it() -> None:
+    generator = np.random.default_rng(0)
+    truth = 0.5 * 0.8413 - 0.5 * 0.1587 * 3 / 7  # scores N(+-1, 1), called from 0 on, at a threshold of 0.3
+    held = 0
+    for _ in range(400):
+        labels = generator.random(150) < 0.5
+        called = np.where(generator.normal(2 * labels - 1.0) >= 0, 0.9, 0.1)
+        curve = decision_curve(labels, called, [0.3])
+        held += curve.low[0] <= truth <= curve.high[0]
+    assert 0.91 <= held / 400 <= 0.98
+
+
+def test_a_model_adds_nothing_where_it_calls_everybody_and_something_where_it_tells_them_apart() -> None:
+    told = decision_curve(LABELS == 1, np.where(LABELS == 1, 0.8, 0.2), [0.1, 0.5])
+    assert told.gain_low[0] <= 0  # everybody is called at 0.1, as calling all does
+    assert told.gain_low[1] > 0.3
+    noise = decision_curve(LABELS == 1, GENERATOR.random(200))
+    assert (noise.gain_low <= 0).mean() > 0.95
