@@ -20,8 +20,11 @@ st.navigation(
         st.Page("pages/home.py", title="Home", icon=":material/home:", default=True),
         st.Page("pages/predict.py", title="Predict", icon=":material/neurology:", url_path="predict"),
         st.Page("pages/cohort.py", title="Cohort", icon=":material/database:", url_path="cohort"),
+        st.Page("pages/models.py", title="Models", icon=":material/schema:", url_path="models"),
         st.Page("pages/train.py", title="Train", icon=":material/model_training:", url_path="train"),
         st.Page("pages/runs.py", title="Runs", icon=":material/monitoring:", url_path="runs"),
+        st.Page("pages/paper.py", title="Paper", icon=":material/article:", url_path="paper"),
+        st.Page("pages/validity.py", title="Validity", icon=":material/balance:", url_path="validity"),
     ],
     position="top",
 ).run()

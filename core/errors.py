@@ -24,6 +24,7 @@ __all__ = [
     "NotMRError",
     "RunBusyError",
     "RunError",
+    "SealError",
     "SequenceError",
     "SplitError",
     "SplitOverlapError",
@@ -114,6 +115,10 @@ class RunError(MGMTLabError):
 
 class RunBusyError(RunError):
     """Another process is working on this run."""
+
+
+class SealError(MGMTLabError):
+    """A plan that cannot be sealed, or a seal that was altered."""
 
 
 class EvaluationError(MGMTLabError):

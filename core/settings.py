@@ -62,6 +62,16 @@ class Settings:
         return self.home / "runs"
 
     @property
+    def experiments(self) -> Path:
+        """One folder per question that takes many runs."""
+        return self.home / "experiments"
+
+    @property
+    def seals(self) -> Path:
+        """Plans that were hashed and dated before their test patients were looked at."""
+        return self.home / "seals"
+
+    @property
     def checkpoints(self) -> Path:
         """A person's own checkpoints."""
         return self.home / "checkpoints"

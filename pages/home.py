@@ -74,7 +74,7 @@ with left:
     st.caption("A synthetic brain from a program: no data, no account, nothing leaves this computer.")
 
 source = chosen_cohort()
-with st.grid(4, min_column_width=230):
+with st.grid(5, min_column_width=200):
     try:
         checkpoint = checkpoint_words()
     except MGMTLabError as error:
@@ -106,6 +106,13 @@ with st.grid(4, min_column_width=230):
         "Runs",
         "Curves, confusion, ROC: per patient and per slice, with n and intervals.",
         "Test patients stay untouched until you ask.",
+    )
+    card(
+        "pages/validity.py",
+        ":material/balance:",
+        "Validity",
+        "Is the number true? Power, intervals, calibration, controls, and what may be claimed.",
+        "Most of it works with nothing loaded.",
     )
 
 with st.container(border=True):

@@ -11,6 +11,7 @@ from ui.page import begin_page
 from ui.provenance import show_changes, show_provenance
 from ui.runs import ACTIVE, find_own_run, own_runs
 from ui.text import plain
+from ui.validity.subject import remember_run
 
 
 def as_row(entry: RunEntry) -> dict[str, object]:
@@ -125,10 +126,20 @@ with telling_errors(stop=True):
     run = find_own_run(name)
     with st.container(border=True):
         show_live(name)
-        if run.status().state not in ACTIVE and st.button(
-            "Delete", icon=":material/delete:", type="tertiary", key="runs.delete"
-        ):
-            confirm_delete(run)
+        with st.container(horizontal=True, gap="small"):
+            if run.checkpoint.exists() and st.button(
+                "Claim sheet",
+                icon=":material/description:",
+                type="tertiary",
+                key="runs.claim",
+                help="What may be claimed of this run, and what was not checked, on one page.",
+            ):
+                remember_run(run)
+                st.switch_page("pages/validity.py", query_params={"section": "claim"})
+            if run.status().state not in ACTIVE and st.button(
+                "Delete", icon=":material/delete:", type="tertiary", key="runs.delete"
+            ):
+                confirm_delete(run)
     how_good, what = st.tabs(["How good it is", "Configuration"])
     with how_good, telling_errors():
         show_judgement(run)

@@ -37,6 +37,12 @@ def ask_preset() -> Preset:
     return preset
 
 
+def architecture_titles(preset: Preset) -> dict[str, str]:
+    """The networks that take what the preset prepares."""
+    form = ARCHITECTURES[preset.config.architecture].input_form
+    return {name: entry.title for name, entry in ARCHITECTURES.items() if entry.input_form == form}
+
+
 def ask_config(preset: Preset) -> RunConfig | None:
     """The form; None where the values do not fit together, which is then said."""
     settings = current_settings()
@@ -44,7 +50,7 @@ def ask_config(preset: Preset) -> RunConfig | None:
         config = draw_form(
             preset.config,
             key=f"train.{preset.name}",
-            choices={"architecture": {name: entry.title for name, entry in ARCHITECTURES.items()}, "weights": WEIGHTS},
+            choices={"architecture": architecture_titles(preset), "weights": WEIGHTS},
             maxima={"epochs": settings.hosted_epochs} if settings.hosted else None,
             typed=() if settings.hosted else ("weights",),
         )

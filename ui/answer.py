@@ -40,6 +40,7 @@ def show_answer(prediction: Prediction, card: CheckpointCard, stacks: list[Slice
         own = f"**{figure_text(found[0])}** ({found[1]})" if found else "not recorded"
         st.markdown(f"The checkpoint's own AUROC by patient: {own}")
         _show_words(prediction, card)
+        _show_possible(prediction)
     with scale:
         _show_scale(prediction, card, key)
     if prediction.warnings:
@@ -82,6 +83,22 @@ def _show_words(prediction: Prediction, card: CheckpointCard) -> None:
         st.caption(
             f"The most probable of {len(card.class_names)} classes is {plain(prediction.prediction)}. Research use only."
         )
+
+
+def _show_possible(prediction: Prediction) -> None:
+    """The set of classes that the promised coverage allows; both and none are the same answer: cannot tell."""
+    if prediction.possible is None:
+        return
+    level = f"{prediction.possible_level:.0%}"
+    if len(prediction.possible) == 1:
+        answer = f"**{plain(prediction.possible[0])}** alone"
+    else:
+        answer = "**cannot tell**" + (": no class is excluded" if prediction.possible else ": unlike any class")
+    st.markdown(
+        f"Possible classes at {level} coverage: {answer}",
+        help=f"Calibrated on validation patients so that, of the patients of each class, {level} have their class among "
+        "the possible ones. A model that knows little keeps this promise by often saying that it cannot tell.",
+    )
 
 
 def _show_scale(prediction: Prediction, card: CheckpointCard, key: str) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
@@ -12,13 +10,14 @@ from core.data.study import Cohort
 from core.errors import MGMTLabError
 from core.training.judgement import JudgedPart, Judgement, judge_run, looks, read_judgement
 from core.training.run import RunFolder
+from core.training.seal import seal_of_run
 from ui.judged import show_level
 from ui.loaders import load_card, load_chosen_cohort
 from ui.progress import ProgressBar
 from ui.state import current_settings
 from ui.text import plain
 
-__all__ = ["show_judgement"]
+__all__ = ["judge_validation", "show_judgement"]
 
 PARTS: dict[JudgedPart, str] = {"val": "Validation", "test": "Test", "data": "Another cohort"}
 
@@ -38,7 +37,7 @@ def show_judgement(run: RunFolder) -> None:
     )
     if part == "val":
         predictions = run.path / "predictions.parquet"
-        _show(_judge_validation(str(run.path), predictions.stat().st_mtime), run)
+        _show(judge_validation(str(run.path), predictions.stat().st_mtime), run)
     elif part == "test":
         _show_test(run)
     else:
@@ -46,39 +45,11 @@ def show_judgement(run: RunFolder) -> None:
 
 
 @st.cache_data(max_entries=16, show_spinner="Judging the validation patients …")
-def _judge_validation(path: str, changed: float) -> Judgement:
-    """Judge from what the best epoch said of the validation slices; neither model nor pictures are needed."""
-    from core.evaluation.judge import judge
-    from core.training.summary import name_patients
+def judge_validation(path: str, changed: float) -> Judgement:
+    """Judge from what the best epoch said of the validation slices; `changed` is when its predictions were written."""
+    from core.training.stored import judge_validation as judge_stored
 
-    run = RunFolder(Path(path))
-    card = load_card(run.checkpoint)
-    judgement = Judgement(
-        part="val",
-        data=run.source.root,
-        looked_at=0,
-        class_names=card.class_names,
-        positive_class=card.positive_class,
-        threshold=card.threshold,
-        temperature=card.temperature,
-        epoch=card.epoch,
-        leaky=card.split_unit == "slice",
-        synthetic=card.synthetic,
-        created=card.created,
-        patient={},
-        slice={},
-        frame=run.predictions(),
-    )
-    options: dict[str, Any] = {
-        "class_names": card.class_names,
-        "positive_class": card.positive_class,
-        "threshold": card.threshold,
-        "temperature": card.temperature,
-    }
-    by_slice = judge(judgement.slice_labels, judgement.slice_logits, name_patients(judgement.frame), **options)
-    return replace(
-        judgement, patient=judge(judgement.patient_labels, judgement.patient_logits, **options), slice=by_slice
-    )
+    return judge_stored(RunFolder(Path(path)))
 
 
 def _show_test(run: RunFolder) -> None:
@@ -164,6 +135,12 @@ def _show_meaning(judgement: Judgement, run: RunFolder) -> None:
         "data": f"Another cohort: {plain(judgement.data)}.",
     }
     st.caption(words[judgement.part])
+    if judgement.part == "test":
+        report = seal_of_run(run, current_settings(), judgement.patient)
+        icon = {"followed": ":material/verified:", "none": ":material/lock_open:"}.get(
+            report.state, ":material/warning:"
+        )
+        st.caption(f"{icon} {plain(report.words, 600)}")
     if judgement.leaky:
         st.caption(
             "Slices of one patient stand on both sides of this split; the patients here are not new to the model."

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["describe_origin", "describe_settings"]
 
 WIDTH = 110
+REFERENCES = ("paper", "honest")
+"""Presets whose values are always shown where presets differ."""
 
 
 def describe_settings() -> str:
@@ -26,13 +28,14 @@ def describe_settings() -> str:
     for preset in PRESETS.values():
         lines.append(f"  {preset.name}: {preset.title}")
         lines += textwrap.wrap(preset.summary, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
-    lines += ["", "names for --set:"]
+    lines += ["", "names for --set (a preset that is not named has the value of honest):"]
     for name, description in _descriptions(RunConfig).items():
         if name == "preset":
             continue
         values = {preset: _text(values[name]) for preset, values in presets.items()}
         same = len(set(values.values())) == 1
-        defaults = next(iter(values.values())) if same else ", ".join(f"{key}: {text}" for key, text in values.items())
+        named = {key: text for key, text in values.items() if key in REFERENCES or text != values["honest"]}
+        defaults = next(iter(values.values())) if same else ", ".join(f"{key}: {text}" for key, text in named.items())
         lines.append(f"  {name} ({defaults})")
         lines += textwrap.wrap(description, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return "\n".join(lines) + "\n"

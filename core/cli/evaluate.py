@@ -33,6 +33,7 @@ def evaluate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Judge a run on a part of its own cohort, or on another cohort."""
     from core.training.judgement import judge_run
     from core.training.run import find_run
+    from core.training.seal import seal_of_run
 
     if arguments.data is None:
         useless = [name for name in DATA_OPTIONS if getattr(arguments, name) is not None]
@@ -43,7 +44,12 @@ def evaluate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     run = find_run(arguments.run, settings)
     other = read_cohort(arguments, settings) if arguments.data is not None else None
     judgement = judge_run(run, arguments.part or "test", settings, other=other, progress=TerminalProgress("evaluating"))
-    return Outcome(document=judgement.to_dict(), lines=_describe(judgement, run.name))
+    document, lines = judgement.to_dict(), _describe(judgement, run.name)
+    if judgement.part == "test":
+        report = seal_of_run(run, settings, judgement.patient)
+        document["seal"] = report.model_dump(mode="json", exclude={"seal"})
+        lines.append(plain(report.words))
+    return Outcome(document=document, lines=lines)
 
 
 def _describe(judgement: Judgement, run_name: str) -> list[str]:

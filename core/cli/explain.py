@@ -7,14 +7,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from core.cli.options import Parser, add_command
 from core.cli.output import Outcome, TerminalProgress, table, to_json
 from core.cli.scan import add_scan, describe_source, headline, open_scan, predict_all, source_lines
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL.Image import Image
 
     from core.inference.cam import CamMethod
@@ -106,6 +105,7 @@ def _write_maps(
 
 def _draw(pixels: NDArray[np.uint8], cam: Cam, strongest: float, opacity: float) -> Image:
     """The slice on the left, the same slice under its map on the right."""
+    import numpy as np
     from PIL import Image
 
     from core.inference.overlay import blend

@@ -13,7 +13,7 @@ from core.cli.output import Outcome, TerminalProgress, plain, table
 if TYPE_CHECKING:
     from core.settings import Settings
 
-__all__ = ["add_commands", "export_checkpoint", "export_imagefolder"]
+__all__ = ["add_commands", "export_checkpoint", "export_imagefolder", "export_report"]
 
 
 def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -38,6 +38,20 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("run", metavar="RUN", help="a run's name or folder")
     parser.add_argument("--out", required=True, metavar="FILE", help="a .safetensors file; its card goes beside it")
     parser.add_argument("--replace", action="store_true", help="overwrite the file if it exists")
+
+    parser = add_command(
+        forms,
+        "report",
+        export_report,
+        "Write a run's claim sheet, one HTML page to print or save: what may be claimed and what was not checked.",
+    )
+    parser.add_argument("run", metavar="RUN", help="a run's name or folder")
+    parser.add_argument("--out", metavar="FILE", help="where it goes (default: claim-RUN.html here)")
+    parser.add_argument(
+        "--audit",
+        action="store_true",
+        help="read every picture of the cohort: for both sides of the split, and for shortcuts",
+    )
 
 
 def export_imagefolder(arguments: argparse.Namespace, settings: Settings) -> Outcome:
@@ -85,3 +99,33 @@ def export_checkpoint(arguments: argparse.Namespace, settings: Settings) -> Outc
     card = publish_checkpoint(find_run(arguments.run, settings), path, replace=arguments.replace)
     document = {"checkpoint": str(path), "card": card.model_dump(mode="json")}
     return Outcome(document=document, lines=[f"Written: {plain(path)} and {plain(path.with_suffix('.md').name)}."])
+
+
+def export_report(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Write a run's claim sheet."""
+    from core.experiments.claim_page import write_claim_page
+    from core.experiments.claim_sheet import ask_shortcuts, audit_leakage, gather_claim
+    from core.files import write_atomic
+    from core.training.run import find_run
+
+    run = find_run(arguments.run, settings)
+    leakage = audit_leakage(run, settings, progress=TerminalProgress("reading pixels")) if arguments.audit else None
+    shortcuts = ask_shortcuts(run, settings, progress=TerminalProgress("shortcuts")) if arguments.audit else None
+    sheet = gather_claim(run, settings, leakage, shortcuts)
+    path = Path(arguments.out or f"claim-{run.name}.html")
+    write_atomic(path, write_claim_page(sheet))
+    document = {
+        "file": str(path),
+        "sentence": sheet.sentence,
+        "looks": sheet.looks,
+        "seal": sheet.seal.state,
+        "controls": {control.kind: control.result if control.done else None for control in sheet.controls},
+        "leakage": list(sheet.leakage),
+        "unchecked": list(sheet.unchecked),
+    }
+    lines = [
+        plain(sheet.sentence),
+        f"Not checked: {len(sheet.unchecked)} things, listed on the page.",
+        f"Written: {plain(path)}",
+    ]
+    return Outcome(document=document, lines=lines)

@@ -8,7 +8,23 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 
-from core.cli import audit, data, evaluate, explain, export, predict, runs, train
+from core.cli import (
+    audit,
+    controls,
+    data,
+    evaluate,
+    explain,
+    export,
+    models,
+    power,
+    predict,
+    questions,
+    reliability,
+    reruns,
+    runs,
+    seal,
+    train,
+)
 from core.cli.options import Parser, UsageError
 from core.cli.output import INTERRUPTED, WRONG, Outcome, note, to_json
 from core.errors import MGMTLabError
@@ -63,6 +79,22 @@ def build_parser() -> Parser:
         description="MGMT Lab: from a brain-MR cohort to a prediction with its map. For research only.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (data, audit, train, runs, evaluate, predict, explain, export):
+    for module in (
+        data,
+        audit,
+        train,
+        runs,
+        evaluate,
+        predict,
+        explain,
+        export,
+        models,
+        controls,
+        reruns,
+        seal,
+        power,
+        reliability,
+        questions,
+    ):
         module.add_commands(commands)
     return parser

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from core.training.records import DataSource, EpochRecord, RunStatus
     from core.training.run import RunFolder
 
-__all__ = ["TrainingDisplay", "add_commands", "describe_outcome", "train"]
+__all__ = ["TrainingDisplay", "add_commands", "describe_outcome", "read_source", "train"]
 
 
 def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -39,7 +39,7 @@ def train(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     from core.training.trainer import run_training
 
     config = read_config(arguments)
-    source = _read_source(arguments)
+    source = read_source(arguments)
     name, folder = _read_place(arguments.run)
     if arguments.jobs:
         settings = replace(settings, threads=arguments.jobs)
@@ -121,7 +121,7 @@ def _add_settings_help(parser: Parser) -> None:
     parser.more_help = describe_settings
 
 
-def _read_source(arguments: argparse.Namespace) -> DataSource:
+def read_source(arguments: argparse.Namespace) -> DataSource:
     """Name the data for the run; a folder that does not exist makes no run that has failed."""
     from core.training.records import DataSource
 

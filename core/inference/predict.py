@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from core.data.study import Series, Study
 from core.errors import DataError, SequenceError
 from core.evaluation.aggregate import to_groups
 from core.evaluation.calibration import to_probabilities
+from core.evaluation.conformal import ConformalRule, predict_sets
 from core.evaluation.judge import predict_classes
 from core.inference.guard import inspect_pictures
 from core.inference.prediction import Prediction, SeriesPrediction, SlicePrediction
@@ -139,6 +140,7 @@ class Predictor:
             series=tuple(self._answer(*part) for part in scored),
             warnings=(*_about_checkpoint(self.card, synthetic), *warnings, *privacy_warnings(study.series)),
             seconds=time.perf_counter() - started,
+            **_possible_classes(self.card, classes),
         )
 
     def score(self, prepared: PreparedSeries) -> NDArray[np.float32]:
@@ -225,6 +227,16 @@ def _remedy(study: Study, card: CheckpointCard) -> str:
     if all(series.sequence == MRSequence.UNKNOWN for series in study.series):
         return "Name the sequence of the scan if you know it (--sequence), or hand in one that says what it is."
     return "Hand in one of those sequences, or train a checkpoint on the sequence at hand."
+
+
+def _possible_classes(card: CheckpointCard, probabilities: NDArray[np.float64]) -> dict[str, Any]:
+    """The classes that a patient may be of, where the card was calibrated for it."""
+    if not card.conformal:
+        return {}
+    rule = ConformalRule.from_dict(card.conformal)
+    held = predict_sets(rule, probabilities[None, :])[0]
+    names = tuple(name for name, inside in zip(card.class_names, held, strict=True) if inside)
+    return {"possible": names, "possible_level": rule.level}
 
 
 def _about_checkpoint(card: CheckpointCard, synthetic: bool) -> list[str]:

@@ -74,6 +74,11 @@ class Prediction:
     series: tuple[SeriesPrediction, ...]
     warnings: tuple[str, ...]
     seconds: float
+    possible: tuple[str, ...] | None = None
+    """The classes that this patient may be of, at ``possible_level``: all of them, or none, means "cannot tell". None
+    where the checkpoint was not calibrated for it."""
+    possible_level: float = 0.9
+    """Share of the patients of each class whose set holds it, as promised by calibration on validation patients."""
 
     @property
     def slices(self) -> tuple[SlicePrediction, ...]:
@@ -88,6 +93,9 @@ class Prediction:
             "prediction": self.prediction,
             "threshold": self.threshold,
             "class_probabilities": list(self.class_probabilities),
+            "possible": None
+            if self.possible is None
+            else {"level": self.possible_level, "classes": list(self.possible)},
             "series": [part.to_dict() for part in self.series],
             "slices": [piece.to_dict() for piece in self.slices],
             "warnings": list(self.warnings),

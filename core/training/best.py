@@ -12,6 +12,7 @@ from core.data.fingerprint import fingerprint
 from core.data.split import PARTS
 from core.evaluation.aggregate import group_labels, to_groups
 from core.evaluation.calibration import choose_threshold, fit_temperature, to_probabilities
+from core.evaluation.conformal import fit_conformal
 from core.evaluation.judge import judge
 from core.files import replace_atomically
 from core.models.checkpoint import CheckpointCard, save_checkpoint
@@ -63,8 +64,8 @@ def _describe_checkpoint(
     _, patient_logits = to_groups(val_logits, patients)
     truth = group_labels(labels, patients)
     temperature = fit_temperature(truth, patient_logits)
-    probability = to_probabilities(patient_logits, temperature)[:, table.positive_class]
-    threshold = choose_threshold(truth, probability, table.positive_class)
+    probabilities = to_probabilities(patient_logits, temperature)
+    threshold = choose_threshold(truth, probabilities[:, table.positive_class], table.positive_class)
     options: dict[str, Any] = {
         "class_names": table.class_names,
         "positive_class": table.positive_class,
@@ -92,6 +93,7 @@ def _describe_checkpoint(
         epoch=record.epoch,
         threshold=threshold,
         temperature=temperature,
+        conformal=fit_conformal(truth, probabilities).to_dict(),
         metrics={
             "val": {
                 level: {name: figure.to_dict() for name, figure in chosen.items()} for level, chosen in figures.items()

@@ -12,16 +12,22 @@ from core.settings import Settings
 from core.training.lock import hold_lock
 from core.training.run import now
 
-__all__ = ["count_looks", "record_look"]
+__all__ = ["count_looks", "list_looks", "record_look"]
 
 
 def count_looks(digest: str, settings: Settings) -> int:
     """Return how often the patients of that digest have been looked at; does not look."""
+    return len(list_looks(digest, settings))
+
+
+def list_looks(digest: str, settings: Settings) -> list[dict[str, str]]:
+    """Return each look at the patients of that digest, the first one first: ``run`` and ``when`` (ISO 8601, UTC)."""
     try:
         lines = (settings.runs / "test_looks.jsonl").read_text(errors="replace").splitlines()
     except OSError:
-        return 0
-    return sum(_digest(line) == digest for line in lines)
+        return []
+    entries = [entry for line in lines if (entry := _entry(line)).get("test_digest") == digest]
+    return [{"run": str(entry.get("run", "")), "when": str(entry.get("when", ""))} for entry in entries]
 
 
 def record_look(digest: str, run_name: str, settings: Settings) -> int:
@@ -41,9 +47,9 @@ def record_look(digest: str, run_name: str, settings: Settings) -> int:
         return count_looks(digest, settings)
 
 
-def _digest(line: str) -> str | None:
+def _entry(line: str) -> dict[str, object]:
     try:
         content = json.loads(line)
     except json.JSONDecodeError:
-        return None
-    return content.get("test_digest") if isinstance(content, dict) else None
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -23,6 +23,8 @@ class DataSource(_Record):
     patient_pattern: str | None = None
     sequence: str | None = None
     layout: str | None = None
+    shuffle_seed: int | None = None
+    """Labels are dealt out to the patients anew with this seed (:mod:`core.data.shuffle`); None leaves them."""
 
 
 class EpochRecord(_Record):

@@ -138,14 +138,17 @@ def train(
 def open_cohort(source: DataSource, progress: Progress = silent, settings: Settings | None = None) -> Cohort:
     """Scan the cohort that a run was made on, in the way it was named; with `settings`, through the index cache.
 
+    Where the source says so, its labels are shuffled among the patients.
+
     Raises
     ------
     DataError
         It cannot be read.
     """
     from core.data.cohort import scan_cohort
+    from core.data.shuffle import shuffle_labels
 
-    return scan_cohort(
+    cohort = scan_cohort(
         Path(source.root),
         labels=Path(source.labels) if source.labels else None,
         patient_pattern=source.patient_pattern,
@@ -154,6 +157,7 @@ def open_cohort(source: DataSource, progress: Progress = silent, settings: Setti
         progress=progress,
         settings=settings,
     )
+    return cohort if source.shuffle_seed is None else shuffle_labels(cohort, source.shuffle_seed)
 
 
 def _prepare_and_fit(

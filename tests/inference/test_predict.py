@@ -266,3 +266,27 @@ def test_prep_of_the_card_is_the_one_used(
     prediction = Predictor(write_checkpoint()).predict(study(write_series(MRSequence.FLAIR)))
     assert prediction.series[0].prepared.pixels.shape == (3, 64, 64)
     assert PrepConfig().size_px != 64
+
+
+@pytest.mark.parametrize(
+    ("limits", "possible"),
+    [([0.0, 0.0], ("unmethylated", "methylated")), ([1.1, 1.1], ()), ([1.1, 0.0], ("methylated",)), ([None, 1.1], ("unmethylated",))],
+)  # fmt: skip
+def test_the_classes_that_a_patient_may_be_of_come_from_the_cards_calibration(
+    write_checkpoint: Callable[..., Path],
+    write_series: Callable[..., Series],
+    limits: list[float | None],
+    possible: tuple[str, ...],
+) -> None:
+    conformal = {"level": 0.8, "limits": limits, "counts": [20, 20]}
+    prediction = Predictor(write_checkpoint(conformal=conformal)).predict(study(write_series(MRSequence.FLAIR)))
+    assert prediction.possible == possible
+    assert prediction.to_dict()["possible"] == {"level": 0.8, "classes": list(possible)}
+
+
+def test_an_older_checkpoint_has_no_set_of_classes(
+    write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
+) -> None:
+    prediction = Predictor(write_checkpoint()).predict(study(write_series(MRSequence.FLAIR)))
+    assert prediction.possible is None
+    assert prediction.to_dict()["possible"] is None

@@ -4,6 +4,7 @@ import pytest
 from core.data.fingerprint import fingerprint
 from core.evaluation.aggregate import to_groups
 from core.evaluation.calibration import choose_threshold, fit_temperature, to_probabilities
+from core.evaluation.conformal import ConformalRule
 from core.models.checkpoint import read_card
 from core.settings import Settings
 from core.training.loop import fit
@@ -48,3 +49,10 @@ def test_the_card_tells_the_story(run: RunFolder) -> None:
         figure = card.metrics["val"][level]["auroc"]
         assert figure["n"] == n
         assert figure["low"] <= figure["value"] <= figure["high"]
+
+
+def test_the_card_knows_which_classes_a_patient_may_be_of(run: RunFolder) -> None:
+    rule = ConformalRule.from_dict(read_card(run.checkpoint).conformal)
+    assert rule.level == 0.9
+    assert sum(rule.counts) == len(SPLIT.val)
+    assert rule.limits == (None, None)  # four patients of a class are too few to leave it out at 90%

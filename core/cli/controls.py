@@ -1,0 +1,139 @@
+"""leak-meter and shortcuts: what can make a figure look good without the tumour, with nothing trained."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from core.cli.options import Parser, add_command, add_data, positive, read_cohort
+from core.cli.output import Outcome, TerminalProgress, figure_text, plain
+
+if TYPE_CHECKING:
+    from core.config import PrepConfig
+    from core.data.study import Cohort
+    from core.experiments.leak_meter import LeakMeter
+    from core.experiments.shortcuts import Shortcuts
+    from core.settings import Settings
+
+__all__ = ["add_commands", "leak_meter", "shortcuts"]
+
+
+def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add leak-meter and shortcuts."""
+    parser = add_command(
+        commands,
+        "leak-meter",
+        leak_meter,
+        "How far a nearest neighbour gets by slice and by patient, with true and with shuffled labels.",
+        "Takes seconds and trains nothing: what it reaches by slice with shuffled labels is leak, and nothing else.",
+    )
+    add_data(parser)
+    _add_prep(parser)
+    parser.add_argument("--repeats", type=positive, default=20, metavar="N", help="splits and shuffles (default: 20)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of splits and shuffles (default: 0)")
+
+    parser = add_command(
+        commands,
+        "shortcuts",
+        shortcuts,
+        "Whether headers, or what lies outside the brain, give the label away.",
+        "A small linear model, nested cross-validation by patient, and a permutation test for each control.",
+    )
+    add_data(parser)
+    _add_prep(parser)
+    parser.add_argument(
+        "--permutations", type=positive, default=199, metavar="N", help="label shuffles for each p (default: 199)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of folds and shuffles (default: 0)")
+
+
+def leak_meter(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Measure the leak of a split by slice."""
+    from core.experiments.leak_meter import measure_cohort
+
+    settings = replace(settings, threads=arguments.jobs or settings.threads)
+    cohort = read_cohort(arguments, settings)
+    found = measure_cohort(
+        cohort,
+        settings,
+        _read_prep(arguments, cohort),
+        repeats=arguments.repeats,
+        seed=arguments.seed,
+        jobs=arguments.jobs,
+        progress=TerminalProgress("preparing"),
+    )
+    return Outcome(document={"data": str(cohort.root), **found.to_dict()}, lines=_describe_leak(found))
+
+
+def shortcuts(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Run the controls."""
+    from core.experiments.shortcuts import find_shortcuts
+
+    cohort = read_cohort(arguments, settings)
+    found = find_shortcuts(
+        cohort,
+        settings,
+        _read_prep(arguments, cohort),
+        permutations=arguments.permutations,
+        seed=arguments.seed,
+        jobs=arguments.jobs,
+        progress=TerminalProgress("controls"),
+    )
+    return Outcome(document={"data": str(cohort.root), **found.to_dict()}, lines=_describe_shortcuts(found))
+
+
+def _add_prep(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change how slices are prepared (sequences, slice_count, slice_span, size_px, ...); by default the paper "
+        "preset's at 96 px, of the sequence that most studies have",
+    )
+
+
+def _read_prep(arguments: argparse.Namespace, cohort: Cohort) -> PrepConfig:
+    """The meter's preparation with the --set values in it."""
+    from core.config import RunConfig, apply_settings
+    from core.experiments.leak_meter import meter_prep
+
+    return apply_settings(RunConfig(prep=meter_prep(cohort)), arguments.settings).prep
+
+
+def _describe_leak(found: LeakMeter) -> list[str]:
+    rows = (
+        ("slices dealt out singly, true labels", found.by_slice),
+        ("slices dealt out singly, labels shuffled by patient", found.by_slice_shuffled),
+        ("whole patients held out, true labels", found.by_patient),
+        ("whole patients held out, labels shuffled by patient", found.by_patient_shuffled),
+        ("neighbour is a slice of the same patient", found.same_patient),
+    )
+    return [
+        f"Nearest neighbour on 24 x 24 thumbnails of {', '.join(found.sequences)}: {found.slices} slices of "
+        f"{found.patients} patients{' (synthetic)' if found.synthetic else ''}, nothing trained.",
+        *(f"  {title}: {figure_text(figure.to_dict())}" for title, figure in rows),
+        f"  always saying the commonest class: {found.majority:.3f} (n = {found.slices})",
+        "Share of the judged patients with sibling slices in training, and the accuracy with shuffled labels:",
+        *(f"  {point.share:4.0%}: {figure_text(point.shuffled.to_dict())}" for point in found.dose),
+        *(plain(note) for note in found.notes),
+    ]
+
+
+def _describe_shortcuts(found: Shortcuts) -> list[str]:
+    from core.experiments.shortcuts import CONTROLS
+
+    lines = [f"{found.patients} patients, {found.slices} slices{' (synthetic)' if found.synthetic else ''}."]
+    for control in CONTROLS:
+        result = found.results.get(control.name)
+        if result is not None:
+            lines += [
+                f"{control.title} ({control.sees}):",
+                f"  AUROC by patient {figure_text(result.auroc.to_dict())}, permutation p = {result.p_value:.3f} "
+                f"(N = {len(result.null)})" + (f": {control.found}." if found.found(control.name) else "."),
+            ]
+    if found.found("headers"):
+        lines.append(f"The headers' model leans on: {', '.join(plain(name) for name in found.features)}.")
+    return [*lines, *(plain(note) for note in found.notes)]

@@ -1,0 +1,149 @@
+"""optimism and specification: questions that take several trainings; each goes on where it was interrupted."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from core.cli.options import Parser, add_command, add_config, add_data, positive, read_config
+from core.cli.output import Outcome, TerminalProgress, figure_text, note, plain, table
+
+if TYPE_CHECKING:
+    from core.settings import Settings
+    from core.training.records import DataSource, EpochRecord
+
+__all__ = ["add_commands", "optimism", "specification"]
+
+AGAIN = "Interrupted, it goes on with the same command. The run's own test patients stand in no part of it."
+
+
+def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add optimism and specification."""
+    parser = add_command(
+        commands,
+        "optimism",
+        optimism,
+        "The best epoch on the patients that chose it, against the same checkpoint on others, over seeds.",
+        AGAIN,
+    )
+    _add_shared(parser, "optimism")
+    parser.add_argument("--seeds", type=positive, default=5, metavar="N", help="trainings (default: 5)")
+    parser = add_command(
+        commands,
+        "specification",
+        specification,
+        "The result under every combination of reasonable choices, in order: nobody can show the best one alone.",
+        AGAIN,
+    )
+    _add_shared(parser, "specification")
+    parser.add_argument(
+        "--vary",
+        action="append",
+        nargs="+",
+        default=[],
+        metavar="NAME VALUE",
+        help="a setting and the values to try, for example: --vary seed 0 1 2 --vary sequences T1wCE FLAIR,T1w",
+    )
+    parser.add_argument("--csv", metavar="FILE", help="write every cell as a table")
+
+
+def _add_shared(parser: Parser, name: str) -> None:
+    add_data(parser)
+    add_config(parser, preset="honest")
+    parser.add_argument("--name", default=name, help=f"folder of the answer below experiments/ (default: {name})")
+    parser.add_argument("--behind-queue", action="store_true", help="wait until no run trains or waits, then begin")
+
+
+def optimism(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Train several times and compare both figures of each checkpoint."""
+    from core.experiments.foreground import answer_question
+    from core.experiments.optimism import OptimismParameters, measure_optimism
+
+    config, source = read_config(arguments), _read_source(arguments)
+    parameters = OptimismParameters(seeds=max(2, arguments.seeds))
+    progress = TerminalProgress("trainings")
+    question = _question("optimism", parameters.model_dump(mode="json"), config.model_dump(mode="json"), source)
+    folder, result = answer_question(
+        settings,
+        arguments.name,
+        question,
+        lambda train: measure_optimism(train, config, source, parameters, settings, progress),
+        source,
+        _show_epoch,
+        behind_queue=arguments.behind_queue,
+    )
+    rows = [
+        (pair["seed"], pair["epoch"], pair["validation"]["value"], pair["untouched"]["value"], pair["untouched"]["n"])
+        for pair in result["pairs"]
+    ]
+    header = ("seed", "best epoch", "AUROC where chosen", "AUROC untouched", "n untouched")
+    lines = [
+        plain(result["sentence"]),
+        *table(rows, header),
+        f"by choice: {figure_text(result['optimism'])}",
+        plain(folder),
+    ]
+    return Outcome(document={"experiment": str(folder), **result}, lines=lines)
+
+
+def specification(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Train every combination and lay the results out in order."""
+    from pathlib import Path
+
+    from core.evaluation.specification import SpecificationCurve
+    from core.experiments.foreground import answer_question
+    from core.experiments.specification import SpecificationParameters, list_cells, measure_specification
+    from core.files import write_atomic
+
+    config, source = read_config(arguments), _read_source(arguments)
+    vary = {words[0]: list(words[1:]) for words in arguments.vary}
+    parameters = SpecificationParameters(vary=vary) if vary else SpecificationParameters()
+    count = len(list_cells(config, parameters))
+    note(f"{count} combinations.")
+    progress = TerminalProgress("combinations")
+    question = _question("specification", parameters.model_dump(mode="json"), config.model_dump(mode="json"), source)
+    folder, result = answer_question(
+        settings,
+        arguments.name,
+        question,
+        lambda train: measure_specification(train, config, source, parameters, settings, progress),
+        source,
+        _show_epoch,
+        behind_queue=arguments.behind_queue,
+    )
+    curve = SpecificationCurve.from_dict(result)
+    rows = [
+        [*cell.choices.values(), cell.figure.value, cell.figure.low, cell.figure.high, cell.figure.n]
+        for cell in curve.cells
+    ]
+    if arguments.csv:
+        write_atomic(Path(arguments.csv), curve.to_csv())
+    lines = [plain(result["sentence"]), *table(rows, (*parameters.vary, "AUROC", "low", "high", "n")), plain(folder)]
+    return Outcome(document={"experiment": str(folder), **result}, lines=lines)
+
+
+def _question(kind: str, parameters: dict[str, Any], config: dict[str, Any], source: DataSource) -> dict[str, Any]:
+    return {"kind": kind, "parameters": parameters, "config": config, "source": source.model_dump(mode="json")}
+
+
+def _read_source(arguments: argparse.Namespace) -> DataSource:
+    from pathlib import Path
+
+    from core.errors import DataError
+    from core.training.records import DataSource
+
+    root = Path(arguments.data).expanduser()
+    if not root.is_dir():
+        raise DataError(f"There is no folder {arguments.data}; name one that holds a cohort.")
+    labels = str(Path(arguments.labels).expanduser().resolve()) if arguments.labels else None
+    return DataSource(
+        root=str(root.resolve()),
+        labels=labels,
+        patient_pattern=arguments.patient_pattern,
+        sequence=arguments.sequence,
+        layout=arguments.layout,
+    )
+
+
+def _show_epoch(record: EpochRecord) -> None:
+    note(f"  epoch {record.epoch}  val loss {record.val_loss:.4f} accuracy {record.val_accuracy:.3f}")

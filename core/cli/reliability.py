@@ -1,0 +1,156 @@
+"""calibration and thresholds: what a run's probabilities mean, and what follows from acting on them."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.cli.options import Parser, add_command
+from core.cli.output import Outcome, figure_text, table
+
+if TYPE_CHECKING:
+    from core.settings import Settings
+    from core.training.judgement import Judgement
+
+__all__ = ["add_commands", "calibration", "thresholds"]
+
+BINS = 6
+
+
+def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add calibration and thresholds."""
+    more = "Speaks of the test patients where they have been looked at, else of the validation patients; it is no look."
+    parser = add_command(
+        commands,
+        "calibration",
+        calibration,
+        "Whether a run's probabilities keep their promise, and what it can tell.",
+        more,
+    )
+    parser.add_argument("run", metavar="RUN", help="a run's name or folder")
+    parser.add_argument(
+        "--level", type=float, default=0.9, metavar="P", help="coverage of the conformal sets (default: 0.9)"
+    )
+    parser = add_command(
+        commands,
+        "thresholds",
+        thresholds,
+        "Sensitivity, specificity, predictive values and net benefit by threshold.",
+        more,
+    )
+    parser.add_argument("run", metavar="RUN", help="a run's name or folder")
+
+
+def calibration(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Reliability with and without a temperature from other patients, and conformal sets."""
+    from core.evaluation.calibration import calibrate_left_out, to_probabilities
+    from core.evaluation.conformal import ideal_set_size, judge_sets, sets_left_out
+    from core.evaluation.curves import reliability_bins
+
+    judgement = _two_classes(arguments.run, settings)
+    labels, logits, positive_class = judgement.patient_labels, judgement.patient_logits, judgement.positive_class
+    after, temperatures = calibrate_left_out(labels, logits)
+    document: dict[str, Any] = {"part": judgement.part, "n": len(labels), "temperatures": temperatures.tolist()}
+    lines = [
+        f"{_whose(judgement)}; temperature {temperatures.mean():.3f} ({temperatures.min():.3f} to {temperatures.max():.3f} over folds)"
+    ]
+    for name, probabilities in (("as trained", to_probabilities(logits)), ("with temperature", after)):
+        bins = reliability_bins(labels == positive_class, probabilities[:, positive_class], BINS)
+        rows = [
+            dict(zip(("said", "was", "low", "high", "n"), map(float, row), strict=True))
+            for row in zip(bins.promised, bins.observed, bins.low, bins.high, bins.counts, strict=True)
+        ]
+        document[name.replace(" ", "_")] = rows
+        lines += [f"{name}:", *table([list(row.values()) for row in rows], list(rows[0]))]
+    sets = sets_left_out(labels, judgement.patient_probabilities, arguments.level)
+    figures = judge_sets(labels, sets, judgement.class_names)
+    auroc = judgement.patient["auroc"].value
+    ideal = None if auroc is None else ideal_set_size(auroc, arguments.level)
+    document["sets"] = {
+        "level": arguments.level,
+        "coverage": {name: one.to_dict() for name, one in zip(judgement.class_names, figures.coverage, strict=True)},
+        "mean_size": figures.mean_size,
+        "ideal_size": ideal,
+        "told": figures.told.to_dict(),
+        "right_when_told": figures.right_when_told.to_dict(),
+        "both": figures.both,
+        "empty": figures.empty,
+    }
+    lines.append(
+        f"sets at {arguments.level:.0%}: {figures.mean_size:.2f} classes on average"
+        + ("" if ideal is None else f", at best {ideal:.2f}")
+    )
+    for name, one in zip(judgement.class_names, figures.coverage, strict=True):
+        lines.append(f"  {name} held: {figure_text(one.to_dict())}")
+    lines.append(f"  cannot tell: {figures.both + figures.empty} of {len(labels)}")
+    return Outcome(document=document, lines=lines)
+
+
+def thresholds(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """The four shares and the net benefit at the stored threshold and around it."""
+    from core.evaluation.thresholds import SHARES, decision_curve, judge_thresholds
+
+    judgement = _two_classes(arguments.run, settings)
+    positive = judgement.patient_labels == judgement.positive_class
+    probability = judgement.patient_probabilities[:, judgement.positive_class]
+    grid = np.unique(np.r_[np.linspace(0.05, 0.95, 19).round(2), np.clip(judgement.threshold, 0.01, 0.99)])
+    curve = decision_curve(positive, probability, grid)
+    rows: list[dict[str, Any]] = []
+    for number, point in enumerate(judge_thresholds(positive, probability, grid)):
+        rows.append(
+            {"threshold": point.threshold, "called": point.called}
+            | {name: getattr(point, name).to_dict() for name in SHARES}
+            | {
+                "net_benefit": {
+                    "value": float(curve.model[number]),
+                    "low": float(curve.low[number]),
+                    "high": float(curve.high[number]),
+                },
+                "net_benefit_all": float(curve.all[number]),
+            }
+        )
+    shown = [
+        [
+            row["threshold"],
+            row["called"],
+            *(row[name]["value"] for name in SHARES),
+            row["net_benefit"]["value"],
+            row["net_benefit_all"],
+        ]
+        for row in rows
+    ]
+    header = ("threshold", "called", *SHARES.values(), "net benefit", "of calling all")
+    document = {
+        "part": judgement.part,
+        "n": len(positive),
+        "chosen_on_validation": judgement.threshold,
+        "thresholds": rows,
+    }
+    lines = [
+        f"{_whose(judgement)}; the threshold chosen on validation patients is {judgement.threshold:.3f}",
+        *table(shown, header),
+    ]
+    return Outcome(document=document, lines=lines)
+
+
+def _two_classes(name: str, settings: Settings) -> Judgement:
+    from core.errors import EvaluationError
+    from core.training.run import find_run
+    from core.training.stored import read_best_known
+
+    run = find_run(name, settings)
+    judgement = read_best_known(run)
+    if len(judgement.class_names) != 2:
+        raise EvaluationError(f"{run.name} has {len(judgement.class_names)} classes; this is for two.")
+    return judgement
+
+
+def _whose(judgement: Judgement) -> str:
+    who = (
+        "test patients"
+        if judgement.part == "test"
+        else "validation patients, which chose epoch, temperature and threshold"
+    )
+    return f"{len(judgement.patient_ids)} {who}"

@@ -1,0 +1,176 @@
+"""twin and permute: controls that train again, with siblings or without, with true labels or shuffled ones."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from core.cli.options import Parser, UsageError, add_command, add_config, add_data, positive, read_cohort, read_config
+from core.cli.output import INTERRUPTED, Outcome, TerminalProgress, figure_text, note
+from core.cli.train import TrainingDisplay, read_source
+
+if TYPE_CHECKING:
+    from core.settings import Settings
+    from core.training.records import DataSource
+
+__all__ = ["add_commands", "permute", "twin"]
+
+RERUNS, FAST = 19, 999
+SMALLEST_SHARE, LARGEST_SHARE = 0.05, 0.9
+
+
+def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add twin and permute."""
+    parser = add_command(
+        commands,
+        "twin",
+        twin,
+        "Train one configuration twice: with and without siblings of the judged slices in training.",
+        "Both arms are trained on equally many slices and judged on the same ones; given again, it goes on.",
+    )
+    add_data(parser)
+    add_config(parser, preset="paper")
+    parser.add_argument("--name", help="of the pair of runs; by default one is made up")
+    parser.add_argument(
+        "--shuffle-labels",
+        nargs="?",
+        const=0,
+        type=int,
+        metavar="SEED",
+        help="shuffle the labels among the patients first: the random-label control",
+    )
+    parser.add_argument(
+        "--judged-share",
+        type=_share,
+        default=0.25,
+        metavar="SHARE",
+        help="of each judged patient's slices; the rest are its siblings (default: 0.25)",
+    )
+    parser.add_argument("--queue", action="store_true", help="put both runs into the queue and return")
+
+    parser = add_command(
+        commands,
+        "permute",
+        permute,
+        "Permutation test: is the result better than with labels shuffled by patient?",
+        "Trains again for each shuffle, selection included; given again, it goes on. --fast reads frozen features instead.",
+    )
+    add_data(parser)
+    add_config(parser, preset="honest")
+    parser.add_argument(
+        "-n", "--permutations", type=positive, metavar="N", help=f"shuffles (default: {RERUNS}; with --fast {FAST})"
+    )
+    parser.add_argument("--name", help="of the test, whose runs are kept under it (default: permutation)")
+    parser.add_argument(
+        "--parallel", type=positive, default=1, metavar="N", help="trainings at the same time (default: 1)"
+    )
+    parser.add_argument(
+        "--fast",
+        action="store_true",
+        help="a linear head on the backbone's frozen features: another and weaker model than a trained network, but a "
+        "thousand shuffles take seconds",
+    )
+
+
+def twin(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Train both arms and compare them."""
+    from core.experiments.twin_pair import judge_pair, plan_pair, queue_pair, read_result, train_pair
+
+    config, source = read_config(arguments), _shuffled(read_source(arguments), arguments.shuffle_labels)
+    settings = replace(settings, threads=arguments.jobs or settings.threads)
+    pair = plan_pair(
+        settings,
+        config,
+        source,
+        name=arguments.name,
+        judged_share=arguments.judged_share,
+        progress=TerminalProgress("preparing"),
+    )
+    names = ", ".join(run.name for run in pair.runs.values())
+    if arguments.queue:
+        queue_pair(pair, settings)
+        document = {"pair": pair.name, "runs": {arm: str(run.path) for arm, run in pair.runs.items()}}
+        return Outcome(document=document, lines=[f"In the queue: {names}."])
+    note(f"{names}: {pair.trained_on} training slices each, {pair.siblings} of them siblings in the first.")
+    display = TrainingDisplay(config.epochs)
+    if not train_pair(pair, settings, on_status=display.show_status, on_epoch=display.show_epoch):
+        line = f"Stopped. Go on with the same command and --name {pair.name}."
+        return Outcome(document={"pair": pair.name, "state": "stopped"}, lines=[line], exit_status=INTERRUPTED)
+    found = read_result(pair) or judge_pair(pair, settings, TerminalProgress("judging")).to_dict()
+    return Outcome(document={"pair": pair.name, **found}, lines=_describe_twin(found))
+
+
+def permute(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Test a configuration, or frozen features, against shuffled labels."""
+    config = read_config(arguments)
+    settings = replace(settings, threads=arguments.jobs or settings.threads)
+    if arguments.fast:
+        if arguments.name or arguments.parallel > 1:
+            raise UsageError("--name and --parallel are about trainings; --fast trains nothing, leave them out.")
+        from core.experiments.frozen import permute_frozen
+
+        found = permute_frozen(
+            read_cohort(arguments, settings),
+            settings,
+            config,
+            permutations=arguments.permutations or FAST,
+            jobs=arguments.jobs,
+            progress=TerminalProgress("shuffles"),
+        ).to_dict()
+    else:
+        from core.experiments.permutation import permute_run
+
+        found = permute_run(
+            settings,
+            config,
+            read_source(arguments),
+            name=arguments.name or "permutation",
+            reruns=arguments.permutations or RERUNS,
+            jobs=arguments.parallel,
+            progress=TerminalProgress("trainings"),
+        ).to_dict()
+    return Outcome(document=found, lines=_describe_permutation(found))
+
+
+def _shuffled(source: DataSource, seed: int | None) -> DataSource:
+    return source if seed is None else source.model_copy(update={"shuffle_seed": seed})
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not SMALLEST_SHARE <= value <= LARGEST_SHARE:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share between {SMALLEST_SHARE} and {LARGEST_SHARE}")
+    return value
+
+
+def _describe_twin(found: dict[str, Any]) -> list[str]:
+    titles = {"slice_split": "siblings in training", "patient_split": "no siblings in training"}
+    lines = [found["sentence"]]
+    for arm, title in titles.items():
+        for level in ("slice", "patient"):
+            figures = found[arm][level]
+            lines.append(
+                f"  {title}, by {level}: accuracy {figure_text(figures['accuracy'])}, AUROC {figure_text(figures['auroc'])}"
+            )
+    lines.append(f"  AUROC by patient, difference: {figure_text(found['difference']['patient']['auroc'])}")
+    return lines
+
+
+def _describe_permutation(found: dict[str, Any]) -> list[str]:
+    what = (
+        f"A linear head on frozen features ({found['backbone']}); nothing was trained but the head."
+        if found["kind"] == "frozen features"
+        else "Each shuffle was split, trained and selected anew; the figure is the best epoch's on validation patients."
+    )
+    null = found["null"]
+    mean = sum(null) / len(null) if null else float("nan")
+    return [
+        what,
+        f"Observed AUROC by patient: {figure_text(found['observed'])}",
+        f"Labels shuffled by patient, {len(null)} times: mean {mean:.3f}, largest {max(null, default=0.0):.3f}",
+        f"p = (1 + b)/(1 + N) = {found['p']:.3f}",
+    ]

@@ -1,0 +1,131 @@
+"""seal: fix what will be judged and what would count as success, before the test patients are looked at."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from core.cli.options import Parser, add_command, add_config, add_data, read_cohort, read_config
+from core.cli.output import Outcome, TerminalProgress, plain, table
+
+if TYPE_CHECKING:
+    from core.settings import Settings
+    from core.training.seal import Criterion, Seal
+
+__all__ = ["add_commands", "check", "seal_data", "seal_run"]
+
+
+def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add seal and its forms."""
+    title = "Hash and date a plan before its test patients are looked at."
+    seal = commands.add_parser("seal", help=title, description=title)
+    forms = seal.add_subparsers(title="forms", metavar="FORM", required=True)
+
+    parser = add_command(forms, "run", seal_run, "Seal the plan of a run, trained or still training.")
+    parser.add_argument("run", metavar="RUN", help="a run's name or folder")
+    _add_criterion(parser)
+
+    parser = add_command(forms, "data", seal_data, "Seal a plan before anything is trained.")
+    add_data(parser)
+    add_config(parser, preset="honest")
+    _add_criterion(parser)
+
+    parser = add_command(
+        forms, "check", check, "List the seals and whether each is whole; with RUN, whether it followed."
+    )
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run's name or folder")
+
+
+def _add_criterion(parser: Parser) -> None:
+    group = parser.add_argument_group("what would count as success, by patient on the test patients")
+    group.add_argument(
+        "--metric", default="auroc", metavar="NAME", help="auroc (default), auprc, balanced_accuracy, ..."
+    )
+    group.add_argument(
+        "--bound",
+        default="low",
+        choices=("low", "value"),
+        help="the lower end of the 95%% interval (default), or the value",
+    )
+    group.add_argument("--at-least", type=float, default=0.5, metavar="X", help="the number to reach (default: 0.5)")
+    group.add_argument("--note", default="", help="a line of your own, sealed with the rest")
+
+
+def seal_run(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Seal a run's configuration and split."""
+    from core.training.run import find_run
+    from core.training.seal import make_seal
+
+    run = find_run(arguments.run, settings)
+    seal = make_seal(run.config, run.split(), _criterion(arguments), settings, note=arguments.note)
+    return _sealed(seal)
+
+
+def seal_data(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Seal a configuration on a cohort; the split is the one that a training would draw."""
+    from core.data.split import make_split
+    from core.data.table import build_table
+    from core.training.records import DataSource
+    from core.training.run import with_absolute_paths
+    from core.training.seal import make_seal
+
+    config, _ = with_absolute_paths(read_config(arguments), DataSource(root=arguments.data))
+    criterion = _criterion(arguments)
+    cohort = read_cohort(arguments, settings)
+    pictures = build_table(cohort, config.prep, settings, jobs=arguments.jobs, progress=TerminalProgress("preparing"))
+    split = make_split(pictures, config.split, cohort.digest)
+    return _sealed(make_seal(config, split, criterion, settings, note=arguments.note))
+
+
+def check(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Say which seals are whole, or whether one run followed one."""
+    from core.training.judgement import read_judgement
+    from core.training.run import find_run
+    from core.training.seal import list_seals, seal_of_run
+
+    if arguments.run is not None:
+        run = find_run(arguments.run, settings)
+        judgement = read_judgement(run, "test")
+        report = seal_of_run(run, settings, judgement.patient if judgement else None)
+        return Outcome(document=report.model_dump(mode="json"), lines=[plain(report.words)])
+    found = list_seals(settings)
+    document = [
+        {"file": str(path), "fault": fault, "seal": None if seal is None else seal.model_dump(mode="json")}
+        for path, seal, fault in found
+    ]
+    rows = [
+        (path.stem, "", "", "", fault)
+        if seal is None
+        else (seal.name, seal.created[:16], f"{seal.test_units}", seal.hash[:12], fault or "whole")
+        for path, seal, fault in found
+    ]
+    none = ["No plan has been sealed yet; seal one with: python -m core seal run RUN"]
+    lines = table(rows, ("seal", "created (UTC)", "held out", "hash", "state")) if rows else none
+    return Outcome(document={"seals": document}, lines=lines)
+
+
+def _criterion(arguments: argparse.Namespace) -> Criterion:
+    from core.errors import SealError
+    from core.training.seal import METRICS, Criterion
+
+    if arguments.metric not in METRICS:
+        raise SealError(f"There is no figure {arguments.metric!r} to seal; choose one of: {', '.join(METRICS)}.")
+    if not 0 <= arguments.at_least <= 1:
+        raise SealError(f"--at-least is {arguments.at_least:g}; give a number between 0 and 1.")
+    return Criterion(metric=arguments.metric, bound=arguments.bound, at_least=arguments.at_least)
+
+
+def _sealed(seal: Seal) -> Outcome:
+    looked = (
+        "nobody has looked at them"
+        if not seal.looks_before
+        else f"looks at them so far: {seal.looks_before}, so it comes too late"
+    )
+    units = "slices" if seal.config.split.split_unit == "slice" else "patients"
+    lines = [
+        f"{seal.name} of {seal.created[:19]} UTC: success is that {seal.criterion.words()}, n = {seal.test_units} {units}; {looked}.",
+        f"hash {seal.hash}",
+        "Give this hash to somebody else now: only then does it bind you too.",
+    ]
+    document: dict[str, Any] = seal.model_dump(mode="json")
+    return Outcome(document=document, lines=lines)

@@ -1,0 +1,130 @@
+"""Where the tumour of a synthetic patient lies in the pictures that a model sees: what a map is judged against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.data.phantom import TRUTH_FILE
+from core.data.prepare import PictureFrame, PreparedSeries
+from core.data.resample import Grid, resample_to
+from core.data.study import Series
+from core.data.volume import Volume, read_volume
+from core.errors import DataError
+from core.mri import MRSequence, Plane
+from core.settings import Settings
+
+__all__ = ["Truth", "draw_truth", "has_truth", "read_truth"]
+
+TISSUE = (1, 4)
+"""Labels of the BraTS convention that form the tumour itself, whose inside the biomarker drives: necrosis and ring."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Truth:
+    """What is known of one synthetic patient."""
+
+    study_id: str
+    mgmt_value: int
+    z: float
+    """The latent biomarker."""
+    tumour: Volume
+    """1.0 in the tumour (core and ring, without oedema), 0.0 elsewhere; cut to the tumour's box."""
+
+
+def has_truth(root: Path) -> bool:
+    """Tell whether a cohort's folder (or the one above it) knows where the tumours are."""
+    return _home(root) is not None
+
+
+def read_truth(root: Path, study_id: str) -> Truth:
+    """Read what a synthetic cohort knows of one of its patients.
+
+    Raises
+    ------
+    DataError
+        The cohort has no truth.csv, the study does not stand in it, or its mask is damaged.
+    """
+    home = _home(root)
+    if home is None:
+        raise DataError(f"{root} has no {TRUTH_FILE}: only a synthetic cohort knows where the tumours are.")
+    table = pd.read_csv(home / TRUTH_FILE, dtype={"study_id": str}).set_index("study_id")
+    if study_id not in table.index:
+        raise DataError(f"{home / TRUTH_FILE} says nothing of study {study_id}.")
+    row = table.loc[study_id]
+    return Truth(
+        study_id=study_id,
+        mgmt_value=int(row["mgmt_value"]),
+        z=float(row["z"]),
+        tumour=_read_mask(home / str(row["mask_file"])),
+    )
+
+
+def draw_truth(
+    truth: Truth, series: Series, prepared: PreparedSeries, settings: Settings | None = None
+) -> NDArray[np.bool_]:
+    """Draw the tumour into the pictures of a prepared series.
+
+    Parameters
+    ----------
+    truth
+        Of the same patient.
+    series, prepared
+        The series, and its pictures; the series is read once more for its place in the patient.
+    settings
+        The limits; this installation's by default.
+
+    Returns
+    -------
+    ndarray
+        bool, of the shape of ``prepared.pixels``: where the picture shows the tumour.
+
+    Raises
+    ------
+    DataError
+        The series cannot be read, or has no place in the patient.
+    """
+    volume, _ = read_volume(series, settings)
+    grid = Grid(shape=volume.array.shape, affine=volume.affine)
+    mask = resample_to(truth.tumour, grid).array
+    pictures = [_draw(mask[index], frame, prepared.pixels.shape[-1])
+                for index, frame in zip(prepared.slice_index, prepared.frames, strict=True)]  # fmt: skip
+    return np.stack(pictures)
+
+
+def _draw(mask: NDArray[np.float32], frame: PictureFrame, size_px: int) -> NDArray[np.bool_]:
+    """Lay one slice of a mask into its picture."""
+    from PIL import Image
+
+    inner = np.ascontiguousarray(mask[frame.row_start : frame.row_stop, frame.column_start : frame.column_stop])
+    shape = (frame.right - frame.left, frame.bottom - frame.top)
+    picture = np.zeros((size_px, size_px), bool)
+    resized = np.asarray(Image.fromarray(inner).resize(shape, Image.Resampling.BILINEAR))
+    picture[frame.top : frame.bottom, frame.left : frame.right] = resized > 0.5
+    return picture
+
+
+def _read_mask(path: Path) -> Volume:
+    try:
+        with np.load(path, allow_pickle=False) as known:
+            labels, affine = known["mask"], known["affine"]
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise DataError(f"{path} cannot be read as a mask ({type(error).__name__}); make the cohort again.") from error
+    # One voxel of nothing around it: what lies outside the box is no tumour.
+    shifted = affine.copy()
+    shifted[:3, 3] -= affine[:3, :3].sum(axis=1)
+    return Volume(
+        array=np.pad(np.isin(labels, TISSUE), 1).astype(np.float32),
+        affine=shifted,
+        sequence=MRSequence.UNKNOWN,
+        plane=Plane.AXIAL,
+        files=(),
+    )
+
+
+def _home(root: Path) -> Path | None:
+    return next((folder for folder in (root, root.parent) if (folder / TRUTH_FILE).is_file()), None)

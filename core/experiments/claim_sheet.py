@@ -1,0 +1,311 @@
+"""The claim sheet of a run: what may be claimed, what was done to doubt it, and what was not checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from core.config import RunConfig
+from core.data.split import Split
+from core.errors import EvaluationError, RunError
+from core.evaluation.figure import Figure
+from core.evaluation.power import smallest_auroc
+from core.experiments.evidence import CONTROLS as EVERY_CONTROL
+from core.experiments.evidence import Control, find_controls
+from core.models.checkpoint import CheckpointCard, read_card
+from core.progress import Progress, silent
+from core.settings import Settings
+from core.training.judgement import Judgement, looks, read_judgement
+from core.training.run import RunFolder, now
+from core.training.seal import SealReport, seal_of_run
+
+__all__ = ["ChecklistItem", "ClaimSheet", "ask_shortcuts", "audit_leakage", "gather_claim"]
+
+
+SHORTCUT_PERMUTATIONS = 99
+MOST_SENTENCES = 12
+"""Findings of an audit that the sheet lists."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChecklistItem:
+    """One point that a reader of a paper on a model asks for."""
+
+    topic: str
+    answer: str
+    """What the run itself says; empty where only the author can."""
+    ask: str
+    """What belongs here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimSheet:
+    """Everything that the page shows, in its order."""
+
+    run: str
+    created: str
+    sentence: str
+    """The claim, as far as it goes."""
+    banners: tuple[str, ...]
+    protocol: tuple[tuple[str, str], ...]
+    figures: Mapping[str, Mapping[str, Figure]]
+    """By whose patients they are, in words."""
+    looks: int
+    seal: SealReport
+    controls: tuple[Control, ...]
+    leakage: tuple[str, ...]
+    unchecked: tuple[str, ...]
+    checklist: tuple[ChecklistItem, ...]
+
+
+def gather_claim(
+    run: RunFolder, settings: Settings, leakage: tuple[str, ...] | None = None, shortcuts: Control | None = None
+) -> ClaimSheet:
+    """Read everything that is known of a run; nothing is evaluated and nobody is looked at.
+
+    Parameters
+    ----------
+    run
+        A run with a checkpoint.
+    settings
+        Where ledger, seals and experiments live.
+    leakage
+        What an audit of the split's pictures found, a sentence each (empty: nothing); None where none was made.
+    shortcuts
+        What :func:`ask_shortcuts` found; None where nobody asked.
+
+    Raises
+    ------
+    RunError
+        The run has no checkpoint yet.
+    """
+    if not run.checkpoint.exists():
+        raise RunError(f"{run.name} has no checkpoint yet; it comes with its first finished epoch.")
+    card, split = read_card(run.checkpoint), run.split()
+    test = read_judgement(run, "test")
+    others = _other_cohorts(run)
+    seal = seal_of_run(run, settings, test.patient if test else None)
+    controls = tuple(
+        shortcuts if shortcuts is not None and control.kind == shortcuts.kind else control
+        for control in find_controls(run, settings)
+    )
+    return ClaimSheet(
+        run=run.name,
+        created=now(),
+        sentence=_sentence(card, test, others),
+        banners=_banners(card, split),
+        protocol=_protocol(run, card, split),
+        figures=_figures(card, test, others),
+        looks=looks(run, settings),
+        seal=seal,
+        controls=controls,
+        leakage=_leakage(split, leakage),
+        unchecked=_unchecked(card, split, test, others, seal, controls, leakage),
+        checklist=_checklist(run.config, card, split, test, others, seal, controls),
+    )
+
+
+def audit_leakage(run: RunFolder, settings: Settings, progress: Progress = silent) -> tuple[str, ...]:
+    """Read every picture of a run's cohort and name what stands on both sides of its split, a sentence each."""
+    from core.data.audit import audit_cohort
+    from core.training.trainer import open_cohort
+
+    cohort = open_cohort(run.source, progress, settings)
+    report = audit_cohort(cohort, settings, split=run.split(), progress=progress)
+    return tuple(finding.message for finding in report.findings if finding.kind.endswith("-on-both-sides"))
+
+
+def ask_shortcuts(run: RunFolder, settings: Settings, progress: Progress = silent) -> Control:
+    """Ask whether headers, blanked brains or shuffled slices of a run's cohort predict the label.
+
+    Nothing is trained but linear heads (:mod:`core.experiments.shortcuts`). Where it cannot be asked the control is not done, and says why.
+    """
+    from core.experiments.shortcuts import CONTROLS, find_shortcuts
+    from core.training.trainer import open_cohort
+
+    control = next(control for control in EVERY_CONTROL if control.kind == "shortcuts")
+    try:
+        found = find_shortcuts(
+            open_cohort(run.source, silent, settings), settings, permutations=SHORTCUT_PERMUTATIONS, progress=progress
+        )
+    except EvaluationError as error:
+        return replace(control, result=f"could not be asked: {error}")
+    told = []
+    for one in CONTROLS:
+        result = found.results.get(one.name)
+        if result is not None and one.name != "pictures":
+            auroc = result.auroc
+            interval = "" if auroc.low is None or auroc.high is None else f" ({auroc.low:.3f} to {auroc.high:.3f})"
+            told.append(f"{one.title.lower()}: AUROC {auroc.value:.3f}{interval}, p = {result.p_value:.3f}")
+    guilty = [one.title.lower() for one in CONTROLS if one.name != "pictures" and found.found(one.name)]
+    verdict = f"The label is predicted by: {', '.join(guilty)}." if guilty else "None predicts the label."
+    return replace(control, done=True, result=f"{verdict} {'; '.join(told)}; n = {found.patients} patients")
+
+
+def _other_cohorts(run: RunFolder) -> list[Judgement]:
+    digests = sorted(path.stem.removeprefix("evaluation-data-") for path in run.path.glob("evaluation-data-*.json"))
+    return [found for digest in digests if (found := read_judgement(run, "data", digest)) is not None]
+
+
+def _sentence(card: CheckpointCard, test: Judgement | None, others: list[Judgement]) -> str:
+    kind = "synthetic " if card.synthetic else ""
+    judged = [("patients of another cohort", one) for one in others] + (
+        [("test patients of the same cohort, which chose nothing", test)] if test else []
+    )
+    if not judged:
+        return (
+            "Nothing may be claimed yet: only validation patients have been judged, and they chose the epoch, the "
+            "temperature and the threshold."
+        )
+    whose, judgement = judged[0]
+    figure = judgement.patient["auroc"]
+    if figure.value is None or figure.low is None or figure.high is None:
+        return f"On {figure.n} {kind}{whose}, no AUROC with an interval can be given: {figure.reason}."
+    if judgement.leaky:
+        return (
+            f"On {figure.n} {kind}patients whose other slices were trained on, the AUROC by patient is "
+            f"{_numbers(figure)}. This says nothing of a new patient."
+        )
+    told = "It is told from 0.5" if figure.low > 0.5 else "Its interval holds 0.5: it is not told from guessing"
+    return f"On {figure.n} {kind}{whose}, the AUROC by patient is {_numbers(figure)}. {told}."
+
+
+def _banners(card: CheckpointCard, split: Split) -> tuple[str, ...]:
+    found = ["For research only; not a medical device, and no advice."]
+    if card.synthetic:
+        found.append("The cohort is synthetic: these figures say nothing of real scans.")
+    if split.leaky:
+        found.append("The split is by slice and leaks: slices of one patient stand in training and in what is judged.")
+    return tuple(found)
+
+
+def _protocol(run: RunFolder, card: CheckpointCard, split: Split) -> tuple[tuple[str, str], ...]:
+    config, environment = run.config, run.environment()
+    prep = config.prep
+    parts = ", ".join(f"{count} in {part}" for part, count in card.patients.items())
+    commit = environment.get("commit") or "not recorded"
+    return (
+        ("Cohort", f"digest {card.cohort_digest}{', synthetic' if card.synthetic else ''}"),
+        ("Patients", parts),
+        ("Split", f"by {split.unit}, {split.source}, seed {split.seed}, digest {split.digest}"),
+        ("Sequences", ", ".join(str(sequence) for sequence in card.sequences)),
+        ("Pictures", f"{prep.size_px} x {prep.size_px} px, {_slices(config)}; percentiles {prep.percentile_low:g} to "
+         f"{prep.percentile_high:g} of each volume"),
+        ("Network", f"{config.architecture}; weights started from {card.weights_origin}"),
+        ("Training", f"{config.epochs} epochs, batch {config.batch_size}, {config.optimiser.optimiser} at "
+         f"{config.optimiser.learning_rate:g}, schedule {config.schedule.schedule}, seed {config.seed}"),
+        ("Epoch kept", f"{card.epoch}, by {config.select_on}"),
+        ("Threshold, temperature", f"{card.threshold:.3f}, {card.temperature:.3f}, both chosen on validation patients"),
+        ("Preset", f"{config.preset}; {'the paper’s stated values' if card.reproduction else 'not a reproduction of the paper'}"),
+        ("Made with", ", ".join(f"{name} {version}" for name, version in card.versions.items()) + f"; commit {commit[:13]}"),
+    )  # fmt: skip
+
+
+def _slices(config: RunConfig) -> str:
+    prep = config.prep
+    return (
+        "every slice"
+        if prep.slice_choice == "all"
+        else f"{prep.slice_count} slices of each series ({prep.slice_choice})"
+    )
+
+
+def _figures(card: CheckpointCard, test: Judgement | None, others: list[Judgement]) -> dict[str, Mapping[str, Figure]]:
+    found: dict[str, Mapping[str, Figure]] = {}
+    for number, other in enumerate(others, start=1):
+        found[f"Patients of another cohort{f' ({number})' if len(others) > 1 else ''}"] = other.patient
+    if test is not None:
+        found["Test patients, which chose nothing" if not test.leaky else "Test part of a leaky split"] = test.patient
+    val = card.metrics.get("val", {}).get("patient")
+    if val:
+        found["Validation patients, which chose the epoch"] = {name: Figure(**figure) for name, figure in val.items()}
+    return found
+
+
+def _leakage(split: Split, audited: tuple[str, ...] | None) -> tuple[str, ...]:
+    if split.leaky:
+        sides = ("The split is by slice: the same patients stand on all sides.",)
+    else:
+        people = sum(len(split.units(part)) for part in ("train", "val", "test"))
+        sides = (f"No patient stands in two parts ({people} checked by identity).",)
+    if audited is None:
+        return (*sides, "Near-duplicate pictures across the parts were not looked for.")
+    if not audited:
+        return (*sides, "An audit of every picture found nothing on both sides.")
+    more = (f"and {len(audited) - MOST_SENTENCES} more findings",) if len(audited) > MOST_SENTENCES else ()
+    return (*sides, *audited[:MOST_SENTENCES], *more)
+
+
+def _unchecked(
+    card: CheckpointCard,
+    split: Split,
+    test: Judgement | None,
+    others: list[Judgement],
+    seal: SealReport,
+    controls: tuple[Control, ...],
+    leakage: tuple[str, ...] | None,
+) -> tuple[str, ...]:
+    missing = [f"{control.title}: {control.asks}" for control in controls if not control.done]
+    if test is None:
+        missing.insert(0, "The untouched test patients: every figure here is of patients that chose something.")
+    if not others:
+        missing.append("Another hospital's patients (external validation).")
+    if leakage is None:
+        missing.append("Near-duplicate pictures on both sides of the split.")
+    if seal.state != "followed":
+        missing.append("Whether the criterion of success was fixed beforehand (no seal was followed).")
+    if card.synthetic:
+        missing.append("Anything on real patients.")
+    return (*missing, "Whether the maps point at what decides.", "Subgroups: age, sex, scanner, site.")
+
+
+def _checklist(
+    config: RunConfig,
+    card: CheckpointCard,
+    split: Split,
+    test: Judgement | None,
+    others: list[Judgement],
+    seal: SealReport,
+    controls: tuple[Control, ...],
+) -> tuple[ChecklistItem, ...]:
+    held_out = card.patients.get("test", 0)
+    size = (
+        f"{sum(card.patients.values())} patients; {held_out} held out tell an AUROC of "
+        f"{smallest_auroc(held_out):.2f} from 0.5 with 80% power"
+        if held_out >= 8
+        else f"{sum(card.patients.values())} patients"
+    )
+    sensitivity = "; ".join(control.result for control in controls if control.done)
+    figures = "" if test is None else "AUROC, AUPRC, balanced accuracy, Brier and others by patient, 95% intervals"
+    rows = (
+        ("Title and abstract", "", "Say that it is a prediction model by machine learning, and what it predicts."),
+        ("Intended use", "", "Who would use it, when, and what would follow from its answer."),
+        ("Objective and hypothesis", seal.words if seal.seal else "", "What was to be shown, fixed beforehand."),
+        ("Source of data", f"cohort digest {card.cohort_digest}", "Where, when and how patients were chosen; ethics."),
+        ("Reference standard", "", "How MGMT promoter methylation was determined, and by which cut-off."),
+        ("Image acquisition", f"planes {', '.join(card.planes) or 'not recorded'}", "Scanners, field strengths, sites."),
+        ("Preparation of pictures", f"{config.prep.size_px} px, {_slices(config)}", "Every step before the network."),
+        ("Missing data", "", "Patients and series left out, and why."),
+        ("Sample size", size, "How the number of patients came about."),
+        ("Partition", f"by {split.unit}, seed {split.seed}, {', '.join(f'{n} {part}' for part, n in card.patients.items())}",
+         "At which level the parts are disjoint."),
+        ("Model", f"{config.architecture}, {card.weights_origin}", "Architecture, inputs, initial weights."),
+        ("Training", f"{config.epochs} epochs, {config.optimiser.optimiser}, seed {config.seed}", "All settings."),
+        ("Choice of the final model", f"epoch {card.epoch} by {config.select_on}, on validation patients", "How it was chosen."),
+        ("Performance with uncertainty", figures, "Figures by patient with intervals, on patients that chose nothing."),
+        ("Calibration", f"temperature {card.temperature:.2f} on validation patients" if card.temperature != 1 else "",
+         "Reliability curve, Brier score."),
+        ("Usefulness", "", "Decision curve, or why none is needed."),
+        ("Robustness and controls", sensitivity, "Permutation, random labels, shortcuts, other reasonable choices."),
+        ("External validation", f"{len(others)} other cohorts" if others else "", "Patients of another institution."),
+        ("Explanations", "", "Whether maps were checked against a truth and randomised weights."),
+        ("Failures and subgroups", "", "Who is judged wrongly, and whether it is the same everywhere."),
+        ("Availability", f"MGMT Lab {card.versions.get('mgmt-lab', '')}, split and settings in the run's folder",
+         "Code, weights, split."),
+        ("Registration and funding", seal.seal.hash[:12] if seal.seal else "", "Protocol, registration, interests."),
+    )  # fmt: skip
+    return tuple(ChecklistItem(topic=topic, answer=answer, ask=ask) for topic, answer, ask in rows)
+
+
+def _numbers(figure: Figure) -> str:
+    return f"{figure.value:.3f} (95% interval {figure.low:.3f} to {figure.high:.3f})"

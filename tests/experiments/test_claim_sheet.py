@@ -1,0 +1,200 @@
+"""A claim sheet says what was done, and as plainly what was not."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.data.split import Split
+from core.errors import RunError
+from core.experiments.claim_page import write_claim_page
+from core.experiments.claim_sheet import gather_claim
+from core.experiments.evidence import CONTROLS, find_controls, list_answers
+from core.settings import Settings
+from core.training.judgement import Judgement, _figures, _store
+from core.training.looks import record_look
+from core.training.loop import fit
+from core.training.records import DataSource
+from core.training.run import RunFolder
+from core.training.seal import Criterion, make_seal
+from tests.training.tiny import TINY_NETWORK, make_pictures, tiny_config
+
+TABLE, SPLIT = make_pictures(persons=24)
+
+
+@pytest.fixture(autouse=True)
+def tiny_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that trains in milliseconds."""
+    from core.models.registry import ARCHITECTURES
+
+    monkeypatch.setitem(ARCHITECTURES, TINY_NETWORK.name, TINY_NETWORK)
+
+
+@pytest.fixture
+def run(settings: Settings) -> RunFolder:
+    run = RunFolder.create(settings, tiny_config("epochs=1"), DataSource(root="/data"), name="mine", state="running")
+    (run.path / "split.json").write_text(SPLIT.to_json())
+    list(fit(run.config, TABLE, SPLIT, run=run))
+    return run
+
+
+def judge_test(run: RunFolder, settings: Settings, shift: float, leaky: bool = False) -> None:
+    """Store a judgement of the test patients without scoring any picture."""
+    persons = [f"{number:05d}" for number in range(40)]
+    labels = np.arange(40) % 2
+    odds = np.random.default_rng(0).normal(size=40) + shift * labels
+    frame = pd.DataFrame(
+        {"key": persons, "study_id": persons, "person": persons, "sequence": "FLAIR", "slice_index": 0,
+         "label": labels, "logit_0": -odds / 2, "logit_1": odds / 2}
+    )  # fmt: skip
+    judgement = Judgement(
+        part="test", data="/data", looked_at=record_look(run.split().test_digest, run.name, settings),
+        class_names=("unmethylated", "methylated"), positive_class=1, threshold=0.5, temperature=1.0, epoch=1,
+        leaky=leaky, synthetic=False, created="2026-01-01T00:00:00", patient={}, slice={}, frame=frame,
+    )  # fmt: skip
+    _store(run, _figures(judgement), "")
+
+
+def test_before_anybody_looked_nothing_may_be_claimed(run: RunFolder, settings: Settings) -> None:
+    sheet = gather_claim(run, settings)
+    assert sheet.sentence.startswith("Nothing may be claimed yet")
+    assert sheet.looks == 0
+    assert sheet.seal.state == "none"
+    assert list(sheet.figures) == ["Validation patients, which chose the epoch"]
+    assert "The untouched test patients" in sheet.unchecked[0]
+    assert any("Near-duplicate" in text for text in sheet.unchecked)
+    assert not any(control.done for control in sheet.controls)
+
+
+def test_a_figure_is_claimed_as_far_as_its_interval_goes(run: RunFolder, settings: Settings) -> None:
+    judge_test(run, settings, shift=2.5)
+    told = gather_claim(run, settings)
+    assert "It is told from 0.5" in told.sentence
+    assert "On 40 test patients" in told.sentence
+    judge_test(run, settings, shift=0.1)
+    untold = gather_claim(run, settings)
+    assert "not told from guessing" in untold.sentence
+    assert untold.looks == 2
+
+
+def test_a_leaky_split_says_nothing_of_a_new_patient(run: RunFolder, settings: Settings) -> None:
+    keys = tuple(TABLE.rows["key"])
+    leaky = Split(train=keys[0::3], val=keys[1::3], test=keys[2::3], unit="slice", seed=0, cohort_digest="0" * 12)
+    (run.path / "split.json").write_text(leaky.to_json())
+    judge_test(run, settings, shift=2.5, leaky=True)
+    sheet = gather_claim(run, settings)
+    assert "says nothing of a new patient" in sheet.sentence
+    assert any("by slice and leaks" in banner for banner in sheet.banners)
+    assert "the same patients stand on all sides" in sheet.leakage[0]
+
+
+def test_what_was_done_leaves_the_list_of_what_was_not(run: RunFolder, settings: Settings) -> None:
+    make_seal(run.config, SPLIT, Criterion(), settings)
+    judge_test(run, settings, shift=2.5)
+    sheet = gather_claim(run, settings, leakage=())
+    assert sheet.seal.state == "followed"
+    assert not any("Near-duplicate" in text or "no seal" in text for text in sheet.unchecked)
+    assert "An audit of every picture found nothing on both sides." in sheet.leakage
+    found = gather_claim(run, settings, leakage=tuple(f"Picture {number} stands twice." for number in range(20)))
+    assert "Picture 0 stands twice." in found.leakage
+    assert "and 8 more findings" in found.leakage
+
+
+def test_the_checklist_is_filled_from_the_run_and_left_open_where_it_cannot_be(
+    run: RunFolder, settings: Settings
+) -> None:
+    items = {item.topic: item for item in gather_claim(run, settings).checklist}
+    assert "by patient" in items["Partition"].answer
+    assert "80% power" in items["Sample size"].answer
+    assert items["Reference standard"].answer == ""
+    assert items["Performance with uncertainty"].answer == ""
+    judge_test(run, settings, shift=1)
+    assert gather_claim(run, settings).checklist[13].answer.startswith("AUROC")
+
+
+class Texts(HTMLParser):
+    """Collects the text, and refuses tags that do not close."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text = ""
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        if tag not in ("meta", "line", "circle"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in ("line", "circle"):
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_is_whole_html_without_scripts_and_escapes_what_it_was_told(
+    run: RunFolder, settings: Settings
+) -> None:
+    judge_test(run, settings, shift=1)
+    page = write_claim_page(gather_claim(run, settings, leakage=("<script>alert(1)</script>",)))
+    parser = Texts()
+    parser.feed(page)
+    assert parser.open == []
+    assert "script" not in parser.tags
+    assert "<script>alert(1)</script>" in parser.text
+    for heading in ("What was not checked", "Controls", "Leakage", "Looks and seal", "Protocol", "Checklist"):
+        assert heading in parser.text
+    assert "http" not in page
+    assert "n = 40" in parser.text
+
+
+def test_controls_are_found_among_the_experiments_on_the_same_data(run: RunFolder, settings: Settings) -> None:
+    def experiment(name: str, kind: str, root: str = "/data", sentence: str = "p = 0.03, n = 24") -> None:
+        folder = settings.experiments / name
+        folder.mkdir(parents=True)
+        question = {"kind": kind, "created": name, "source": {"root": root}, "config": {"architecture": "tiny"}}
+        (folder / "question.json").write_text(json.dumps(question))
+        (folder / "result.json").write_text(json.dumps({"sentence": sentence}))
+
+    experiment("a", "optimism", sentence="old")
+    experiment("b", "optimism")
+    os.utime(settings.experiments / "a" / "result.json", (1, 1))
+    experiment("c", "specification", root="/elsewhere")
+    (settings.experiments / "torn").mkdir()
+    (settings.experiments / "torn" / "result.json").write_text("{")
+    shuffled = settings.experiments / "shuffled"
+    shuffled.mkdir()
+    plan = {"source": {"root": "/data"}, "config": {"architecture": "tiny"}}
+    (shuffled / "permutation.json").write_text(json.dumps(plan))
+    told = {"observed": {"value": 0.7}, "p": 0.04, "permutations": 24, "null": [], "name": "shuffled"}
+    (shuffled / "permutation-result.json").write_text(json.dumps(told))
+    found = {control.kind: control for control in find_controls(run, settings)}
+    assert len(found) == len(CONTROLS)
+    assert (found["optimism"].result, found["optimism"].experiment) == ("p = 0.03, n = 24", "b")
+    assert found["permutation"].result.startswith("p = 0.040: AUROC by patient 0.700")
+    assert not found["specification"].done
+    assert [name for name, _, _ in list_answers(settings, "optimism")] == ["b", "a"]
+
+
+def test_a_run_without_a_checkpoint_has_no_sheet(settings: Settings) -> None:
+    run = RunFolder.create(settings, tiny_config(), DataSource(root="/data"), name="young")
+    with pytest.raises(RunError, match="no checkpoint yet"):
+        gather_claim(run, settings)
+
+
+def test_shortcuts_that_were_asked_stand_among_the_controls(run: RunFolder, settings: Settings) -> None:
+    asked = next(control for control in CONTROLS if control.kind == "shortcuts")
+    found = gather_claim(run, settings, shortcuts=replace(asked, done=True, result="None predicts the label."))
+    assert not any(text.startswith("Shortcuts") for text in found.unchecked)
+    assert "None predicts the label." in write_claim_page(found)
+    refused = gather_claim(run, settings, shortcuts=replace(asked, result="could not be asked: too few"))
+    assert any(text.startswith("Shortcuts") for text in refused.unchecked)
+    assert "could not be asked: too few" in write_claim_page(refused)

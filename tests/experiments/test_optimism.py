@@ -1,0 +1,99 @@
+"""The meter of optimism, on trainings of milliseconds: whose patients are judged, and what is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.config import RunConfig
+from core.data.phantom import PhantomConfig, make_phantom
+from core.data.split import Split, make_split
+from core.data.table import build_table
+from core.errors import EvaluationError
+from core.evaluation.figure import Figure
+from core.experiments.optimism import OptimismParameters, Pair, TrainMember, compare_pairs, measure_optimism
+from core.models.registry import ARCHITECTURES
+from core.settings import Settings
+from core.training.looks import count_looks
+from core.training.records import DataSource
+from core.training.run import RunFolder
+from core.training.trainer import open_cohort, train
+from tests.training.tiny import TINY_NETWORK, tiny_config
+
+CONFIG = tiny_config("epochs=2", "test_fraction=0.25", "val_fraction=0.25")
+
+
+@pytest.fixture(autouse=True)
+def tiny_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that trains in milliseconds."""
+    monkeypatch.setitem(ARCHITECTURES, TINY_NETWORK.name, TINY_NETWORK)
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory: pytest.TempPathFactory) -> DataSource:
+    """Twenty synthetic patients."""
+    root = tmp_path_factory.mktemp("cohort") / "phantom"
+    make_phantom(root, PhantomConfig(studies=20, slices=8, size=48, signal=3.0), jobs=1)
+    return DataSource(root=str(root))
+
+
+def trainer(settings: Settings, source: DataSource, splits: list[Split]) -> TrainMember:
+    """Train in this process, in a folder each."""
+
+    def train_member(name: str, config: RunConfig, split: Split) -> RunFolder:
+        splits.append(split)
+        run = RunFolder.create(settings, config, source, name)
+        (run.path / "split.json").write_text(split.to_json())
+        train(run, settings)
+        return run
+
+    return train_member
+
+
+def test_each_training_holds_others_out_and_nobody_looks_at_the_test_patients(
+    settings: Settings, source: DataSource
+) -> None:
+    splits: list[Split] = []
+    said: list[tuple[int, int]] = []
+    result = measure_optimism(
+        trainer(settings, source, splits), CONFIG, source, OptimismParameters(seeds=2), settings,
+        lambda done, total, what: said.append((done, total)),
+    )  # fmt: skip
+    cohort = open_cohort(source, settings=settings)
+    outer = make_split(build_table(cohort, CONFIG.prep, settings), CONFIG.split, cohort.digest)
+    for split in splits:
+        assert not set(outer.test) & {*split.train, *split.val, *split.test}
+    assert splits[0].test != splits[1].test
+    assert count_looks(outer.test_digest, settings) == 0
+    assert [pair["untouched"]["n"] for pair in result["pairs"]] == [len(split.test) for split in splits]
+    assert [pair["validation"]["n"] for pair in result["pairs"]] == [len(split.val) for split in splits]
+    assert said[-1] == (2, 2)
+    assert Path(settings.runs / "seed-01").is_dir()
+
+
+def pair(seed: int, validation: float | None, untouched: float | None) -> Pair:
+    def figure(value: float | None) -> Figure:
+        return Figure(value=value, low=None, high=None, n=10)
+
+    return Pair(seed=seed, run=f"r{seed}", epoch=1, validation=figure(validation), untouched=figure(untouched))
+
+
+def test_the_gap_has_students_interval_over_trainings() -> None:
+    from scipy.stats import ttest_1samp
+
+    validation, untouched = [0.8, 0.7, 0.75, 0.9], [0.6, 0.65, 0.5, 0.6]
+    pairs = [pair(seed, *values) for seed, values in enumerate(zip(validation, untouched, strict=True))]
+    result = compare_pairs([*pairs, pair(9, None, 0.5)])
+    expected = ttest_1samp(np.subtract(validation, untouched), 0).confidence_interval()
+    assert result["optimism"]["value"] == pytest.approx(0.2)
+    assert (result["optimism"]["low"], result["optimism"]["high"]) == pytest.approx((expected.low, expected.high))
+    assert result["optimism"]["n"] == 4
+    assert "0.787 on the patients that chose it and 0.588" in result["sentence"]
+    assert len(result["pairs"]) == 5
+
+
+def test_one_training_says_nothing() -> None:
+    with pytest.raises(EvaluationError, match="Fewer than two"):
+        compare_pairs([pair(0, 0.7, 0.6), pair(1, None, 0.6)])

@@ -1,0 +1,196 @@
+"""The Validity page: every section with nothing loaded and with a run, and what can be done in them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.data.split import Split
+from core.evaluation.figure import Figure
+from core.evaluation.specification import Cell, order_cells
+from core.experiments.optimism import Pair, compare_pairs
+from core.settings import Settings
+from core.training.run import RunFolder
+from core.training.seal import Criterion, list_seals, make_seal
+from tests.pages.reading import App, words
+from ui.validity.sections import GROUPS, SECTIONS, find_section
+
+SPLIT = Split(
+    train=("1", "2"), val=("10001", "10002", "10003", "10004"), test=("5", "6"), unit="patient", seed=0,
+    cohort_digest="c" * 12,
+)  # fmt: skip
+
+
+@pytest.fixture
+def run_with_split(finished_run: RunFolder) -> RunFolder:
+    (finished_run.path / "split.json").write_text(SPLIT.to_json())
+    return finished_run
+
+
+def open_section(open_app: App, name: str) -> AppTest:
+    app = open_app("validity.py")
+    app.button(key=f"validity.section.{name}").click().run()
+    assert not app.exception
+    return app
+
+
+def test_sections_have_names_of_their_own_and_known_groups() -> None:
+    names = [section.name for section in SECTIONS]
+    assert len(set(names)) == len(names)
+    assert {section.group for section in SECTIONS} == set(GROUPS)
+    assert find_section("nowhere") is SECTIONS[0]
+
+
+@pytest.mark.parametrize("name", [section.name for section in SECTIONS])
+def test_a_section_with_nothing_loaded_says_what_to_do(name: str, open_app: App) -> None:
+    app = open_section(open_app, name)
+    assert not app.error
+    assert app.subheader[0].value == find_section(name).question
+    ways = [button for button in app.button if not str(button.key).startswith("validity.section.")]
+    assert "It would come out the other way if" in words(app) or app.info or ways
+
+
+@pytest.mark.parametrize("name", [section.name for section in SECTIONS])
+def test_a_section_with_a_run_has_no_error(
+    name: str, open_app: App, phantom_folder: Path, with_checkpoint: Path, run_with_split: RunFolder
+) -> None:
+    app = open_section(open_app, name)
+    assert not app.error
+
+
+def test_power_says_what_field_says(open_app: App) -> None:
+    app = open_section(open_app, "power")
+    app.number_input(key="validity.power.n").set_value(585).run()
+    assert app.metric[0].value == "99%"
+    app.selectbox(key="validity.power.design").set_value("paired").run()
+    assert not app.exception
+    assert app.slider(key="validity.power.correlation")
+
+
+def test_a_plan_is_sealed_by_a_click_and_the_next_look_followed_it(
+    open_app: App, run_with_split: RunFolder, home: Settings
+) -> None:
+    app = open_section(open_app, "seal")
+    assert "No plan was sealed" in words(app)
+    next(button for button in app.button if button.label == "Seal this plan").click().run()
+    assert not app.exception
+    assert app.success
+    ((_, seal, fault),) = list_seals(home)
+    assert fault == ""
+    assert seal is not None
+    assert seal.hash in app.success[0].value
+    app.run()
+    assert "before anybody had looked" in words(app)
+
+
+def test_a_simulated_model_is_said_to_be_one(open_app: App) -> None:
+    for name in ("calibration", "thresholds"):
+        app = open_section(open_app, name)
+        assert "117 simulated patients" in words(app)
+
+
+def test_the_claim_of_a_run_nobody_judged_is_that_there_is_none(open_app: App, run_with_split: RunFolder) -> None:
+    app = open_section(open_app, "claim")
+    assert "Nothing may be claimed yet" in words(app)
+    assert "The untouched test patients" in words(app)
+
+
+def test_the_runs_page_leads_to_the_claim_sheet_of_its_run(open_app: App, run_with_split: RunFolder) -> None:
+    app = open_app("runs.py")
+    app.button(key="runs.claim").click().run()
+    assert not app.exception
+    assert "Nothing may be claimed yet" in words(app)
+    assert app.selectbox(key="validity.claim.run").value == "done"
+
+
+@pytest.mark.parametrize("leaky", [False, True])
+def test_a_split_is_audited_and_a_leaky_one_is_told(
+    leaky: bool, open_app: App, finished_run: RunFolder, phantom_folder: Path
+) -> None:
+    studies = sorted(path.name for path in (phantom_folder / "train").iterdir())
+    if leaky:
+        keys = [f"{study}|FLAIR|0|{index}" for study in studies for index in range(8)]
+        parts = {"train": tuple(keys[0::2]), "val": tuple(keys[1::4]), "test": tuple(keys[3::4])}
+    else:
+        parts = {"train": tuple(studies[:2]), "val": tuple(studies[2:3]), "test": tuple(studies[3:])}
+    split = Split(**parts, unit="slice" if leaky else "patient", seed=0, cohort_digest="c" * 12)
+    (finished_run.path / "split.json").write_text(split.to_json())
+    app = open_section(open_app, "audit")
+    app.button(key="validity.audit.start").click().run()
+    assert not app.exception
+    if leaky:
+        assert "4 patients stand on both sides" in app.error[0].value
+    else:
+        assert not app.error
+        assert "Nothing stands on both sides. Checked: 4 patients" in app.success[0].value
+
+
+def test_a_hosted_visitor_names_no_folder_and_sees_no_strangers_seals(
+    open_app: App, run_with_split: RunFolder, home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_seal(run_with_split.config, SPLIT, Criterion(), home)
+    monkeypatch.setenv("MGMT_LAB_MODE", "hosted")
+    assert not open_section(open_app, "audit").text_input
+    seal = open_section(open_app, "seal")
+    assert "No plan has been sealed yet." in words(seal)
+    assert "seal-0001" not in words(seal)
+    assert "python -m core" not in str(open_section(open_app, "optimism").get("code"))
+
+
+def store_answer(home: Settings, kind: str, result: dict[str, object]) -> None:
+    folder = home.experiments / kind
+    folder.mkdir(parents=True)
+    question = {"kind": kind, "source": {"root": "/data"}, "config": {"architecture": "resnet18"}, "parameters": {}}
+    (folder / "question.json").write_text(json.dumps(question))
+    (folder / "result.json").write_text(json.dumps(result))
+
+
+def test_answered_questions_are_shown_whole(open_app: App, run_with_split: RunFolder, home: Settings) -> None:
+    figures = [Figure(value=value, low=0.2, high=0.9, n=12) for value in (0.4, 0.6, 0.7)]
+    cells = [Cell(choices={"seed": str(seed)}, figure=figure, run="x") for seed, figure in enumerate(figures)]
+    store_answer(home, "specification", {**order_cells(cells).to_dict(), "reasons": ["cell-009: it diverged"]})
+    pairs = [Pair(seed=seed, run="x", epoch=1, validation=figures[2], untouched=figures[seed]) for seed in (0, 1)]
+    store_answer(home, "optimism", compare_pairs(pairs))
+    curve = words(open_section(open_app, "specification"))
+    assert "Over 3 combinations of choices the median AUROC by patient is 0.600" in curve
+    assert "it diverged" in curve
+    assert "0.700 on the patients that chose it and 0.500" in words(open_section(open_app, "optimism"))
+
+
+def test_a_question_is_asked_in_the_background_once(
+    open_app: App, run_with_split: RunFolder, home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(
+        "core.experiments.background.subprocess.Popen", lambda command, **options: started.append(command)
+    )
+    app = open_section(open_app, "optimism")
+    app.button(key="optimism-done.start").click().run()
+    assert not app.exception
+    assert not app.error
+    ((_, _, module, kind, *rest),) = started
+    assert (module, kind) == ("core", "optimism")
+    assert rest[-3:] == ["--name", "optimism-done", "--behind-queue"]
+    assert "--set" in rest
+    assert app.button(key="optimism-done.stop")
+
+
+def test_an_audit_for_the_claim_sheet_says_what_it_found_and_what_it_could_not_ask(
+    open_app: App, finished_run: RunFolder, phantom_folder: Path
+) -> None:
+    studies = sorted(path.name for path in (phantom_folder / "train").iterdir())
+    split = Split(
+        train=tuple(studies[:2]), val=tuple(studies[2:3]), test=tuple(studies[3:]), unit="patient", seed=0,
+        cohort_digest="c" * 12,
+    )  # fmt: skip
+    (finished_run.path / "split.json").write_text(split.to_json())
+    app = open_section(open_app, "claim")
+    assert "Near-duplicate pictures on both sides" in words(app)
+    app.toggle(key="validity.claim.audit.done").set_value(True).run()
+    assert not app.exception
+    assert not app.error
+    assert "Near-duplicate pictures on both sides" not in words(app)
+    assert "Shortcuts: could not be asked: A linear head is judged with at least 6 patients" in words(app)

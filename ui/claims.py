@@ -1,0 +1,93 @@
+"""The paper's claims beside a run's figures, what the paper does not state, and what we could not reconcile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from core.data.layout import is_synthetic
+from core.training.paper_claims import CLAIMS, UNRECONCILED, UNSTATED, ClaimRow, compare_claims
+from core.training.run import RunFolder
+from ui.runs import own_runs, show_config_badges
+from ui.text import interval_text, number_text
+
+__all__ = ["ask_claim_run", "show_claims", "show_unreconciled", "show_unstated"]
+
+
+def ask_claim_run() -> RunFolder | None:
+    """The run to lay beside the claims: one with finished epochs."""
+    runs = {entry.run.name: entry.run for entry in own_runs() if entry.run.epochs()}
+    if not runs:
+        return None
+    leaky = next((name for name, run in runs.items() if run.config.split.split_unit == "slice"), None)
+    first = 0 if leaky is None else list(runs).index(leaky)
+    name = st.selectbox(
+        "Beside the claims: this run", list(runs), index=first, key="paper.run", persist_state="session"
+    )
+    return runs.get(name)
+
+
+def show_claims(run: RunFolder | None) -> None:
+    """One row per claim; the paper's alone where there is no run yet."""
+    rows = compare_claims(run) if run is not None else []
+    if run is not None:
+        with st.container(horizontal=True, gap="xsmall"):
+            if is_synthetic(Path(run.source.root)):
+                st.badge("synthetic", icon=":material/science:", color="orange")
+            show_config_badges(run.config)
+    st.dataframe(pd.DataFrame(_rows(rows)), hide_index=True, height="content")
+    if run is None:
+        st.caption("Start a twin run above, or train one, and its figures stand beside the claims.")
+        return
+    st.caption(
+        "Accuracies are by slice and by the larger output, as in the paper's curves, without a chosen threshold. A run keeps "
+        "each slice's output for its best epoch only, so that only there an interval (95%, over patients) can be given."
+    )
+    if run.config.weights != "default" or run.config.epochs != 30:
+        st.caption(
+            f"This run has {run.config.epochs} epochs and weights '{run.config.weights}', the paper 30 and ImageNet's: not a "
+            "reproduction."
+        )
+
+
+def _rows(rows: list[ClaimRow]) -> list[dict[str, object]]:
+    found = {row.claim.name: row for row in rows}
+    table = []
+    for claim in CLAIMS:
+        row = found.get(claim.name)
+        content: dict[str, object] = {
+            "figure": claim.name,
+            "the paper's claim": f"{100 * claim.paper:.2f}%" if claim.percent else f"{claim.paper:.4f}",
+            "its epoch": claim.where,
+            "its n and interval": "not stated",
+        }
+        if row is not None:
+            interval = interval_text(row.figure.low, row.figure.high)
+            content["this run"] = number_text(row.figure.value) + (f" [{interval}]" if interval else "")
+            content["epoch"] = row.epoch
+            content["n (slices)"] = row.figure.n
+        table.append(content)
+    return table
+
+
+def show_unstated() -> None:
+    """What a reader would need to know to repeat it."""
+    for title, text in UNSTATED:
+        st.markdown(f"- **{title}**: {text}")
+
+
+def show_unreconciled() -> None:
+    """What does not fit together, and how to look further."""
+    for title, text in UNRECONCILED:
+        st.markdown(f"- **{title}**: {text}")
+    st.caption(
+        "A sweep of the learning rate shows it on your data: train the paper's preset at 0.001, 0.01 and 0.1 and compare the "
+        "first epochs."
+    )
+    st.code(
+        "for rate in 0.001 0.01 0.1; do python -m core train DATA --preset paper --set epochs=3 --set learning_rate=$rate; done",
+        language="sh",
+        wrap_lines=True,
+    )

@@ -1,0 +1,117 @@
+"""Questions that take many trainings: which were answered, how far the others are, and how to ask one."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import streamlit as st
+
+from core.experiments.background import read_standing, start_experiment, stop_experiment
+from core.experiments.evidence import list_answers
+from core.training.run import RunFolder
+from ui.errors import telling_errors
+from ui.runs import changed_values
+from ui.state import current_settings
+from ui.text import plain
+from ui.validity.subject import ask_run, judged_runs
+
+__all__ = ["ask_answer", "show_asking"]
+
+
+def ask_answer(kind: str) -> dict[str, Any] | None:
+    """Let the visitor choose among the answered questions of a kind; None where there is none."""
+    settings = current_settings()
+    answers = [] if settings.hosted else list_answers(settings, kind)
+    if not answers:
+        return None
+    names = [name for name, _, _ in answers]
+    name = st.selectbox("Answered", names, key=f"validity.{kind}.answer")
+    _, question, result = answers[names.index(name)]
+    root = question.get("source", {}).get("root", "")
+    st.caption(f"{plain(question.get('config', {}).get('architecture', ''))} on {plain(root)}")
+    return result
+
+
+def show_asking(kind: str, ask_parameters: Callable[[], tuple[list[str], int]]) -> None:
+    """Let the visitor ask a question with the settings of one of his runs, and show how far it is.
+
+    Parameters
+    ----------
+    kind
+        The command's name.
+    ask_parameters
+        Draws the question's own widgets and returns the words of the command line, and how many trainings they mean.
+    """
+    if current_settings().hosted:
+        st.caption(
+            "This takes many trainings, more than this demo offers; run MGMT Lab on a machine of your own for it."
+        )
+        return
+    with st.expander("Ask this of your own data", icon=":material/add_circle:", expanded=bool(judged_runs())):
+        st.caption(
+            "The test patients of your runs stay untouched: patients are held out inside those that training may use. It "
+            "goes on with no page open, waits behind queued runs, and can be stopped and gone on with."
+        )
+        run = ask_run(f"validity.{kind}.run")
+        if run is None:
+            return
+        more, total = ask_parameters()
+        command = [*_command(kind, run), *more]
+        name = f"{kind}-{run.name}"
+        running = read_standing(current_settings(), name).state == "running"
+        view: Callable[..., None] = st.fragment(_show_standing, run_every=2.0 if running else None)
+        view(name, command, total, running)
+        st.caption("The same in a terminal:")
+        st.code(shlex.join(["python", "-m", "core", *command, "--name", name]), language="sh", wrap_lines=True)
+
+
+def _show_standing(name: str, command: Sequence[str], total: int, was_running: bool) -> None:
+    settings = current_settings()
+    standing = read_standing(settings, name)
+    if was_running and standing.state != "running":
+        st.rerun()
+    with telling_errors(), st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        if standing.state == "running":
+            if st.button("Stop", icon=":material/stop_circle:", key=f"{name}.stop"):
+                stop_experiment(settings, name)
+        elif st.button(
+            "Go on"
+            if standing.state == "stopped"
+            else "Train it"
+            if standing.state == "none"
+            else "Train what is missing",
+            icon=":material/play_circle:",
+            key=f"{name}.start",
+            type="primary" if standing.state == "none" else "secondary",
+            help=f"{total} trainings, in the background.",
+        ):
+            start_experiment(settings, name, command)
+            st.rerun()
+        if standing.state != "none":
+            share = min(1.0, standing.done / max(total, 1))
+            st.progress(
+                share, text=f"{standing.state}: {standing.done} of {total} trained. {plain(standing.message, 160)}"
+            )
+        else:
+            st.caption(f"{total} trainings.")
+
+
+def _command(kind: str, run: RunFolder) -> list[str]:
+    """The command for a question, with a run's data, its preset and what was changed in it."""
+    words = [kind, run.source.root]
+    options: tuple[tuple[str, str | None], ...] = (
+        ("--labels", run.source.labels),
+        ("--patient-pattern", run.source.patient_pattern),
+        ("--layout", run.source.layout),
+        ("--sequence", run.source.sequence),
+    )
+    for option, given in options:
+        words += [option, given] if given else []
+    config = run.config
+    words += ["--preset", config.preset]
+    for name, (_, value) in changed_values(config).items():
+        text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        words += ["--set", f"{name}={text}"]
+    return words

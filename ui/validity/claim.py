@@ -1,0 +1,96 @@
+"""The claim sheet: what may be claimed of a run, as a page to print or save."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from core.experiments.claim_page import write_claim_page
+from core.experiments.claim_sheet import ClaimSheet, ask_shortcuts, audit_leakage, gather_claim
+from core.experiments.evidence import Control
+from core.training.run import RunFolder
+from ui.errors import telling_errors
+from ui.progress import ProgressBar
+from ui.state import current_settings
+from ui.text import plain
+from ui.validity.subject import ask_run
+from ui.validity.words import say_otherwise
+
+__all__ = ["draw_section"]
+
+
+def draw_section() -> None:
+    """The sheet in short, and the page to take away."""
+    st.markdown(
+        "One page on a run that can stand beside a paper: what was judged, on whom, how sure it is, which controls were "
+        "run, who had looked before, and what nobody has checked. It says the last as loudly as the first."
+    )
+    run = ask_run("validity.claim.run")
+    if run is None:
+        return
+    with telling_errors():
+        leakage, shortcuts = _ask_audit(run)
+        _show(gather_claim(run, current_settings(), leakage, shortcuts), run)
+
+
+def _ask_audit(run: RunFolder) -> tuple[tuple[str, ...] | None, Control | None]:
+    """What an audit of every picture found, and which shortcuts; nothing where the visitor does not want it."""
+    wanted = st.toggle(
+        "Audit every picture of the cohort for this sheet",
+        key=f"validity.claim.audit.{run.name}",
+        help="Looks for the same picture on both sides of the split, and for shortcuts in headers, outline and slice order.",
+    )
+    return _audit(str(run.path)) if wanted else (None, None)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _audit(path: str) -> tuple[tuple[str, ...], Control]:
+    run, settings = RunFolder(Path(path)), current_settings()
+    bar = ProgressBar("Reading pixels", "series")
+    try:
+        leakage = audit_leakage(run, settings, bar)
+    finally:
+        bar.close()
+    bar = ProgressBar("Looking for shortcuts", "permutations")
+    try:
+        return leakage, ask_shortcuts(run, settings, bar)
+    finally:
+        bar.close()
+
+
+def _show(sheet: ClaimSheet, run: RunFolder) -> None:
+    with st.container(border=True):
+        st.markdown(f"#### {plain(sheet.sentence, 600)}")
+        for banner in sheet.banners:
+            st.caption(f":material/info: {plain(banner)}")
+    page = write_claim_page(sheet)
+    st.download_button(
+        "Claim sheet (HTML, to print or save)",
+        page,
+        f"claim-{run.name}.html",
+        "text/html",
+        icon=":material/description:",
+        type="primary",
+        on_click="ignore",
+    )
+    left, right = st.columns(2, gap="large")
+    with left:
+        done = [control for control in sheet.controls if control.done]
+        st.markdown(f"**Controls that were run: {len(done)} of {len(sheet.controls)}**")
+        for control in sheet.controls:
+            mark = ":material/check_box:" if control.done else ":material/check_box_outline_blank:"
+            st.markdown(f"{mark} {control.title}: {plain(control.result or control.asks, 400)}")
+    with right:
+        st.markdown("**What was not checked**")
+        st.markdown("\n".join(f"- {plain(text, 300)}" for text in sheet.unchecked))
+    answered = sum(bool(item.answer) for item in sheet.checklist)
+    with st.expander(
+        f"Checklist in the spirit of CLAIM and TRIPOD+AI: {answered} of {len(sheet.checklist)} filled from the run"
+    ):
+        for item in sheet.checklist:
+            mark = ":material/check_box:" if item.answer else ":material/check_box_outline_blank:"
+            st.markdown(f"{mark} **{item.topic}**: {plain(item.answer, 300) if item.answer else '*' + item.ask + '*'}")
+    with st.expander("The page as it will look", icon=":material/visibility:"):
+        st.iframe(page, height=700)
+    say_otherwise("a box on the left were ticked, or an item on the right taken away: then more may be claimed.")

@@ -1,0 +1,128 @@
+"""Permutation: where the result lies among those of shuffled labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from core.config import RunConfig
+from core.data.study import Cohort
+from core.experiments.frozen import permute_frozen
+from core.experiments.leak_meter import meter_prep
+from core.experiments.permutation import list_permutations
+from ui.errors import telling_errors
+from ui.figures.controls import draw_null
+from ui.progress import ProgressBar
+from ui.state import current_settings
+from ui.text import interval_text, plain
+from ui.theme import current_palette, draw
+from ui.validity.data import ask_data
+from ui.validity.words import say_otherwise
+
+__all__ = ["draw_section"]
+
+FAST, RERUNS = "Fast: frozen features", "Reruns of the training"
+SHUFFLES = 499
+ASKED = "validity.permute.asked"
+
+
+def draw_section() -> None:
+    """The fast form on the chosen cohort, or what reruns of a training found."""
+    st.markdown(
+        "The labels are shuffled by patient, again and again, and everything is repeated. The **p-value** is the share of "
+        "shuffles that do at least as well as the true labels, the true one counted with them: p = (1 + b)/(1 + N)."
+    )
+    way = st.segmented_control("Form", [FAST, RERUNS], default=FAST, required=True, key="validity.permute.way")
+    if way == FAST:
+        _fast()
+    else:
+        _reruns()
+    say_otherwise(
+        "the scans told more, or less, of the label: with nothing to tell, the line lies among the shuffles; with something, "
+        "beyond nearly all of them. A small p says that something predicts the label, not that it is the tumour."
+    )
+
+
+def _fast() -> None:
+    st.caption(
+        "A linear model on what an untrained or ImageNet network says of each slice, averaged by patient. It is another, "
+        "weaker model than a trained network: it can miss what training would find."
+    )
+    cohort = ask_data()
+    if cohort is None:
+        return
+    weights = st.radio(
+        "Features of a ResNet18 with",
+        ["none", "default"],
+        format_func={"none": "random weights", "default": "ImageNet weights"}.__getitem__,
+        horizontal=True,
+        key="validity.permute.weights",
+    )
+    if st.button(f"Shuffle {SHUFFLES} times", icon=":material/shuffle:", type="primary", key="validity.permute.start"):
+        st.session_state[ASKED] = (cohort.digest, weights)
+    if st.session_state.get(ASKED) == (cohort.digest, weights):
+        with telling_errors():
+            _show(_permute(cohort.digest, str(cohort.root), weights, cohort))
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _permute(digest: str, root: str, weights: str, _cohort: Cohort) -> dict[str, Any]:
+    bar = ProgressBar("Shuffling", "steps")
+    try:
+        config = RunConfig(weights=weights, prep=meter_prep(_cohort))
+        return permute_frozen(_cohort, current_settings(), config, permutations=SHUFFLES, progress=bar).to_dict()
+    finally:
+        bar.close()
+
+
+def _reruns() -> None:
+    settings = current_settings()
+    found = [] if settings.hosted else list_permutations(settings)
+    st.caption(
+        "Each shuffle is a whole training: split, epochs and choice of the best one. Start it on the command line, where it "
+        "goes on after an interruption and can train several at a time; its result then stands here."
+    )
+    st.code(
+        "python -m core permute DATA --preset honest -n 19 --name my-test --parallel 2", language="sh", wrap_lines=True
+    )
+    if not found:
+        st.info(
+            "No finished test yet. With N shuffles p cannot be below 1/(1 + N): 19 reach 0.05.", icon=":material/info:"
+        )
+        return
+    names = [str(one["name"]) for one in found]
+    name = st.selectbox("Test", names, key="validity.permute.name")
+    _show(found[names.index(name)] if name in names else found[0])
+
+
+def _show(found: dict[str, Any]) -> None:
+    observed, null = found["observed"], found["null"]
+    interval = interval_text(observed["low"], observed["high"])
+    draw(
+        draw_null(
+            null,
+            observed["value"],
+            f"true labels {observed['value']:.3f}, p = {found['p']:.3f}",
+            current_palette(),
+            "AUROC by patient",
+        ),
+        key="validity.permute.null",
+        alt="AUROC of shuffled labels as a histogram, the true labels' as a line",
+    )
+    what = (
+        f"{plain(found['backbone'])}, frozen; logistic regression, five folds by patient"
+        if found["kind"] == "frozen features"
+        else "validation patients, which chose the epoch, in every shuffle alike"
+    )
+    st.markdown(
+        f"Observed AUROC **{observed['value']:.3f}**{f' [{interval}]' if interval else ''}, n = {observed['n']} patients; "
+        f"**p = {found['p']:.3f}** with N = {len(null)} shuffles ({what})."
+    )
+    if found.get("leaky"):
+        st.warning(
+            "The split is by slice: shuffled labels do well too, so that a high figure here means little.",
+            icon=":material/warning:",
+        )
+    if found.get("synthetic"):
+        st.caption("The scans are synthetic.")

@@ -1,0 +1,113 @@
+"""The sealed plan: what counts as success, fixed before anybody looks."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import get_args
+
+import pandas as pd
+import streamlit as st
+
+from core.errors import MGMTLabError
+from core.evaluation.judge import FIGURE_TITLES
+from core.training.judgement import looks, read_judgement
+from core.training.run import RunFolder
+from core.training.seal import METRICS, Criterion, Seal, SealReport, list_seals, make_seal, seal_of_run
+from ui.errors import telling_errors
+from ui.state import current_settings
+from ui.text import plain
+from ui.validity.subject import ask_run, judged_runs
+from ui.validity.words import say_otherwise
+
+__all__ = ["draw_section", "show_seal"]
+
+ICONS = {"followed": ":material/verified:", "waiting": ":material/lock:", "none": ":material/lock_open:"}
+
+
+def draw_section() -> None:
+    """How the chosen run stands, a form to seal its plan, and every seal there is."""
+    st.markdown(
+        "Who sees the result first can always find a reason why it is the right one: another metric, another cut, another "
+        "seed. A *seal* fixes cohort, split, settings, metric and what would count as success, hashes them and notes the "
+        "time. Afterwards anybody can check that the plan came first."
+    )
+    run = ask_run("validity.seal.run")
+    if run is not None:
+        with telling_errors():
+            judgement = read_judgement(run, "test")
+            report = seal_of_run(run, current_settings(), judgement.patient if judgement else None)
+            show_seal(report)
+            _ask_plan(run)
+    _show_all()
+    say_otherwise(
+        "somebody had looked at these test patients before the plan was sealed, a setting differed, or one character of the "
+        "seal had been changed. Against yourself a seal proves something only if its hash was given to somebody else."
+    )
+
+
+def show_seal(report: SealReport) -> None:
+    """One line on whether a result followed a seal."""
+    icon = ICONS.get(report.state, ":material/warning:")
+    with st.container(border=True):
+        st.markdown(f"{icon} {plain(report.words, 700)}")
+        if report.seal is not None:
+            st.caption(f"{plain(report.seal.name)}, SHA-256 {report.seal.hash}")
+
+
+def _ask_plan(run: RunFolder) -> None:
+    settings = current_settings()
+    split, seen = run.split(), looks(run, settings)
+    if seen:
+        st.caption(
+            f":material/visibility: These test patients have been looked at {seen} {'time' if seen == 1 else 'times'}: a plan "
+            "sealed now would be late. Choose other test patients (another split seed) for a plan that counts."
+        )
+    with st.form("validity.seal.form"), st.grid(4, min_column_width=200):
+        metric = st.selectbox("Figure by patient", list(METRICS), format_func=FIGURE_TITLES.__getitem__)
+        bound = st.selectbox(
+            "What must reach it",
+            list(get_args(Criterion.model_fields["bound"].annotation)),
+            format_func={"low": "the lower end of its interval", "value": "the value"}.__getitem__,
+        )
+        at_least = st.number_input("At least", 0.0, 1.0, 0.5, 0.01)
+        note = st.text_input("A line of your own", max_chars=200)
+        pressed = st.form_submit_button(
+            "Seal this plan", icon=":material/lock:", type="secondary" if seen else "primary", disabled=not split.test
+        )
+    if pressed:
+        criterion = Criterion(metric=metric, bound=bound, at_least=at_least)
+        seal = make_seal(run.config, split, criterion, settings, note=note)
+        st.success(f"Sealed as {seal.name}. Give this hash to somebody else now: `{seal.hash}`", icon=":material/lock:")
+
+
+def _show_all() -> None:
+    found = [entry for entry in list_seals(current_settings()) if _may_see(entry[1])]
+    if not found:
+        st.caption("No plan has been sealed yet.")
+        return
+    rows = [
+        {
+            "seal": path.stem,
+            "created (UTC)": seal.created[:16].replace("T", " ") if seal else "",
+            "success is": seal.criterion.words() if seal else "",
+            "held out": seal.test_units if seal else None,
+            "state": fault or "whole",
+            "hash": seal.hash[:12] if seal else "",
+            "note": seal.note if seal else "",
+        }
+        for path, seal, fault in found
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True)
+
+
+def _may_see(seal: Seal | None) -> bool:
+    """In hosted mode a visitor sees the seals of his own runs' test patients alone."""
+    if not current_settings().hosted:
+        return True
+    if seal is None:
+        return False
+    own = set()
+    for entry in judged_runs():
+        with suppress(MGMTLabError):
+            own.add(entry.run.split().test_digest)
+    return seal.test_digest in own

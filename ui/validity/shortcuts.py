@@ -1,0 +1,106 @@
+"""Shortcuts: do headers, or what lies outside the brain, give the label away?"""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.data.study import Cohort
+from core.experiments.shortcuts import CONTROLS, Shortcuts, find_shortcuts
+from ui.errors import telling_errors
+from ui.figures.controls import draw_intervals
+from ui.progress import ProgressBar
+from ui.state import current_settings
+from ui.text import figure_text, interval_text, number_text, plain
+from ui.theme import current_palette, draw
+from ui.validity.data import ask_data
+from ui.validity.words import say_otherwise
+
+__all__ = ["draw_section", "show_shortcuts"]
+
+ASKED = "validity.shortcuts.asked"
+PERMUTATIONS = 99
+
+
+def draw_section() -> None:
+    """Choose a cohort, run the controls, and show what they found."""
+    st.markdown(
+        "A network takes whatever predicts the label. If methylated patients were scanned elsewhere, the scanner will do. "
+        "These small models see **everything but the tumour**: what they reach, a network may have reached the same way."
+    )
+    cohort = ask_data()
+    if cohort is not None:
+        if st.button("Look for shortcuts", icon=":material/route:", type="primary", key="validity.shortcuts.start"):
+            st.session_state[ASKED] = cohort.digest
+        if st.session_state.get(ASKED) == cohort.digest:
+            with telling_errors():
+                show_shortcuts(_find(cohort.digest, str(cohort.root), cohort))
+    say_otherwise(
+        "the classes had been scanned differently (headers), or marks, margins or skull-stripping differed (blanked "
+        "brain). Shuffled slices can only find something if the procedure itself leaks, or by chance, once in twenty."
+    )
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _find(digest: str, root: str, _cohort: Cohort) -> Shortcuts:
+    bar = ProgressBar("Controls", "permutations")
+    try:
+        return find_shortcuts(_cohort, current_settings(), permutations=PERMUTATIONS, progress=bar)
+    finally:
+        bar.close()
+
+
+def show_shortcuts(found: Shortcuts) -> None:
+    """What each control reached, and what follows."""
+    shown = [control for control in CONTROLS if control.name in found.results]
+    warned = [control for control in shown if control.name != "pictures" and found.found(control.name)]
+    for control in warned:
+        result = found.results[control.name]
+        st.warning(
+            f"**{control.title}**: {control.found}. AUROC {figure_text(result.auroc)}, permutation p = {result.p_value:.3f}.",
+            icon=":material/route:",
+        )
+    if not warned:
+        st.info(
+            f"None of these controls predicts the label better than chance (n = {found.patients} patients). A weak shortcut, "
+            "or another kind of one, may still be there. An AUROC below 0.5 is chance, too.",
+            icon=":material/check:",
+        )
+    if found.found("headers"):
+        st.caption(f"The headers' model leans on: {plain(', '.join(found.features))}.")
+    draw(
+        draw_intervals(
+            [control.title for control in shown],
+            [found.results[control.name].auroc for control in shown],
+            [found.found(control.name) for control in shown],
+            current_palette(),
+        ),
+        key="validity.shortcuts.figure",
+        alt="AUROC of each control with its interval",
+    )
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "control": control.title,
+                "sees": control.sees,
+                "AUROC by patient": number_text(found.results[control.name].auroc.value),
+                "95% interval": interval_text(
+                    found.results[control.name].auroc.low, found.results[control.name].auroc.high
+                ),
+                "n (patients)": found.results[control.name].auroc.n,
+                "permutation p": f"{found.results[control.name].p_value:.3f}",
+                "the other way": control.other_way,
+            }
+            for control in shown
+        ),
+        hide_index=True,
+        height="content",
+    )
+    first = found.results[shown[0].name]
+    synthetic = " synthetic" if found.synthetic else ""
+    st.caption(
+        f"Logistic regressions on {found.patients}{synthetic} patients, nested cross-validation by patient ({first.auroc.method}); "
+        f"{len(first.null)} label shuffles each, p = (1 + b)/(1 + N), so that p cannot be below {1 / (1 + len(first.null)):.3f}."
+    )
+    for note in found.notes:
+        st.caption(plain(note))

@@ -1,0 +1,29 @@
+"""What a synthetic cohort knows about itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from core.data.phantom import read_phantom
+from core.errors import StorageError
+from core.training.run import RunFolder
+
+__all__ = ["read_signal"]
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _signal(root: str) -> float | None:
+    for folder in (Path(root), Path(root).parent):  # a run may name the cohort, or its train folder
+        try:
+            return read_phantom(folder).signal
+        except StorageError:
+            continue
+    return None
+
+
+def read_signal(run: RunFolder) -> float | None:
+    """The signal of the synthetic cohort that a run was trained on; None for another cohort, or one that is gone."""
+    source = run.source
+    return None if source.shuffle_seed is not None else _signal(source.root)

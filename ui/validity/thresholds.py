@@ -1,0 +1,88 @@
+"""Thresholds: what a yes or a no is worth, and whether acting on it does any good."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.evaluation.thresholds import SHARES, decision_curve, judge_thresholds
+from ui.figures.reliability import draw_decision, draw_threshold_shares
+from ui.text import interval_text, number_text, plain
+from ui.theme import current_palette, draw
+from ui.validity.subject import Subject, ask_subject
+from ui.validity.words import say_otherwise
+
+__all__ = ["draw_section"]
+
+
+def draw_section() -> None:
+    """The four shares against the threshold, the table at one threshold, and the decision curve."""
+    st.markdown(
+        "An AUROC speaks of all thresholds at once; whoever acts uses one. The dashed line is the threshold that was "
+        "chosen on validation patients and is stored in the checkpoint."
+    )
+    subject = ask_subject()
+    if subject is None:
+        return
+    probability = subject.probabilities[:, subject.positive_class]
+    points = judge_thresholds(subject.positive, probability, np.linspace(0.02, 0.98, 97))
+    palette = current_palette()
+    with st.grid(2, min_column_width=320):
+        for name, figure in zip(
+            ("shares", "values"), draw_threshold_shares(points, subject.threshold, palette), strict=True
+        ):
+            draw(figure, key=f"validity.thresholds.{name}.{subject.key}", alt=f"{name} against the threshold")
+    _show_point(subject, probability)
+    st.markdown("#### Is acting on it worth anything?")
+    st.markdown(
+        "*Net benefit* counts patients rightly called positive, less the false alarms, weighed by the threshold: whoever "
+        "acts at 20% accepts four false alarms for one found patient. Only where the line lies above **both** "
+        "others does the model add something to calling everybody, or nobody, positive."
+    )
+    curve = decision_curve(subject.positive, probability)
+    draw(
+        draw_decision(curve, subject.threshold, palette),
+        key=f"validity.decision.{subject.key}",
+        alt="net benefit against the threshold probability",
+    )
+    better = curve.gain_low > 0
+    where = curve.thresholds[better]
+    st.caption(
+        (
+            f"It adds something to both (interval of the difference above 0) between {where.min():.2f} and {where.max():.2f}. "
+            if len(where)
+            else "Nowhere does it add something to both for certain. "
+        )
+        + f"On {subject.whose}; bands are pointwise 95% intervals. Vickers and Elkin 2006."
+    )
+    say_otherwise(
+        "positive patients had clearly higher probabilities, and these were calibrated: a threshold on "
+        "probabilities that do not mean what they say has no meaning either."
+    )
+
+
+def _show_point(subject: Subject, probability: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
+    threshold = st.slider(
+        "Threshold", 0.02, 0.98, float(np.clip(round(subject.threshold, 2), 0.02, 0.98)), 0.01,
+        key=f"validity.thresholds.at.{subject.key}",
+    )  # fmt: skip
+    (point,) = judge_thresholds(subject.positive, probability, [threshold])
+    rows = []
+    for name, title in SHARES.items():
+        share = getattr(point, name)
+        rows.append(
+            {
+                "figure": title,
+                "value": number_text(share.value),
+                "95% interval": interval_text(share.low, share.high) or share.reason,
+                "n (patients)": share.n,
+            }
+        )
+    st.dataframe(pd.DataFrame(rows), hide_index=True)
+    share_positive = float(np.mean(subject.positive))
+    name = plain(subject.class_names[subject.positive_class])
+    st.caption(
+        f"On {subject.whose}, {share_positive:.0%} of them {name}: predictive values hold for that share only. "
+        f"{point.called} are called {name}."
+    )

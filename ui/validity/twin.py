@@ -1,0 +1,28 @@
+"""Twin run: what siblings in training are worth."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ui.twin_start import ask_twin
+from ui.twins import ask_pair, own_pairs, show_pair
+from ui.validity.words import say_otherwise
+
+__all__ = ["draw_section"]
+
+
+def draw_section() -> None:
+    """Start a pair, and show the newest one."""
+    st.markdown(
+        "One configuration, trained twice on equally many slices and judged on the **same** test slices. In one arm other "
+        "slices of the judged patients, their **siblings**, are in training; in the other they are not. Nothing else differs."
+    )
+    pairs = own_pairs(shuffled=False)
+    with st.expander("A new twin run", icon=":material/add_circle:", expanded=not pairs):
+        ask_twin("validity.twin", shuffled=False)
+    pair = ask_pair(pairs, key="validity.twin.pair")
+    if pair is not None:
+        show_pair(pair, key="validity.twin")
+    say_otherwise(
+        "the tumour told the label as clearly as the head tells the patient: the arm without siblings would keep up."
+    )
