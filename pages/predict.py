@@ -15,7 +15,7 @@ from ui.checkpoints import ask_checkpoint, show_card
 from ui.errors import telling_errors
 from ui.loaders import load_card
 from ui.page import begin_page
-from ui.prediction import load_maps, load_prediction, study_stacks
+from ui.prediction import layer_titles, load_maps, load_prediction, study_stacks
 from ui.scans import keep_upload, open_chosen_scan
 from ui.slices import SliceStack
 from ui.state import Scan, choose_scan, chosen_scan, current_settings
@@ -129,8 +129,9 @@ def show_prediction(
             methods={name: method.title for name, method in METHODS.items()},
             classes=card.class_names,
             first_class=predicted,
-            load=lambda method, target: load_maps(
-                path, cohort, study, prediction, stacks, method=method, target=target
+            layers=layer_titles(card),
+            load=lambda method, target, layer: load_maps(
+                path, cohort, study, prediction, stacks, method=method, target=target, layer=layer
             ),
         ),
         below=lambda maps, positions: show_slice_charts(stacks, prediction, card, key, maps, positions),

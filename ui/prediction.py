@@ -12,12 +12,15 @@ from PIL import Image
 
 from core.data.prepare import PreparedSeries
 from core.data.study import Cohort, Fault, Study
+from core.inference.cam import list_layers
 from core.inference.prediction import Prediction
+from core.models.checkpoint import CheckpointCard
+from core.models.registry import find_architecture
 from ui.loaders import load_predictor, load_stacks
 from ui.slices import SliceStack
 from ui.viewer import MapLayer, Maps
 
-__all__ = ["load_maps", "load_prediction", "strongest_slice", "study_stacks"]
+__all__ = ["layer_titles", "load_maps", "load_prediction", "strongest_slice", "study_stacks"]
 
 
 @st.cache_resource(scope="session", max_entries=6, show_spinner="Predicting …")
@@ -38,7 +41,7 @@ def load_prediction(checkpoint: Path, cohort: Cohort, study: Study) -> Predictio
 
 @st.cache_resource(scope="session", max_entries=4, show_spinner="Drawing the maps …")
 def _explain(
-    key: tuple[str, ...], method: str, target: int, _prediction: Prediction, _stacks: list[SliceStack]
+    key: tuple[str, ...], method: str, target: int, layer: str, _prediction: Prediction, _stacks: list[SliceStack]
 ) -> Maps:
     from core.inference.cam import explain_many
 
@@ -48,7 +51,7 @@ def _explain(
         number = next((n for n, stack in enumerate(_stacks) if stack.sequence == part.series.sequence), None)
         if number is None:
             continue
-        cams = explain_many(predictor, part.prepared, method=method, target_class=target)
+        cams = explain_many(predictor, part.prepared, method=method, target_class=target, layer=layer)
         for picture, cam in enumerate(cams):
             index = _stack_index(_stacks[number], cam.slice_index)
             if index is not None:
@@ -66,9 +69,17 @@ def load_maps(
     *,
     method: str,
     target: int,
+    layer: str,
 ) -> Maps:
     """Maps of every slice that the model saw, laid back over the slices of the viewer."""
-    return _explain(_key(checkpoint, cohort, study), method, target, prediction, stacks)
+    return _explain(_key(checkpoint, cohort, study), method, target, layer, prediction, stacks)
+
+
+def layer_titles(card: CheckpointCard) -> dict[str, str]:
+    """The layers that a checkpoint's maps may explain, with a title each."""
+    layers = list_layers(find_architecture(card.config.architecture))
+    titles = ("last layer", "finer", "finest")[: len(layers)]
+    return dict(zip(layers, titles, strict=True))
 
 
 def study_stacks(study: Study, prediction: Prediction | None) -> tuple[list[SliceStack], list[Fault]]:

@@ -56,8 +56,10 @@ class MapSource:
     """Names of the classes that a map can speak for."""
     first_class: int
     """The one that it speaks for unless another is chosen."""
-    load: Callable[[str, int], Maps]
-    """Maps of every slice that the model saw, by method's name and class."""
+    layers: Mapping[str, str]
+    """Title by name, the usual one first."""
+    load: Callable[[str, int, str], Maps]
+    """Maps of every slice that the model saw, by method's name, class and layer's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +150,15 @@ def _map_controls(key: str, source: MapSource) -> _Overlay:
         help="Where in the slice the network found what speaks for the class. A map shows what the network used, "
         "not where the disease is.",
     )
+    layer = st.selectbox(
+        "Detail",
+        list(source.layers),
+        format_func=lambda name: source.layers[name],
+        key=f"{key}.layer",
+        width=130,
+        help="Which layer of the network is mapped. The last one decides, and each of its places has seen much of the "
+        "head; earlier ones see small places. The Validity page measures which map is true.",
+    )
     target = st.selectbox(
         "Speaks for",
         range(len(source.classes)),
@@ -169,7 +180,9 @@ def _map_controls(key: str, source: MapSource) -> _Overlay:
         help="With one scale a weak map looks weak. With its own scale each map's strongest place is brightest, "
         "however weak it is: compare the raw maxima.",
     )
-    return _Overlay(maps=source.load(method, target), opacity=opacity / 100, common=scale == "same for all slices")
+    return _Overlay(
+        maps=source.load(method, target, layer), opacity=opacity / 100, common=scale == "same for all slices"
+    )
 
 
 def _choose_position(plane: Plane, stacks: list[SliceStack], *, key: str, seen_only: bool) -> float | None:

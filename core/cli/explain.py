@@ -33,6 +33,7 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     add_scan(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="where the pictures and index.json go")
     parser.add_argument("--method", default="gradcam", metavar="NAME", help="how to map (default: gradcam)")
+    parser.add_argument("--layer", metavar="NAME", help="which layer to map (default: the network's last)")
     parser.add_argument("--class", dest="target", metavar="NAME", help="the class to map; by default the predicted one")
     parser.add_argument(
         "--opacity", type=_share, default=0.6, metavar="0..1", help="where the map is strongest (default: 0.6)"
@@ -54,7 +55,7 @@ def explain(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         predictions, failures = predict_all(predictor, cohort)
         for number, prediction in enumerate(predictions, start=1):
             index = predictor.card.class_names.index(prediction.prediction) if target is None else target
-            maps = _write_maps(prediction, number, predictor, method, index, out, arguments.opacity)
+            maps = _write_maps(prediction, number, predictor, method, index, out, arguments)
             name = predictor.card.class_names[index]
             answer = {key: value for key, value in prediction.to_dict().items() if key != "slices"}
             studies.append({**answer, "class": name, "maps": maps})
@@ -66,7 +67,7 @@ def explain(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         document = {
             "out": str(out),
             "method": method.name,
-            "target_layer": predictor.architecture.target_layer,
+            "target_layer": arguments.layer or predictor.architecture.target_layer,
             "studies": studies,
             **describe_source(predictor, cohort, failures),
         }
@@ -81,7 +82,7 @@ def _write_maps(
     method: CamMethod,
     target: int,
     out: Path,
-    opacity: float,
+    arguments: argparse.Namespace,
 ) -> list[dict[str, Any]]:
     """Write one PNG per slice; the maps of a study share one scale, so that a weak one looks weak."""
     from core.files import replace_atomically
@@ -89,7 +90,9 @@ def _write_maps(
 
     progress = TerminalProgress("mapping")
     cams = [
-        explain_many(predictor, part.prepared, method=method.name, target_class=target, progress=progress)
+        explain_many(
+            predictor, part.prepared, method=method.name, target_class=target, layer=arguments.layer, progress=progress
+        )
         for part in prediction.series
     ]
     strongest = max(cam.raw_max for part in cams for cam in part)
@@ -98,7 +101,7 @@ def _write_maps(
         for pixels, answer, cam in zip(part.prepared.pixels, part.slices, part_cams, strict=True):
             name = _file_name(number, prediction.study_id, answer)
             with replace_atomically(out / name) as path:
-                _draw(pixels, cam, strongest, opacity).save(path, "PNG")
+                _draw(pixels, cam, strongest, arguments.opacity).save(path, "PNG")
             written.append({**answer.to_dict(), "raw_max": cam.raw_max, "png": name})
     return written
 

@@ -52,10 +52,11 @@ def read_truth(root: Path, study_id: str) -> Truth:
     home = _home(root)
     if home is None:
         raise DataError(f"{root} has no {TRUTH_FILE}: only a synthetic cohort knows where the tumours are.")
-    table = pd.read_csv(home / TRUTH_FILE, dtype={"study_id": str}).set_index("study_id")
-    if study_id not in table.index:
+    table = pd.read_csv(home / TRUTH_FILE, dtype={"study_id": str})
+    rows = table[table["study_id"] == study_id].to_dict("records")
+    if not rows:
         raise DataError(f"{home / TRUTH_FILE} says nothing of study {study_id}.")
-    row = table.loc[study_id]
+    row = rows[0]
     return Truth(
         study_id=study_id,
         mgmt_value=int(row["mgmt_value"]),

@@ -16,11 +16,13 @@ from core.inference.prediction import Cam
 from core.progress import Progress, silent
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from core.inference.predict import Predictor
+    from core.models.registry import Architecture
 
-__all__ = ["METHODS", "CamMethod", "explain", "explain_many", "find_method"]
+__all__ = ["METHODS", "CamMethod", "explain", "explain_many", "find_method", "list_layers"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,11 @@ def find_method(name: str) -> CamMethod:
         raise ConfigError(f"There is no map method {name!r}; choose one of: {', '.join(METHODS)}.") from None
 
 
+def list_layers(architecture: Architecture) -> tuple[str, ...]:
+    """Modules whose output a map may explain, the usual one first."""
+    return (architecture.target_layer, *architecture.finer_layers)
+
+
 def explain(
     predictor: Predictor,
     prepared: PreparedSeries,
@@ -97,10 +104,15 @@ def explain_many(
     method: str = "gradcam",
     target_class: int | None = None,
     *,
+    layer: str | None = None,
     batch_size: int = 16,
     progress: Progress = silent,
 ) -> tuple[Cam, ...]:
     """Map what in each picture speaks for a class.
+
+    Explained is the class's log-odds, its logit less the log of the other classes' summed exponentials: with two
+    classes, the difference of the two logits. One logit alone does not decide the answer, for the same number can be
+    added to all of them.
 
     The map is the method's weighted sum at the architecture's target layer, cut at zero and enlarged bilinearly
     to the picture. Nothing else is done to it: pytorch_grad_cam's own scaling, which subtracts each map's minimum
@@ -118,6 +130,8 @@ def explain_many(
         A key of :data:`METHODS`.
     target_class
         The class that the map speaks for; the card's positive class by default.
+    layer
+        One of :func:`list_layers`; the architecture's target layer by default.
 
     Returns
     -------
@@ -127,7 +141,7 @@ def explain_many(
     Raises
     ------
     ConfigError
-        No such method, picture or class.
+        No such method, picture, class or layer.
     """
     chosen = find_method(method)
     wanted = range(len(prepared.pixels)) if pictures is None else pictures
@@ -138,10 +152,14 @@ def explain_many(
     if not 0 <= target < len(predictor.card.class_names):
         names = ", ".join(f"{index} {name}" for index, name in enumerate(predictor.card.class_names))
         raise ConfigError(f"There is no class {target}; this checkpoint has: {names}.")
+    offered = list_layers(predictor.architecture)
+    place = layer or predictor.architecture.target_layer
+    if place not in offered:
+        raise ConfigError(f"There is no layer {place!r} to map; choose one of: {', '.join(offered)}.")
     cams: list[Cam] = []
     for start in range(0, len(wanted), batch_size):
         batch = list(wanted[start : start + batch_size])
-        maps = _raw_maps(predictor, prepared.pixels[batch], chosen.implementation, target)
+        maps = _raw_maps(predictor, prepared.pixels[batch], chosen.implementation, target, place)
         for index, heat in zip(batch, maps, strict=True):
             raw_max = float(heat.max())
             cams.append(
@@ -149,7 +167,7 @@ def explain_many(
                     heat=heat / raw_max if raw_max > 0 else heat,
                     raw_max=raw_max,
                     slice_index=int(prepared.slice_index[index]),
-                    target_layer=predictor.architecture.target_layer,
+                    target_layer=place,
                     method=chosen.name,
                     target_class=target,
                 )
@@ -158,7 +176,9 @@ def explain_many(
     return tuple(cams)
 
 
-def _raw_maps(predictor: Predictor, pixels: NDArray[np.uint8], implementation: str, target: int) -> NDArray[np.float32]:
+def _raw_maps(
+    predictor: Predictor, pixels: NDArray[np.uint8], implementation: str, target: int, place: str
+) -> NDArray[np.float32]:
     """Return the unscaled maps (n, size, size) of pictures (n, size, size)."""
     import pytorch_grad_cam
     import torch
@@ -166,14 +186,14 @@ def _raw_maps(predictor: Predictor, pixels: NDArray[np.uint8], implementation: s
     from core.models.forward import to_input
 
     with predictor.lock, _only_input_needs_gradients(predictor.model):
-        layer = predictor.model.get_submodule(predictor.architecture.target_layer)
+        layer = predictor.model.get_submodule(place)
         cam = getattr(pytorch_grad_cam, implementation)(predictor.model, [layer])
         recorder = cam.activations_and_grads
         try:
             pictures = to_input(torch.from_numpy(np.array(pixels)), predictor.architecture, predictor.compute)
             pictures = pictures.float().requires_grad_()
             with torch.enable_grad():
-                recorder(pictures)[:, target].sum().backward()
+                _log_odds(recorder(pictures), target).sum().backward()
             coarse = cam.get_cam_image(
                 pictures, layer, None, recorder.activations[0].numpy(), recorder.gradients[0].numpy(), False
             )
@@ -182,6 +202,12 @@ def _raw_maps(predictor: Predictor, pixels: NDArray[np.uint8], implementation: s
     coarse = torch.from_numpy(np.maximum(coarse, 0).astype(np.float32))
     size = pixels.shape[-2:]
     return torch.nn.functional.interpolate(coarse[:, None], size, mode="bilinear", align_corners=False)[:, 0].numpy()
+
+
+def _log_odds(logits: torch.Tensor, target: int) -> torch.Tensor:
+    """Log-odds (n,) of one class against all others."""
+    others = [index for index in range(logits.shape[1]) if index != target]
+    return logits[:, target] - logits[:, others].logsumexp(dim=1)
 
 
 @contextmanager

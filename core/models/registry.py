@@ -48,6 +48,8 @@ class Architecture:
     normalisation: Normalisation
     target_layer: str
     """Dotted name of the module whose output the maps explain."""
+    finer_layers: tuple[str, ...] = ()
+    """Other modules that a map may explain, coarse to fine: earlier layers see smaller places, and less of the whole."""
     head: str
     """Dotted name of the replaced classification layer; pretrained weights of it are left out."""
     pretrained: str | None
@@ -70,7 +72,12 @@ UNCHANGED = Normalisation(mean=(0.0,), std=(1.0,))
 """Grey of 0..1 as it is, for networks that start from random weights."""
 
 
+LAST_BLOCKS = {18: (1, 1), 34: (3, 5), 50: (3, 5), 101: (3, 22), 152: (7, 35)}
+"""Number of the last block of the second and third layer, by depth (He et al. 2016, table 1)."""
+
+
 def _resnet(depth: int, last_block: int) -> Architecture:
+    second, third = LAST_BLOCKS[depth]
     return Architecture(
         name=f"resnet{depth}",
         title=f"ResNet-{depth}",
@@ -78,6 +85,7 @@ def _resnet(depth: int, last_block: int) -> Architecture:
         input_form="slice",
         normalisation=IMAGENET,
         target_layer=f"layer4.{last_block}",
+        finer_layers=(f"layer3.{third}", f"layer2.{second}"),
         head="fc",
         pretrained=f"ResNet{depth}_Weights.IMAGENET1K_V1",
     )

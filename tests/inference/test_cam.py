@@ -31,7 +31,8 @@ def closed_form(predictor: Predictor, pixels: np.ndarray, method: str, target: i
             features = getattr(model, name)(features)
     activations = features.numpy().astype(np.float64)
     positions = activations.shape[2] * activations.shape[3]
-    weight = model.fc.weight.detach().numpy().astype(np.float64)[target]
+    weights = model.fc.weight.detach().numpy().astype(np.float64)
+    weight = weights[target] - weights[1 - target]  # of two classes the log-odds is the difference of the logits
     gradients = np.broadcast_to((weight / positions)[None, :, None, None], activations.shape)
     if method in ("gradcam", "hirescam"):
         maps = (gradients * activations).sum(axis=1)
@@ -57,9 +58,10 @@ def test_map_is_its_formula_unscaled(predictor: Predictor, prepared: PreparedSer
         torch.from_numpy(reference)[:, None], (size, size), mode="bilinear", align_corners=False
     )[:, 0].numpy()
     cams = explain_many(predictor, prepared, method=method, target_class=target)
-    assert enlarged.max() > 0
+    if method in ("layercam", "gradcam++"):  # of the others, what speaks for one class cannot speak for the other
+        assert enlarged.max() > 0
     for cam, expected in zip(cams, enlarged, strict=True):
-        np.testing.assert_allclose(cam.heat * cam.raw_max, expected, atol=1e-4 * enlarged.max())
+        np.testing.assert_allclose(cam.heat * cam.raw_max, expected, atol=1e-4 * max(enlarged.max(), 1e-3))
         assert cam.raw_max == pytest.approx(expected.max(), rel=1e-3, abs=1e-9)
         assert cam.heat.dtype == np.float32
         assert cam.heat.max() == pytest.approx(1) if cam.raw_max > 0 else not cam.heat.any()

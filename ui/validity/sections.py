@@ -11,6 +11,7 @@ from ui.validity import (
     claim,
     intervals,
     leak_meter,
+    maps,
     optimism,
     permutation,
     power,
@@ -118,6 +119,13 @@ SECTIONS: tuple[Section, ...] = (
         question="Does something other than the tumour give the label away?",
         group=CONTROL,
         draw=shortcuts.draw_section,
+    ),
+    Section(
+        name="maps",
+        title="Are the maps true?",
+        question="Does the map point at the tumour, and does it depend on what was learnt?",
+        group=CONTROL,
+        draw=maps.draw_section,
     ),
     Section(
         name="audit",

@@ -1,0 +1,88 @@
+"""maps: whether a checkpoint's maps point at the tumour, and whether they depend on what it learnt."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from core.cli.options import Parser, add_command, add_data, positive, read_cohort
+from core.cli.output import Outcome, TerminalProgress, table
+
+if TYPE_CHECKING:
+    from core.evaluation.figure import Figure
+    from core.inference.map_test import MapTest
+    from core.settings import Settings
+
+__all__ = ["add_commands", "maps"]
+
+
+def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add maps."""
+    parser = add_command(
+        commands,
+        "maps",
+        maps,
+        "Whether a checkpoint's maps are true: do they hit the tumour, and do they change with random weights?",
+        "Only a synthetic cohort knows where its tumours are; on other data the test with random weights still runs.",
+    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint's or run's name, folder or file")
+    add_data(parser)
+    parser.add_argument("--studies", type=positive, default=8, metavar="N", help="how many studies (default: 8)")
+    parser.add_argument("--method", action="append", metavar="NAME", help="only this method; repeat for several")
+    parser.add_argument("--layer", action="append", metavar="NAME", help="only at this layer; repeat for several")
+
+
+def maps(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Put the maps to the test."""
+    import torch
+
+    from core.inference.predict import Predictor
+    from core.inference.sanity import measure_maps
+    from core.models.checkpoint import find_checkpoint
+
+    torch.set_num_threads(settings.threads)
+    predictor = Predictor(find_checkpoint(arguments.checkpoint, settings))
+    cohort = read_cohort(arguments, settings)
+    found = measure_maps(
+        predictor,
+        cohort,
+        settings,
+        studies=arguments.studies,
+        methods=arguments.method,
+        layers=arguments.layer,
+        progress=TerminalProgress("maps"),
+    )
+    return Outcome(document={"data": str(cohort.root), **found.to_dict()}, lines=_describe(found))
+
+
+def _describe(found: MapTest) -> list[str]:
+    rows = [
+        (
+            score.method,
+            score.layer,
+            _text(score.hits),
+            _text(score.inside),
+            _text(score.random_hits),
+            f"{score.similarity[-1]:.2f}",
+        )
+        for score in found.scores
+    ]
+    lines = [
+        f"Maps of {found.checkpoint} on {found.pictures} pictures of {found.studies} studies.",
+        *table(rows, ("method", "layer", "hits the tumour", "inside it", "hits, random weights", "SSIM to random")),
+    ]
+    if found.chance is None:
+        return [*lines, "These data do not say where the tumours are: only the test with random weights was made."]
+    return [
+        *lines,
+        f"A place drawn at random inside the head hits the tumour in {_text(found.chance)}.",
+        f"The most hits: {found.best.method} at {found.best.layer}.",
+    ]
+
+
+def _text(figure: Figure | None) -> str:
+    if figure is None or figure.value is None:
+        return "-"
+    if figure.low is None or figure.high is None:
+        return f"{figure.value:.2f}"
+    return f"{figure.value:.2f} ({figure.low:.2f} to {figure.high:.2f})"

@@ -1,0 +1,150 @@
+"""Are the maps true? Whether they point at the tumour where it is known, and whether they depend on what was learnt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from core.data.study import Cohort
+from core.evaluation.figure import Figure
+from core.inference.cam import METHODS
+from core.inference.map_test import MapExample, MapTest
+from core.inference.overlay import blend
+from ui.checkpoints import ask_checkpoint
+from ui.errors import telling_errors
+from ui.figures.maps import draw_cascade, draw_hits
+from ui.loaders import load_predictor
+from ui.progress import ProgressBar
+from ui.state import current_settings
+from ui.text import figure_text
+from ui.theme import current_palette, draw
+from ui.validity.data import ask_data
+from ui.validity.words import say_otherwise
+
+__all__ = ["draw_section", "show_map_test"]
+
+ASKED = "validity.maps.asked"
+STUDIES = 4
+OPACITY = 0.65
+
+
+def draw_section() -> None:
+    """Choose a checkpoint and a cohort, test the maps, and show what was found."""
+    st.markdown(
+        "A map always lights up **somewhere**. Two questions tell whether that means anything. On a synthetic cohort the "
+        "tumour's place is known: **does the map point at it**, more often than a place drawn at random? And on any data: "
+        "**does the map change when the network's weights are replaced by random ones?** If it does not, it shows the "
+        "picture's edges, not what was learnt."
+    )
+    cohort = ask_data()
+    if cohort is not None:
+        path = ask_checkpoint()
+        if path is not None:
+            _ask_and_show(cohort, path)
+    say_otherwise(
+        "the network decided by something other than the tumour, or the map's layer saw too much at once: each place of "
+        "a late layer has seen most of the head."
+    )
+
+
+def _ask_and_show(cohort: Cohort, path: Path) -> None:
+    asked = (cohort.digest, str(path))
+    if st.button("Test the maps", icon=":material/target:", type="primary", key="validity.maps.start"):
+        st.session_state[ASKED] = asked
+    st.caption(f"On up to {STUDIES} studies, every method at every layer: about five minutes on two processor cores.")
+    if st.session_state.get(ASKED) == asked:
+        with telling_errors():
+            show_map_test(_measure(cohort.digest, str(path), cohort))
+
+
+@st.cache_resource(scope="session", max_entries=4, show_spinner=False)
+def _measure(digest: str, path: str, _cohort: Cohort) -> MapTest:
+    from core.inference.sanity import measure_maps
+
+    bar = ProgressBar("Maps", "methods")
+    try:
+        return measure_maps(
+            load_predictor(Path(path)), _cohort, current_settings(), studies=STUDIES, per_series=1, progress=bar
+        )
+    finally:
+        bar.close()
+
+
+def show_map_test(found: MapTest) -> None:
+    """The figures, the cascade and small multiples of one test."""
+    st.markdown(_sentence(found))
+    palette = current_palette()
+    left, right = st.columns(2)
+    with left:
+        if found.chance is not None:
+            draw(draw_hits(found, palette), key="validity.maps.hits", alt="How often each method's map hits the tumour")
+    with right:
+        draw(
+            draw_cascade(found, palette), key="validity.maps.cascade", alt="Similarity of maps as weights are replaced"
+        )
+    _show_examples(found)
+    with st.expander("All figures", icon=":material/table:"):
+        st.dataframe(_table(found), hide_index=True)
+
+
+def _sentence(found: MapTest) -> str:
+    n = f"n = {found.pictures} pictures of {found.studies} studies"
+    best = found.best
+    name = f"**{METHODS[best.method].title}** at `{best.layer}`"
+    if found.chance is None or best.hits is None:
+        return (
+            f"These data do not say where the tumours are, so no map can be called right or wrong here ({n}). The map that "
+            f"depends most on what was learnt is {name}: similarity to random weights {best.similarity[-1]:.2f}."
+        )
+    return (
+        f"{name} hits the tumour most often: {figure_text(best.hits)} of its maps are strongest inside it. A place drawn at "
+        f"random inside the head would in {figure_text(found.chance)}; the same network with random weights in "
+        f"{_figure(best.random_hits)} ({n}, synthetic)."
+    )
+
+
+def _show_examples(found: MapTest) -> None:
+    best = (found.best.method, found.best.layer)
+    st.markdown(
+        f"**{METHODS[best[0]].title}** at `{best[1]}`, as learnt and with random weights; the tumour is outlined."
+    )
+    for example, column in zip(found.examples, st.columns(max(len(found.examples), 1)), strict=False):
+        with column:
+            st.image(
+                [_draw(example, example.maps[best]), _draw(example, example.random_maps[best])],
+                caption=[f"{example.study_id}, {example.sequence}: as learnt", "random weights"],
+                width="stretch",
+            )
+
+
+def _draw(example: MapExample, heat: NDArray[np.float32]) -> Image.Image:
+    picture = blend(example.picture, heat, OPACITY)
+    if example.tumour is not None:
+        inner = example.tumour.copy()
+        for axis in (0, 1):
+            for step in (-1, 1):
+                inner &= np.roll(example.tumour, step, axis)
+        picture[example.tumour & ~inner] = 255
+    return Image.fromarray(picture)
+
+
+def _table(found: MapTest) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "method": [METHODS[score.method].title for score in found.scores],
+            "layer": [score.layer for score in found.scores],
+            "hits the tumour": [_figure(score.hits) for score in found.scores],
+            "share inside it": [_figure(score.inside) for score in found.scores],
+            "hits, random weights": [_figure(score.random_hits) for score in found.scores],
+            "similarity to random weights": [f"{score.similarity[-1]:.2f}" for score in found.scores],
+        }
+    )
+
+
+def _figure(figure: Figure | None) -> str:
+    return "not known" if figure is None else figure_text(figure)
