@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.config import parse_config
 from core.errors import RunError
 from core.files import write_atomic
 from core.training.records import EpochRecord
@@ -55,10 +56,11 @@ def load_resume(path: Path, job: Job, training: Training) -> None:
     remedy = f"delete {path} to train from the beginning"
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        found = (state["schema_version"], state["config"], state["split"])
+        # Parsed, not as text: a setting that this version added has its default, and the run is the same.
+        found = (state["schema_version"], parse_config(state["config"]), state["split"])
     except Exception as error:  # A damaged file fails in any way that zip, pickle or torch can.
         raise RunError(f"{path} cannot be read ({type(error).__name__}); {remedy}.") from error
-    if found != (SCHEMA_VERSION, job.config.model_dump_json(), job.split.digest):
+    if found != (SCHEMA_VERSION, job.config, job.split.digest):
         raise RunError(f"{path} belongs to another configuration or split than config.json and split.json; {remedy}.")
     training.model.load_state_dict(state["model"])
     training.optimiser.load_state_dict(state["optimiser"])

@@ -115,8 +115,7 @@ def train(
         with _logging_to(run) as log, _stop_signals() as signalled:
             try:
                 _prepare_and_fit(run, settings, reporter, log, signalled, on_epoch)
-                run.resume_file.unlink(missing_ok=True)  # Three times the network's size, and of no more use.
-                reporter.end("finished", "")
+                _finish(run, reporter)
             except TrainingStopped:
                 log.info("stopped")
                 reporter.end("stopped", "Stopped on request; it can be resumed.")
@@ -124,6 +123,11 @@ def train(
                 log.error("%s", error)
                 reporter.end("failed", str(error))
                 raise
+            except (MemoryError, OSError) as error:
+                log.exception("the machine")
+                failure = _explain_machine(error)
+                reporter.end("failed", str(failure))
+                raise failure from error
             except Exception as error:
                 log.exception("unexpected")
                 reporter.end(
@@ -133,6 +137,25 @@ def train(
             finally:
                 run.clear_stop()
         return reporter.status
+
+
+def _finish(run: RunFolder, reporter: _Reporter) -> None:
+    """Say that the run has finished, and only then remove its state: a kill in between costs disk space, not the run."""
+    reporter.end("finished", "")
+    run.resume_file.unlink(missing_ok=True)  # Three times the network's size, and of no more use.
+    if run.status().state != "finished":  # The disk was full; now there is room for the last word.
+        reporter.end("finished", "")
+
+
+def _explain_machine(error: MemoryError | OSError) -> RunError:
+    """What a person can do where memory or a file gave out outside the training loop."""
+    if isinstance(error, MemoryError):
+        return RunError("Memory does not suffice; close other programs or lower size_px, and start a new run.")
+    place = f" ({error.filename})" if error.filename else ""
+    return RunError(
+        f"A file could not be read or written{place}: {error.strerror or error}. See that the data and the disk are "
+        "there and have space, then resume the run; its best checkpoint so far is kept."
+    )
 
 
 def open_cohort(source: DataSource, progress: Progress = silent, settings: Settings | None = None) -> Cohort:

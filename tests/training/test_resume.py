@@ -1,3 +1,4 @@
+import json
 import os
 import pickle
 from pathlib import Path
@@ -57,3 +58,14 @@ def test_the_state_of_another_configuration_is_refused(run: RunFolder, other: Ru
     training.close()
     with pytest.raises(RunError, match="another configuration or split"):
         list(fit(other, TABLE, SPLIT, run=run))
+
+
+def test_a_state_from_before_a_setting_existed_is_taken_up(run: RunFolder) -> None:
+    training = fit(CONFIG, TABLE, SPLIT, run=run)
+    next(training)
+    training.close()
+    state = torch.load(run.resume_file, weights_only=True)
+    config = json.loads(state["config"])
+    del config["prep"]["slice_choice"]
+    torch.save(state | {"config": json.dumps(config)}, run.resume_file)
+    assert [record.epoch for record in fit(CONFIG, TABLE, SPLIT, run=run)] == [2]

@@ -168,3 +168,60 @@ def test_the_process_answers_with_its_exit_code(
     assert main([str(run.path)]) == 2
     assert run.status().state == "failed"
     assert capfd.readouterr().err == ""
+
+
+def test_killed_before_the_last_word_it_is_finished_by_a_resume_that_trains_nothing(
+    run: RunFolder, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("core.training.trainer._finish", lambda run, reporter: None)
+        train(run, settings)
+    assert run.status().state == "interrupted"
+    epochs, weights = run.epochs(), run.checkpoint.read_bytes()
+    trained: list[EpochRecord] = []
+    assert train(run, settings, on_epoch=trained.append).state == "finished"
+    assert trained == []
+    assert run.epochs() == epochs
+    assert run.checkpoint.read_bytes() == weights
+
+
+def test_finished_is_said_before_the_state_is_removed(
+    run: RunFolder, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink = Path.unlink
+
+    def killed(path: Path, missing_ok: bool = False) -> None:
+        if path.name == "resume.pt":
+            raise KeyboardInterrupt
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(run, settings)
+    assert run.status().state == "finished"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "Memory does not suffice"),
+        (FileNotFoundError(2, "No such file or directory", "/data/gone.dcm"), r"/data/gone\.dcm.*resume the run"),
+    ],
+)
+def test_what_the_machine_lacks_is_said_and_the_best_checkpoint_kept(
+    run: RunFolder, settings: Settings, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
+) -> None:
+    train(run, settings, on_epoch=lambda record: run.ask_to_stop())
+    best = run.checkpoint.read_bytes()
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("core.data.table.build_table", fail)
+        with pytest.raises(RunError, match=words):
+            train(run, settings)
+    assert run.status().state == "failed"
+    assert run.checkpoint.read_bytes() == best
+    assert train(run, settings).state == "finished"
