@@ -45,7 +45,7 @@ def _measure(home: Path, arguments: argparse.Namespace) -> int:
     from core.presets import find_preset
     from core.settings import load_settings
     from core.training.records import DataSource
-    from core.training.run import RunFolder
+    from core.training.run import RunFolder, delete_run
 
     settings = load_settings()
     make_phantom(home / "cohort", PhantomConfig(studies=20, signal=3, slices=12, size=48), jobs=1)
@@ -70,8 +70,9 @@ def _measure(home: Path, arguments: argparse.Namespace) -> int:
         _train(run.path)
         differing = [name for name, value in _outcome(run.path).items() if value != expected[name]]
         mismatches += bool(differing)
+        number += 1
         print(
-            f"kill {number + 1:2}: {where}, {status.state} after {done} epochs, then {run.status().state}; "
+            f"kill {number:2}: {where}, {status.state} after {done} epochs, then {run.status().state}; "
             f"{'differs in ' + ', '.join(differing) if differing else 'identical'}",
             flush=True,
         )
@@ -80,7 +81,10 @@ def _measure(home: Path, arguments: argparse.Namespace) -> int:
 
 
 def _train(run: Path, kill_after: float | None = None, gap: str = "") -> str:
-    """Train in a process of its own; kill it after so many seconds, or at the first change of a file after them."""
+    """Train in a process of its own; kill it after so many seconds, or at the first change of a file after them.
+
+    Returns where it was killed; empty where it was done before.
+    """
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     trainer = subprocess.Popen(
         [sys.executable, "-m", "core.training.trainer", str(run)], cwd=PROJECT, env=environment, start_new_session=True
@@ -97,7 +101,7 @@ def _train(run: Path, kill_after: float | None = None, gap: str = "") -> str:
         while _changed(run / gap) == before and trainer.poll() is None:
             time.sleep(0.0002)
     if trainer.poll() is not None:
-        return "was done before it could be killed"
+        return ""
     os.killpg(trainer.pid, signal.SIGKILL)
     trainer.wait()
     return f"just after {gap} changed" if gap else f"after {kill_after:.1f} s"

@@ -73,6 +73,13 @@ def show_badges(card: CheckpointCard) -> None:
                 color="orange",
                 help="Its answer on a real scan means nothing.",
             )
+        if card.labels_shuffled:
+            st.badge(
+                "labels shuffled: a control",
+                icon=":material/shuffle:",
+                color="red",
+                help="Its labels were dealt out to the patients at random: its answers mean nothing.",
+            )
         if card.split_unit == "slice":
             st.badge(
                 "leaky split",

@@ -33,9 +33,14 @@ from core.settings import Settings
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["SYNTHETIC_WARNING", "Predictor", "choose_series"]
+__all__ = ["SHUFFLED_WARNING", "SYNTHETIC_WARNING", "Predictor", "choose_series"]
 
 SYNTHETIC_WARNING = "This checkpoint knows only synthetic brains; its answer on a real scan means nothing."
+
+SHUFFLED_WARNING = (
+    "This checkpoint is a control: its labels were dealt out to the patients at random, so there was nothing to learn, and "
+    "its answer means nothing."
+)
 
 UNNAMED_WARNING = (
     "The pictures do not say which MR sequence they are, and this checkpoint was trained on {known}; "
@@ -241,6 +246,8 @@ def _possible_classes(card: CheckpointCard, probabilities: NDArray[np.float64]) 
 
 def _about_checkpoint(card: CheckpointCard, synthetic: bool) -> list[str]:
     warnings = [SYNTHETIC_WARNING] if card.synthetic and not synthetic else []
+    if card.labels_shuffled:
+        warnings.append(SHUFFLED_WARNING)
     if synthetic and not card.synthetic:
         warnings.append("This scan is synthetic, and the checkpoint was trained on real ones.")
     if card.split_unit == "slice":

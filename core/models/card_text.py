@@ -61,6 +61,8 @@ def _what_it_is_not(card: CheckpointCard) -> list[str]:
         lines.append(
             "- Not a model of real brains: it has seen synthetic ones alone. On a real scan its answer means nothing."
         )
+    if card.labels_shuffled:
+        lines.append("- Not a model of anything: its labels were dealt out to the patients at random, as a control.")
     if not card.reproduction:
         lines.append("- Not a reproduction of the paper.")
     if card.split_unit == "slice":

@@ -52,6 +52,8 @@ class CheckpointCard(BaseModel):
     planes: tuple[str, ...] = ()
     synthetic: bool
     """Trained on the synthetic cohort: its answer on a real scan means nothing."""
+    labels_shuffled: bool = False
+    """Trained on labels dealt out to the patients at random: a control, whose answers mean nothing on any scan."""
     cohort_digest: str
     split_unit: str
     split_digest: str

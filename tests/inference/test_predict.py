@@ -17,7 +17,7 @@ from core.config import PrepConfig
 from core.data.prepare import prepare_series
 from core.data.study import Series, Study
 from core.errors import CheckpointError, DataError, SequenceError
-from core.inference.predict import SYNTHETIC_WARNING, Predictor, choose_series
+from core.inference.predict import SHUFFLED_WARNING, SYNTHETIC_WARNING, Predictor, choose_series
 from core.mri import MRSequence, Plane
 from core.settings import Settings
 
@@ -195,6 +195,13 @@ def test_what_the_checkpoint_is_comes_first(
     assert "leaks" in real.warnings[1]
     assert synthetic.warnings == real.warnings[1:]
     assert real.probability == synthetic.probability
+
+
+def test_a_control_says_that_its_answer_means_nothing(
+    write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
+) -> None:
+    predictor = Predictor(write_checkpoint(labels_shuffled=True, sequences=(MRSequence.FLAIR,)))
+    assert predictor.predict(study(write_series(MRSequence.FLAIR))).warnings[0] == SHUFFLED_WARNING
 
 
 def test_guard_speaks_in_the_warnings(

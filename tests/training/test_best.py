@@ -5,6 +5,7 @@ from core.data.fingerprint import fingerprint
 from core.evaluation.aggregate import to_groups
 from core.evaluation.calibration import choose_threshold, fit_temperature, to_probabilities
 from core.evaluation.conformal import ConformalRule
+from core.models.card_text import describe_card
 from core.models.checkpoint import read_card
 from core.settings import Settings
 from core.training.loop import fit
@@ -56,3 +57,12 @@ def test_the_card_knows_which_classes_a_patient_may_be_of(run: RunFolder) -> Non
     assert rule.level == 0.9
     assert sum(rule.counts) == len(SPLIT.val)
     assert rule.limits == (None, None)  # four patients of a class are too few to leave it out at 90%
+
+
+def test_a_control_s_checkpoint_says_that_its_labels_were_shuffled(settings: Settings) -> None:
+    config = tiny_config("batch_size=8", "epochs=1")
+    source = DataSource(root="/nowhere", shuffle_seed=3)
+    run = RunFolder.create(settings, config, source, name="control", state="running")
+    list(fit(config, TABLE, SPLIT, run=run))
+    assert read_card(run.checkpoint).labels_shuffled
+    assert "dealt out to the patients at random" in describe_card(read_card(run.checkpoint))
