@@ -58,12 +58,14 @@ def _measure(home: Path, arguments: argparse.Namespace) -> int:
     expected = _outcome(whole.path)
     print(f"uninterrupted: {arguments.epochs} epochs in {seconds:.1f} s", flush=True)
     generator = random.Random(arguments.seed)
-    mismatches = 0
-    for number in range(arguments.kills):
+    mismatches = number = 0
+    while number < arguments.kills:
         run = RunFolder.create(settings, config, source, f"killed-{number}")
-        where = _train(
-            run.path, generator.uniform(0.25, 0.98) * seconds, WATCHED[number // 2 % 3] if number % 2 else ""
-        )
+        gap = WATCHED[number // 2 % 3] if number % 2 else ""
+        where = _train(run.path, generator.uniform(0.2, 0.5 if gap else 0.98) * seconds, gap)
+        if not where:  # It was done before the kill: no attempt.
+            delete_run(run)
+            continue
         status = run.status()
         done = len(run.epochs())
         run.write_status(status.model_copy(update={"state": "queued"}))

@@ -12,6 +12,6 @@ judge=$home/cache/demo/judge
 $python -m core phantom "$train" --studies 120 --signal 3 --seed 11
 $python -m core phantom "$judge" --studies 200 --signal 3 --seed 12
 $python -m core train "$train" --preset honest --run "$run" --set weights=none --set size_px=224 \
-    --set slice_count=5 --set batch_size=16 --set epochs=10 --set test_fraction=0
+    --set slice_count=5 --set flip_planes=all --set batch_size=16 --set epochs=10 --set test_fraction=0
 $python -m core evaluate "$run" --data "$judge"
 $python -m core export checkpoint "$run" --out checkpoints/demo-synthetic.safetensors --replace

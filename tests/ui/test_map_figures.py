@@ -1,0 +1,60 @@
+"""The pictures of a test of maps say what was measured."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.evaluation.figure import Figure
+from core.inference.map_test import MapScore, MapTest
+from ui.figures.maps import draw_cascade, draw_hits
+from ui.theme import DARK, LIGHT, Palette
+
+
+def _score(method: str, hits: float) -> MapScore:
+    figure = Figure(value=hits, low=hits - 0.1, high=hits + 0.1, n=64)
+    return MapScore(
+        method=method,
+        layer="layer4.1",
+        hits=figure,
+        inside=figure,
+        random_hits=Figure(value=0.0, low=0.0, high=0.2, n=64),
+        random_inside=figure,
+        similarity=(0.9, 0.3),
+    )
+
+
+FOUND = MapTest(
+    checkpoint="tiny",
+    studies=8,
+    pictures=64,
+    chance=Figure(value=0.07, low=0.06, high=0.08, n=64),
+    stages=("fc", "layer4"),
+    scores=(_score("gradcam", 0.2), _score("layercam", 0.45)),
+    examples=(),
+)
+
+
+@pytest.mark.parametrize("palette", [LIGHT, DARK])
+def test_each_method_stands_with_its_interval_beside_random_weights(palette: Palette) -> None:
+    figure = draw_hits(FOUND, palette)
+    learnt, random = figure.data
+    assert list(learnt.x) == [0.2, 0.45]
+    assert list(learnt.error_x.array) == pytest.approx([0.1, 0.1])
+    assert list(learnt.error_x.arrayminus) == pytest.approx([0.1, 0.1])
+    assert list(random.x) == [0.0, 0.0]
+    assert list(random.error_x.arrayminus) == [0.0, 0.0]
+    assert figure.layout.yaxis.ticktext == ("Grad-CAM, layer4.1", "LayerCAM, layer4.1")
+    assert "n = 64 pictures" in learnt.text[0]
+    assert figure.layout.shapes[0].x0 == 0.07
+
+
+def test_the_cascade_has_a_line_a_method() -> None:
+    figure = draw_cascade(FOUND, LIGHT)
+    assert [list(line.x) for line in figure.data] == [["fc", "layer4"]] * 2
+    assert [list(line.y) for line in figure.data] == [[0.9, 0.3]] * 2
+    assert len({line.line.color for line in figure.data}) == 2
+
+
+def test_the_best_has_the_most_hits() -> None:
+    assert FOUND.best.method == "layercam"
+    assert FOUND.to_dict()["best"] == {"method": "layercam", "layer": "layer4.1"}
