@@ -13,6 +13,8 @@ from core.cli.output import Outcome, TerminalProgress, note, plain
 
 if TYPE_CHECKING:
     from core.data.audit import AuditReport, Finding
+    from core.data.audit.split_source import Parts
+    from core.data.split import Split
     from core.settings import Settings
 
 __all__ = ["add_commands", "audit"]
@@ -32,17 +34,21 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
         "MGMT_LAB_HOME (study_id,same_person_as,source).",
     )
     add_data(parser)
-    parser.add_argument("--split", metavar="RUN", help="also find what stands on both sides of this run's split")
+    parser.add_argument(
+        "--split",
+        metavar="RUN|FILE|TREE",
+        help="also find what stands on both sides of this split: that of a run, a split.json, a CSV with the columns "
+        "name (or study_id) and part, or a folder of TRAIN, VAL and TEST",
+    )
     parser.add_argument("--csv", metavar="FILE", help="write the findings there too, one row each")
 
 
 def audit(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """Audit DATA, alone or with a run's split; findings are no failure."""
+    """Audit DATA, alone or with a split; findings are no failure."""
     from core.data.audit import audit_cohort
     from core.files import write_atomic
-    from core.training.run import find_run
 
-    split = find_run(arguments.split, settings).split() if arguments.split else None
+    split = _find_split(arguments.split, settings) if arguments.split else None
     cohort = read_cohort(arguments, settings)
     report = audit_cohort(
         cohort, settings, split=split, jobs=arguments.jobs, progress=TerminalProgress("reading pixels")
@@ -53,6 +59,21 @@ def audit(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         note(f"{len(report.findings)} findings are in {path}.")
     document = {**report.to_dict(), "root": str(cohort.root), "synthetic": cohort.synthetic}
     return Outcome(document=document, lines=_describe(report))
+
+
+def _find_split(named: str, settings: Settings) -> Split | Parts:
+    """Return the split of a run, else of the file or the folder of that name."""
+    from core.data.audit import read_split
+    from core.errors import RunError
+    from core.training.run import find_run
+
+    try:
+        return find_run(named, settings).split()
+    except RunError:
+        place = Path(named).expanduser()
+        if not place.exists():
+            raise
+        return read_split(place, settings)
 
 
 def _describe(report: AuditReport) -> list[str]:

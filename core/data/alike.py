@@ -16,7 +16,7 @@ from pydicom.tag import BaseTag
 
 from core.data.dicom import find_pixels
 from core.data.elements import floats_of, integer_of, text_of
-from core.data.header import ALLOWED_TAGS, IMPLICIT, InstanceHeader
+from core.data.header import IMPLICIT, READ_TAGS, InstanceHeader
 from core.data.identifying import IDENTIFYING
 from core.data.plain_elements import HEAD_BYTES, SHORT_VRS, walk_plain
 from core.errors import DicomError
@@ -31,8 +31,8 @@ PARSED = frozenset({SOP_INSTANCE, INSTANCE_NUMBER, POSITION})
 """What is read anew from every file."""
 VARYING = frozenset({0x00020000, 0x00020003, 0x00201041, *PARSED})
 """What differs between the files of any series: with the above, the meta group's length and UID, Slice Location."""
-FIXED = frozenset(ALLOWED_TAGS) - PARSED | {0x00020010}
-"""What the header is made of: it differs, and the file is parsed in full."""
+FIXED = frozenset(READ_TAGS) - PARSED | {0x00020010}
+"""What the header is made of, or cleaned by: it differs, and the file is parsed in full."""
 FIRST_ELEMENT = 132
 
 _SHORT = struct.Struct("<H").unpack_from

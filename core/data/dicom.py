@@ -27,11 +27,11 @@ from core.data.discovery import looks_like_dicom
 from core.data.elements import raw_elements, text_of
 from core.data.frames import split_frames
 from core.data.header import (
-    ALLOWED_TAGS,
     BIG_ENDIAN,
     DEFLATED,
     IMPLICIT,
     NATIVE_SYNTAXES,
+    READ_TAGS,
     InstanceHeader,
     build_header,
     check_kind,
@@ -72,9 +72,9 @@ PARSER_ERRORS = (
 )
 """What pydicom may raise on bytes that are not what they claim to be."""
 LONGEST_VALUE = 65_536
-"""Bytes that an allowed attribute may claim; beyond it nothing is read. A sequence may claim ``header_bytes``."""
+"""Bytes that an attribute that is read may claim; beyond it nothing is read. A sequence may claim ``header_bytes``."""
 UNDEFINED_LENGTH = 0xFFFFFFFF
-ALLOWED = frozenset(ALLOWED_TAGS)
+WANTED = frozenset(READ_TAGS)
 SEQUENCES = frozenset({0x52009229, 0x52009230})
 TRANSFER_SYNTAX = 0x00020010
 NOTHING_NESTED = Dataset()
@@ -215,13 +215,13 @@ def _parse(file: BinaryIO, path: Path, settings: Settings) -> _Image:
 
     def at_element(tag: int, vr: str | None, length: int) -> bool:
         # pydicom calls this just before the value: the one place that tells where the pixels begin, and that
-        # a person's name is there, without reading it.
+        # a person's name is there.
         if tag in PIXEL_KINDS:
             found.append((PIXEL_KINDS[tag], source.tell()))
             return True
         if length and tag in IDENTIFYING:
             identifying.append(IDENTIFYING[tag])
-        if length > LONGEST_VALUE and tag in ALLOWED and length != UNDEFINED_LENGTH:
+        if length > LONGEST_VALUE and tag in WANTED and length != UNDEFINED_LENGTH:
             _check_length(tag, length, settings)
         return False
 
@@ -236,7 +236,7 @@ def _parse(file: BinaryIO, path: Path, settings: Settings) -> _Image:
         elements = _read_plain(source, implicit, at_element, found) if little and not compressed else None
         if elements is None:
             identifying.clear()
-            dataset = read_dataset(source, implicit, little, stop_when=at_element, specific_tags=ALLOWED_TAGS)
+            dataset = read_dataset(source, implicit, little, stop_when=at_element, specific_tags=READ_TAGS)
             elements = raw_elements(dataset)
         check_kind(elements, path, has_pixels=bool(found))
         header = build_header(elements, path, syntax, _shared(tuple(identifying)))
@@ -288,7 +288,7 @@ def _read_plain(
 ) -> dict[int, RawDataElement] | None:
     """Read the elements of a plain data set, and where its pixels begin; None, and nothing done, where it is not."""
     begin = source.tell()
-    walked = walk_plain(source.read(HEAD_BYTES), 0, implicit=implicit, wanted=ALLOWED, stop=stop)
+    walked = walk_plain(source.read(HEAD_BYTES), 0, implicit=implicit, wanted=WANTED, stop=stop)
     if walked is None or SEQUENCES & walked[0].keys():
         found.clear()
         source.seek(begin)

@@ -1,6 +1,7 @@
 """The header of one MR image: an allow-list of attributes, checked, as plain values.
 
-Nothing that names a person is on the list, so nothing of the kind can leave this module.
+Nothing that names a person is on the list, so nothing of the kind can leave this module; a name that somebody typed
+into one of the listed texts is taken out of it (:mod:`core.data.redact`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pydicom.datadict import tag_for_keyword
 from core.data.codestream import check_syntax
 from core.data.elements import Elements, floats_of, integer_of, text_of
 from core.data.phantom_dicom import SYNTHETIC_MARK
+from core.data.redact import NAMING_TAGS, Redactor
 from core.errors import DicomError, NoPixelsError, NotMRError
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "DEFLATED",
     "IMPLICIT",
     "NATIVE_SYNTAXES",
+    "READ_TAGS",
     "InstanceHeader",
     "build_header",
     "check_kind",
@@ -75,6 +78,8 @@ ATTRIBUTES = (
 """The allow-list. Image Comments is only compared with the synthetic mark; of the two sequences of functional
 groups :mod:`core.data.frames` reads the few attributes that it names."""
 ALLOWED_TAGS: list[int] = [tag for tag in map(tag_for_keyword, ATTRIBUTES) if tag is not None]
+READ_TAGS: list[int] = [*ALLOWED_TAGS, *NAMING_TAGS]
+"""The allow-list, and what is compared with its texts and not kept."""
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
@@ -202,6 +207,7 @@ def build_header(dataset: Elements, path: Path, syntax: str, identifying: tuple[
     slope, intercept = number("RescaleSlope"), number("RescaleIntercept")
     high_bit = stored - 1 if high_bit is None else high_bit
     frames = integer_of(dataset, "NumberOfFrames") or 1
+    redactor = Redactor(dataset, path)
     if syntax not in NATIVE_SYNTAXES:
         check_syntax(syntax, stored)
     if frames < 1:
@@ -234,11 +240,11 @@ def build_header(dataset: Elements, path: Path, syntax: str, identifying: tuple[
         column_direction=column_direction,
         pixel_spacing_mm=(spacing[0], spacing[1]) if spacing and min(spacing) > 0 else None,
         slice_thickness_mm=number("SliceThickness"),
-        series_description=text_of(dataset, "SeriesDescription"),
-        protocol_name=text_of(dataset, "ProtocolName"),
-        sequence_name=text_of(dataset, "SequenceName"),
+        series_description=redactor.clean(text_of(dataset, "SeriesDescription")),
+        protocol_name=redactor.clean(text_of(dataset, "ProtocolName")),
+        sequence_name=redactor.clean(text_of(dataset, "SequenceName")),
         scanning_sequence=text_of(dataset, "ScanningSequence"),
-        contrast_agent=text_of(dataset, "ContrastBolusAgent"),
+        contrast_agent=redactor.clean(text_of(dataset, "ContrastBolusAgent")),
         repetition_time_ms=number("RepetitionTime"),
         echo_time_ms=number("EchoTime"),
         inversion_time_ms=number("InversionTime"),

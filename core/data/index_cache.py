@@ -21,7 +21,7 @@ from core.settings import Settings
 
 __all__ = ["FORMAT_VERSION", "FolderStamp", "decode_scan", "encode_scan", "index_key", "stamp_folder"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Part of every key: raise it whenever the same files would be described otherwise."""
 
 

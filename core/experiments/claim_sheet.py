@@ -107,11 +107,11 @@ def gather_claim(
 
 def audit_leakage(run: RunFolder, settings: Settings, progress: Progress = silent) -> tuple[str, ...]:
     """Read every picture of a run's cohort and name what stands on both sides of its split, a sentence each."""
-    from core.data.audit import audit_cohort
+    from core.data.audit import audit_split
     from core.training.trainer import open_cohort
 
     cohort = open_cohort(run.source, progress, settings)
-    report = audit_cohort(cohort, settings, split=run.split(), progress=progress)
+    report = audit_split(cohort, run.split(), settings, progress=progress)
     return tuple(finding.message for finding in report.findings if finding.kind.endswith("-on-both-sides"))
 
 

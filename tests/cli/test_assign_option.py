@@ -57,6 +57,18 @@ def test_what_identifies_a_person_is_named_without_its_value(command: Command, n
     assert command("index", study, "--json").json["privacy"] == {}
 
 
+def test_a_name_typed_into_a_description_is_not_printed(command: Command, nameless: Path) -> None:
+    for path in nameless.rglob("*"):
+        if path.is_file():
+            dataset = pydicom.dcmread(path)
+            dataset.PatientName, dataset.SeriesDescription = "Zyxwv^Quentin", "zyxwv t1"
+            dataset.save_as(path)
+    for name in ("index", "audit"):
+        result = command(name, nameless, "--json")
+        assert "zyxwv" not in (result.stdout + result.stderr).lower()
+    assert "[redacted]" in command("predict", "tiny", nameless, "--json").stdout
+
+
 def test_an_assignment_that_cannot_be_is_refused(command: Command, study: Path) -> None:
     command("predict", "tiny", study, "--assign", "1.2.3").assert_refused("'1.2.3' is not UID=SEQUENCE", "FLAIR")
     command("predict", "tiny", study, "--assign", "1.2.3=PET").assert_refused("is not UID=SEQUENCE")

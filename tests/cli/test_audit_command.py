@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from core.data.cohort import scan_cohort
 from tests.cli.commands import Command
 
 
@@ -33,6 +34,19 @@ def test_audit_of_a_split(command: Command, cohort: Path, home_with_run: Path) -
     assert result.status == 0
     assert result.json["counted"]["series in the split"] == 32
     assert not [finding for finding in result.json["findings"] if finding["kind"].endswith("both-sides")]
+
+
+def test_audit_of_a_split_that_was_written_down(
+    command: Command, cohort: Path, home_with_run: Path, tmp_path: Path
+) -> None:
+    studies = [study.study_id for study in scan_cohort(cohort, jobs=1)]
+    table = tmp_path / "split.csv"
+    table.write_text("name,part\n" + "".join(f"{one},train\n{one},test\n" for one in studies))
+    result = command("audit", cohort, "--split", table, "--jobs", 1, "--json")
+    torn = [one for one in result.json["findings"] if one["kind"] == "patient-on-both-sides"]
+    assert len(torn) == len(studies)
+    table.write_text("patient\n1\n")
+    command("audit", cohort, "--split", table).assert_refused("expected name and part")
 
 
 def test_a_split_that_is_not_there_is_one_line(command: Command, cohort: Path) -> None:

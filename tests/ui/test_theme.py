@@ -20,7 +20,8 @@ def contrast(first: str, second: str) -> float:
 
 @pytest.mark.parametrize("palette", [LIGHT, DARK])
 def test_lines_and_text_stand_out_from_the_page(palette: Palette) -> None:
-    lines = [palette.methylated, palette.unmethylated, palette.train, palette.validation, palette.warning]
+    lines = [palette.methylated, palette.unmethylated, palette.train, palette.validation]
+    lines += [palette.warning, palette.error]
     assert all(contrast(colour, palette.surface) >= 3 for colour in [*lines, *palette.sequences.values()])
     assert contrast(palette.text, palette.surface) >= 7
 

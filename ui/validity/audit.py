@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from core.data.audit import AuditReport, audit_cohort
+from core.data.audit import AuditReport, audit_split
 from core.data.cohort import scan_cohort
 from core.training.run import RunFolder
 from core.training.trainer import open_cohort
@@ -20,7 +20,6 @@ from ui.validity.words import say_otherwise
 __all__ = ["draw_section"]
 
 RUN, FOLDER = "one of my runs", "a folder tree from elsewhere"
-BOTH_SIDES = ("patient-on-both-sides", "series-on-both-sides", "duplicate-on-both-sides", "same-patient")
 
 
 def draw_section() -> None:
@@ -55,7 +54,7 @@ def _audit_run(run: RunFolder) -> AuditReport:
     bar = ProgressBar("Reading pixels", "series")
     try:
         cohort = open_cohort(run.source, bar, current_settings())
-        return audit_cohort(cohort, current_settings(), split=run.split(), progress=bar)
+        return audit_split(cohort, run.split(), current_settings(), progress=bar)
     finally:
         bar.close()
 
@@ -64,13 +63,13 @@ def _audit_folder(place: str) -> AuditReport:
     bar = ProgressBar("Reading pixels", "series")
     try:
         cohort = scan_cohort(Path(place).expanduser(), progress=bar, settings=current_settings())
-        return audit_cohort(cohort, current_settings(), progress=bar)
+        return audit_split(cohort, None, current_settings(), progress=bar)
     finally:
         bar.close()
 
 
 def _show(report: AuditReport, by_slice: bool) -> None:
-    found = [finding for finding in report.findings if finding.kind in BOTH_SIDES]
+    found = report.findings
     checked = ", ".join(f"{count} {what}" for what, count in report.counted.items() if what in ("patients", "slices"))
     if not found:
         st.success(f"Nothing stands on both sides. Checked: {checked}.", icon=":material/check:")

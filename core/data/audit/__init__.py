@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from core.data.audit.duplicates import find_duplicates, match_slices
 from core.data.audit.findings import KINDS, SEVERITIES, AuditReport, Finding, find
 from core.data.audit.outliers import find_blank, find_intensity_outliers, find_spacing_outliers
 from core.data.audit.pixels import SeriesPixels, read_all
 from core.data.audit.sides import Sides, find_both_sides
+from core.data.audit.split_source import Parts, read_split
 from core.data.audit.structure import find_structural, kind_of_fault, series_name
 from core.data.split import Split
 from core.data.study import Cohort, Series
 from core.progress import Progress, silent
 from core.settings import Settings
 
-__all__ = ["AuditReport", "Finding", "audit_cohort"]
+__all__ = ["BOTH_SIDES", "AuditReport", "Finding", "audit_cohort", "audit_split", "read_split"]
+
+BOTH_SIDES = ("patient-on-both-sides", "series-on-both-sides", "duplicate-on-both-sides", "same-patient")
+"""Kinds of findings by which a test figure may be too good."""
 
 
 def audit_cohort(
     cohort: Cohort,
     settings: Settings,
     *,
-    split: Split | None = None,
+    split: Split | Parts | None = None,
     jobs: int | None = None,
     progress: Progress = silent,
 ) -> AuditReport:
@@ -36,7 +43,7 @@ def audit_cohort(
     settings
         Where the cache lies, and the limits.
     split
-        A run's split, to find what stands on both sides of it. An ImageFolder tree with phases is checked without.
+        A run's split, or one from :func:`read_split`, to find what stands on both sides of it. An ImageFolder tree with phases is checked without.
     jobs
         Processes; ``settings.threads`` by default.
     progress
@@ -74,6 +81,36 @@ def audit_cohort(
     order = list(KINDS)
     findings.sort(key=lambda one: (SEVERITIES.index(one.severity), order.index(one.kind), one.where))
     return AuditReport(findings=tuple(findings), counted=_count(cohort, pairs, sides))
+
+
+def audit_split(
+    cohort: Cohort,
+    split: Split | Path | None,
+    settings: Settings,
+    *,
+    jobs: int | None = None,
+    progress: Progress = silent,
+) -> AuditReport:
+    """Find every patient, series and (near-)duplicate picture that stands on both sides of a split.
+
+    Parameters
+    ----------
+    cohort
+        The data.
+    split
+        A run's split, or where one is written down (:func:`read_split`); None takes the cohort's own TRAIN, VAL and
+        TEST folders.
+    settings, jobs, progress
+        As of :func:`audit_cohort`, which raises the same.
+
+    Returns
+    -------
+    AuditReport
+        The findings of :data:`BOTH_SIDES` alone.
+    """
+    known = read_split(split, settings) if isinstance(split, Path) else split
+    report = audit_cohort(cohort, settings, split=known, jobs=jobs, progress=progress)
+    return replace(report, findings=tuple(one for one in report.findings if one.kind in BOTH_SIDES))
 
 
 def _find_unreadable(series: list[Series], read: list[SeriesPixels | str]) -> list[Finding]:

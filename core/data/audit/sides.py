@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from core.data.audit.duplicates import Match
 from core.data.audit.findings import Finding, find
 from core.data.audit.pixels import SeriesPixels
+from core.data.audit.split_source import Parts
 from core.data.audit.structure import series_name
 from core.data.split import PARTS, Split
 from core.data.study import Cohort, Series
@@ -24,7 +25,7 @@ class Sides:
     cohort
         The cohort.
     split
-        A run's split; None takes the phases of an ImageFolder tree.
+        A run's split, or the parts of each study or person; None takes the phases of an ImageFolder tree.
 
     Raises
     ------
@@ -32,38 +33,44 @@ class Sides:
         The split names nobody of this cohort.
     """
 
-    def __init__(self, cohort: Cohort, split: Split | None) -> None:
-        units = {} if split is None else {unit: part for part in PARTS for unit in split.units(part)}
-        self._of_slice = units if split is not None and split.unit == "slice" else {}
-        self._of_study: dict[str, str] = {}
+    def __init__(self, cohort: Cohort, split: Split | Parts | None) -> None:
+        drawn = {part: split.units(part) for part in PARTS} if isinstance(split, Split) else {}
+        units = {unit: frozenset((str(part),)) for part, members in drawn.items() for unit in members}
+        by_slice = isinstance(split, Split) and split.unit == "slice"
+        self._of_slice = {unit: part for part, members in drawn.items() for unit in members} if by_slice else {}
+        self._of_study: dict[str, frozenset[str]] = {}
+        if split is not None and not isinstance(split, Split):
+            units = split
         for study in cohort:
             phase = study.phase.lower() if study.phase and split is None else None
             # The study's own id first: its person may have come into the identity table after the split was made.
-            part = phase or units.get(study.study_id) or units.get(study.person)
-            if part:
-                self._of_study[study.study_id] = part
+            parts = frozenset((phase,)) if phase else units.get(study.study_id) or units.get(study.person)
+            if parts:
+                self._of_study[study.study_id] = parts
         self._starts = _key_starts(cohort)
         self._of_start: dict[str, set[str]] = defaultdict(set)
         for key, part in self._of_slice.items():
             self._of_start[key[: key.rfind("|") + 1]].add(part)
         if split is not None and not any(self.parts(series) for series in cohort.series):
+            told = (
+                f"(cohort {split.cohort_digest}) names no {split.unit}" if isinstance(split, Split) else "names nobody"
+            )
             raise SplitError(
-                f"The split (cohort {split.cohort_digest}) names no {split.unit} of {cohort.root} (cohort "
-                f"{cohort.digest}); audit the data that the run was trained on."
+                f"The split {told} of {cohort.root} (cohort {cohort.digest}); audit the data that the run was trained on, or the split made of."
             )
 
     def part(self, series: Series, index: int) -> str | None:
         """Return where one slice stands; `index` is its place in the volume, or among the series' pictures."""
         if self._of_slice:
             return self._of_slice.get(f"{self._starts[_identity(series)]}{index}")
-        return self._of_study.get(series.study_id)
+        parts = self._of_study.get(series.study_id, frozenset())
+        return next(iter(parts)) if len(parts) == 1 else None
 
     def parts(self, series: Series) -> set[str]:
         """Return every part in which a slice of a series stands."""
         if self._of_slice:
             return self._of_start.get(self._starts[_identity(series)], set())
-        part = self._of_study.get(series.study_id)
-        return {part} if part else set()
+        return set(self._of_study.get(series.study_id, ()))
 
 
 def find_both_sides(
