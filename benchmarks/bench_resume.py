@@ -24,6 +24,8 @@ from measuring import PROJECT, machine
 SETTINGS = ("weights=none", "size_px=32", "slice_count=4", "batch_size=16", "device=cpu", "precision=float32")
 TIMES = ("seconds", "images_per_second")
 WATCHED = ("best.safetensors", "resume.pt", "epochs.jsonl")
+SHARES = {"": (0.2, 0.98), "best.safetensors": (0.0, 0.3), "resume.pt": (0.2, 0.7), "epochs.jsonl": (0.2, 0.7)}
+"""After what share of a whole run's time to kill; a best epoch comes early or not at all."""
 
 
 def main() -> int:
@@ -62,7 +64,8 @@ def _measure(home: Path, arguments: argparse.Namespace) -> int:
     while number < arguments.kills:
         run = RunFolder.create(settings, config, source, f"killed-{number}")
         gap = WATCHED[number // 2 % 3] if number % 2 else ""
-        where = _train(run.path, generator.uniform(0.2, 0.5 if gap else 0.98) * seconds, gap)
+        share = generator.uniform(*SHARES[gap])
+        where = _train(run.path, share * seconds, gap)
         if not where:  # It was done before the kill: no attempt.
             delete_run(run)
             continue

@@ -29,7 +29,7 @@ from ui.validity.words import say_otherwise
 __all__ = ["draw_section", "show_map_test"]
 
 ASKED = "validity.maps.asked"
-STUDIES = 4
+STUDIES = 3
 OPACITY = 0.65
 
 
@@ -56,7 +56,9 @@ def _ask_and_show(cohort: Cohort, path: Path) -> None:
     asked = (cohort.digest, str(path))
     if st.button("Test the maps", icon=":material/target:", type="primary", key="validity.maps.start"):
         st.session_state[ASKED] = asked
-    st.caption(f"On up to {STUDIES} studies, every method at every layer: about five minutes on two processor cores.")
+    st.caption(
+        f"On up to {STUDIES} studies, every method at every layer: some minutes on two processor cores, longer while a run trains."
+    )
     if st.session_state.get(ASKED) == asked:
         with telling_errors():
             show_map_test(_measure(cohort.digest, str(path), cohort))
