@@ -17,7 +17,16 @@ from tests.e2e.driving import Server, Visit
 pytestmark = pytest.mark.e2e
 
 Open = Callable[..., Visit]
-PAGES = {"cohort": "Cohort", "": "Predict MGMT", "predict": "Predict", "train": "Train", "runs": "Runs"}
+PAGES = {
+    "cohort": "Cohort",
+    "": "Predict MGMT",
+    "predict": "Predict",
+    "models": "Models",
+    "train": "Train",
+    "runs": "Runs",
+    "paper": "The paper",
+    "validity": "Validity",
+}
 
 NAVIGATION = "[data-testid=stTopNavLink]"
 
