@@ -39,12 +39,18 @@ class PrepConfig(_Config):
 
     sequences: Annotated[tuple[MRSequence, ...], Field(min_length=1)] = FOUR_SEQUENCES
     """MR sequences to use; each slice of each is one picture."""
+    form: Literal["slice", "volume", "streams"] = "slice"
+    """What the network sees at once: 'slice' one slice, 'volume' slice_count slices as one block, 'streams' the same slice of every sequence, each in a stream of its own."""
+    channels: Literal["grey", "neighbours", "sequences"] = "grey"
+    """What stands in the colour channels: 'grey' one picture in all of them, 'neighbours' the slice below, the slice, and the one above, 'sequences' the same place in each of the sequences."""
+    grid_mm: Annotated[float, Field(ge=0, le=20)] = 0.0
+    """Above 0, the sequences of a study are resampled to one axial grid with this distance between slices, so that the same place lies in the same voxel; 0 leaves each series in its own planes. It needs scans with a place in the patient, and moves nothing: a head that moved between two series stays moved."""
     size_px: Annotated[int, Field(ge=32, le=1024)] = 224
     """Side of the square picture that the model sees, in pixels."""
-    slice_choice: Literal["spread", "all"] = "spread"
-    """Which slices of a series to keep: 'spread' takes slice_count evenly spaced ones around the middle of the brain, 'all' every slice that is not blank."""
+    slice_choice: Literal["spread", "window", "all"] = "spread"
+    """Which slices to keep: 'spread' takes slice_count evenly spaced ones around the middle of the brain, 'window' as many neighbouring ones around the slice with most brain, 'all' every slice that is not blank."""
     slice_count: Annotated[int, Field(ge=1, le=512)] = 8
-    """Slices kept per series (fewer when the series has fewer); ignored by slice_choice 'all'."""
+    """Slices kept per series (fewer when the series has fewer: a volume is then padded with black); ignored by slice_choice 'all'."""
     slice_span: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Share of the brain's extent, centred on its middle, over which 'spread' takes its slices; widened where it holds fewer than slice_count."""
     crop: bool = True
@@ -52,9 +58,34 @@ class PrepConfig(_Config):
     fit: Literal["pad", "stretch"] = "pad"
     """How a picture becomes square: 'pad' keeps the millimetre proportions and adds black, 'stretch' distorts."""
     percentile_low: Annotated[float, Field(ge=0, lt=50)] = 0.5
-    """Percentile of the volume's non-zero voxels that becomes black."""
+    """Percentile of the volume's non-zero voxels that becomes black; of normalise 'percentile'."""
     percentile_high: Annotated[float, Field(gt=50, le=100)] = 99.5
-    """Percentile of the volume's non-zero voxels that becomes white."""
+    """Percentile of the volume's non-zero voxels that becomes white; of normalise 'percentile'."""
+    normalise: Literal["percentile", "zscore"] = "percentile"
+    """What sets black and white: 'percentile' the two percentiles, 'zscore' three standard deviations to either side of the mean of the volume's non-zero voxels."""
+    contrast: Literal["none", "clahe"] = "none"
+    """'clahe' evens out the contrast of each picture place by place (contrast-limited adaptive histogram equalisation, Zuiderveld 1994); it makes what differs in brightness between slices harder to see."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> PrepConfig:
+        if self.form != "slice" and self.channels == "neighbours":
+            raise ValueError("channels 'neighbours' is for form 'slice': a volume holds its neighbours already")
+        if self.form == "streams" and self.channels == "sequences":
+            raise ValueError("form 'streams' holds one grey picture per sequence; choose channels 'grey'")
+        if self.form == "volume" and self.slice_choice == "all":
+            raise ValueError("form 'volume' needs equally many slices of all; choose slice_choice 'spread' or 'window'")
+        if self.combines and self.grid_mm == 0:
+            raise ValueError(
+                "several sequences in one example need a common grid; choose grid_mm above 0, for example 3"
+            )
+        if self.combines and len(set(self.sequences)) < 2:
+            raise ValueError("several sequences in one example need two or more sequences")
+        return self
+
+    @property
+    def combines(self) -> bool:
+        """Whether one example holds several sequences of a study."""
+        return self.form == "streams" or self.channels == "sequences"
 
 
 class OptimiserConfig(_Config):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
 
 from core.config import (
     AugmentationConfig,
@@ -16,36 +14,14 @@ from core.config import (
     field_paths,
 )
 from core.errors import ConfigError
+from core.preset import Preset, Provenance, ours, ours_for_all
+from core.preset_family import build_family
 
 __all__ = ["PRESETS", "Preset", "Provenance", "find_preset", "is_reproduction"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provenance:
-    """Where a preset's value comes from, and why it is what it is."""
-
-    source: Literal["paper", "ours"]
-    note: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preset:
-    """A configuration with a name, a purpose and the origin of each of its values."""
-
-    name: str
-    title: str
-    summary: str
-    config: RunConfig
-    provenance: Mapping[str, Provenance] = field(default_factory=dict)
-    """By plain field name; every field of the configuration has an entry."""
-
-
 def _said(note: str) -> Provenance:
     return Provenance(source="paper", note=note)
-
-
-def _ours(note: str) -> Provenance:
-    return Provenance(source="ours", note=note)
 
 
 PAPER = Preset(
@@ -68,7 +44,7 @@ PAPER = Preset(
         select_on="val_accuracy",
     ),
     provenance={
-        "preset": _ours("a name"),
+        "preset": ours("a name"),
         "architecture": _said("ResNet18 from torchvision, fc replaced by 2 outputs (3.4)"),
         "weights": _said("pretrained on ImageNet (3.4); without them a run is not a reproduction"),
         "epochs": _said("30, each a training and a validation phase (5)"),
@@ -78,32 +54,37 @@ PAPER = Preset(
         "gamma": _said("0.1 (3.4)"),
         "select_on": _said("best weights by validation accuracy (3.4)"),
         "flip_probability": _said("random horizontal flip in training (3.1); 0.5 is torchvision's default"),
-        "learning_rate": _ours("not stated; 0.001 as in the transfer-learning recipe that the method resembles"),
-        "momentum": _ours("not stated; 0.9 as in that recipe"),
-        "weight_decay": _ours("not stated; none"),
-        "batch_size": _ours("not stated"),
-        "size_px": _ours("one size for all is the paper's (3.1); 224 is ResNet's"),
-        "fit": _ours("'resize images to a consistent size' (3.1) read as a plain resize"),
-        "crop": _ours("not stated; none"),
-        "sequences": _ours("not stated which of the four were used; all, each slice a picture"),
-        "slice_choice": _ours("not stated"),
-        "slice_count": _ours("not stated"),
-        "slice_span": _ours("not stated"),
-        "percentile_low": _ours("windowing not stated; per volume"),
-        "percentile_high": _ours("windowing not stated; per volume"),
-        "split_unit": _ours("not stated; by slice, as ImageFolder on shuffled slices does. LEAKY"),
-        "val_fraction": _ours("fractions not stated"),
-        "test_fraction": _ours("fractions not stated"),
-        "split_seed": _ours("not stated"),
-        "seed": _ours("not stated"),
-        "flip_planes": _ours("the paper's transform knows no planes: every picture may be flipped"),
+        "learning_rate": ours("not stated; 0.001 as in the transfer-learning recipe that the method resembles"),
+        "momentum": ours("not stated; 0.9 as in that recipe"),
+        "weight_decay": ours("not stated; none"),
+        "batch_size": ours("not stated"),
+        "size_px": ours("one size for all is the paper's (3.1); 224 is ResNet's"),
+        "fit": ours("'resize images to a consistent size' (3.1) read as a plain resize"),
+        "crop": ours("not stated; none"),
+        "sequences": ours("not stated which of the four were used; all, each slice a picture"),
+        "slice_choice": ours("not stated"),
+        "slice_count": ours("not stated"),
+        "slice_span": ours("not stated"),
+        "percentile_low": ours("windowing not stated; per volume"),
+        "percentile_high": ours("windowing not stated; per volume"),
+        "form": ours("single slices, as ImageFolder serves them"),
+        "channels": ours("a grey slice in each of the three channels"),
+        "grid_mm": ours("each series in its own planes, as it was acquired"),
+        "normalise": ours("windowing not stated"),
+        "contrast": ours("not stated; none"),
+        "split_unit": ours("not stated; by slice, as ImageFolder on shuffled slices does. LEAKY"),
+        "val_fraction": ours("fractions not stated"),
+        "test_fraction": ours("fractions not stated"),
+        "split_seed": ours("not stated"),
+        "seed": ours("not stated"),
+        "flip_planes": ours("the paper's transform knows no planes: every picture may be flipped"),
         **{
-            name: _ours("not in the paper; off")
+            name: ours("not in the paper; off")
             for name in AugmentationConfig.model_fields
             if name not in ("flip_probability", "flip_planes")
         },
-        "device": _ours("CPU or GPU (3.4): what is there"),
-        "precision": _ours("not stated; bfloat16 only where the hardware gains by it"),
+        "device": ours("CPU or GPU (3.4): what is there"),
+        "precision": ours("not stated; bfloat16 only where the hardware gains by it"),
     },
 )
 
@@ -146,7 +127,7 @@ HONEST = Preset(
         "AUROC per patient, and the test patients stay untouched until they are asked for."
     ),
     config=_HONEST_CONFIG,
-    provenance={name: _ours(HONEST_REASONS.get(name, "a default")) for name in field_paths()},
+    provenance=ours_for_all(HONEST_REASONS),
 )
 
 
@@ -166,13 +147,15 @@ def _deeper(depth: int) -> Preset:
             "the paper compares the cost of these networks and reports no accuracy of them."
         ),
         config=_HONEST_CONFIG.model_copy(update={"preset": name, "architecture": name}),
-        provenance={field: _ours(reasons.get(field, "a default")) for field in field_paths()},
+        provenance=ours_for_all(reasons),
     )
 
 
 RELATIVES = tuple(_deeper(depth) for depth in (34, 50, 101, 152))
 
-PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in (PAPER, HONEST, *RELATIVES)}
+FAMILY = build_family(_HONEST_CONFIG, HONEST_REASONS)
+
+PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in (PAPER, HONEST, *RELATIVES, *FAMILY)}
 
 
 def find_preset(name: str) -> Preset:

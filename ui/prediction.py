@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,14 +11,15 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.data.prepare import PreparedSeries
+from core.data.examples import PreparedSeries, SeenSlice
 from core.data.study import Cohort, Fault, Study
 from core.inference.cam import list_layers
-from core.inference.prediction import Prediction
+from core.inference.prediction import Prediction, SeriesPrediction
 from core.models.checkpoint import CheckpointCard
 from core.models.registry import find_architecture
+from core.mri import MRSequence, Plane
 from ui.loaders import load_predictor, load_stacks
-from ui.slices import SliceStack
+from ui.slices import SliceStack, find_box
 from ui.viewer import MapLayer, Maps
 
 __all__ = ["layer_titles", "load_maps", "load_prediction", "strongest_slice", "study_stacks"]
@@ -47,16 +49,18 @@ def _explain(
 
     predictor = load_predictor(Path(key[0]))
     layers: dict[tuple[int, int], MapLayer] = {}
+    numbers = {str(stack.sequence): number for number, stack in reversed(list(enumerate(_stacks)))}
     for part in _prediction.series:
-        number = next((n for n, stack in enumerate(_stacks) if stack.sequence == part.series.sequence), None)
-        if number is None:
-            continue
         cams = explain_many(predictor, part.prepared, method=method, target_class=target, layer=layer)
-        for picture, cam in enumerate(cams):
-            index = _stack_index(_stacks[number], cam.slice_index)
-            if index is not None:
-                heat = _lay_back(cam.heat, part.prepared, picture, _stacks[number])
-                layers[number, index] = MapLayer(heat=heat, raw_max=cam.raw_max)
+        for seen in part.seen:
+            number = numbers.get(seen.sequence)
+            index = None if number is None else _stack_index(_stacks[number], seen, part)
+            if number is None or index is None:
+                continue
+            heat = seen.take(cams[seen.example].heat)
+            if not part.together:  # else the viewer shows the prepared pictures themselves
+                heat = _lay_back(heat, part.prepared, seen.example, _stacks[number])
+            layers[number, index] = MapLayer(heat=heat, raw_max=cams[seen.example].raw_max)
     return layers
 
 
@@ -78,7 +82,7 @@ def load_maps(
 def layer_titles(card: CheckpointCard) -> dict[str, str]:
     """The layers that a checkpoint's maps may explain, with a title each."""
     layers = list_layers(find_architecture(card.config.architecture))
-    titles = ("last layer", "finer", "finest")[: len(layers)]
+    titles = ("each stream", "joint layer") if "*" in layers[0] else ("last layer", "finer", "finest")[: len(layers)]
     return dict(zip(layers, titles, strict=True))
 
 
@@ -86,21 +90,47 @@ def study_stacks(study: Study, prediction: Prediction | None) -> tuple[list[Slic
     """The study's series for the viewer, in the usual order, with the answer for each slice that the model saw.
 
     Of several series of one sequence, the one that the model saw stands for it; without a prediction the first
-    does, which is the one that it would see.
+    does, which is the one that it would see. Where the model saw the series on a common grid, that is what is shown.
     """
-    asked = {part.series.sequence: part for part in prediction.series} if prediction else {}
+    parts = prediction.series if prediction else ()
+    asked = {series.sequence: series for part in parts for series in part.together or (part.series,)}
+    on_grid = {seen.sequence: part for part in parts if part.together for seen in part.seen}
     first = {series.sequence: series for series in reversed(study.series)}
-    chosen = [asked[sequence].series if sequence in asked else one for sequence, one in first.items()]
+    chosen = [asked.get(sequence, one) for sequence, one in first.items() if str(sequence) not in on_grid]
     stacks, faults = load_stacks(tuple(chosen))
-    for number, stack in enumerate(stacks):
-        if stack.sequence in asked:
-            answers = {
-                index: piece.probability
-                for piece in asked[stack.sequence].slices
-                if (index := _stack_index(stack, piece.slice_index)) is not None
-            }
-            stacks[number] = replace(stack, probabilities=answers)
-    return stacks, faults
+    stacks += [_grid_stack(part, MRSequence(name)) for name, part in on_grid.items()]
+    stacks.sort(key=lambda stack: list(MRSequence).index(stack.sequence))
+    return [_with_answers(stack, parts) for stack in stacks], faults
+
+
+def _grid_stack(part: SeriesPrediction, sequence: MRSequence) -> SliceStack:
+    """The slices of one sequence as the model saw them, on the common grid."""
+    seen = _seen_of(part, sequence)
+    pixels = np.stack([one.take(part.prepared.pixels[one.example]) for one in seen])
+    return SliceStack(
+        sequence=sequence,
+        plane=Plane.AXIAL,
+        pixels=pixels,
+        positions=np.array([one.position_mm for one in seen]),
+        in_mm=True,
+        spacing_mm=part.pixel_mm,
+        blank=np.logical_not(pixels.any(axis=(1, 2))),
+        box=find_box(pixels),
+    )
+
+
+def _seen_of(part: SeriesPrediction, sequence: str) -> list[SeenSlice]:
+    return sorted((one for one in part.seen if one.sequence == sequence), key=lambda one: one.slice_index)
+
+
+def _with_answers(stack: SliceStack, parts: Sequence[SeriesPrediction]) -> SliceStack:
+    answers = {
+        index: part.slices[seen.example].probability
+        for part in parts
+        for seen in part.seen
+        if seen.sequence == stack.sequence and (index := _stack_index(stack, seen, part)) is not None
+    }
+    return replace(stack, probabilities=answers) if answers else stack
 
 
 def strongest_slice(stacks: list[SliceStack], *, highest: bool = True) -> tuple[SliceStack, int] | None:
@@ -112,11 +142,17 @@ def strongest_slice(stacks: list[SliceStack], *, highest: bool = True) -> tuple[
     return stack, index
 
 
-def _stack_index(stack: SliceStack, slice_index: int) -> int | None:
-    """A slice's place in the viewer: its own index in a volume, its number among the readable loose pictures."""
+def _stack_index(stack: SliceStack, seen: SeenSlice, part: SeriesPrediction) -> int | None:
+    """A slice's place in the viewer.
+
+    It is its own index in a volume, its number among the readable loose pictures, and its number among those that the
+    model saw on a common grid.
+    """
+    if part.together:
+        return [one.slice_index for one in _seen_of(part, stack.sequence)].index(seen.slice_index)
     if stack.in_mm:
-        return slice_index if slice_index < len(stack.pixels) else None
-    found = np.flatnonzero(stack.positions == slice_index + 1)
+        return seen.slice_index if seen.slice_index < len(stack.pixels) else None
+    found = np.flatnonzero(stack.positions == seen.slice_index + 1)
     return int(found[0]) if found.size else None
 
 

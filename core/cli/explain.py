@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
+    from core.data.examples import SeenSlice
     from core.inference.cam import CamMethod
     from core.inference.predict import Predictor
-    from core.inference.prediction import Cam, Prediction, SlicePrediction
+    from core.inference.prediction import Prediction
     from core.settings import Settings
 
 __all__ = ["add_commands", "explain"]
@@ -98,15 +100,24 @@ def _write_maps(
     strongest = max(cam.raw_max for part in cams for cam in part)
     written = []
     for part, part_cams in zip(prediction.series, cams, strict=True):
-        for pixels, answer, cam in zip(part.prepared.pixels, part.slices, part_cams, strict=True):
-            name = _file_name(number, prediction.study_id, answer)
+        for seen in part.seen:
+            cam, answer = part_cams[seen.example], part.slices[seen.example]
+            name = _file_name(number, prediction.study_id, seen)
+            pixels, heat = seen.take(part.prepared.pixels[seen.example]), seen.take(cam.heat)
             with replace_atomically(out / name) as path:
-                _draw(pixels, cam, strongest, arguments.opacity).save(path, "PNG")
-            written.append({**answer.to_dict(), "raw_max": cam.raw_max, "png": name})
+                _draw(pixels, heat, cam.raw_max, strongest, arguments.opacity).save(path, "PNG")
+            place = {"sequence": seen.sequence, "index": seen.slice_index, "position_mm": _finite(seen.position_mm)}
+            written.append({**answer.to_dict(), **place, "raw_max": cam.raw_max, "png": name})
     return written
 
 
-def _draw(pixels: NDArray[np.uint8], cam: Cam, strongest: float, opacity: float) -> Image:
+def _finite(position_mm: float) -> float | None:
+    return round(position_mm, 3) if math.isfinite(position_mm) else None
+
+
+def _draw(
+    pixels: NDArray[np.uint8], heat: NDArray[np.float32], raw_max: float, strongest: float, opacity: float
+) -> Image:
     """The slice on the left, the same slice under its map on the right."""
     import numpy as np
     from PIL import Image
@@ -115,15 +126,15 @@ def _draw(pixels: NDArray[np.uint8], cam: Cam, strongest: float, opacity: float)
 
     side = max(SHOWN_PX, pixels.shape[0])
     grey = np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR))
-    heat = np.asarray(Image.fromarray(cam.heat).resize((side, side), Image.Resampling.BILINEAR))
-    relative = np.float32(cam.raw_max / strongest if strongest > 0 else 0)
+    heat = np.asarray(Image.fromarray(heat).resize((side, side), Image.Resampling.BILINEAR))
+    relative = np.float32(raw_max / strongest if strongest > 0 else 0)
     return Image.fromarray(np.hstack([np.repeat(grey[..., None], 3, axis=2), blend(grey, heat * relative, opacity)]))
 
 
-def _file_name(number: int, study_id: str, answer: SlicePrediction) -> str:
+def _file_name(number: int, study_id: str, seen: SeenSlice) -> str:
     """A name that is safe anywhere; the study's number keeps ids apart that differ only in what is not."""
     safe = re.sub(r"[^A-Za-z0-9_-]+", "_", study_id)[:40]
-    return f"{number:02d}_{safe}_{answer.sequence}_{answer.slice_index:03d}.png"
+    return f"{number:02d}_{safe}_{seen.sequence}_{seen.slice_index:03d}.png"
 
 
 def _find_class(name: str | None, predictor: Predictor) -> int | None:

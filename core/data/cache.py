@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +17,9 @@ import xxhash
 from numpy.typing import NDArray
 
 from core.config import PrepConfig
-from core.data.prepare import PictureFrame, PreparedSeries, prepare_series
+from core.data.examples import PictureFrame, PreparedSeries
+from core.data.joint import prepare_study
+from core.data.prepare import prepare_series
 from core.data.quick import read_files
 from core.data.stamped import StampedCache, digest_of
 from core.data.study import Fault, Series
@@ -24,9 +27,12 @@ from core.errors import DataError
 from core.files import replace_atomically, write_atomic
 from core.settings import Settings
 
-__all__ = ["FORMAT_VERSION", "fill_cache", "load_prepared", "open_prepared", "prune_contents"]
+__all__ = ["FORMAT_VERSION", "Source", "fill_cache", "load_prepared", "open_prepared", "prepare", "prune_contents"]
 
-FORMAT_VERSION = 2
+Source = Sequence[Series]
+"""What is prepared together: one series, or a study's on a common grid (``PrepConfig.grid_mm`` above 0)."""
+
+FORMAT_VERSION = 3
 """Part of every key: raise it whenever the same scan and the same PrepConfig would give other pixels."""
 HELD_BYTES = 2**29
 """A series whose files are not larger is read once, to be recognised and to be prepared; a larger one twice."""
@@ -34,8 +40,19 @@ ABANDONED_SECONDS = 3600.0
 """A half-written file of that age was left by a process that was killed."""
 
 
-def load_prepared(series: Series, prep: PrepConfig, settings: Settings) -> PreparedSeries:
-    """Return the prepared series, from the cache where one of the same content was prepared in the same way.
+def prepare(source: Source, prep: PrepConfig, settings: Settings | None = None) -> PreparedSeries:
+    """Prepare a series, or a study's series together, without the cache.
+
+    Raises
+    ------
+    DataError
+        They cannot be prepared.
+    """
+    return prepare_study(source, prep, settings) if prep.grid_mm else prepare_series(source[0], prep, settings)
+
+
+def load_prepared(source: Series | Source, prep: PrepConfig, settings: Settings) -> PreparedSeries:
+    """Return what was prepared of a source, from the cache where the same content was prepared in the same way.
 
     An entry belongs to what the source files hold, not to where they lie: a cohort that was moved finds its
     entries again, and a file that was changed does not. A damaged entry is made anew. Two processes may prepare
@@ -44,29 +61,35 @@ def load_prepared(series: Series, prep: PrepConfig, settings: Settings) -> Prepa
     Raises
     ------
     DataError
-        A source file is gone, or the series cannot be prepared.
+        A source file is gone, or the source cannot be prepared.
     StorageError
         The cache cannot be written.
     """
-    content, contents = _know_content(series, settings)
-    entry = _entry(series, prep, settings, content)
-    return _read(entry) or _write(entry, prepare_series(series, prep, settings, contents=contents))
+    source = _together(source)
+    known = [_know_content(series, settings) for series in source]
+    entry = _entry(source, prep, settings, [content for content, _ in known])
+    found = _read(entry)
+    if found is not None:
+        return found
+    if prep.grid_mm:
+        return _write(entry, prepare_study(source, prep, settings))
+    return _write(entry, prepare_series(source[0], prep, settings, contents=known[0][1]))
 
 
-def fill_cache(position: int, series: Series, prep: PrepConfig, settings: Settings) -> tuple[int, Fault | None]:
-    """Prepare one of many series in another process: what it became stays in the cache, only a fault travels back.
+def fill_cache(position: int, source: Source, prep: PrepConfig, settings: Settings) -> tuple[int, Fault | None]:
+    """Prepare one of many sources in another process: what it became stays in the cache, only a fault travels back.
 
     It stands here and not where the work is dealt out because a worker imports all that its module does.
     """
     try:
-        load_prepared(series, prep, settings)
+        load_prepared(source, prep, settings)
     except DataError as error:
-        return position, Fault(path=f"{series.study_id}/{series.sequence}", reason=str(error))
+        return position, Fault(path=f"{source[0].study_id}/{_join_sequences(source)}", reason=str(error))
     return position, None
 
 
-def open_prepared(series: Series, prep: PrepConfig, settings: Settings) -> PreparedSeries | None:
-    """Return the prepared series if the cache holds it, without opening a source file.
+def open_prepared(source: Series | Source, prep: PrepConfig, settings: Settings) -> PreparedSeries | None:
+    """Return what was prepared of a source if the cache holds it, without opening a source file.
 
     None also for files whose content is not known yet: those that were moved since they were prepared, say.
 
@@ -75,20 +98,30 @@ def open_prepared(series: Series, prep: PrepConfig, settings: Settings) -> Prepa
     DataError
         A source file is gone.
     """
-    content = _recall_content(series, settings, _stamp(series))
-    return _read(_entry(series, prep, settings, content)) if content else None
+    source = _together(source)
+    contents = [_recall_content(series, settings, _stamp(series)) for series in source]
+    known = [content for content in contents if content]
+    return _read(_entry(source, prep, settings, known)) if len(known) == len(source) else None
 
 
-def _entry(series: Series, prep: PrepConfig, settings: Settings, content: str) -> Path:
-    """Folder of the entry; the study and the sequence are part of it, for they stand in its faults."""
+def _entry(source: Source, prep: PrepConfig, settings: Settings, contents: Sequence[str]) -> Path:
+    """Folder of the entry; the study and the sequences are part of it, for they stand in its faults."""
     described = (
         FORMAT_VERSION,
-        series.study_id,
-        series.sequence,
-        series.kind,
-        prep.model_dump_json(exclude={"sequences"}),
+        source[0].study_id,
+        _join_sequences(source),
+        "+".join(series.kind for series in source),
+        prep.model_dump_json(exclude=None if prep.grid_mm else {"sequences"}),
     )
-    return settings.cache / "prepared" / digest_of((*described, content))
+    return settings.cache / "prepared" / digest_of((*described, *contents))
+
+
+def _together(source: Series | Source) -> Source:
+    return (source,) if isinstance(source, Series) else source
+
+
+def _join_sequences(source: Source) -> str:
+    return "+".join(str(series.sequence) for series in source)
 
 
 def _know_content(series: Series, settings: Settings) -> tuple[str, list[memoryview]]:
@@ -170,12 +203,15 @@ def _build(pixels: NDArray[np.uint8], meta: dict[str, Any]) -> PreparedSeries:
     return PreparedSeries(
         pixels=pixels,
         slice_index=np.array(meta["slice_index"], np.int32),
-        position_mm=np.array([np.nan if value is None else value for value in meta["position_mm"]], np.float64),
+        position_mm=_numbers(meta["position_mm"]),
         files=tuple(meta["files"]),
         frames=tuple(frames[number] for number in meta["frame_of"]),
         slice_total=int(meta["slice_total"]),
         blank_count=int(meta["blank_count"]),
         faults=tuple(Fault(**fault) for fault in meta["faults"]),
+        sequences=tuple(meta["sequences"]),
+        layers=None if meta["layers"] is None else np.array(meta["layers"], np.int32),
+        layers_mm=None if meta["layers_mm"] is None else _numbers(meta["layers_mm"]),
     )
 
 
@@ -184,13 +220,16 @@ def _write(entry: Path, prepared: PreparedSeries) -> PreparedSeries:
     meta = {
         "shape": list(prepared.pixels.shape),
         "slice_index": prepared.slice_index.tolist(),
-        "position_mm": [None if np.isnan(value) else value for value in prepared.position_mm.tolist()],
+        "position_mm": _plain(prepared.position_mm),
         "files": list(prepared.files),
         "frames": [asdict(frame) for frame in frames],
         "frame_of": [frames.index(frame) for frame in prepared.frames],
         "slice_total": prepared.slice_total,
         "blank_count": prepared.blank_count,
         "faults": [asdict(fault) for fault in prepared.faults],
+        "sequences": list(prepared.sequences),
+        "layers": None if prepared.layers is None else prepared.layers.tolist(),
+        "layers_mm": None if prepared.layers_mm is None else [_plain(row) for row in prepared.layers_mm],
     }
     _sweep(entry)
     # Each file appears whole, the description last: an entry without one is not there yet.
@@ -198,6 +237,15 @@ def _write(entry: Path, prepared: PreparedSeries) -> PreparedSeries:
         np.save(file, prepared.pixels, allow_pickle=False)
     write_atomic(entry / "meta.json", json.dumps(meta))
     return _read(entry) or prepared
+
+
+def _plain(numbers: NDArray[np.float64]) -> list[float | None]:
+    """JSON has no NaN."""
+    return [None if np.isnan(value) else value for value in numbers.tolist()]
+
+
+def _numbers(values: list[Any]) -> NDArray[np.float64]:
+    return np.array(values, object).astype(np.float64)  # None becomes NaN
 
 
 def _sweep(entry: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.config import PrepConfig
+from core.data.examples import PictureFrame, PreparedSeries, build_examples, resize
 from core.data.percentile import percentiles
 from core.data.pictures import read_picture
 from core.data.study import Fault, Series
@@ -30,114 +31,122 @@ __all__ = [
     "prepare_pictures",
     "prepare_series",
     "prepare_volume",
+    "prepare_volumes",
 ]
 
 FOREGROUND = 0.05
 """Share of the intensity window above which a voxel counts as head when the border is cut off: above the noise
 of an unstripped background, below cerebrospinal fluid."""
+SPREADS = 3.0
+"""Standard deviations to either side of the mean that normalise 'zscore' shows."""
+CLIP_LIMIT = 2.0
+TILES = 8
+"""Of the adaptive histogram equalisation: how far a grey value may be stretched, and into how many tiles a side is cut."""
 MARGIN = 0.02
 """Border kept around the head, as a share of the box's longer side."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PictureFrame:
-    """Where in the source slice a prepared picture lies, so that a map can be laid back over the slice.
-
-    The source box rows [row_start, row_stop) x columns [column_start, column_stop) fills the picture's rows
-    [top, bottom) x columns [left, right); what is around it is padding.
-    """
-
-    source_shape: tuple[int, int]
-    row_start: int
-    row_stop: int
-    column_start: int
-    column_stop: int
-    top: int
-    bottom: int
-    left: int
-    right: int
-
-    def to_source(self, heat: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Lay a (size, size) map back over the source slice: (rows, columns), zero outside the box."""
-        source = np.zeros(self.source_shape, np.float32)
-        inner = heat[self.top : self.bottom, self.left : self.right]
-        shape = (self.row_stop - self.row_start, self.column_stop - self.column_start)
-        source[self.row_start : self.row_stop, self.column_start : self.column_stop] = _resize(inner, shape)
-        return source
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PreparedSeries:
-    """The pictures of one series."""
-
-    pixels: NDArray[np.uint8]
-    """(pictures, size, size); may be a read-only memory map."""
-    slice_index: NDArray[np.int32]
-    """(pictures,): which slice of the volume each is."""
-    position_mm: NDArray[np.float64]
-    """(pictures,): position along the plane's axis; NaN for loose pictures."""
-    files: tuple[str, ...]
-    """Source file name of each picture."""
-    frames: tuple[PictureFrame, ...]
-    """One per picture (all equal for a volume)."""
-    slice_total: int
-    """Slices of the source series, blank ones included."""
-    blank_count: int
-    """How many of them are blank."""
-    faults: tuple[Fault, ...] = ()
-
-
 def prepare_volume(volume: Volume, prep: PrepConfig) -> PreparedSeries:
-    """Window, choose, crop, square and resize a volume's slices.
+    """Prepare one volume; see :func:`prepare_volumes`."""
+    return prepare_volumes([volume], prep)
 
-    The window is set by percentiles of the whole volume's non-zero voxels, so a positive factor on all
-    intensities changes nothing and what differs between slices is kept. Resizing averages where it shrinks
-    (no aliasing) and interpolates linearly where it enlarges.
+
+def prepare_volumes(volumes: Sequence[Volume | None], prep: PrepConfig) -> PreparedSeries:
+    """Window, choose, crop, square and resize volumes' slices, and put them together to examples.
+
+    The window is set over the whole volume's non-zero voxels, so a positive factor on all intensities changes nothing
+    and what differs between slices is kept. Resizing averages where it shrinks (no aliasing) and interpolates linearly
+    where it enlarges.
 
     Parameters
     ----------
-    volume
-        Voxels (slices, rows, columns) with their spacing in millimetres; not changed.
+    volumes
+        Voxels (slices, rows, columns) with their spacing in millimetres, not changed: one volume, or those of a study
+        on one grid, in the order of the channels; None where the study lacks a sequence.
     prep
         How; ``sequences`` is not looked at.
 
     Returns
     -------
     PreparedSeries
-        Pixels (pictures, size_px, size_px) in 0..255, slices ascending; zero voxels and padding are 0.
+        Pixels in 0..255, slices ascending; zero voxels, padding and lacking sequences are 0.
 
     Raises
     ------
     DataError
         Every slice is blank.
     """
-    array = volume.array
-    blank = find_blank_slices(array)
-    filled = np.flatnonzero(~blank)
+    present = [volume for volume in volumes if volume is not None]
+    first = present[0]
+    blank = np.stack([find_blank_slices(volume.array) for volume in present])
+    filled = np.flatnonzero(~blank.any(axis=0))
+    if not filled.size:  # no place where all of them show tissue
+        filled = np.flatnonzero(~blank.all(axis=0))
     if not filled.size:
         raise DataError(
-            f"All {len(array)} slices of the {volume.sequence} series ({volume.files[0] if volume.files else 'no file'}) "
+            f"All {len(first.array)} slices of the {first.sequence} series ({first.files[0] if first.files else 'no file'}) "
             "are blank; a head was expected. Leave this series out, or hand in another."
         )
-    low, high = _find_window(array, prep)
-    box = (
-        find_head(array, filled, low + FOREGROUND * (high - low))
-        if prep.crop
-        else (0, array.shape[1], 0, array.shape[2])
+    windows = [_find_window(volume.array, prep) for volume in present]
+    levels = [low + FOREGROUND * (high - low) for low, high in windows]
+    rows, columns = first.array.shape[1:]
+    boxes = [(0, rows, 0, columns)]
+    if prep.crop:
+        boxes = [find_head(volume.array, filled, level) for volume, level in zip(present, levels, strict=True)]
+    row_starts, row_stops, column_starts, column_stops = zip(*boxes, strict=True)
+    box = (min(row_starts), max(row_stops), min(column_starts), max(column_stops))
+    _, row_mm, column_mm = first.spacing_mm
+    frame = place((rows, columns), box, row_mm, column_mm, prep)
+    brain = None
+    if prep.slice_choice == "window":
+        brain = np.sum(
+            [(volume.array[filled] > level).sum(axis=(1, 2)) for volume, level in zip(present, levels, strict=True)],
+            axis=0,
+        )
+    chosen = choose_slices(filled, prep, brain)
+    drawn: list[NDArray[np.uint8] | None] = []
+    shown = iter(zip(present, windows, strict=True))
+    for volume in volumes:
+        drawn.append(None if volume is None else _draw_slices(*next(shown), chosen, frame, prep))
+    return build_examples(
+        drawn,
+        prep,
+        PreparedSeries(
+            pixels=np.empty((0, prep.size_px, prep.size_px), np.uint8),
+            slice_index=chosen.astype(np.int32),
+            position_mm=first.positions_mm[chosen].astype(np.float64),
+            files=tuple(first.files[index] if first.files else "" for index in chosen),
+            frames=(frame,) * len(chosen),
+            slice_total=len(first.array),
+            blank_count=int(blank.all(axis=0).sum()),
+        ),
+        [str(volume.sequence) for volume in present] if len(volumes) > 1 else [],
     )
-    _, row_mm, column_mm = volume.spacing_mm
-    frame = place((array.shape[1], array.shape[2]), box, row_mm, column_mm, prep)
-    chosen = choose_slices(filled, prep)
-    pictures = [draw(apply_window(cut(array[index], frame), low, high), frame, prep.size_px) for index in chosen]
-    return PreparedSeries(
-        pixels=np.stack(pictures),
-        slice_index=chosen.astype(np.int32),
-        position_mm=volume.positions_mm[chosen].astype(np.float64),
-        files=tuple(volume.files[index] for index in chosen),
-        frames=(frame,) * len(chosen),
-        slice_total=len(array),
-        blank_count=int(blank.sum()),
-    )
+
+
+def _draw_slices(
+    volume: Volume, window: tuple[float, float], chosen: NDArray[np.int64], frame: PictureFrame, prep: PrepConfig
+) -> NDArray[np.uint8]:
+    """Draw slices (n, size, size), or each with the slices below and above it (n, 3, size, size)."""
+    needed = chosen
+    if prep.channels == "neighbours":  # at the volume's end the slice is its own neighbour
+        needed = np.clip(chosen[:, None] + np.array([-1, 0, 1]), 0, len(volume.array) - 1)
+    pictures = {
+        int(index): _equalise(draw(apply_window(cut(volume.array[index], frame), *window), frame, prep.size_px), prep)
+        for index in np.unique(needed)
+    }
+    stacked = np.stack([pictures[int(index)] for index in needed.ravel()])
+    return stacked.reshape(*needed.shape, prep.size_px, prep.size_px)
+
+
+def _equalise(picture: NDArray[np.uint8], prep: PrepConfig) -> NDArray[np.uint8]:
+    """Even out the contrast place by place; what is 0, the outside of the head, stays 0."""
+    if prep.contrast == "none":
+        return picture
+    import cv2
+
+    tiles = cv2.createCLAHE(clipLimit=CLIP_LIMIT, tileGridSize=(TILES, TILES))
+    return np.where(picture == 0, 0, tiles.apply(picture)).astype(np.uint8)
 
 
 def prepare_pictures(series: Series, prep: PrepConfig, settings: Settings | None = None) -> PreparedSeries:
@@ -152,6 +161,11 @@ def prepare_pictures(series: Series, prep: PrepConfig, settings: Settings | None
     DataError
         None of the pictures can be read; the first reason is given.
     """
+    if prep.form != "slice" or prep.channels != "grey":
+        raise DataError(
+            f"Study {series.study_id}: loose pictures have no place in the patient, so they form no volume and have no "
+            "neighbours. Hand in DICOM or NIfTI, or choose form 'slice' with channels 'grey'."
+        )
     kept: list[tuple[int, PictureFrame, NDArray[np.uint8]]] = []
     faults: list[Fault] = []
     blank_count = 0
@@ -183,12 +197,12 @@ def prepare_pictures(series: Series, prep: PrepConfig, settings: Settings | None
 def prepare_series(
     series: Series, prep: PrepConfig, settings: Settings | None = None, *, contents: Sequence[memoryview] | None = None
 ) -> PreparedSeries:
-    """Read and prepare one series of any kind, without the cache.
+    """Read and prepare one series of any kind in its own planes, without the cache.
 
     Parameters
     ----------
     series, prep
-        What, and how.
+        What, and how; ``prep.grid_mm`` is 0 (:func:`core.data.joint.prepare_study` is for a common grid).
     settings
         The limits; this installation's by default.
     contents
@@ -203,6 +217,9 @@ def prepare_series(
         return prepare_pictures(series, prep, settings)
     from core.data.quick import prepare_quickly  # it is made of this module's parts
 
+    if prep.form == "volume" and prep.channels == "grey":  # its layers are prepared as single slices are
+        slices = prepare_series(series, prep.model_copy(update={"form": "slice"}), settings, contents=contents)
+        return build_examples([slices.pixels], prep, slices, [])
     quick = prepare_quickly(series, prep, settings or load_settings(), contents)
     if quick is not None:
         return quick
@@ -212,7 +229,11 @@ def prepare_series(
 
 def _find_window(array: NDArray[np.float32], prep: PrepConfig) -> tuple[float, float]:
     voxels = array[array != 0]
-    low, high = percentiles(voxels, [prep.percentile_low, prep.percentile_high])
+    if prep.normalise == "zscore":
+        mean, spread = float(voxels.mean(dtype=np.float64)), float(voxels.std(dtype=np.float64))
+        low, high = mean - SPREADS * spread, mean + SPREADS * spread
+    else:
+        low, high = percentiles(voxels, [prep.percentile_low, prep.percentile_high])
     if not high > low:  # one single intensity: show it white
         low = high - abs(high)
     return low, high
@@ -229,10 +250,19 @@ def apply_window(picture: NDArray[np.float32], low: float, high: float) -> NDArr
     return grey.astype(np.float32)
 
 
-def choose_slices(filled: NDArray[np.int64], prep: PrepConfig) -> NDArray[np.int64]:
-    """Pick from the indices of the slices that are not blank; ascending."""
+def choose_slices(
+    filled: NDArray[np.int64], prep: PrepConfig, brain: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
+    """Pick from the indices of the slices that are not blank; ascending.
+
+    `brain`, for slice_choice "window", is how many voxels of each of them show tissue.
+    """
     if prep.slice_choice == "all":
         return filled
+    if prep.slice_choice == "window":
+        most = len(filled) // 2 if brain is None else int(brain.argmax())
+        start = min(max(most - prep.slice_count // 2, 0), max(len(filled) - prep.slice_count, 0))
+        return filled[start : start + prep.slice_count]
     middle = (filled[0] + filled[-1]) / 2
     distance = np.abs(filled - middle)
     inside = filled[distance <= prep.slice_span * (filled[-1] - filled[0] + 1) / 2]
@@ -292,16 +322,6 @@ def cut(picture: NDArray[Any], frame: PictureFrame) -> NDArray[Any]:
 def draw(grey: NDArray[np.float32], frame: PictureFrame, size_px: int) -> NDArray[np.uint8]:
     """Draw what was cut out, in 0..255, into a black square."""
     picture = np.zeros((size_px, size_px), np.uint8)
-    drawn = _resize(grey, (frame.bottom - frame.top, frame.right - frame.left))
+    drawn = resize(grey, (frame.bottom - frame.top, frame.right - frame.left))
     picture[frame.top : frame.bottom, frame.left : frame.right] = np.clip(np.rint(drawn), 0, 255).astype(np.uint8)
     return picture
-
-
-def _resize(picture: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Resize to (rows, columns) with a triangle filter as wide as the shrinking asks for."""
-    if picture.shape == shape:
-        return np.asarray(picture, np.float32)
-    from PIL import Image
-
-    image = Image.fromarray(np.ascontiguousarray(picture, np.float32))
-    return np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BILINEAR), np.float32)

@@ -1,4 +1,4 @@
-"""All prepared slices of a cohort as one table over memory-mapped arrays."""
+"""All examples of a cohort as one table over memory-mapped arrays."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.config import PrepConfig
-from core.data.cache import fill_cache, load_prepared, open_prepared, prune_contents
-from core.data.prepare import PreparedSeries
-from core.data.study import Cohort, Fault, Series, Study
+from core.data.cache import Source, fill_cache, load_prepared, open_prepared, prune_contents
+from core.data.examples import PreparedSeries
+from core.data.joint import choose_candidates
+from core.data.study import Cohort, Fault, Study
 from core.errors import DataError, EmptyCohortError
-from core.mri import MRSequence
+from core.mri import MRSequence, Plane
 from core.parallel import run_tasks
 from core.progress import Progress, silent
 from core.settings import Settings
@@ -27,11 +28,12 @@ INLINE = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SliceTable:
-    """Every picture of a cohort.
+    """Every example of a cohort: a slice, a volume, or the same slice of several sequences (``PrepConfig.form``).
 
-    ``rows`` has one row per picture: ``key`` (study|sequence|series number|slice index, unique and stable),
-    ``study_id``, ``person``, ``label`` (int, -1 unlabelled), ``sequence``, ``plane``, ``slice_index``, ``position_mm``,
-    ``file``, ``phase`` ("" where none), ``array`` (index into ``arrays``), ``offset`` (picture within it).
+    ``rows`` has one row per example: ``key`` (study|sequence|series number|slice index, unique and stable),
+    ``study_id``, ``person``, ``label`` (int, -1 unlabelled), ``sequence`` (those that it combines joined by "+"),
+    ``plane``, ``slice_index``, ``position_mm``, ``file``, ``phase`` ("" where none), ``array`` (index into ``arrays``),
+    ``offset`` (example within it).
     """
 
     rows: pd.DataFrame
@@ -46,7 +48,7 @@ class SliceTable:
         return len(self.rows)
 
     def pictures(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Gather pictures by row number: (n, size, size), in the order asked for."""
+        """Gather examples by row number: (n, *shape of one), in the order asked for (:mod:`core.data.examples`)."""
         arrays = self.rows["array"].to_numpy()[indices]
         offsets = self.rows["offset"].to_numpy()[indices]
         gathered = np.empty((len(indices), *self.arrays[0].shape[1:]), np.uint8)
@@ -58,11 +60,11 @@ class SliceTable:
 def build_table(
     cohort: Cohort, prep: PrepConfig, settings: Settings, *, jobs: int | None = None, progress: Progress = silent
 ) -> SliceTable:
-    """Prepare every series of a cohort (through the cache, in parallel per series) and list its pictures.
+    """Prepare every series of a cohort (through the cache, in parallel per series) and list its examples.
 
-    Only series of ``prep.sequences``, and those whose sequence is unknown, are taken. A series that fails
-    becomes a fault and the rest go on. The rows' order (study, sequence, series, slice) does not depend on the
-    order of the cohort.
+    Only series of ``prep.sequences``, and those whose sequence is unknown, are taken; on a common grid, one series for
+    each sequence of a study, prepared together. A series that fails becomes a fault and the rest go on. The rows' order
+    (study, sequence, series, slice) does not depend on the order of the cohort.
 
     Parameters
     ----------
@@ -86,7 +88,7 @@ def build_table(
             "Choose others with --set sequences=..., or name another folder."
         )
     _allow_open_files(len(wanted))
-    pieces, faults = _prepare([series for _, series, _ in wanted], prep, settings, jobs or settings.threads, progress)
+    pieces, faults = _prepare([source for _, source, _ in wanted], prep, settings, jobs or settings.threads, progress)
     usable = [place for place, piece in zip(wanted, pieces, strict=True) if piece is not None]
     prepared = [piece for piece in pieces if piece is not None]
     if not prepared:
@@ -94,7 +96,7 @@ def build_table(
         raise EmptyCohortError(
             f"None of the {len(wanted)} series in {cohort.root} can be used; the first: {first.path}: {first.reason}"
         )
-    parts = [_columns(*place, prepared[number], number) for number, place in enumerate(usable)]
+    parts = [_columns(*place, prepared[number], number, prep.grid_mm > 0) for number, place in enumerate(usable)]
     return SliceTable(
         rows=pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True),
         arrays=tuple(piece.pixels for piece in prepared),
@@ -108,32 +110,41 @@ def build_table(
     )
 
 
-def _select(cohort: Cohort, prep: PrepConfig) -> list[tuple[Study, Series, int]]:
-    """List the series to use in canonical order, each with its number among the study's of its sequence."""
+def _select(cohort: Cohort, prep: PrepConfig) -> list[tuple[Study, Source, int]]:
+    """List what to prepare in canonical order, each series with its number among the study's of its sequence."""
+    if prep.grid_mm:
+        studies = sorted(cohort, key=lambda study: study.study_id)
+        together = [(study, choose_candidates(study, prep.sequences), 0) for study in studies]
+        return [(study, source, number) for study, source, number in together if source]
     allowed = {*prep.sequences, MRSequence.UNKNOWN}
     found = [(study, series) for study in cohort for series in study.series if series.sequence in allowed]
     found.sort(
         key=lambda pair: (pair[1].study_id, pair[1].sequence, pair[1].series_uid, [str(path) for path in pair[1].files])
     )
     numbers: dict[tuple[str, MRSequence], int] = {}
-    numbered = []
+    numbered: list[tuple[Study, Source, int]] = []
     for study, series in found:
         number = numbers.get((series.study_id, series.sequence), 0)
         numbers[series.study_id, series.sequence] = number + 1
-        numbered.append((study, series, number))
+        numbered.append((study, (series,), number))
     return numbered
 
 
-def _columns(study: Study, series: Series, number: int, prepared: PreparedSeries, array: int) -> dict[str, Any]:
-    """Describe a series' pictures as table columns."""
-    start = f"{study.study_id}|{series.sequence}|{number}|"
+def _columns(
+    study: Study, source: Source, number: int, prepared: PreparedSeries, array: int, on_grid: bool
+) -> dict[str, Any]:
+    """Describe a source's examples as table columns."""
+    sequences = prepared.sequences or (str(source[0].sequence),) * len(prepared.pixels)
     return {
-        "key": [f"{start}{index}" for index in prepared.slice_index],
+        "key": [
+            f"{study.study_id}|{sequence}|{number}|{index}"
+            for sequence, index in zip(sequences, prepared.slice_index, strict=True)
+        ],
         "study_id": study.study_id,
         "person": study.person,
         "label": -1 if study.label is None else study.label,
-        "sequence": str(series.sequence),
-        "plane": str(series.plane),
+        "sequence": list(sequences),
+        "plane": str(Plane.AXIAL if on_grid else source[0].plane),
         "slice_index": prepared.slice_index,
         "position_mm": prepared.position_mm,
         "file": list(prepared.files),
@@ -144,10 +155,10 @@ def _columns(study: Study, series: Series, number: int, prepared: PreparedSeries
 
 
 def _prepare(
-    wanted: list[Series], prep: PrepConfig, settings: Settings, jobs: int, progress: Progress
+    wanted: list[Source], prep: PrepConfig, settings: Settings, jobs: int, progress: Progress
 ) -> tuple[list[PreparedSeries | None], dict[int, Fault]]:
     """Open what the cache holds and prepare what it lacks; each series is found, or has a fault at its position."""
-    found = [_open(series, prep, settings) for series in wanted]
+    found = [_open(source, prep, settings) for source in wanted]
     missing = [position for position, piece in enumerate(found) if piece is None]
     done = len(wanted) - len(missing)
     progress(done, len(wanted), "from the cache" if done else "")
@@ -155,7 +166,7 @@ def _prepare(
     tasks = [(position, wanted[position], prep, settings) for position in missing]
     for position, fault in run_tasks(fill_cache, tasks, jobs=1 if len(missing) <= INLINE else jobs, ordered=False):
         done += 1
-        progress(done, len(wanted), f"{wanted[position].study_id} {wanted[position].sequence}")
+        progress(done, len(wanted), f"{wanted[position][0].study_id} {_name(wanted[position])}")
         if fault is None:
             # The worker wrote the pictures to the cache: they are opened here, not sent from process to process.
             found[position] = load_prepared(wanted[position], prep, settings)
@@ -166,9 +177,13 @@ def _prepare(
     return found, faults
 
 
-def _open(series: Series, prep: PrepConfig, settings: Settings) -> PreparedSeries | None:
+def _name(source: Source) -> str:
+    return " and ".join(str(series.sequence) for series in source)
+
+
+def _open(source: Source, prep: PrepConfig, settings: Settings) -> PreparedSeries | None:
     try:
-        return open_prepared(series, prep, settings)
+        return open_prepared(source, prep, settings)
     except DataError:  # a file is gone: told as this series' fault when it is prepared
         return None
 

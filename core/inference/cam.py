@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.prepare import PreparedSeries
+from core.data.examples import PreparedSeries
 from core.errors import ConfigError
 from core.inference.prediction import Cam
+from core.models.forward import limit_batch
 from core.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def find_method(name: str) -> CamMethod:
 
 
 def list_layers(architecture: Architecture) -> tuple[str, ...]:
-    """Modules whose output a map may explain, the usual one first."""
+    """Modules whose output a map may explain, the usual one first; a "*" stands for each of several streams."""
     return (architecture.target_layer, *architecture.finer_layers)
 
 
@@ -93,7 +94,7 @@ def explain(
     method: str = "gradcam",
     target_class: int | None = None,
 ) -> Cam:
-    """Explain one picture; see :func:`explain_many`."""
+    """Explain one example; see :func:`explain_many`."""
     return explain_many(predictor, prepared, [picture], method, target_class)[0]
 
 
@@ -108,14 +109,15 @@ def explain_many(
     batch_size: int = 16,
     progress: Progress = silent,
 ) -> tuple[Cam, ...]:
-    """Map what in each picture speaks for a class.
+    """Map what in each example, a slice or a volume, speaks for a class.
 
     Explained is the class's log-odds, its logit less the log of the other classes' summed exponentials: with two
     classes, the difference of the two logits. One logit alone does not decide the answer, for the same number can be
     added to all of them.
 
-    The map is the method's weighted sum at the architecture's target layer, cut at zero and enlarged bilinearly
-    to the picture. Nothing else is done to it: pytorch_grad_cam's own scaling, which subtracts each map's minimum
+    The map is the method's weighted sum at the architecture's target layer, cut at zero and enlarged linearly to the
+    example: (size, size) for a slice, (depth, size, size) for a volume, (streams, size, size) where each stream has a
+    layer of its own. Where only a part of the volume is classified, the map is laid back to its place. Nothing else is done to it: pytorch_grad_cam's own scaling, which subtracts each map's minimum
     and makes a weak map look strong, is left out, and ``heat * raw_max`` is the map itself.
 
     Parameters
@@ -123,7 +125,7 @@ def explain_many(
     predictor
         Whose network is explained; it is locked meanwhile and left as it was (mode, gradients, hooks).
     prepared
-        The pictures.
+        The examples.
     pictures
         Positions in ``prepared.pixels``; all of them by default.
     method
@@ -136,7 +138,7 @@ def explain_many(
     Returns
     -------
     tuple of Cam
-        One per picture, in the order asked for.
+        One per example, in the order asked for.
 
     Raises
     ------
@@ -157,6 +159,7 @@ def explain_many(
     if place not in offered:
         raise ConfigError(f"There is no layer {place!r} to map; choose one of: {', '.join(offered)}.")
     cams: list[Cam] = []
+    batch_size = limit_batch(batch_size, prepared.pixels.shape[1:])
     for start in range(0, len(wanted), batch_size):
         batch = list(wanted[start : start + batch_size])
         maps = _raw_maps(predictor, prepared.pixels[batch], chosen.implementation, target, place)
@@ -179,29 +182,58 @@ def explain_many(
 def _raw_maps(
     predictor: Predictor, pixels: NDArray[np.uint8], implementation: str, target: int, place: str
 ) -> NDArray[np.float32]:
-    """Return the unscaled maps (n, size, size) of pictures (n, size, size)."""
+    """Return the unscaled maps of examples (n, ...), which are as large as an example without its channels."""
     import pytorch_grad_cam
     import torch
 
     from core.models.forward import to_input
 
-    with predictor.lock, _only_input_needs_gradients(predictor.model):
-        layer = predictor.model.get_submodule(place)
-        cam = getattr(pytorch_grad_cam, implementation)(predictor.model, [layer])
+    model, architecture = predictor.model, predictor.architecture
+    with predictor.lock, _only_input_needs_gradients(model):
+        layers = [
+            model.get_submodule(place.replace("*", str(number))) for number in range(_count_layers(place, predictor))
+        ]
+        cam = getattr(pytorch_grad_cam, implementation)(model, layers)
         recorder = cam.activations_and_grads
         try:
-            pictures = to_input(torch.from_numpy(np.array(pixels)), predictor.architecture, predictor.compute)
-            pictures = pictures.float().requires_grad_()
+            inputs = to_input(torch.from_numpy(np.array(pixels)), architecture, predictor.compute)
+            inputs = inputs.float().requires_grad_()
             with torch.enable_grad():
-                _log_odds(recorder(pictures), target).sum().backward()
-            coarse = cam.get_cam_image(
-                pictures, layer, None, recorder.activations[0].numpy(), recorder.gradients[0].numpy(), False
-            )
+                _log_odds(recorder(inputs), target).sum().backward()
+            coarse = [
+                cam.get_cam_image(inputs, layer, None, activations.numpy(), gradients.numpy(), False)
+                for layer, activations, gradients in zip(layers, recorder.activations, recorder.gradients, strict=True)
+            ]
         finally:
             recorder.release()
-    coarse = torch.from_numpy(np.maximum(coarse, 0).astype(np.float32))
+        maps = [torch.from_numpy(np.maximum(part, 0).astype(np.float32)) for part in coarse]
+        if architecture.input_form == "volume":
+            return _enlarge_volume(model, inputs.detach(), maps[0]).numpy()
     size = pixels.shape[-2:]
-    return torch.nn.functional.interpolate(coarse[:, None], size, mode="bilinear", align_corners=False)[:, 0].numpy()
+    joint = torch.stack(maps, dim=1)
+    enlarged = torch.nn.functional.interpolate(joint, size, mode="bilinear", align_corners=False)
+    return (enlarged if "*" in place else enlarged[:, 0]).numpy()
+
+
+def _count_layers(place: str, predictor: Predictor) -> int:
+    return predictor.architecture.channels if "*" in place else 1
+
+
+def _enlarge_volume(model: nn.Module, inputs: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+    """Enlarge maps to volumes (n, depth, size, size).
+
+    A network that looks at the slices one by one gives a map for each, one after the other; one that looks at a part of
+    the volume (``lay_back``) knows where that part lies.
+    """
+    import torch
+
+    sides = inputs.shape[2:]
+    if coarse.ndim == 3:
+        coarse = coarse.view(len(inputs), sides[0], *coarse.shape[1:])
+    lay_back: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = getattr(model, "lay_back", None)
+    if lay_back is not None:
+        return lay_back(inputs, coarse)
+    return torch.nn.functional.interpolate(coarse[:, None], sides, mode="trilinear", align_corners=False)[:, 0]
 
 
 def _log_odds(logits: torch.Tensor, target: int) -> torch.Tensor:

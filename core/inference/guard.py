@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from core.data.examples import PreparedSeries
 from core.data.fingerprint import BINS, intensity_histogram
-from core.data.prepare import PreparedSeries
 from core.data.study import Series
 from core.models.checkpoint import CheckpointCard
 from core.mri import MRSequence, Plane
 
-__all__ = ["Finding", "grey_distance", "inspect_pictures"]
+__all__ = ["Finding", "grey_distance", "inspect_pictures", "inspect_study"]
 
 GREY_LIMIT = 0.4
 """Jensen-Shannon distance of the grey histograms above which a scan is said to differ.
@@ -71,6 +71,21 @@ def inspect_pictures(series: Series, prepared: PreparedSeries, card: CheckpointC
     return tuple(finding for finding in findings if finding is not None)
 
 
+def inspect_study(together: Sequence[Series], prepared: PreparedSeries, card: CheckpointCard) -> tuple[Finding, ...]:
+    """Compare a study's series on a common grid with what the card says: grey values, and the gaps between slices.
+
+    Plane and size are those of the grid, and say nothing of the scan.
+    """
+    names = list(dict.fromkeys(prepared.sequences)) or [str(together[0].sequence)]
+    findings = [_compare_grey_of(name, _examples_of(name, prepared), card) for name in names]
+    findings += [_compare_gap(series) for series in together]
+    return tuple(finding for finding in findings if finding is not None)
+
+
+def _examples_of(name: str, prepared: PreparedSeries) -> NDArray[np.uint8]:
+    return prepared.pixels[np.array(prepared.sequences) == name] if prepared.sequences else prepared.pixels
+
+
 def grey_distance(first: ArrayLike, second: ArrayLike) -> float:
     """Jensen-Shannon distance (base 2) of two histograms: 0 equal, 1 nothing in common."""
     from scipy.spatial.distance import jensenshannon
@@ -79,10 +94,14 @@ def grey_distance(first: ArrayLike, second: ArrayLike) -> float:
 
 
 def _compare_grey(series: Series, prepared: PreparedSeries, card: CheckpointCard) -> Finding | None:
-    expected = _expected_shares(series.sequence, card)
+    return _compare_grey_of(str(series.sequence), prepared.pixels, card)
+
+
+def _compare_grey_of(name: str, pixels: NDArray[np.uint8], card: CheckpointCard) -> Finding | None:
+    expected = _expected_shares(name, card)
     if expected is None:
         return None
-    distance = grey_distance(intensity_histogram(prepared.pixels), expected)
+    distance = grey_distance(intensity_histogram(pixels), expected)
     if distance <= GREY_LIMIT:
         return None
     return Finding(
@@ -90,18 +109,18 @@ def _compare_grey(series: Series, prepared: PreparedSeries, card: CheckpointCard
         value=distance,
         limit=GREY_LIMIT,
         sentence=(
-            f"{series.sequence}: its grey values are unlike those of the training pictures (Jensen-Shannon distance "
+            f"{name}: its grey values are unlike those of the training pictures (Jensen-Shannon distance "
             f"{distance:.2f}; up to {GREY_LIMIT:.2f} is usual), so the checkpoint's figures do not hold for it."
         ),
     )
 
 
-def _expected_shares(sequence: MRSequence, card: CheckpointCard) -> NDArray[np.float64] | None:
+def _expected_shares(name: str, card: CheckpointCard) -> NDArray[np.float64] | None:
     """The sequence's histogram; the mean of all where the picture does not say its sequence."""
     known = {name: shares for name, shares in card.intensity.items() if len(shares) == BINS and sum(shares) > 0}
-    if str(sequence) in known:
-        return np.asarray(known[str(sequence)])
-    if sequence == MRSequence.UNKNOWN and known:
+    if name in known:
+        return np.asarray(known[name])
+    if name == MRSequence.UNKNOWN and known:
         return np.mean(list(known.values()), axis=0)
     return None
 

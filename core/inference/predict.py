@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.config import PrepConfig, apply_settings
+from core.config import apply_settings
 from core.data.assign import series_order
-from core.data.cache import load_prepared
-from core.data.prepare import PreparedSeries, prepare_series
+from core.data.cache import Source, load_prepared, prepare
+from core.data.examples import PreparedSeries, list_seen
+from core.data.joint import pixel_spacing
 from core.data.privacy import privacy_warnings
 from core.data.study import Series, Study
 from core.errors import DataError, SequenceError
@@ -22,7 +23,7 @@ from core.evaluation.aggregate import to_groups
 from core.evaluation.calibration import to_probabilities
 from core.evaluation.conformal import ConformalRule, predict_sets
 from core.evaluation.judge import predict_classes
-from core.inference.guard import inspect_pictures
+from core.inference.guard import inspect_pictures, inspect_study
 from core.inference.prediction import Prediction, SeriesPrediction, SlicePrediction
 from core.models.checkpoint import CheckpointCard, load_model
 from core.models.registry import find_architecture
@@ -81,8 +82,8 @@ class Predictor:
     ) -> Prediction:
         """Answer for one study.
 
-        Every slice of every series that the checkpoint knows is asked; the study's answer is the softmax of the
-        mean slice logit divided by the card's temperature.
+        Every slice of every series that the checkpoint knows is asked (or every volume, as it was trained); the study's
+        answer is the softmax of their mean logit divided by the card's temperature.
 
         Parameters
         ----------
@@ -110,23 +111,31 @@ class Predictor:
         """
         started = time.perf_counter()
         chosen, warnings = choose_series(study, self.card)
-        scored: list[tuple[Series, PreparedSeries, NDArray[np.float32]]] = []
+        prep = self.card.config.prep
+        sources: list[Source] = [tuple(chosen)] if prep.grid_mm else [(series,) for series in chosen]
+        scored: list[tuple[Source, PreparedSeries, NDArray[np.float32]]] = []
         failures: list[DataError] = []
-        for done, series in enumerate(chosen, start=1):
+        for done, source in enumerate(sources, start=1):
+            name = " and ".join(str(series.sequence) for series in source)
             try:
-                prepared = _prepare(series, self.card.config.prep, cache)
-                scored.append((series, prepared, self.score(prepared)))
-                warnings += [f"{series.sequence}: {Path(fault.path).name}: {fault.reason}" for fault in prepared.faults]
+                prepared = prepare(source, prep) if cache is None else load_prepared(source, prep, cache)
+                scored.append((source, prepared, self.score(prepared)))
+                warnings += [f"{name}: {Path(fault.path).name}: {fault.reason}" for fault in prepared.faults]
             except DataError as error:
                 failures.append(error)
-                warnings.append(f"{series.sequence} is left out: {error}")
-            progress(done, len(chosen), str(series.sequence))
+                warnings.append(f"{name} is left out: {error}")
+            progress(done, len(sources), name)
         if not scored:
             raise failures[0]
-        used = {series.sequence for series, _, _ in scored}
+        used = {one for source, prepared, _ in scored for one in _list_used(source, prepared)}
         warnings += _about_missing(study, self.card, used)
-        for series, prepared, _ in scored:
-            warnings += [finding.sentence for finding in inspect_pictures(series, prepared, self.card)]
+        for source, prepared, _ in scored:
+            findings = (
+                inspect_study(source, prepared, self.card)
+                if prep.grid_mm
+                else inspect_pictures(source[0], prepared, self.card)
+            )
+            warnings += [finding.sentence for finding in findings]
         logits = np.concatenate([part for _, _, part in scored])
         _, mean = to_groups(logits, np.full(len(logits), study.study_id))
         answer = predict_classes(
@@ -149,17 +158,18 @@ class Predictor:
         )
 
     def score(self, prepared: PreparedSeries) -> NDArray[np.float32]:
-        """Logits (pictures, classes) of prepared pictures."""
+        """Logits (examples, classes) of what was prepared."""
         from core.models.forward import score_pictures
 
         with self.lock:
             return score_pictures(self.model, prepared.pixels, self.architecture, self.compute)
 
-    def _answer(self, series: Series, prepared: PreparedSeries, logits: NDArray[np.float32]) -> SeriesPrediction:
+    def _answer(self, source: Source, prepared: PreparedSeries, logits: NDArray[np.float32]) -> SeriesPrediction:
         classes = to_probabilities(logits, self.card.temperature)
+        prep, own = self.card.config.prep, str(source[0].sequence)
         slices = tuple(
             SlicePrediction(
-                sequence=series.sequence,
+                sequence=prepared.sequences[index] if prepared.sequences else own,
                 slice_index=int(prepared.slice_index[index]),
                 position_mm=float(prepared.position_mm[index]),
                 file=prepared.files[index],
@@ -167,7 +177,20 @@ class Predictor:
             )
             for index in range(len(logits))
         )
-        return SeriesPrediction(series=series, prepared=prepared, slices=slices)
+        return SeriesPrediction(
+            series=source[0],
+            prepared=prepared,
+            slices=slices,
+            seen=list_seen(prepared, prep, own),
+            together=tuple(source) if prep.grid_mm else (),
+            pixel_mm=pixel_spacing(prepared, prep) if prep.grid_mm else (1.0, 1.0),
+        )
+
+
+def _list_used(source: Source, prepared: PreparedSeries) -> list[MRSequence]:
+    """Those of a source's sequences that could be used."""
+    named = {name for names in prepared.sequences for name in names.split("+")}
+    return [series.sequence for series in source if not named or str(series.sequence) in named]
 
 
 def choose_series(study: Study, card: CheckpointCard) -> tuple[list[Series], list[str]]:
@@ -211,10 +234,6 @@ def choose_series(study: Study, card: CheckpointCard) -> tuple[list[Series], lis
             f"has {found}. {_remedy(study, card)}"
         )
     return asked, warnings
-
-
-def _prepare(series: Series, prep: PrepConfig, cache: Settings | None) -> PreparedSeries:
-    return prepare_series(series, prep) if cache is None else load_prepared(series, prep, cache)
 
 
 def _reason(series: Series, card: CheckpointCard) -> str:

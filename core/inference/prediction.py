@@ -8,20 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.prepare import PreparedSeries
+from core.data.examples import PreparedSeries, SeenSlice
 from core.data.study import Series
-from core.mri import MRSequence
 
 __all__ = ["Cam", "Prediction", "SeriesPrediction", "SlicePrediction"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlicePrediction:
-    """The answer for one slice."""
+    """The answer for one example: a slice, or a volume of which the middle slice is named."""
 
-    sequence: MRSequence
+    sequence: str
+    """Several joined by "+" where the network saw them together."""
     slice_index: int
-    """In the series' volume."""
+    """In the series' volume, or on the common grid."""
     position_mm: float
     file: str
     probability: float
@@ -40,23 +40,31 @@ class SlicePrediction:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SeriesPrediction:
-    """The answers for the pictures of one series, with what went into the model."""
+    """The answers for the examples of one series, or of a study's on a common grid, with what went into the model."""
 
     series: Series
+    """The first of those that were prepared together."""
     prepared: PreparedSeries
     slices: tuple[SlicePrediction, ...]
-    """One per prepared picture, in its order."""
+    """One per prepared example, in its order."""
+    seen: tuple[SeenSlice, ...]
+    """Every slice that the network saw; a volume has many in one example."""
+    together: tuple[Series, ...] = ()
+    """The series that were resampled to a common grid; empty for one in its own planes."""
+    pixel_mm: tuple[float, float] = (1.0, 1.0)
+    """On a common grid, distance between rows and columns of the prepared pictures."""
 
     def to_dict(self) -> dict[str, object]:
         """What was recognised, as in ``predict --json``; ``spacing_mm`` is between slices, rows and columns."""
+        sequences = [str(series.sequence) for series in self.together or (self.series,)]
         return {
-            "sequence": str(self.series.sequence),
+            "sequence": "+".join(sequences),
             "recognised_by": self.series.sequence_reason,
             "plane": str(self.series.plane),
             "spacing_mm": list(self.series.spacing_mm) if self.series.spacing_mm else None,
             "slices": self.prepared.slice_total,
             "blank_slices": self.prepared.blank_count,
-            "used_slices": len(self.slices),
+            "used_slices": len(self.seen),
         }
 
 
@@ -104,10 +112,11 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Cam:
-    """A class activation map of one picture."""
+    """A class activation map of one example."""
 
     heat: NDArray[np.float32]
-    """(size, size), 0..1: scaled by the picture's own maximum, so that it can be seen."""
+    """(size, size), of a volume (depth, size, size), of streams (streams, size, size); 0..1: scaled by the example's own
+    maximum, so that it can be seen. :meth:`core.data.examples.SeenSlice.take` finds a slice's part."""
     raw_max: float
     """The maximum before scaling: compare it between slices; a weak map looks as strong as a strong one."""
     slice_index: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,19 @@ if TYPE_CHECKING:
 
     from core.models.registry import Architecture
 
-__all__ = ["Compute", "autocast", "choose_compute", "evaluating", "place_model", "score_pictures", "to_input"]
+__all__ = [
+    "Compute",
+    "autocast",
+    "choose_compute",
+    "evaluating",
+    "limit_batch",
+    "place_model",
+    "score_pictures",
+    "to_input",
+]
+
+PIXELS = 224 * 224
+"""Of one example of usual size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,20 +69,20 @@ def choose_compute(config: RunConfig) -> Compute:
 
 def place_model(model: nn.Module, compute: Compute) -> nn.Module:
     """Move a network to the device and memory format, in place, and return it."""
-    import torch
-
-    if compute.channels_last:
-        return model.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model.to(compute.device)
+    model = model.to(compute.device)
+    for parameter in model.parameters():
+        parameter.data = _formatted(parameter.data, compute)
+    return model
 
 
 def to_input(pictures: torch.Tensor, architecture: Architecture, compute: Compute) -> torch.Tensor:
-    """Turn grey pictures into a network's input.
+    """Turn prepared examples into a network's input.
 
     Parameters
     ----------
     pictures
-        uint8 or float tensor (n, size, size) in 0..255; not changed.
+        uint8 or float tensor in 0..255, not changed: slices (n, size, size) or (n, channels, size, size), streams
+        (n, streams, size, size), volumes (n, channels, depth, size, size).
     architecture
         Whose mean and standard deviation to normalise with.
     compute
@@ -78,18 +91,33 @@ def to_input(pictures: torch.Tensor, architecture: Architecture, compute: Comput
     Returns
     -------
     torch.Tensor
-        float32 (n, 3, size, size) on the device, the grey picture in each channel.
+        float32 on the device, (n, C, size, size) or (n, C, depth, size, size) with the C channels of the architecture:
+        a single grey one is repeated. A stream that is black everywhere, because the study lacks the sequence, is 0.
     """
     import torch
 
+    if architecture.input_form == "slice" and pictures.ndim == 3:
+        pictures = pictures.unsqueeze(1)
+    ones = (1,) * (pictures.ndim - 2)
     mean, std = (
-        torch.tensor(values, device=compute.device).view(1, -1, 1, 1)
+        torch.tensor(values, device=compute.device).view(1, -1, *ones)
         for values in (architecture.normalisation.mean, architecture.normalisation.std)
     )
-    scaled = pictures.to(compute.device).to(torch.float32).unsqueeze(1) / 255
-    return ((scaled - mean) / std).to(
-        memory_format=torch.channels_last if compute.channels_last else torch.contiguous_format
-    )
+    grey = pictures.to(compute.device).to(torch.float32)
+    inputs = (grey / 255 - mean) / std
+    if architecture.input_form == "streams":
+        inputs = inputs * grey.flatten(2).any(-1).view(*grey.shape[:2], 1, 1)
+    return _formatted(inputs, compute)
+
+
+def _formatted(values: torch.Tensor, compute: Compute) -> torch.Tensor:
+    """Lay a tensor of 2-D or 3-D pictures, or of a convolution's weights, out as the hardware likes it best."""
+    import torch
+
+    if not compute.channels_last:
+        return values.contiguous()
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    return values.contiguous(memory_format=formats.get(values.ndim, torch.contiguous_format))
 
 
 def autocast(compute: Compute) -> torch.autocast:
@@ -110,6 +138,11 @@ def evaluating(model: nn.Module) -> Iterator[nn.Module]:
             module.training = mode
 
 
+def limit_batch(batch_size: int, shape: tuple[int, ...]) -> int:
+    """How many examples of a shape need no more memory than `batch_size` slices of 224 x 224; 1 at the least."""
+    return min(batch_size, max(batch_size * PIXELS // max(math.prod(shape), 1), 1))
+
+
 def score_pictures(
     model: nn.Module, pictures: NDArray[np.uint8], architecture: Architecture, compute: Compute, batch_size: int = 64
 ) -> NDArray[np.float32]:
@@ -120,11 +153,12 @@ def score_pictures(
     model
         A network on ``compute.device`` (:func:`place_model`).
     pictures
-        (n, size, size) in 0..255.
+        (n, ...) in 0..255, as :func:`to_input` takes them.
     architecture, compute
         Normalisation, device and precision.
     batch_size
-        Pictures at once; the answer does not depend on it but for rounding.
+        Examples at once, of 224 x 224 pixels; fewer where they are larger. The answer does not depend on it but for
+        rounding.
 
     Returns
     -------
@@ -134,6 +168,7 @@ def score_pictures(
     import torch
 
     logits = []
+    batch_size = limit_batch(batch_size, pictures.shape[1:])
     with evaluating(model), torch.inference_mode():
         for start in range(0, len(pictures), batch_size):
             # A copy, for torch cannot wrap a read-only memory map.

@@ -47,9 +47,10 @@ class Architecture:
     """Input channels; of "streams", how many there are."""
     normalisation: Normalisation
     target_layer: str
-    """Dotted name of the module whose output the maps explain."""
+    """Dotted name of the module whose output the maps explain; "*" stands for the number of each stream."""
     finer_layers: tuple[str, ...] = ()
-    """Other modules that a map may explain, coarse to fine: earlier layers see smaller places, and less of the whole."""
+    """Other modules that a map may explain, usually coarse to fine: earlier layers see smaller places, and less of the
+    whole."""
     head: str
     """Dotted name of the replaced classification layer; pretrained weights of it are left out."""
     pretrained: str | None
@@ -61,6 +62,9 @@ class Architecture:
     needs_masks: bool = False
     """Its first stage learns from masks of the tumour; without them it would classify a region chosen at random."""
 
+
+NEIGHBOURS = 3
+"""The slice below, the slice, and the one above."""
 
 IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 """Of ImageNet's training pictures, as torchvision's weights expect them."""
@@ -145,7 +149,8 @@ _STREAMS = (
     Architecture(
         name="multistream", title="One stream per sequence", build=partial(build_multistream, 3),
         input_form="streams", normalisation=Normalisation(mean=_grey(IMAGENET).mean * 3, std=_grey(IMAGENET).std * 3),
-        target_layer="joint.layer4.1", head="fc", pretrained="ResNet18_Weights.IMAGENET1K_V1",
+        target_layer="streams.*.layer3.1", finer_layers=("joint.layer4.1",), head="fc",
+        pretrained="ResNet18_Weights.IMAGENET1K_V1",
         translate=partial(stream_weights, 3),
     ),
 )  # fmt: skip
@@ -175,15 +180,23 @@ def check_form(architecture: Architecture, prep: PrepConfig) -> None:
     Raises
     ------
     ConfigError
-        It takes volumes or streams where slices are prepared, or the other way round; or it needs masks.
+        It takes volumes or streams where slices are prepared, or the other way round; or as many sequences as are
+        prepared it does not take; or it needs masks.
     """
-    prepared = getattr(prep, "form", "slice")
+    prepared = prep.form
     if architecture.input_form == prepared and architecture.needs_masks:
         raise ConfigError(
             f"{architecture.title} learns from masks of the tumour first, and training does not read masks yet; "
             "choose another architecture."
         )
     if architecture.input_form == prepared:
+        if prep.combines and len(prep.sequences) != architecture.channels:
+            raise ConfigError(
+                f"{architecture.title} takes {architecture.channels} sequences at once, and {len(prep.sequences)} are "
+                f"prepared ({', '.join(prep.sequences)}); choose {architecture.channels} with sequences=..."
+            )
+        if prep.channels == "neighbours" and architecture.channels != NEIGHBOURS:
+            raise ConfigError(f"{architecture.title} has {architecture.channels} channels, and neighbours fill three.")
         return
     fitting = [entry.name for entry in ARCHITECTURES.values() if entry.input_form == prepared]
     raise ConfigError(

@@ -77,6 +77,13 @@ def build_two_stage(channels: int, class_count: int) -> nn.Module:
             stacked = torch.cat([volume, mask.to(volume.dtype)], dim=1)
             return _cut_box(stacked, box)
 
+        def lay_back(self, volume: torch.Tensor, heat: torch.Tensor) -> torch.Tensor:
+            """Lay maps (batch, d, rows, columns) of what is classified back to its place in the volume, 0 around it."""
+            with torch.no_grad():
+                mask = self.segment(volume).float().sigmoid()
+                box = find_box(mask[:, 0] > 0.5, volume.abs().amax(dim=1) > 0)
+            return _lay_box(heat, box, volume.shape[2:])
+
         def train(self, mode: bool = True) -> TwoStage:
             """Training mode reaches the classifier alone: the trained first stage stays as it is."""
             super().train(mode)
@@ -148,6 +155,21 @@ def _cut_box(volume: torch.Tensor, box: torch.Tensor) -> torch.Tensor:
     shape = [len(volume), volume.shape[1], depth, max(rows // 2, 1), max(columns // 2, 1)]
     grid = torch.nn.functional.affine_grid(theta, shape, align_corners=False)
     return torch.nn.functional.grid_sample(volume.float(), grid, align_corners=False)
+
+
+def _lay_box(heat: torch.Tensor, box: torch.Tensor, sides: torch.Size) -> torch.Tensor:
+    """The inverse of cutting: (batch, d, rows, columns) of the box -> (batch, *sides), 0 outside the box."""
+    import torch
+
+    centre, half = box.sum(dim=2) - 1, box[..., 1] - box[..., 0]
+    theta = torch.zeros(len(heat), 3, 4, device=heat.device)
+    for place, axis in enumerate((2, 1, 0)):
+        theta[:, place, place] = 1 / half[:, axis]
+        theta[:, place, 3] = -centre[:, axis] / half[:, axis]
+    grid = torch.nn.functional.affine_grid(theta, [len(heat), 1, *sides], align_corners=False)
+    inside = (grid.abs() <= 1).all(dim=-1)
+    laid = torch.nn.functional.grid_sample(heat[:, None], grid, padding_mode="border", align_corners=False)[:, 0]
+    return laid * inside
 
 
 def _build_segmenter(channels: int) -> nn.Module:

@@ -107,7 +107,7 @@ def _describe_checkpoint(
 
 
 def _list_sequences(job: Job) -> tuple[MRSequence, ...]:
-    seen = set(job.table.rows["sequence"].iloc[job.train_rows])
+    seen = {name for names in job.table.rows["sequence"].iloc[job.train_rows].unique() for name in names.split("+")}
     return tuple(sequence for sequence in MRSequence if sequence in seen)
 
 

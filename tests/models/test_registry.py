@@ -21,7 +21,7 @@ def test_an_entry_is_true_of_its_network(entry: Architecture) -> None:
         sides = (16, 64, 64) if entry.input_form == "volume" else (64, 64)
         assert model(torch.zeros(2, entry.channels, *sides)).shape == (2, 3)
     assert len(entry.normalisation.mean) == len(entry.normalisation.std) == entry.channels
-    parent, _, last = entry.target_layer.rpartition(".")
+    parent, _, last = entry.target_layer.replace("*", "0").rpartition(".")
     assert list(dict(model.get_submodule(parent).named_children()))[-1] == last
     assert isinstance(model.get_submodule(entry.head), torch.nn.Linear)
     if entry.pretrained is None:

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from core.config import PrepConfig
+from core.data.examples import PreparedSeries, list_seen
 from core.data.phantom import make_sample_study
-from core.data.prepare import PreparedSeries, prepare_series
+from core.data.prepare import prepare_series
 from core.data.study import Series, Study
 from core.data.upload import open_scan
 from core.inference.prediction import Prediction, SeriesPrediction, SlicePrediction
@@ -32,13 +33,14 @@ def answer_all(series: Series, prepared: PreparedSeries, study_id: str) -> Predi
         )
         for number, index in enumerate(prepared.slice_index)
     )
+    seen = list_seen(prepared, PrepConfig(), str(series.sequence))
     return Prediction(
         study_id=study_id,
         probability=0.5,
         prediction="methylated",
         threshold=0.5,
         class_probabilities=(0.5, 0.5),
-        series=(SeriesPrediction(series=series, prepared=prepared, slices=slices),),
+        series=(SeriesPrediction(series=series, prepared=prepared, slices=slices, seen=seen),),
         warnings=(),
         seconds=0.1,
     )
