@@ -181,6 +181,12 @@ class RunConfig(_Config):
     """Random changes of the training pictures."""
     split: SplitConfig = SplitConfig()
     """Who is in training, validation and test."""
+    aggregation: Literal["mean_logit", "max", "top_k", "vote"] = "mean_logit"
+    """From slices (or volumes) to the patient: 'mean_logit' averages their logits, 'max' takes the one that speaks most for the positive class, 'top_k' the mean of the top_k such ones, 'vote' counts which class each is for."""
+    top_k: Annotated[int, Field(ge=1, le=512)] = 3
+    """Slices that aggregation 'top_k' averages."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """'balanced' weighs each class in the training loss by the inverse of its share of the training examples, so that a rare class counts as much as a common one."""
     select_on: Literal["val_accuracy", "val_patient_auroc", "val_loss"] = "val_patient_auroc"
     """The validation figure that decides which epoch's weights are kept as the best."""
     seed: Annotated[int, Field(ge=0)] = 0

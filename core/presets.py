@@ -83,6 +83,9 @@ PAPER = Preset(
             for name in AugmentationConfig.model_fields
             if name not in ("flip_probability", "flip_planes")
         },
+        "aggregation": ours("the paper reports accuracy by slice; by patient we average the logits"),
+        "top_k": ours("not used"),
+        "class_weights": ours("not stated; none"),
         "device": ours("CPU or GPU (3.4): what is there"),
         "precision": ours("not stated; bfloat16 only where the hardware gains by it"),
     },

@@ -83,7 +83,8 @@ class Predictor:
         """Answer for one study.
 
         Every slice of every series that the checkpoint knows is asked (or every volume, as it was trained); the study's
-        answer is the softmax of their mean logit divided by the card's temperature.
+        answer is the softmax of what their logits are combined to (as in training, usually the mean), divided by the
+        card's temperature.
 
         Parameters
         ----------
@@ -137,14 +138,20 @@ class Predictor:
             )
             warnings += [finding.sentence for finding in findings]
         logits = np.concatenate([part for _, _, part in scored])
-        _, mean = to_groups(logits, np.full(len(logits), study.study_id))
+        _, combined = to_groups(
+            logits,
+            np.full(len(logits), study.study_id),
+            self.card.config.aggregation,
+            positive_class=self.card.positive_class,
+            k=self.card.config.top_k,
+        )
         answer = predict_classes(
-            mean,
+            combined,
             positive_class=self.card.positive_class,
             threshold=self.card.threshold,
             temperature=self.card.temperature,
         )
-        classes = to_probabilities(mean, self.card.temperature)[0]
+        classes = to_probabilities(combined, self.card.temperature)[0]
         return Prediction(
             study_id=study.study_id,
             probability=float(classes[self.card.positive_class]),

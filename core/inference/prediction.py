@@ -74,7 +74,8 @@ class Prediction:
 
     study_id: str
     probability: float
-    """Of the positive class: sigmoid or softmax of the mean slice logit, divided by the card's temperature."""
+    """Of the positive class: softmax of what the slices' logits are combined to (usually their mean), divided by the card's
+    temperature."""
     prediction: str
     """Name of the class at the card's threshold."""
     threshold: float

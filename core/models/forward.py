@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from core.config import RunConfig
 from core.errors import ConfigError
+from core.models.registry import Architecture, find_architecture
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-    from core.models.registry import Architecture
 
 __all__ = [
     "Compute",
@@ -48,8 +47,9 @@ class Compute:
 def choose_compute(config: RunConfig) -> Compute:
     """Resolve 'auto' device and precision for this machine.
 
-    bfloat16 is chosen where the hardware computes in it: CUDA GPUs since Ampere, CPUs with AMX or AVX512_BF16.
-    Explicit float32 also keeps the plain memory format.
+    bfloat16 is chosen where the hardware computes in it: CUDA GPUs since Ampere, CPUs with AMX or AVX512_BF16. On CPUs
+    not for three-dimensional convolutions: seen with torch 2.14 on AMX, a weight's gradient becomes NaN now and then in
+    small volumes (the like is reported in pytorch/pytorch#169688). Explicit float32 also keeps the plain memory format.
 
     Raises
     ------
@@ -59,7 +59,8 @@ def choose_compute(config: RunConfig) -> Compute:
     device = _choose_device(config.device)
     precision = config.precision
     if precision == "auto":
-        precision = "bfloat16" if _gains_by_bfloat16(device) else "float32"
+        trusted = device != "cpu" or not find_architecture(config.architecture).convolves_depth
+        precision = "bfloat16" if trusted and _gains_by_bfloat16(device) else "float32"
     return Compute(
         device=device,
         precision=precision,

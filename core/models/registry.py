@@ -59,8 +59,15 @@ class Architecture:
     """How a published file's tensors become this network's, where names or the stem differ."""
     fresh: tuple[str, ...] = ()
     """Parts besides the head that no published file has; they start at random."""
+    slices_apart: bool = False
+    """Of "volume": it looks at the slices one by one, with two-dimensional convolutions."""
     needs_masks: bool = False
     """Its first stage learns from masks of the tumour; without them it would classify a region chosen at random."""
+
+    @property
+    def convolves_depth(self) -> bool:
+        """Whether its convolutions have three dimensions."""
+        return self.input_form == "volume" and not self.slices_apart
 
 
 NEIGHBOURS = 3
@@ -141,7 +148,7 @@ _VOLUMES = (
         name="attention_resnet18", title="ResNet-18 with attention over slices", build=build_attention,
         input_form="volume", channels=1, normalisation=_grey(IMAGENET), target_layer="encoder.layer4.1", head="fc",
         pretrained="ResNet18_Weights.IMAGENET1K_V1", translate=bag_weights,
-        fresh=("content", "gate", "weight"),
+        fresh=("content", "gate", "weight"), slices_apart=True,
     ),
 )  # fmt: skip
 

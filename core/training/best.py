@@ -61,7 +61,9 @@ def _describe_checkpoint(
     if training.intensity is None:
         training.intensity = fingerprint(table, job.train_rows)
     labels, patients = job.labels(job.val_rows), job.patients(job.val_rows)
-    _, patient_logits = to_groups(val_logits, patients)
+    _, patient_logits = to_groups(
+        val_logits, patients, job.config.aggregation, positive_class=table.positive_class, k=job.config.top_k
+    )
     truth = group_labels(labels, patients)
     temperature = fit_temperature(truth, patient_logits)
     probabilities = to_probabilities(patient_logits, temperature)

@@ -92,6 +92,8 @@ class Training:
     weights: WeightsReport
     train_logits: torch.Tensor
     """(training slices, classes) float32 on the CPU: what the steps of this epoch said, NaN where not yet."""
+    class_weights: torch.Tensor | None = None
+    """(classes,) on the device: how much each class counts in the training loss; None counts each example alike."""
     epoch: int = 1
     """The epoch in progress."""
     step: int = 0
@@ -170,6 +172,7 @@ def start_training(job: Job) -> Training:
         compute=compute,
         weights=weights,
         train_logits=torch.full((len(job.train_rows), len(job.table.class_names)), float("nan")),
+        class_weights=_weigh_classes(job, compute),
     )
     job.log.info("%s, weights: %s; %s on %s", architecture.title, weights.describe(), compute.precision, compute.device)
     if job.run is not None:
@@ -179,6 +182,17 @@ def start_training(job: Job) -> Training:
             job.log.info("resumed in epoch %d after %d of %d batches", training.epoch, training.step, job.steps)
         job.run.replace_epochs(training.records)
     return training
+
+
+def _weigh_classes(job: Job, compute: Compute) -> torch.Tensor | None:
+    """The inverse of each class's share of the training examples, with a mean of 1 over these."""
+    import torch
+
+    if job.config.class_weights == "none":
+        return None
+    counts = np.bincount(job.labels(job.train_rows), minlength=len(job.table.class_names))
+    weights = len(job.train_rows) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    return torch.from_numpy(weights.astype(np.float32)).to(compute.device)
 
 
 def _build_optimiser(config: RunConfig, model: nn.Module) -> torch.optim.Optimizer:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from core.data.study import Cohort
 from core.errors import EvaluationError, RunError, SequenceError
-from core.evaluation.aggregate import group_labels, to_groups
+from core.evaluation.aggregate import Aggregation, group_labels, to_groups
 from core.evaluation.calibration import to_probabilities
 from core.evaluation.figure import Figure
 from core.evaluation.judge import judge
@@ -62,6 +62,9 @@ class Judgement:
     frame: pd.DataFrame
     """One row per slice: key, study_id, person, sequence, slice_index, label, logit_0, ..."""
     notes: tuple[str, ...] = ()
+    aggregation: Aggregation = "mean_logit"
+    top_k: int = 3
+    """From slices to patients (:func:`core.evaluation.aggregate.to_groups`)."""
 
     @property
     def slice_labels(self) -> NDArray[np.int64]:
@@ -91,8 +94,10 @@ class Judgement:
 
     @property
     def patient_logits(self) -> NDArray[np.float64]:
-        """Mean slice logits of each patient, before the temperature: (patients, classes)."""
-        return to_groups(self.slice_logits, name_patients(self.frame))[1]
+        """What each patient's slice logits are combined to, before the temperature: (patients, classes)."""
+        patients = name_patients(self.frame)
+        options = {"positive_class": self.positive_class, "k": self.top_k}
+        return to_groups(self.slice_logits, patients, self.aggregation, **options)[1]
 
     @property
     def patient_probabilities(self) -> NDArray[np.float64]:
@@ -122,6 +127,8 @@ class Judgement:
             "synthetic": self.synthetic,
             "created": self.created,
             "notes": list(self.notes),
+            "aggregation": self.aggregation,
+            "top_k": self.top_k,
         }
 
 
@@ -192,6 +199,8 @@ def judge_run(
             slice={},
             frame=frame,
             notes=notes,
+            aggregation=card.config.aggregation,
+            top_k=card.config.top_k,
         )
     )
     if judged != "val":

@@ -125,9 +125,7 @@ def _train_phase(job: Job, training: Training) -> PhaseSummary:
         training.seconds += time.perf_counter() - began
         _report(job, training, "training", training.step, job.steps, scored=0)
     logits_seen = training.train_logits.numpy()
-    return summarise_phase(
-        job.labels(job.train_rows), logits_seen, job.patients(job.train_rows), job.table.positive_class
-    )
+    return _summarise(job, job.train_rows, logits_seen)
 
 
 def _train_step(job: Job, training: Training, batch: Batch) -> torch.Tensor:
@@ -154,7 +152,7 @@ def _train_step(job: Job, training: Training, batch: Batch) -> torch.Tensor:
     labels = labels.to(compute.device)
     with autocast(compute):
         logits = training.model(inputs)
-    loss = torch.nn.functional.cross_entropy(logits.float(), labels)
+    loss = torch.nn.functional.cross_entropy(logits.float(), labels, training.class_weights)
     if not math.isfinite(loss.item()):
         raise _diverged(job, training, "the training loss")
     training.optimiser.zero_grad(set_to_none=True)
@@ -178,8 +176,14 @@ def _validation_phase(job: Job, training: Training) -> tuple[PhaseSummary, NDArr
     logits = np.concatenate(pieces)
     if not np.isfinite(logits).all():
         raise _diverged(job, training, "an output in validation")
-    labels, patients = job.labels(job.val_rows), job.patients(job.val_rows)
-    return summarise_phase(labels, logits, patients, job.table.positive_class), logits
+    return _summarise(job, job.val_rows, logits), logits
+
+
+def _summarise(job: Job, rows: NDArray[np.int64], logits: NDArray[np.float32]) -> PhaseSummary:
+    config = job.config
+    return summarise_phase(
+        job.labels(rows), logits, job.patients(rows), job.table.positive_class, config.aggregation, config.top_k
+    )
 
 
 def _record(job: Job, training: Training, train: PhaseSummary, val: PhaseSummary, val_seconds: float) -> EpochRecord:

@@ -40,6 +40,8 @@ def judge_validation(run: RunFolder) -> Judgement:
         patient={},
         slice={},
         frame=run.predictions(),
+        aggregation=card.config.aggregation,
+        top_k=card.config.top_k,
     )
     options: dict[str, Any] = {
         "class_names": card.class_names,

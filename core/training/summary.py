@@ -11,7 +11,7 @@ from scipy.special import log_softmax
 
 from core.errors import EvaluationError
 from core.evaluation import metrics
-from core.evaluation.aggregate import group_labels, log_odds, to_groups
+from core.evaluation.aggregate import Aggregation, group_labels, log_odds, to_groups
 from core.evaluation.calibration import to_probabilities
 from core.evaluation.intervals import auroc_interval
 
@@ -30,7 +30,7 @@ class PhaseSummary:
     accuracy: float
     """Share of slices whose largest logit is the true class: the paper's accuracy."""
     patient_accuracy: float
-    """The same over patients, by the mean of their slices' logits."""
+    """The same over patients, by the logits that their slices are combined to."""
     patient_auroc: float | None
     """None where only one class is present; for more than two classes the mean of one against the rest."""
     patient_auroc_low: float | None
@@ -49,7 +49,12 @@ def name_patients(rows: pd.DataFrame) -> NDArray[np.str_]:
 
 
 def summarise_phase(
-    labels: NDArray[np.int64], logits: NDArray[np.float32], patients: NDArray[np.str_], positive_class: int
+    labels: NDArray[np.int64],
+    logits: NDArray[np.float32],
+    patients: NDArray[np.str_],
+    positive_class: int,
+    aggregation: Aggregation = "mean_logit",
+    top_k: int = 3,
 ) -> PhaseSummary:
     """Compute the figures of one phase.
 
@@ -63,10 +68,12 @@ def summarise_phase(
         Array of shape (slices,), from :func:`name_patients`.
     positive_class
         Index of the positive class.
+    aggregation, top_k
+        From slices to patients (:func:`core.evaluation.aggregate.to_groups`).
     """
     scores = logits.astype(np.float64)
     likelihood = log_softmax(scores, axis=1)[np.arange(len(labels)), labels]
-    _, patient_logits = to_groups(scores, patients)
+    _, patient_logits = to_groups(scores, patients, aggregation, positive_class=positive_class, k=top_k)
     truth = group_labels(labels, patients)
     value, low, high = _auroc(truth, patient_logits, positive_class)
     return PhaseSummary(

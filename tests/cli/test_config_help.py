@@ -11,7 +11,7 @@ def test_help_lists_every_setting_with_description_and_defaults() -> None:
     text = describe_settings()
     for name in set(field_paths()) - {"preset"}:
         assert f"\n  {name} (" in text
-    assert "slice_count (paper: 16, honest: 8)" in text
+    assert "slice_count (paper: 16, honest: 8, " in text
     assert "Side of the square picture that the model sees, in pixels." in text
 
 

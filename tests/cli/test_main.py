@@ -59,7 +59,7 @@ def test_every_command_has_help(
 def test_help_of_train_lists_the_settings(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         command("train", "--help")
-    assert "slice_count (paper: 16, honest: 8)" in capsys.readouterr().out
+    assert "slice_count (paper: 16, honest: 8, " in capsys.readouterr().out
 
 
 def test_what_a_library_prints_does_not_spoil_the_document(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
