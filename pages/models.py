@@ -21,7 +21,7 @@ chosen = st.selectbox(
     persist_state="session",
 )
 st.markdown(PRESETS[chosen].summary)
-show_input(next(row for row in rows if row.preset == chosen))
+show_input(next(row for row in rows if row.preset == chosen), PRESETS[chosen].config.prep)
 if st.button("Train with this preset", type="primary", icon=":material/model_training:", key="models.train"):
     st.session_state["train.preset"] = chosen
     st.switch_page("pages/train.py")

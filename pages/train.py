@@ -13,6 +13,7 @@ from ui.form import draw_form
 from ui.live import show_live
 from ui.loaders import load_chosen_cohort
 from ui.page import begin_page
+from ui.preview import show_preview
 from ui.provenance import show_changes, show_provenance
 from ui.runs import ACTIVE, own_runs, owns_run, show_config_badges
 from ui.state import chosen_cohort, current_settings, visitor
@@ -23,12 +24,12 @@ WEIGHTS = {"default": "pretrained (ImageNet)", "none": "random (trained from scr
 
 def ask_preset() -> Preset:
     """The protocol to start from."""
-    name = st.segmented_control(
+    names = list(PRESETS)
+    name = st.selectbox(
         "Protocol",
-        list(PRESETS),
+        names,
         format_func=lambda preset: PRESETS[preset].title,
-        default="honest",
-        required=True,
+        index=names.index("honest"),
         key="train.preset",
         persist_state="session",
     )
@@ -120,6 +121,8 @@ with st.expander("A new run", icon=":material/add_circle:", expanded=watched is 
     preset = ask_preset()
     st.markdown("**3. What matters**")
     config = ask_config(preset)
+    if config and cohort is not None:
+        show_preview(cohort, config)
     start(config)
     if config:
         values, changes = st.tabs(["Where each value comes from", "Differences from the preset"])

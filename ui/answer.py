@@ -72,7 +72,8 @@ def show_slice_charts(
 
 
 def _show_words(prediction: Prediction, card: CheckpointCard) -> None:
-    slices = "1 slice" if len(prediction.slices) == 1 else f"{len(prediction.slices)} slices"
+    seen = sum(len(part.seen) for part in prediction.series)
+    slices = "1 slice" if seen == 1 else f"{seen} slices"
     if len(card.class_names) == 2:
         side = "at or above" if prediction.probability >= prediction.threshold else "below"
         st.caption(

@@ -37,14 +37,17 @@ GROUP_TITLES = {
     "split": "Split",
     "": "Run",
 }
-APPLIES_WHEN: Mapping[str, tuple[str, str]] = {
-    "momentum": ("optimiser", "sgd"),
-    "step_size": ("schedule", "step"),
-    "gamma": ("schedule", "step"),
-    "slice_count": ("slice_choice", "spread"),
-    "slice_span": ("slice_choice", "spread"),
+APPLIES_WHEN: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "momentum": ("optimiser", ("sgd",)),
+    "step_size": ("schedule", ("step",)),
+    "gamma": ("schedule", ("step",)),
+    "slice_count": ("slice_choice", ("spread", "window")),
+    "slice_span": ("slice_choice", ("spread",)),
+    "percentile_low": ("normalise", ("percentile",)),
+    "percentile_high": ("normalise", ("percentile",)),
+    "top_k": ("aggregation", ("top_k",)),
 }
-"""A field that has no effect unless another field has a certain value."""
+"""A field that has no effect unless another field has one of certain values."""
 WORDS = {"px": "(px)", "degrees": "(degrees)", "val": "validation", "fraction": "(share)", "mm": "(mm)"}
 
 
@@ -253,4 +256,4 @@ def _has_no_effect(
     if name not in APPLIES_WHEN:
         return False
     other, needed = APPLIES_WHEN[name]
-    return bool(values.get(other, _leaf(start, specs[other].path)) != needed)
+    return bool(values.get(other, _leaf(start, specs[other].path)) not in needed)

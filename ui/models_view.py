@@ -5,14 +5,16 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from core.config import PrepConfig
 from core.models.zoo import ZooRow
+from ui.figures.inputs import draw_input
+from ui.theme import current_palette, draw
 
-__all__ = ["show_input", "show_zoo"]
+__all__ = ["describe_input", "show_input", "show_zoo"]
 
 FORMS = {
-    "slice": "one picture at a time; the answers for a study's slices are averaged into one",
-    "volume": "a whole volume at once",
-    "streams": "one picture of each MR sequence at once",
+    "slice": "The answers for a study's slices are combined to one, usually their mean.",
+    "volume": "Where several sequences are used, the answers for their volumes are combined to one.",
 }
 
 
@@ -43,7 +45,36 @@ def show_zoo(rows: list[ZooRow]) -> None:
         st.caption(f"{names}: {note}.")
 
 
-def show_input(row: ZooRow) -> None:
-    """What one example is."""
+def show_input(row: ZooRow, prep: PrepConfig) -> None:
+    """What one example of a preset is, drawn and in words."""
+    palette = current_palette()
+    words = describe_input(prep)
+    draw(draw_input(prep, row.network, palette), key=f"models.input.{row.preset}", alt=words)
+    st.markdown(f"**What goes in:** {words}")
     sides = " × ".join(str(side) for side in row.input_shape)
-    st.markdown(f"**What goes in:** {FORMS[row.input_form]}. One example is {sides} (channels × rows × columns).")
+    axes = "channels × slices × rows × columns" if len(row.input_shape) == 4 else "channels × rows × columns"
+    st.caption(f"The cost above is that of one example of {sides} ({axes}).")
+
+
+def describe_input(prep: PrepConfig) -> str:
+    """One example of a preparation, in a sentence or two."""
+    names = ", ".join(str(sequence) for sequence in prep.sequences)
+    size = f"{prep.size_px} × {prep.size_px} pixels"
+    grid = f" All are resampled to one axial grid, {prep.grid_mm:g} mm between slices." if prep.grid_mm else ""
+    depth = f"{prep.slice_count} slices of {size}"
+    where = {
+        "window": "neighbouring ones, around the slice with most brain",
+        "spread": "evenly spaced around the middle of the brain",
+        "all": "every slice that is not blank",
+    }[prep.slice_choice]
+    if prep.form == "streams":
+        return f"the same slice of {names}, each in a stream of its own, of {size}.{grid} {FORMS['slice']}"
+    if prep.form == "volume" and prep.combines:
+        return f"a volume of {depth} ({where}), with {names} in place of the colours.{grid}"
+    if prep.form == "volume":
+        return f"a volume of {depth} ({where}) of one sequence ({names}).{grid} {FORMS['volume']}"
+    if prep.combines:
+        return f"one slice of {size} with {names} in place of the colours.{grid} {FORMS['slice']}"
+    if prep.channels == "neighbours":
+        return f"one slice of {size} between its neighbours, of one sequence ({names}).{grid} {FORMS['slice']}"
+    return f"one slice of {size}, of one sequence ({names}).{grid} {FORMS['slice']}"

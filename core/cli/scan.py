@@ -128,10 +128,11 @@ def describe_source(predictor: Predictor, cohort: Cohort, failures: list[dict[st
 def headline(prediction: Prediction, predictor: Predictor) -> list[str]:
     """The answer in one line, and a line for each warning."""
     names, positive = predictor.card.class_names, predictor.card.positive_class
+    seen = sum(len(part.seen) for part in prediction.series)
     threshold = f" at threshold {prediction.threshold:.3f}" if len(names) == 2 else ""
     return [
         f"study {plain(prediction.study_id)}: probability of {names[positive]} {prediction.probability:.3f}, "
-        f"that is {prediction.prediction}{threshold}, from {len(prediction.slices)} slices. Research use only.",
+        f"that is {prediction.prediction}{threshold}, from {seen} slices. Research use only.",
         *(f"  ! {plain(warning)}" for warning in prediction.warnings),
     ]
 

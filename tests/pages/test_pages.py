@@ -128,7 +128,7 @@ def test_two_clicks_start_one_run(
 
 def test_the_leaky_protocol_is_named_so(open_app: App, phantom_folder: Path) -> None:
     app = open_app("train.py", phantom_folder)
-    app.segmented_control(key="train.preset").set_value("paper").run()
+    app.selectbox(key="train.preset").set_value("paper").run()
     assert not app.exception
     text = words(app)
     assert "leaky split" in text

@@ -1,0 +1,48 @@
+"""The preview shows what training sees: the same preparation, the same changes, both classes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from core.config import apply_settings
+from core.data.augment import augment, find_mirrors
+from core.data.preview import preview_examples
+from core.data.table import build_table
+from core.errors import DataError
+from core.presets import find_preset
+from core.settings import Settings
+from tests.data.volumes import make_cohort, make_study
+
+CONFIG = apply_settings(find_preset("honest").config, ["size_px=32", "seed=3"])
+
+
+def test_it_is_what_training_makes_of_the_same_rows(tmp_path: Path, settings: Settings) -> None:
+    cohort = make_cohort(tmp_path, [make_study(tmp_path, f"{number:05d}", number // 3) for number in range(6)])
+    found = preview_examples(cohort, CONFIG, settings, count=2, epochs=3)
+    assert [preview.label for preview in found] == [0, 1]
+    few = make_cohort(tmp_path, [cohort["00000"], cohort["00003"]])
+    table = build_table(few, CONFIG.prep, settings, jobs=1)
+    rows = np.array([1, 3])
+    pictures = table.pictures(rows)
+    for place, preview in enumerate(found):
+        np.testing.assert_array_equal(preview.original, pictures[place])
+        for epoch, changed in enumerate(preview.changed, start=1):
+            mirrors = find_mirrors(table.rows.iloc[rows])
+            expected = augment(torch.from_numpy(pictures), CONFIG.augmentation, 3, epoch, rows, mirrors)[place]
+            np.testing.assert_array_equal(changed, expected.round().numpy().astype(np.uint8))
+    assert not np.array_equal(found[0].changed[0], found[0].changed[1])
+
+
+def test_without_augmentation_nothing_changes(tmp_path: Path, settings: Settings) -> None:
+    still = apply_settings(CONFIG, ["flip_probability=0", "rotation_degrees=0", "scale_fraction=0", "shift_fraction=0"])
+    cohort = make_cohort(tmp_path, [make_study(tmp_path, "00001", 0), make_study(tmp_path, "00002", 1)])
+    for preview in preview_examples(cohort, still, settings, epochs=1):
+        np.testing.assert_array_equal(preview.changed[0], preview.original)
+
+
+def test_a_cohort_without_labels_is_refused(tmp_path: Path, settings: Settings) -> None:
+    cohort = make_cohort(tmp_path, [make_study(tmp_path, "00001", None)])
+    with pytest.raises(DataError, match="has a label, so there is nothing to train on"):
+        preview_examples(cohort, CONFIG, settings)

@@ -1,0 +1,47 @@
+"""Examples of the chosen cohort as the network will see them, before a run is started."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.config import RunConfig
+from core.data.preview import Preview, preview_examples
+from core.data.study import Cohort
+from ui.errors import telling_errors
+from ui.state import current_settings
+from ui.text import plain
+
+__all__ = ["show_preview"]
+
+SIDE_PX = 256
+
+
+@st.cache_data(scope="session", max_entries=4, show_spinner="Preparing a few examples …")
+def _load(key: tuple[str, ...], _cohort: Cohort, _config: RunConfig) -> tuple[Preview, ...]:
+    return preview_examples(_cohort, _config, current_settings())
+
+
+def show_preview(cohort: Cohort, config: RunConfig) -> None:
+    """A row per example: as it is prepared, and as the first epochs change it; drawn when it is asked for."""
+    with st.expander("What the network will see", icon=":material/visibility:"):
+        if not st.toggle("Show examples of this cohort", key="train.preview"):
+            st.caption("A few examples as they are prepared, and as the augmentation changes them from epoch to epoch.")
+            return
+        with telling_errors():
+            seen = (config.prep, config.augmentation)
+            key = (str(cohort.root), cohort.digest, str(config.seed), *(part.model_dump_json() for part in seen))
+            _draw(_load(key, cohort, config), cohort)
+
+
+def _draw(previews: tuple[Preview, ...], cohort: Cohort) -> None:
+    for preview in previews:
+        name = plain(cohort.class_names[preview.label])
+        st.caption(f"{plain(preview.study_id)}, {plain(preview.sequence)} slice {preview.slice_index + 1}: {name}")
+        titles = ["as prepared", *(f"epoch {number}" for number in range(1, len(preview.changed) + 1))]
+        with st.grid(len(titles), min_column_width=110, gap="small"):
+            for title, picture in zip(titles, (preview.original, *preview.changed), strict=True):
+                st.image(picture, caption=title, width="stretch")
+    st.caption(
+        "Training shows each example anew in every epoch, changed at random as the settings under Augmentation allow. "
+        "Validation, test and prediction see it as prepared. Mixup is not shown."
+    )
