@@ -171,6 +171,8 @@ class RunConfig(_Config):
     """Where the weights start: 'default' for the architecture's pretrained weights (ImageNet), 'none' for random ones, or the path of a local .pth or .safetensors file."""
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 30
     """Passes over the training pictures; each is followed by a validation phase."""
+    mask_epochs: Annotated[int, Field(ge=1, le=1000)] = 30
+    """Passes of the first stage of a two-stage network over the training patients' masks, before the epochs begin; other networks ignore it."""
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
     """Pictures per optimiser step."""
     optimiser: OptimiserConfig = OptimiserConfig()

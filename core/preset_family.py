@@ -70,6 +70,31 @@ def build_family(honest: RunConfig, honest_reasons: Mapping[str, str]) -> tuple[
             optimiser=OptimiserConfig(optimiser="adamw", learning_rate=0.0005, weight_decay=0.01),
         ),
         relative(
+            "two-stage",
+            "Find the tumour, then classify it",
+            "After Pei et al. (2019): one 3D network segments the tumour, a second classifies its region. Ours are a small 3D "
+            "U-Net and a small 3D ResNet in one checkpoint. The first learns from masks (a synthetic cohort's, or BraTS "
+            "segmentations beside the scans) and then changes no more; prediction needs no mask.",
+            {
+                **VOLUME_REASONS,
+                "architecture": "a 3D U-Net and a 3D ResNet of our own size",
+                "weights": "random: no published weights fit",
+                "channels": "the sequences together show the tumour's parts",
+                "sequences": "contrast shows the tumour, FLAIR and T2w what is around it",
+                "grid_mm": "one grid, so that a mask fits all sequences",
+                "learning_rate": "found to train the second stage",
+                "mask_epochs": "until the synthetic tumour is found",
+            },
+            architecture="two_stage",
+            weights="none",
+            batch_size=8,
+            prep=PrepConfig(
+                form="volume", channels="sequences", sequences=THREE, grid_mm=4.0, slice_choice="window",
+                slice_count=32, size_px=112,
+            ),
+            optimiser=OptimiserConfig(optimiser="adamw", learning_rate=0.0005, weight_decay=0.01),
+        ),
+        relative(
             "multistream",
             "One stream per sequence",
             "After Ge et al. (2018): one 2D network per sequence (T1wCE, T2w, FLAIR), their features aggregated, then a "

@@ -9,14 +9,14 @@ from core.config import PrepConfig
 from core.data.assign import series_order
 from core.data.examples import PreparedSeries
 from core.data.prepare import prepare_volumes
-from core.data.resample import common_grid, resample_to
+from core.data.resample import Grid, common_grid, resample_to
 from core.data.study import Fault, Series, Study
 from core.data.volume import Volume, read_volume
 from core.errors import DataError
 from core.mri import MRSequence
 from core.settings import Settings
 
-__all__ = ["choose_candidates", "pixel_spacing", "prepare_study"]
+__all__ = ["choose_candidates", "pixel_spacing", "prepare_study", "study_grid"]
 
 IN_PLANE_MM = 1.0
 """Distance between rows and columns of the grid, where the slices do not lie closer still."""
@@ -68,11 +68,35 @@ def prepare_study(series: Sequence[Series], prep: PrepConfig, settings: Settings
             faults.append(Fault(path=f"{one.study_id}/{one.sequence}", reason=str(error)))
     if not volumes:
         raise failures[0] if failures else DataError("A study without series cannot be prepared.")
-    in_plane_mm = _in_plane_mm(prep)
-    grid = common_grid(list(volumes.values()), (prep.grid_mm, in_plane_mm, in_plane_mm), settings)
+    grid = _grid(list(volumes.values()), prep, settings)
     resampled = {sequence: resample_to(volume, grid) for sequence, volume in volumes.items()}
     prepared = prepare_volumes([resampled.get(sequence) for sequence in prep.sequences], prep)
     return replace(prepared, faults=tuple(faults))
+
+
+def study_grid(series: Sequence[Series], prep: PrepConfig, settings: Settings | None = None) -> Grid:
+    """The grid on which :func:`prepare_study` lays a study's series; those that cannot be read are left out.
+
+    Raises
+    ------
+    DataError
+        None of the series can be read.
+    """
+    volumes: list[Volume] = []
+    failures: list[DataError] = []
+    for one in series:
+        try:
+            volumes.append(read_volume(one, settings)[0])
+        except DataError as error:
+            failures.append(error)
+    if not volumes and failures:
+        raise failures[0]
+    return _grid(volumes, prep, settings)
+
+
+def _grid(volumes: Sequence[Volume], prep: PrepConfig, settings: Settings | None) -> Grid:
+    in_plane_mm = _in_plane_mm(prep)
+    return common_grid(volumes, (prep.grid_mm, in_plane_mm, in_plane_mm), settings)
 
 
 def pixel_spacing(prepared: PreparedSeries, prep: PrepConfig) -> tuple[float, float]:

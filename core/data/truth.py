@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.config import PrepConfig
+from core.data.examples import PictureFrame, PreparedSeries
+from core.data.joint import study_grid
 from core.data.phantom import TRUTH_FILE
-from core.data.prepare import PictureFrame, PreparedSeries
 from core.data.resample import Grid, resample_to
 from core.data.study import Series
 from core.data.volume import Volume, read_volume
@@ -18,7 +21,7 @@ from core.errors import DataError
 from core.mri import MRSequence, Plane
 from core.settings import Settings
 
-__all__ = ["Truth", "draw_truth", "has_truth", "read_truth"]
+__all__ = ["Truth", "draw_mask", "draw_truth", "has_truth", "read_truth"]
 
 TISSUE = (1, 4)
 """Labels of the BraTS convention that form the tumour itself, whose inside the biomarker drives: necrosis and ring."""
@@ -68,33 +71,55 @@ def read_truth(root: Path, study_id: str) -> Truth:
 def draw_truth(
     truth: Truth, series: Series, prepared: PreparedSeries, settings: Settings | None = None
 ) -> NDArray[np.bool_]:
-    """Draw the tumour into the pictures of a prepared series.
+    """Draw the tumour into the pictures of a series that was prepared in its own planes; see :func:`draw_mask`."""
+    return draw_mask(truth.tumour, (series,), prepared, PrepConfig(), settings)
+
+
+def draw_mask(
+    mask: Volume,
+    source: Sequence[Series],
+    prepared: PreparedSeries,
+    prep: PrepConfig,
+    settings: Settings | None = None,
+) -> NDArray[np.bool_]:
+    """Draw a mask into the examples of what was prepared.
 
     Parameters
     ----------
-    truth
-        Of the same patient.
-    series, prepared
-        The series, and its pictures; the series is read once more for its place in the patient.
+    mask
+        1.0 in the tumour, 0.0 elsewhere, with its place in the patient.
+    source, prepared, prep
+        The series, what was prepared of them, and how; they are read once more for their place in the patient.
     settings
         The limits; this installation's by default.
 
     Returns
     -------
     ndarray
-        bool, of the shape of ``prepared.pixels``: where the picture shows the tumour.
+        bool, (examples, size, size) or, of volumes, (examples, depth, size, size): where the example shows the tumour.
 
     Raises
     ------
     DataError
-        The series cannot be read, or has no place in the patient.
+        The series cannot be read, or have no place in the patient.
     """
+    grid = study_grid(source, prep, settings) if prep.grid_mm else _own_grid(source[0], settings)
+    drawn = resample_to(mask, grid).array
+    size_px = prepared.pixels.shape[-1]
+    layers = prepared.slice_index if prepared.layers is None else prepared.layers
+    empty = np.zeros((size_px, size_px), bool)
+    examples = [
+        np.stack([empty if index < 0 else _draw(drawn[index], frame, size_px) for index in np.atleast_1d(indices)])
+        for indices, frame in zip(layers, prepared.frames, strict=True)
+    ]
+    stacked = np.stack(examples)
+    return stacked[:, 0] if prepared.layers is None else stacked
+
+
+def _own_grid(series: Series, settings: Settings | None) -> Grid:
     volume, _ = read_volume(series, settings)
-    grid = Grid(shape=volume.array.shape, affine=volume.affine)
-    mask = resample_to(truth.tumour, grid).array
-    pictures = [_draw(mask[index], frame, prepared.pixels.shape[-1])
-                for index, frame in zip(prepared.slice_index, prepared.frames, strict=True)]  # fmt: skip
-    return np.stack(pictures)
+    shape = volume.array.shape
+    return Grid(shape=(shape[0], shape[1], shape[2]), affine=volume.affine)
 
 
 def _draw(mask: NDArray[np.float32], frame: PictureFrame, size_px: int) -> NDArray[np.bool_]:

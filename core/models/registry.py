@@ -62,7 +62,7 @@ class Architecture:
     slices_apart: bool = False
     """Of "volume": it looks at the slices one by one, with two-dimensional convolutions."""
     needs_masks: bool = False
-    """Its first stage learns from masks of the tumour; without them it would classify a region chosen at random."""
+    """Its first stage learns from masks of the tumour (:mod:`core.training.stage_one`)."""
 
     @property
     def convolves_depth(self) -> bool:
@@ -188,14 +188,9 @@ def check_form(architecture: Architecture, prep: PrepConfig) -> None:
     ------
     ConfigError
         It takes volumes or streams where slices are prepared, or the other way round; or as many sequences as are
-        prepared it does not take; or it needs masks.
+        prepared it does not take.
     """
     prepared = prep.form
-    if architecture.input_form == prepared and architecture.needs_masks:
-        raise ConfigError(
-            f"{architecture.title} learns from masks of the tumour first, and training does not read masks yet; "
-            "choose another architecture."
-        )
     if architecture.input_form == prepared:
         if prep.combines and len(prep.sequences) != architecture.channels:
             raise ConfigError(

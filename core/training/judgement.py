@@ -275,7 +275,8 @@ def _other_rows(
     labelled = table.rows["label"].to_numpy() >= 0
     if not labelled.any():
         raise EvaluationError(f"{cohort.root} has no labels to judge by; name a table of labels with --labels.")
-    known = table.rows["sequence"].isin([str(sequence) for sequence in card.sequences]).to_numpy()
+    seen = {str(sequence) for sequence in card.sequences}
+    known = table.rows["sequence"].map(lambda names: set(names.split("+")) <= seen).to_numpy(dtype=bool)
     unseen = sorted(set(table.rows["sequence"][labelled & ~known]))
     if not (labelled & known).any():
         raise SequenceError(

@@ -26,6 +26,7 @@ from core.errors import RunError
 from core.training.job import Job, StepReport, Training, TrainingStopped, describe_job, start_training
 from core.training.records import EpochRecord
 from core.training.run import RunFolder
+from core.training.stage_one import train_segmenter
 from core.training.summary import PhaseSummary, summarise_phase
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def fit(
     job = describe_job(config, table, split, run, cohort, on_step, stop, log or logging.getLogger(__name__))
     with _explained(config):
         training = start_training(job)
+        if training.architecture.needs_masks:
+            train_segmenter(job, training)
         while training.epoch <= config.epochs:
             try:
                 train = _train_phase(job, training)

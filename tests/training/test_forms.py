@@ -77,6 +77,13 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     return scan_cohort(folder)
 
 
+@pytest.fixture(scope="module")
+def strangers(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    folder = tmp_path_factory.mktemp("forms") / "strangers"
+    make_phantom(folder, PhantomConfig(studies=4, size=40, slices=10, seed=4), jobs=1)
+    return scan_cohort(folder)
+
+
 def configured(entry: Architecture, settings: tuple[str, ...]) -> RunConfig:
     small = (
         f"size_px={SIZE}",
@@ -101,11 +108,14 @@ def trained(
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_network_of_any_form_is_trained_judged_asked_and_explained(
-    form: str, cohort: Cohort, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    form: str, cohort: Cohort, strangers: Cohort, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, predictor = trained(form, cohort, settings, tmp_path, monkeypatch)
     judgement = judge_run(run, "test", settings)
     assert judgement.patient["auroc"].n == 2
+    elsewhere = judge_run(run, "test", settings, other=strangers)
+    assert elsewhere.patient["auroc"].n == 4
+    assert not elsewhere.notes
     prediction = predictor.predict(cohort.studies[0], synthetic=True)
     # What is asked one study at a time is what was judged in a table.
     judged = judgement.frame[judgement.frame["study_id"] == cohort.studies[0].study_id]
