@@ -19,7 +19,7 @@ from ui.runs import ACTIVE, own_runs, owns_run, show_config_badges
 from ui.state import chosen_cohort, current_settings, visitor
 from ui.text import plain
 
-WEIGHTS = {"default": "pretrained (ImageNet)", "none": "random (trained from scratch)"}
+WEIGHTS = {"default": "pretrained (ImageNet; Kinetics for videos)", "none": "random (trained from scratch)"}
 
 
 def ask_preset() -> Preset:

@@ -47,7 +47,8 @@ def show_answer(prediction: Prediction, card: CheckpointCard, stacks: list[Slice
         with st.container(border=True):
             st.markdown(f":material/warning: **What to doubt** ({len(prediction.warnings)})")
             st.markdown("\n".join(f"- {plain(warning, 600)}" for warning in prediction.warnings))
-    _show_jumps(stacks, positive, key)
+    if not _answers_for_volumes(prediction):
+        _show_jumps(stacks, positive, key)
 
 
 def show_slice_charts(
@@ -59,6 +60,11 @@ def show_slice_charts(
     positions: Mapping[Plane, float | None],
 ) -> None:
     """The answer for each slice along the body and how strong its map is, a pair of charts per plane."""
+    if _answers_for_volumes(prediction):
+        st.caption(
+            "The network answers for each volume as a whole: its slices bear that answer, and one map in common."
+        )
+        return
     positive = card.class_names[card.positive_class]
     palette = current_palette()
     raw_maxima = {place: layer.raw_max for place, layer in maps.items()}
@@ -69,6 +75,10 @@ def show_slice_charts(
             draw(answers, key=f"{key}.slices.{plane}", alt=f"probability of {positive} for each {plane} slice")
             strengths = draw_map_strengths(stacks, plane, raw_maxima, palette, here)
             draw(strengths, key=f"{key}.maps.{plane}", alt=f"raw maximum of the map of each {plane} slice")
+
+
+def _answers_for_volumes(prediction: Prediction) -> bool:
+    return any(part.prepared.layers is not None for part in prediction.series)
 
 
 def _show_words(prediction: Prediction, card: CheckpointCard) -> None:

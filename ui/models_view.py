@@ -26,16 +26,18 @@ def show_zoo(rows: list[ZooRow]) -> None:
             "network": [row.network for row in rows],
             "parameters (10⁶)": [row.parameters / 1e6 for row in rows],
             "multiply-adds (10⁹)": [row.multiply_adds / 1e9 for row in rows],
-            "paper's Figure 2 (10⁹)": [row.paper_multiply_adds for row in rows],
+            "paper's Figure 2 (10⁹)": [
+                "" if row.paper_multiply_adds is None else f"{row.paper_multiply_adds:.1f}" for row in rows
+            ],
             "can start from": [row.pretrained or "random weights only" for row in rows],
         }
     )
     styles = {
         name: st.column_config.NumberColumn(format="%.2f" if name.startswith("multiply") else "%.1f")
         for name in table.columns
-        if "10" in name
+        if "10" in name and not name.startswith("paper")
     }
-    st.dataframe(table, hide_index=True, column_config=styles)
+    st.dataframe(table, hide_index=True, column_config=styles, height="content")
     st.caption(
         "Parameters and multiply-adds are counted from the networks themselves, for one example and two classes. "
         "Figure 2 of the paper repeats the costs of He et al. (2016)."

@@ -116,6 +116,7 @@ def _grid_stack(part: SeriesPrediction, sequence: MRSequence) -> SliceStack:
         spacing_mm=part.pixel_mm,
         blank=np.logical_not(pixels.any(axis=(1, 2))),
         box=find_box(pixels),
+        on_grid=True,
     )
 
 

@@ -22,13 +22,14 @@ def show_recognised(study: Study, stacks: Sequence[SliceStack]) -> None:
     rows = []
     for series in study.series:
         stack = by_sequence.get(series.sequence)
+        own = None if stack is None or stack.on_grid else stack
         spacing = series.spacing_mm
         rows.append(
             {
                 "sequence": str(series.sequence),
                 "plane": str(series.plane),
-                "slices": len(stack.pixels) if stack else len(series.files),
-                "blank": int(stack.blank.sum()) if stack else None,
+                "slices": len(own.pixels) if own else series.slice_total or len(series.files),
+                "blank": int(own.blank.sum()) if own else None,
                 "seen by the model": len(stack.probabilities) if stack else 0,
                 "matrix": f"{series.rows} × {series.columns}",
                 "spacing (mm)": "" if spacing is None else " × ".join(f"{value:.2f}" for value in spacing),

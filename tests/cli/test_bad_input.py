@@ -138,7 +138,7 @@ def test_a_sequence_that_the_checkpoint_never_saw(
     ("arguments", "said"),
     [
         (("--preset", "best"), "paper, honest"),
-        (("--set", "epoch=2"), "Did you mean epochs?"),
+        (("--set", "epoch=2"), "Did you mean epochs"),
         (("--set", "epochs"), "name=value"),
         (("--set", "epochs=0"), "epochs"),
         (("--set", "epochs=many"), "many"),
