@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: help app test test-slow e2e lint bench demo-checkpoint clean
+.PHONY: help app test test-slow e2e lint bench zoo demo-checkpoint clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -28,6 +28,9 @@ lint: $(VENV)/.dev  ## style and types
 
 bench: $(VENV)/.dev  ## every benchmark, side by side with its peers
 	for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+zoo: $(VENV)/.dev  ## train every preset small on a synthetic cohort and print the table; goes on where it stopped
+	$(BIN)/python benchmarks/bench_zoo.py --home cache/zoo
 
 demo-checkpoint: $(VENV)/.runtime  ## train the shipped checkpoint again, from nothing (about half an hour on two cores)
 	PYTHON=$(BIN)/python sh checkpoints/make_demo.sh
