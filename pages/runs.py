@@ -3,6 +3,8 @@
 import pandas as pd
 import streamlit as st
 
+from core.presets import PRESETS
+from core.training.launch import put_first
 from core.training.run import RunEntry, RunFolder, delete_run
 from ui.errors import telling_errors
 from ui.judgement_view import show_judgement
@@ -10,6 +12,7 @@ from ui.live import show_live
 from ui.page import begin_page
 from ui.provenance import show_changes, show_provenance
 from ui.runs import ACTIVE, find_own_run, own_runs
+from ui.state import choose_cohort, current_settings
 from ui.text import plain
 from ui.validity.subject import remember_run
 
@@ -110,6 +113,14 @@ def show_configuration(run: RunFolder) -> None:
     )
 
 
+def clone(run: RunFolder) -> None:
+    """Open Train with a run's configuration and data."""
+    st.session_state["train.clone"] = run.name
+    st.session_state["train.preset"] = run.config.preset if run.config.preset in PRESETS else "honest"
+    choose_cohort(run.source)
+    st.switch_page("pages/train.py")
+
+
 begin_page("Runs")
 entries = own_runs()
 if not entries:
@@ -125,6 +136,8 @@ if name is None:
 with telling_errors(stop=True):
     run = find_own_run(name)
     with st.container(border=True):
+        if run.status().note:
+            st.caption(plain(run.status().note, 500))
         show_live(name)
         with st.container(horizontal=True, gap="small"):
             if run.checkpoint.exists() and st.button(
@@ -136,6 +149,19 @@ with telling_errors(stop=True):
             ):
                 remember_run(run)
                 st.switch_page("pages/validity.py", query_params={"section": "claim"})
+            if st.button(
+                "Start one like it",
+                icon=":material/content_copy:",
+                type="tertiary",
+                key="runs.clone",
+                help="Opens Train with this run's configuration and data; change what you like and start.",
+            ):
+                clone(run)
+            if run.status().state == "queued" and st.button(
+                "Put it first", icon=":material/vertical_align_top:", type="tertiary", key="runs.first"
+            ):
+                put_first(run, current_settings())
+                st.rerun()
             if run.status().state not in ACTIVE and st.button(
                 "Delete", icon=":material/delete:", type="tertiary", key="runs.delete"
             ):

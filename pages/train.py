@@ -7,6 +7,7 @@ from core.data.study import Cohort
 from core.models.registry import ARCHITECTURES
 from core.presets import PRESETS, Preset
 from core.training.launch import submit
+from core.training.run import RunFolder
 from ui.cohorts import ask_cohort, show_cohort_line
 from ui.errors import telling_errors
 from ui.form import draw_form
@@ -15,7 +16,7 @@ from ui.loaders import load_chosen_cohort
 from ui.page import begin_page
 from ui.preview import show_preview
 from ui.provenance import show_changes, show_provenance
-from ui.runs import ACTIVE, own_runs, owns_run, show_config_badges
+from ui.runs import ACTIVE, find_own_run, own_runs, owns_run, show_config_badges
 from ui.state import chosen_cohort, current_settings, visitor
 from ui.text import plain
 
@@ -44,13 +45,30 @@ def architecture_titles(preset: Preset) -> dict[str, str]:
     return {name: entry.title for name, entry in ARCHITECTURES.items() if entry.input_form == form}
 
 
+def cloned_run(preset: Preset) -> RunFolder | None:
+    """The run to start from, where one was chosen on the Runs page and the protocol is still its own."""
+    name = st.session_state.get("train.clone")
+    if not name or not owns_run(name):
+        return None
+    run = find_own_run(name)
+    if run.config.preset != preset.name:
+        return None
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f"Every value starts as in the run {plain(name)}.")
+        if st.button("Start from the preset instead", type="tertiary", key="train.clone.drop"):
+            del st.session_state["train.clone"]
+            st.rerun()
+    return run
+
+
 def ask_config(preset: Preset) -> RunConfig | None:
     """The form; None where the values do not fit together, which is then said."""
     settings = current_settings()
     with telling_errors():
+        cloned = cloned_run(preset)
         config = draw_form(
-            preset.config,
-            key=f"train.{preset.name}",
+            cloned.config if cloned else preset.config,
+            key=f"train.clone.{cloned.name}" if cloned else f"train.{preset.name}",
             choices={"architecture": architecture_titles(preset), "weights": WEIGHTS},
             maxima={"epochs": settings.hosted_epochs} if settings.hosted else None,
             typed=() if settings.hosted else ("weights",),
@@ -75,6 +93,9 @@ def show_majority(cohort: Cohort) -> None:
 def start(config: RunConfig | None) -> None:
     """The start button; the same run is not started twice."""
     source = chosen_cohort()
+    note = st.text_input(
+        "Note", key="train.note", max_chars=500, placeholder="What is this run for? (kept with it; optional)"
+    )
     if not st.button(
         "Start training",
         type="primary",
@@ -85,7 +106,7 @@ def start(config: RunConfig | None) -> None:
         return
     assert config is not None and source is not None  # noqa: PT018 - the button is disabled otherwise
     with telling_errors():
-        run = submit(current_settings(), config, source, owner=visitor())
+        run = submit(current_settings(), config, source, owner=visitor(), note=note)
         st.query_params["run"] = run.name
         st.rerun()
 

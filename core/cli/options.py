@@ -79,11 +79,12 @@ def add_command(
     return parser
 
 
-def add_data(parser: argparse.ArgumentParser, name: str = "data") -> None:
-    """Add DATA and the options that say how to read it; `name` "--data" makes it optional."""
+def add_data(parser: argparse.ArgumentParser, name: str = "data", *, may_lack: bool = False) -> None:
+    """Add DATA and the options that say how to read it; `name` "--data", or `may_lack`, makes it optional."""
     parser.add_argument(
         name,
         metavar="DATA",
+        nargs="?" if may_lack else None,
         help="a cohort: the competition's folder (its root or its train/), a TRAIN/VAL/TEST tree, class folders, or a "
         "flat folder of pictures",
     )

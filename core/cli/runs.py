@@ -20,7 +20,9 @@ LOG_LINES = 15
 
 def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add runs."""
-    parser = add_command(commands, "runs", runs, "List the training runs; show, stop or resume one.")
+    parser = add_command(
+        commands, "runs", runs, "List the training runs; show, stop or resume one, or put it first in the queue."
+    )
     parser.add_argument("action", nargs="?", default="list", choices=list(ACTIONS), help="what to do")
     parser.add_argument("run", nargs="?", metavar="RUN", help="a run's name or folder; not for list")
 
@@ -115,6 +117,7 @@ def _show(run: RunFolder, settings: Settings) -> Outcome:
     lines = [
         f"{run.name}: {described['state']}, epoch {described['epoch']} of {described['epochs']}{left}",
         f"{config.preset} preset, {config.architecture}, split by {config.split.split_unit}, data {run.source.root}",
+        *([f"note: {plain(described['note'])}"] if described["note"] else []),
         *([plain(described["message"])] if described["message"] else []),
         *(table(rows, [name.replace("_", " ") for name in columns]) if rows else []),
         *(f"  {plain(line)}" for line in run.log_tail(LOG_LINES).splitlines()),
@@ -150,9 +153,17 @@ def _resume(run: RunFolder, settings: Settings) -> Outcome:
     return Outcome(document=describe_run(run), lines=[f"{run.name} is in the queue again."])
 
 
+def _first(run: RunFolder, settings: Settings) -> Outcome:
+    from core.training.launch import put_first
+
+    put_first(run, settings)
+    return Outcome(document=describe_run(run), lines=[f"{run.name} is the next in the queue."])
+
+
 ACTIONS: dict[str, Callable[[RunFolder, Settings], Outcome]] = {
     "list": lambda run, settings: _list(settings),
     "show": _show,
     "stop": _stop,
     "resume": _resume,
+    "first": _first,
 }

@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.cli.options import Parser, add_command, add_config, add_data, read_config
+from core.cli.options import Parser, UsageError, add_command, add_config, add_data, read_config
 from core.cli.output import CLEAR_LINE, INTERRUPTED, Outcome, TerminalProgress, clock_text, figure_text, note
 from core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from core.settings import Settings
     from core.training.records import DataSource, EpochRecord, RunStatus
+    from core.training.repeat import Plan
     from core.training.run import RunFolder
 
 __all__ = ["TrainingDisplay", "add_commands", "describe_outcome", "read_source", "train"]
@@ -23,8 +24,15 @@ __all__ = ["TrainingDisplay", "add_commands", "describe_outcome", "read_source",
 def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add train."""
     parser = add_command(commands, "train", train, "Train a network; Ctrl-C stops it, and runs resume goes on.")
-    add_data(parser)
+    add_data(parser, may_lack=True)
     add_config(parser, preset="honest")
+    parser.add_argument(
+        "--from",
+        dest="original",
+        metavar="RUN",
+        help="train a run again, on its data, with its split, threads and configuration, and what --set changes of it",
+    )
+    parser.add_argument("--note", default="", metavar="TEXT", help="a word of your own, kept with the run")
     parser.add_argument(
         "--run", metavar="DIR", help="a new folder for the run, or a plain name for one among the runs in MGMT_LAB_HOME"
     )
@@ -38,24 +46,40 @@ def train(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     from core.training.launch import submit
     from core.training.trainer import run_training
 
-    config = read_config(arguments)
-    source = read_source(arguments)
+    plan = _read_plan(arguments, settings)
+    config = plan.config
     name, folder = _read_place(arguments.run)
-    if arguments.jobs:
-        settings = replace(settings, threads=arguments.jobs)
+    threads = arguments.jobs or plan.threads
+    if threads:
+        settings = replace(settings, threads=threads)
+    for line in plan.differences:
+        note(f"Since {arguments.original} was trained: {line}.")
     for line in describe_origin(config):
         note(line)
     if arguments.queue:
         if folder is not None:
             raise ConfigError(f"A queued run lives in {settings.runs}; give --run a plain name instead of {folder}.")
-        run = submit(settings, config, source, name)
+        run = submit(settings, config, plan.source, name, note=arguments.note, split=plan.split)
         document = {"run": str(run.path), "name": run.name, "state": run.status().state}
         return Outcome(document=document, lines=[f"{run.name} is in the queue; runs show {run.name} says how it goes."])
     display = TrainingDisplay(config.epochs)
     run = run_training(
-        settings, config, source, folder, name=name, on_status=display.show_status, on_epoch=display.show_epoch
-    )
+        settings, config, plan.source, folder, name=name, note=arguments.note, split=plan.split,
+        on_status=display.show_status, on_epoch=display.show_epoch,
+    )  # fmt: skip
     return describe_outcome(run)
+
+
+def _read_plan(arguments: argparse.Namespace, settings: Settings) -> Plan:
+    """What to train on what: named here, or as another run has it."""
+    from core.training.repeat import Plan, plan_from
+    from core.training.run import find_run
+
+    if (arguments.original is None) == (arguments.data is None):
+        raise UsageError("Name either DATA, or a run to train again with --from RUN.")
+    if arguments.original is not None:
+        return plan_from(find_run(arguments.original, settings), arguments.settings)
+    return Plan(config=read_config(arguments), source=read_source(arguments), split=None, threads=None, differences=())
 
 
 def describe_outcome(run: RunFolder) -> Outcome:

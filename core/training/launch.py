@@ -10,7 +10,9 @@ import os
 import subprocess
 import sys
 import threading
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.config import RunConfig
 from core.errors import HostedModeError, RunBusyError, RunError
@@ -20,11 +22,15 @@ from core.training.lock import hold_lock, is_locked
 from core.training.records import DataSource, RunState
 from core.training.run import RunFolder, list_runs, now, with_absolute_paths
 
+if TYPE_CHECKING:
+    from core.data.split import Split
+
 __all__ = [
     "ensure_worker",
     "mark_queued",
     "next_queued",
     "process_environment",
+    "put_first",
     "request_stop",
     "resume",
     "submit",
@@ -41,6 +47,7 @@ def submit(
     name: str | None = None,
     owner: str = "",
     note: str = "",
+    split: Split | None = None,
 ) -> RunFolder:
     """Queue a run and make sure that a worker serves the queue.
 
@@ -68,7 +75,7 @@ def submit(
     with hold_lock(settings.runs / ".submit.lock", "The queue is busy; try again.", timeout_seconds=30):
         run = _find_twin(settings, config, source, name, owner)
         if run is None:
-            run = RunFolder.create(settings, config, source, name, owner, note)
+            run = RunFolder.create(settings, config, source, name, owner, note, split=split)
     ensure_worker(settings)
     return run
 
@@ -153,6 +160,28 @@ def next_queued(settings: Settings) -> RunFolder | None:
     """The run that has waited longest, or None."""
     waiting = [entry for entry in list_runs(settings) if entry.status.state == "queued"]
     return min(waiting, key=lambda entry: (entry.status.queued, entry.run.name)).run if waiting else None
+
+
+def put_first(run: RunFolder, settings: Settings) -> None:
+    """Let a run that waits be the next one, before all others that wait.
+
+    Raises
+    ------
+    RunError
+        It does not wait.
+    """
+    try:
+        with run.lock(timeout_seconds=0.2):
+            status = run.status()
+            if status.state != "queued":
+                raise RunError(f"{run.name} is {status.state}; only a run that waits can be put first.")
+            ahead = next_queued(settings)
+            if ahead is None or ahead == run:
+                return
+            before = datetime.fromisoformat(ahead.status().queued) - timedelta(milliseconds=1)
+            run.write_status(status.model_copy(update={"queued": before.isoformat(timespec="microseconds")}))
+    except RunBusyError:
+        return  # Its turn has come already.
 
 
 def worker_lock(settings: Settings) -> Path:

@@ -81,6 +81,7 @@ class RunFolder:
         *,
         folder: Path | None = None,
         state: RunState = "queued",
+        split: Split | None = None,
     ) -> RunFolder:
         """Make a run's folder with its configuration; it appears whole or not at all.
 
@@ -98,6 +99,8 @@ class RunFolder:
             A folder of the person's own choice instead of one below ``settings.runs``; it must be new or empty.
         state
             "queued" is for the queue; a run that the caller trains itself starts as "running".
+        split
+            Who is in which part, where that is settled; by default the trainer draws it.
 
         Raises
         ------
@@ -126,6 +129,8 @@ class RunFolder:
             try:
                 write_atomic(beside.path / "config.json", config.model_dump_json(indent=1))
                 write_atomic(beside.path / "data.json", source.model_dump_json(indent=1))
+                if split is not None:
+                    write_atomic(beside.path / "split.json", split.to_json())
                 beside.write_status(status)
                 beside.path.rename(path)
             finally:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.config import RunConfig
 from core.data.study import Cohort
@@ -29,6 +29,9 @@ from core.training.job import StepReport, TrainingStopped
 from core.training.loop import fit
 from core.training.records import DataSource, EpochRecord, RunStatus
 from core.training.run import RunFolder, now
+
+if TYPE_CHECKING:
+    from core.data.split import Split
 
 __all__ = ["open_cohort", "run_training", "train"]
 
@@ -44,6 +47,8 @@ def run_training(
     run_dir: Path | None = None,
     *,
     name: str | None = None,
+    note: str = "",
+    split: Split | None = None,
     on_status: Callable[[RunStatus], None] = lambda status: None,
     on_epoch: Callable[[EpochRecord], None] = lambda record: None,
 ) -> RunFolder:
@@ -57,6 +62,10 @@ def run_training(
         The run's folder; by default a new one below ``settings.runs``.
     name
         The new folder's name.
+    note
+        A word of the person's own.
+    split
+        Who is in which part, where that is settled.
     on_status
         Called with the status about twice a second.
     on_epoch
@@ -67,7 +76,7 @@ def run_training(
     MGMTLabError
         Whatever a person can put right; the run's status says it too.
     """
-    run = RunFolder.create(settings, config, source, name, folder=run_dir, state="running")
+    run = RunFolder.create(settings, config, source, name, note=note, folder=run_dir, state="running", split=split)
     train(run, settings, on_status=on_status, on_epoch=on_epoch)
     return run
 
@@ -193,7 +202,7 @@ def _prepare_and_fit(
 ) -> None:
     import torch
 
-    from core.data.split import Split, make_split
+    from core.data.split import make_split
     from core.data.table import build_table
 
     def stop() -> bool:
@@ -213,7 +222,7 @@ def _prepare_and_fit(
     for fault in table.faults:
         log.warning("left out: %s: %s", fault.path, fault.reason)
     if (run.path / "split.json").exists():
-        split: Split = run.split()
+        split = run.split()
         if split.cohort_digest != cohort.digest:
             raise SplitError(
                 f"{cohort.root} is no longer what {run.name} was split on (digest {cohort.digest}, then "

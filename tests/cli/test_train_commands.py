@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from core.cli.train import describe_outcome
 from core.config import apply_settings
@@ -157,3 +159,37 @@ def test_resume_of_a_run_elsewhere_trains_here(command: Command, home: Path, coh
     result = command("runs", "resume", run.path, "--json")
     assert result.status == 0
     assert (result.json["state"], result.json["best_epoch"]) == ("finished", 1)
+
+
+def test_a_run_is_trained_again_from_what_it_kept(command: Command, cohort: Path, tmp_path: Path) -> None:
+    first, again, other = (tmp_path / name for name in ("first", "again", "other"))
+    command("train", cohort, "--preset", "honest", *TINY, "--run", first, "--note", "the first")
+    result = command("train", "--from", first, "--run", again, "--json")
+    assert result.status == 0
+    assert result.json["state"] == "finished"
+    assert (again / "split.json").read_text() == (first / "split.json").read_text()
+    assert weights_of(first).keys() == weights_of(again).keys()
+    assert all(torch.equal(tensor, weights_of(again)[name]) for name, tensor in weights_of(first).items())
+    assert command("runs", "show", first).stdout.count("note: the first") == 1
+    command("train", "--from", first, "--set", "seed=7", "--run", other)
+    assert RunFolder(other).config.seed == 7
+    assert any(not torch.equal(tensor, weights_of(other)[name]) for name, tensor in weights_of(first).items())
+
+
+def test_versions_that_changed_since_are_named(command: Command, cohort: Path, tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    command("train", cohort, "--preset", "honest", *TINY, "--run", first)
+    content = json.loads((first / "environment.json").read_text())
+    content["versions"]["torch"] = "1.0"
+    (first / "environment.json").write_text(json.dumps(content))
+    result = command("train", "--from", first, "--run", tmp_path / "again")
+    assert "torch was 1.0 then and is" in result.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("somewhere", "--from", "a-run")])
+def test_either_data_or_a_run_is_named(command: Command, words: tuple[str, ...]) -> None:
+    command("train", *words).assert_refused("Name either DATA, or a run to train again")
+
+
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "best.safetensors")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from core.presets import PRESETS
 from core.settings import PROJECT_ROOT, Settings
 from core.training.run import RunFolder, list_runs
 from tests.pages.reading import App, words
@@ -163,3 +164,26 @@ def test_a_failed_run_tells_its_ways_out(open_app: App, finished_run: RunFolder)
     app = open_app("train.py", query={"run": "done"})
     assert not app.exception
     assert message.split(";")[0] in words(app)
+
+
+def test_a_run_like_another_starts_from_its_values(open_app: App, finished_run: RunFolder) -> None:
+    app = open_app("runs.py")
+    app.button(key="runs.clone").click().run()
+    assert not app.exception
+    assert app.title[0].value == "Train"
+    config = finished_run.config
+    assert app.selectbox(key="train.preset").value == config.preset
+    assert app.number_input(key=f"train.clone.{finished_run.name}.epochs").value == config.epochs
+    assert app.session_state["cohort"] == finished_run.source
+    assert app.session_state["train.clone"] == finished_run.name
+
+
+def test_a_run_like_another_can_go_back_to_the_preset(open_app: App, finished_run: RunFolder) -> None:
+    app = open_app("train.py")
+    app.session_state["train.clone"] = finished_run.name
+    preset = finished_run.config.preset
+    app.selectbox(key="train.preset").set_value(preset).run()
+    app.button(key="train.clone.drop").click().run()
+    assert not app.exception
+    assert "train.clone" not in app.session_state
+    assert app.number_input(key=f"train.{preset}.epochs").value == PRESETS[preset].config.epochs

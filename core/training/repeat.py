@@ -1,0 +1,73 @@
+"""What it takes to train a run again: its configuration, its data, its split, its threads; and what has changed since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from core.config import RunConfig, apply_settings
+from core.errors import RunError
+from core.training.environment import list_versions
+from core.training.records import DataSource
+from core.training.run import RunFolder
+
+if TYPE_CHECKING:
+    from core.data.split import Split
+
+__all__ = ["Plan", "plan_from"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A run to be made."""
+
+    config: RunConfig
+    source: DataSource
+    split: Split | None
+    """The old run's, where its settings are the same; else the trainer draws a new one."""
+    threads: int | None
+    """As many as the old run had: another number changes the last digits of a result."""
+    differences: tuple[str, ...]
+    """Versions that have changed since, one sentence each: a repetition need not be identical."""
+
+
+def plan_from(run: RunFolder, settings: Iterable[str] | Mapping[str, Any] = ()) -> Plan:
+    """Plan a run like another one, with some settings changed.
+
+    Raises
+    ------
+    RunError
+        Its configuration or its data source cannot be read.
+    ConfigError
+        A setting does not exist, or its value does not fit.
+    """
+    old = run.config
+    config = apply_settings(old, settings)
+    environment = run.environment()
+    split = _same_split(run, old, config)
+    before, today = environment.get("versions", {}), list_versions()
+    differences = tuple(
+        f"{name} was {version} then and is {today.get(name, 'not installed')} now"
+        for name, version in before.items()
+        if today.get(name) != version
+    )
+    return Plan(
+        config=config,
+        source=run.source,
+        split=split,
+        threads=environment.get("threads"),
+        differences=differences,
+    )
+
+
+def _same_split(run: RunFolder, old: RunConfig, config: RunConfig) -> Split | None:
+    """The old run's split where it still fits: a split by slice names slices, and these depend on the preparation."""
+    if config.split != old.split:
+        return None
+    try:
+        split = run.split()
+    except RunError:  # it never came to split
+        return None
+    by_slice = split.leaky or bool(split.kept)
+    return None if by_slice and config.prep != old.prep else split
