@@ -72,6 +72,8 @@ def measure(preset: str, signal: float, home: Path) -> dict[str, Any]:
         run_training(settings, config, DataSource(root=str(train_on)), run.path)
     elif run.status().state != "finished":
         train(run, settings)
+    if run.status().state != "finished":
+        sys.exit(f"{run.name} is {run.status().state}; start the benchmark again to go on with it.")
     records = run.epochs()
     sizes = run.environment()["sizes"]
     examples, patients = sizes["train"]["slices"], sizes["train"]["patients"]
