@@ -20,7 +20,7 @@ from core.data.cache import load_prepared
 from core.data.prepare import PreparedSeries
 from core.data.study import Cohort
 from core.data.truth import draw_truth, has_truth, read_truth
-from core.errors import DataError, EvaluationError
+from core.errors import ConfigError, DataError, EvaluationError
 from core.evaluation.figure import Figure
 from core.evaluation.influence import mean_interval, share_interval
 from core.inference.cam import METHODS, explain_many, list_layers
@@ -91,8 +91,15 @@ def measure_maps(
     DataError
         No picture can be tested.
     ConfigError
-        No such method or layer.
+        No such method or layer, or a checkpoint that looks at more than one slice at once.
     """
+    prep = predictor.card.config.prep
+    if prep.form != "slice" or prep.channels != "grey" or prep.grid_mm:
+        raise ConfigError(
+            f"{predictor.card.name!r} looks at more than single slices in their own planes (form {prep.form}, channels "
+            f"{prep.channels}, grid {prep.grid_mm:g} mm); the maps of such a checkpoint are drawn by explain and the "
+            "Predict page, but not tested yet. Choose a checkpoint of single slices."
+        )
     tested = list(_choose(predictor, cohort, settings, studies, per_series))
     if not tested:
         raise DataError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from core.config import apply_settings
 from core.data.cohort import scan_cohort
 from core.data.phantom import PhantomConfig, make_phantom
 from core.data.study import Cohort
@@ -117,3 +119,11 @@ def test_nothing_to_test_is_said(
     monkeypatch.setattr(sanity, "LEAST_TUMOUR", 2.0)
     with pytest.raises(DataError, match="no picture to test maps on"):
         measure_maps(predictor, cohort, settings)
+
+
+def test_a_checkpoint_of_volumes_is_refused(predictor: Predictor, cohort: Cohort, settings: Settings) -> None:
+    other = copy.copy(predictor)
+    config = apply_settings(predictor.card.config, {"form": "volume"})
+    other.card = predictor.card.model_copy(update={"config": config})
+    with pytest.raises(ConfigError, match=r"looks at more than single slices in their own planes \(form volume"):
+        measure_maps(other, cohort, settings)
