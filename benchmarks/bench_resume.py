@@ -22,7 +22,6 @@ from pathlib import Path
 from measuring import PROJECT, machine
 
 SETTINGS = ("weights=none", "size_px=32", "slice_count=4", "batch_size=16", "device=cpu", "precision=float32")
-TIMES = ("seconds", "images_per_second")
 WATCHED = ("best.safetensors", "resume.pt", "epochs.jsonl")
 SHARES = {"": (0.2, 0.98), "best.safetensors": (0.0, 0.3), "resume.pt": (0.2, 0.7), "epochs.jsonl": (0.2, 0.7)}
 """After what share of a whole run's time to kill; a best epoch comes early or not at all."""
@@ -121,14 +120,17 @@ def _changed(path: Path) -> tuple[int, int]:
 
 
 def _outcome(run: Path) -> dict[str, object]:
-    """What must be equal: every tensor of the best weights, every epoch's figures, every validation logit."""
+    """What must be equal: every tensor of the best weights, every epoch's figures but those of the machine, every
+    validation logit."""
     import pandas as pd
     from safetensors.numpy import load_file
+
+    from core.training.records import MACHINE_FIELDS
 
     epochs = [json.loads(line) for line in (run / "epochs.jsonl").read_text().splitlines()]
     return {
         "weights": {name: value.tobytes() for name, value in load_file(run / "best.safetensors").items()},
-        "curves": [{name: value for name, value in epoch.items() if name not in TIMES} for epoch in epochs],
+        "curves": [{name: value for name, value in epoch.items() if name not in MACHINE_FIELDS} for epoch in epochs],
         "predictions": pd.read_parquet(run / "predictions.parquet").to_csv(),
     }
 

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from core.config import AugmentationConfig
+from core.data.augment import augment, find_mirrors
+from core.data.mixup import mix_examples
 from core.data.table import SliceTable
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Batch", "count_steps", "train_batches"]
+__all__ = ["Batch", "change_batch", "count_steps", "train_batches"]
 
 STREAM = 1
 """Keeps these random numbers apart from those of the augmentation (:mod:`core.data.augment`)."""
@@ -69,6 +72,31 @@ def train_batches(
             pictures=torch.from_numpy(table.pictures(indices)),
             labels=torch.from_numpy(labels[indices].astype(np.int64)),
         )
+
+
+def change_batch(
+    batch: Batch, table: SliceTable, config: AugmentationConfig, seed: int, epoch: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Change a batch as training shows it to the network: moved and recoloured at random, and blended by mixup.
+
+    Parameters
+    ----------
+    batch, table
+        The batch, and the prepared cohort that it comes from.
+    config, seed, epoch
+        How far each change may go; of the run, and of the pass over the data.
+
+    Returns
+    -------
+    tuple
+        float32 pictures in 0..255, of the batch's shape and on its device; and its labels: int64 (n,), or with mixup
+        float32 (n, classes) shares.
+    """
+    mirrors = find_mirrors(table.rows.iloc[batch.indices])
+    changed = augment(batch.pictures, config, seed, epoch, batch.indices, mirrors)
+    if not config.mixup_alpha:
+        return changed, batch.labels
+    return mix_examples(changed, batch.labels, len(table.class_names), config.mixup_alpha, seed, epoch, batch.indices)
 
 
 def _bounds(count: int, batch_size: int) -> list[tuple[int, int]]:

@@ -48,6 +48,13 @@ class StepReport:
     """Of the epoch's training phase so far."""
     done: float
     """Share of the whole run, 0..1; validation pictures count a third of training pictures."""
+    loss: float | None = None
+    """Of the last training step."""
+    learning_rate: float | None = None
+    """Of the last training step."""
+    gradient_norm: torch.Tensor | None = None
+    """Of the last training step, 0-d and on its device: reading it waits for the step, so only who shows it does,
+    at once: the next epoch writes over it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -94,6 +101,10 @@ class Training:
     """(training slices, classes) float32 on the CPU: what the steps of this epoch said, NaN where not yet."""
     class_weights: torch.Tensor | None = None
     """(classes,) on the device: how much each class counts in the training loss; None counts each example alike."""
+    gradient_norms: torch.Tensor
+    """(steps,) float32 on the device: of the steps of this epoch, NaN where not yet."""
+    loss: float | None = None
+    """Of the last training step."""
     epoch: int = 1
     """The epoch in progress."""
     step: int = 0
@@ -173,6 +184,7 @@ def start_training(job: Job) -> Training:
         weights=weights,
         train_logits=torch.full((len(job.train_rows), len(job.table.class_names)), float("nan")),
         class_weights=_weigh_classes(job, compute),
+        gradient_norms=torch.full((job.steps,), float("nan"), device=compute.device),
     )
     job.log.info("%s, weights: %s; %s on %s", architecture.title, weights.describe(), compute.precision, compute.device)
     if job.run is not None:

@@ -18,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import RunConfig
-from core.data.batches import Batch, train_batches
+from core.data.batches import Batch, change_batch, train_batches
 from core.data.split import Split
 from core.data.study import Cohort
 from core.data.table import SliceTable
 from core.errors import RunError
 from core.training.job import Job, StepReport, Training, TrainingStopped, describe_job, start_training
+from core.training.memory import peak_gpu_memory, peak_memory
 from core.training.records import EpochRecord
 from core.training.run import RunFolder
 from core.training.stage_one import train_segmenter
@@ -135,35 +136,36 @@ def _train_step(job: Job, training: Training, batch: Batch) -> torch.Tensor:
     """One optimiser step; returns the logits (n, classes) that it started from, float32 on the CPU."""
     import torch
 
-    from core.data.augment import augment, find_mirrors
-    from core.data.mixup import mix_examples
     from core.models.forward import autocast, to_input
 
     config, compute = job.config, training.compute
     torch.manual_seed(
         int(np.random.SeedSequence([config.seed, training.epoch, training.step, STREAM]).generate_state(1)[0])
     )
-    mirrors = find_mirrors(job.table.rows.iloc[batch.indices])
-    changed = augment(batch.pictures, config.augmentation, config.seed, training.epoch, batch.indices, mirrors)
-    labels = batch.labels
-    if config.augmentation.mixup_alpha:
-        changed, labels = mix_examples(
-            changed, labels, len(job.table.class_names), config.augmentation.mixup_alpha,
-            config.seed, training.epoch, batch.indices,
-        )  # fmt: skip
+    changed, labels = change_batch(batch, job.table, config.augmentation, config.seed, training.epoch)
     inputs = to_input(changed, training.architecture, compute)
     labels = labels.to(compute.device)
     with autocast(compute):
         logits = training.model(inputs)
     loss = torch.nn.functional.cross_entropy(logits.float(), labels, training.class_weights)
-    if not math.isfinite(loss.item()):
+    training.loss = loss.item()
+    if not math.isfinite(training.loss):
         raise _diverged(job, training, "the training loss")
     training.optimiser.zero_grad(set_to_none=True)
     loss.backward()
+    training.gradient_norms[training.step] = _gradient_norm(training)
     training.optimiser.step()
     if config.schedule.schedule == "one_cycle":
         training.scheduler.step()
     return logits.detach().float().cpu()
+
+
+def _gradient_norm(training: Training) -> torch.Tensor:
+    """Norm of the gradient over all weights that have one, 0-d; it stays on the device, so nothing waits for it."""
+    import torch
+
+    gradients = [weight.grad for weight in training.model.parameters() if weight.grad is not None]
+    return torch.nn.utils.get_total_norm(gradients)
 
 
 def _validation_phase(job: Job, training: Training) -> tuple[PhaseSummary, NDArray[np.float32]]:
@@ -205,10 +207,25 @@ def _record(job: Job, training: Training, train: PhaseSummary, val: PhaseSummary
         seconds=training.seconds + val_seconds,
         images_per_second=len(job.train_rows) / max(training.seconds, 1e-9),
         best=False,
+        **_summarise_gradient(training),
+        memory_bytes=peak_memory(),
+        gpu_memory_bytes=peak_gpu_memory(training.compute.device),
+        train_histogram=train.histogram,
+        val_histogram=val.histogram,
+        val_predicted=val.predicted,
     )
     best = training.best
     better = best is None or _merit(job.config, record) > _merit(job.config, best)
     return record.model_copy(update={"best": better})
+
+
+def _summarise_gradient(training: Training) -> dict[str, float | None]:
+    """Mean and largest norm over the epoch's steps; a run resumed from an older version's state lacks some."""
+    norms = training.gradient_norms.cpu().numpy().astype(np.float64)
+    known = norms[np.isfinite(norms)]
+    if not len(known):
+        return {"gradient_norm": None, "gradient_norm_max": None}
+    return {"gradient_norm": float(known.mean()), "gradient_norm_max": float(known.max())}
 
 
 def _merit(config: RunConfig, record: EpochRecord) -> float:
@@ -225,6 +242,7 @@ def _turn_page(job: Job, training: Training, record: EpochRecord) -> None:
         training.scheduler.step()
     training.records.append(record)
     training.train_logits.fill_(float("nan"))
+    training.gradient_norms.fill_(float("nan"))
     training.epoch, training.step, training.seconds = training.epoch + 1, 0, 0.0
 
 
@@ -239,8 +257,12 @@ def _report(job: Job, training: Training, phase: str, step: int, steps: int, sco
     done = ((training.epoch - 1) * per_epoch + 3 * trained + scored) / (job.config.epochs * per_epoch)
     rate = trained / max(training.seconds, 1e-9)
     job.on_step(
-        StepReport(phase=phase, epoch=training.epoch, step=step, steps=steps, images_per_second=rate, done=done)
-    )
+        StepReport(
+            phase=phase, epoch=training.epoch, step=step, steps=steps, images_per_second=rate, done=done,
+            loss=training.loss, learning_rate=training.optimiser.param_groups[0]["lr"],
+            gradient_norm=training.gradient_norms[training.step - 1] if training.step else None,
+        )
+    )  # fmt: skip
 
 
 def _log_epoch(job: Job, record: EpochRecord) -> None:

@@ -6,9 +6,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["DataSource", "EpochRecord", "RunState", "RunStatus"]
+__all__ = ["MACHINE_FIELDS", "DataSource", "EpochRecord", "RunState", "RunStatus"]
 
 RunState = Literal["queued", "running", "stopped", "failed", "interrupted", "finished"]
+
+MACHINE_FIELDS = ("seconds", "images_per_second", "memory_bytes", "gpu_memory_bytes")
+"""What an :class:`EpochRecord` says of the machine: all that may differ between a run and the same run resumed."""
 
 
 class _Record(BaseModel):
@@ -49,6 +52,21 @@ class EpochRecord(_Record):
     """Of the training phase."""
     best: bool
     """Whether this epoch is the best so far and its weights were kept."""
+    gradient_norm: float | None = None
+    """Euclidean norm of the gradient over all weights, mean over the epoch's steps; None in a run of an older version."""
+    gradient_norm_max: float | None = None
+    """The largest of the epoch's steps."""
+    memory_bytes: int | None = None
+    """Most memory that the process held so far: resident, mapped pictures of the cache included."""
+    gpu_memory_bytes: int | None = None
+    """Most memory of the GPU that tensors held so far; None where there is no GPU."""
+    train_histogram: tuple[tuple[int, ...], ...] | None = None
+    """(classes, bins): examples of each true class by the probability given to the positive class, in equal bins over
+    0..1; in training as the steps themselves said, so with augmentation and with weights that moved."""
+    val_histogram: tuple[tuple[int, ...], ...] | None = None
+    """The same of the validation phase."""
+    val_predicted: tuple[int, ...] | None = None
+    """(classes,): validation examples for which each class had the largest logit."""
 
 
 class RunStatus(_Record):
@@ -64,6 +82,15 @@ class RunStatus(_Record):
     """Within the phase: batches of the epoch, or series while preparing."""
     steps: int = 0
     images_per_second: float | None = None
+    loss: float | None = None
+    """Of the last training step."""
+    learning_rate: float | None = None
+    """Of the last training step."""
+    gradient_norm: float | None = None
+    """Of the last training step."""
+    memory_bytes: int | None = None
+    gpu_memory_bytes: int | None = None
+    """As in :class:`EpochRecord`."""
     seconds_left: float | None = None
     message: str = ""
     """One line; for a failed run what was wrong and what to do."""

@@ -31,6 +31,7 @@ def save_resume(path: Path, job: Job, training: Training) -> None:
         "optimiser": training.optimiser.state_dict(),
         "scheduler": training.scheduler.state_dict(),
         "train_logits": training.train_logits,
+        "gradient_norms": training.gradient_norms,
         "epoch": training.epoch,
         "step": training.step,
         "seconds": training.seconds,
@@ -66,6 +67,8 @@ def load_resume(path: Path, job: Job, training: Training) -> None:
     training.optimiser.load_state_dict(state["optimiser"])
     training.scheduler.load_state_dict(state["scheduler"])
     training.train_logits.copy_(state["train_logits"])
+    if "gradient_norms" in state:  # an older version kept none
+        training.gradient_norms.copy_(state["gradient_norms"])
     training.epoch, training.step = state["epoch"], state["step"]
     training.seconds, training.learning_rate = state["seconds"], state["learning_rate"]
     training.records = [EpochRecord.model_validate_json(text) for text in state["records"]]

@@ -18,7 +18,9 @@ from core.evaluation.intervals import auroc_interval
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["PhaseSummary", "name_patients", "summarise_phase"]
+__all__ = ["HISTOGRAM_BINS", "PhaseSummary", "count_probabilities", "name_patients", "summarise_phase"]
+
+HISTOGRAM_BINS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,10 @@ class PhaseSummary:
     """None where only one class is present; for more than two classes the mean of one against the rest."""
     patient_auroc_low: float | None
     patient_auroc_high: float | None
+    histogram: tuple[tuple[int, ...], ...]
+    """(classes, bins), from :func:`count_probabilities`."""
+    predicted: tuple[int, ...]
+    """(classes,): slices for which each class had the largest logit."""
 
 
 def name_patients(rows: pd.DataFrame) -> NDArray[np.str_]:
@@ -83,6 +89,32 @@ def summarise_phase(
         patient_auroc=value,
         patient_auroc_low=low,
         patient_auroc_high=high,
+        histogram=count_probabilities(labels, logits, positive_class),
+        predicted=tuple(np.bincount(scores.argmax(axis=1), minlength=scores.shape[1]).tolist()),
+    )
+
+
+def count_probabilities(
+    labels: NDArray[np.int64], logits: NDArray[np.float32], positive_class: int, bins: int = HISTOGRAM_BINS
+) -> tuple[tuple[int, ...], ...]:
+    """Count slices by the probability that they give to the positive class, apart for each true class.
+
+    Parameters
+    ----------
+    labels, logits, positive_class
+        As in :func:`summarise_phase`.
+    bins
+        Equal bins over 0..1; the last one holds 1 too.
+
+    Returns
+    -------
+    tuple
+        (classes, bins) counts.
+    """
+    probabilities = to_probabilities(logits)[:, positive_class]
+    places = np.minimum((probabilities * bins).astype(np.int64), bins - 1)
+    return tuple(
+        tuple(np.bincount(places[labels == label], minlength=bins).tolist()) for label in range(logits.shape[1])
     )
 
 

@@ -27,6 +27,7 @@ from core.progress import Progress, silent
 from core.settings import Settings, load_settings
 from core.training.job import StepReport, TrainingStopped
 from core.training.loop import fit
+from core.training.memory import peak_memory
 from core.training.records import DataSource, EpochRecord, RunStatus
 from core.training.run import RunFolder, now
 
@@ -233,7 +234,8 @@ def _prepare_and_fit(
         write_atomic(run.path / "split.json", split.to_json())
     reporter.tell(at_once=True, message="")
     for record in fit(config, table, split, run=run, cohort=cohort, on_step=reporter.step, stop=stop, log=log):
-        reporter.tell(at_once=True, best_epoch=record.epoch if record.best else reporter.status.best_epoch)
+        best_epoch = record.epoch if record.best else reporter.status.best_epoch
+        reporter.tell(at_once=True, best_epoch=best_epoch, gpu_memory_bytes=record.gpu_memory_bytes)
         on_epoch(record)
 
 
@@ -252,23 +254,33 @@ class _Reporter:
 
     def tell(self, *, at_once: bool = False, **changes: Any) -> None:
         self.status = self.status.model_copy(update=changes)
-        if at_once or time.monotonic() - self.written >= STATUS_SECONDS:
+        if at_once or self.due():
             self.run.write_status(self.status)
             self.written = time.monotonic()
             self.on_status(self.status)
+
+    def due(self) -> bool:
+        return time.monotonic() - self.written >= STATUS_SECONDS
 
     def step(self, report: StepReport) -> None:
         moment = time.monotonic()
         if self.first is None:
             self.first = (moment, report.done)
         since, gained = moment - self.first[0], report.done - self.first[1]
+        changes: dict[str, Any] = {}
+        if self.due():  # Reading the gradient waits for the device.
+            norm = report.gradient_norm
+            changes = {"gradient_norm": None if norm is None else norm.item(), "memory_bytes": peak_memory()}
         self.tell(
             phase=report.phase,
             epoch=report.epoch,
             step=report.step,
             steps=report.steps,
             images_per_second=report.images_per_second,
+            loss=report.loss,
+            learning_rate=report.learning_rate,
             seconds_left=since / gained * (1 - report.done) if gained > 0 else None,
+            **changes,
         )
 
     def end(self, state: str, message: str) -> None:

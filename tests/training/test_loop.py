@@ -131,12 +131,13 @@ def train_with_a_break(run: RunFolder, config: RunConfig, steps: int) -> list[Ep
     return list(fit(config, TABLE, SPLIT, run=run))
 
 
+STATE = ("model", "optimiser", "train_logits", "gradient_norms", "epoch", "step")
+
+
 def assert_same(one: RunFolder, other: RunFolder) -> None:
     states = [torch.load(run.resume_file, weights_only=True) for run in (one, other)]
     assert states[0]["scheduler"] == states[1]["scheduler"]
-    tensors = [
-        {name: state[name] for name in ("model", "optimiser", "train_logits", "epoch", "step")} for state in states
-    ]
+    tensors = [{name: state[name] for name in STATE} for state in states]
     torch.testing.assert_close(tensors[0], tensors[1], rtol=0, atol=0, equal_nan=True)
     weights = [load_model(run.checkpoint)[0].state_dict() for run in (one, other)]
     torch.testing.assert_close(weights[0], weights[1], rtol=0, atol=0)
@@ -183,6 +184,42 @@ def test_every_step_is_told_and_the_share_done_only_grows() -> None:
     done = [report.done for report in reports]
     assert done == sorted(done)
     assert done[-1] == pytest.approx(1)
+
+
+def test_a_record_tells_the_gradient_the_memory_and_what_was_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
+    step = torch.optim.AdamW.step
+
+    def measure(self: torch.optim.AdamW) -> Any:
+        squares = [
+            (weight.grad.double() ** 2).sum().item() for group in self.param_groups for weight in group["params"]
+        ]
+        seen.append(sum(squares) ** 0.5)
+        return step(self)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", measure)
+    told: list[float] = []
+
+    def read(report: StepReport) -> None:
+        if report.phase == "training":
+            assert report.loss
+            assert report.gradient_norm is not None
+            told.append(report.gradient_norm.item())
+
+    first, second, _ = fit(tiny_config(*FOUR), TABLE, SPLIT, on_step=read)
+    assert first.gradient_norm == pytest.approx(np.mean(seen[:3]), rel=1e-5)
+    assert second.gradient_norm_max == pytest.approx(max(seen[3:6]), rel=1e-5)
+    assert told == pytest.approx(seen, rel=1e-5)
+    assert first.memory_bytes is not None
+    assert 2**26 < first.memory_bytes < 2**36
+    assert first.gpu_memory_bytes is None
+    assert first.train_histogram is not None
+    assert first.val_histogram is not None
+    assert [[sum(counts) for counts in histogram] for histogram in (first.train_histogram, first.val_histogram)] == [
+        [6, 6],
+        [6, 6],
+    ]
+    assert sum(first.val_predicted or ()) == 12
 
 
 def test_a_loss_that_is_not_a_number_fails_with_a_remedy(tmp_path: Path) -> None:

@@ -67,5 +67,15 @@ def test_a_state_from_before_a_setting_existed_is_taken_up(run: RunFolder) -> No
     state = torch.load(run.resume_file, weights_only=True)
     config = json.loads(state["config"])
     del config["prep"]["slice_choice"]
+    del state["gradient_norms"]
+    state["records"] = [json.dumps(_without_new_fields(text)) for text in state["records"]]
     torch.save(state | {"config": json.dumps(config)}, run.resume_file)
     assert [record.epoch for record in fit(CONFIG, TABLE, SPLIT, run=run)] == [2]
+    assert [record.gradient_norm is None for record in run.epochs()] == [True, False]
+
+
+def _without_new_fields(record: str) -> dict[str, object]:
+    """An epoch's record as the first version wrote it."""
+    later = ("gradient_norm", "gradient_norm_max", "memory_bytes", "gpu_memory_bytes")
+    shown = ("train_histogram", "val_histogram", "val_predicted")
+    return {name: value for name, value in json.loads(record).items() if name not in (*later, *shown)}

@@ -4,7 +4,7 @@ import pytest
 from scipy.special import log_softmax
 from sklearn.metrics import roc_auc_score
 
-from core.training.summary import name_patients, summarise_phase
+from core.training.summary import count_probabilities, name_patients, summarise_phase
 
 
 def test_figures_of_a_phase() -> None:
@@ -44,3 +44,12 @@ def test_a_person_with_two_labels_counts_as_two_patients() -> None:
     assert name_patients(rows).tolist() == ["00001", "00002", "q"]
     rows["label"] = 1
     assert name_patients(rows).tolist() == ["p", "p", "q"]
+
+
+def test_probabilities_are_counted_by_true_class() -> None:
+    logits = np.array([[0.0, 0.0], [0.0, 50.0], [0.0, -50.0], [0.0, 1.0]], np.float32)
+    assert count_probabilities(np.array([0, 1, 1, 1]), logits, 1, bins=4) == ((0, 0, 1, 0), (1, 0, 1, 1))
+    assert count_probabilities(np.array([0, 1, 1, 1]), logits, 0, bins=4) == ((0, 0, 1, 0), (1, 1, 0, 1))
+    three = summarise_phase(np.array([0, 0]), np.eye(3, dtype=np.float32)[[0, 2]], np.array(["a", "b"]), 1)
+    assert [sum(counts) for counts in three.histogram] == [2, 0, 0]
+    assert three.predicted == (1, 0, 1)

@@ -14,6 +14,7 @@ from core.data.split import Split
 from core.data.table import SliceTable
 from core.models.registry import IMAGENET, Architecture
 from core.presets import find_preset
+from core.training.records import MACHINE_FIELDS
 
 
 def build_tiny(class_count: int) -> nn.Module:
@@ -74,10 +75,10 @@ def make_pictures(persons: int = 12, slices: int = 3, size_px: int = 32, classes
 
 
 def forget_time(line: str) -> str:
-    """An epoch's record without what the clock says."""
-    return json.dumps({k: v for k, v in json.loads(line).items() if k not in ("seconds", "images_per_second")})
+    """An epoch's record without what it says of the machine."""
+    return json.dumps({k: v for k, v in json.loads(line).items() if k not in MACHINE_FIELDS})
 
 
 def finished_epochs(folder: Path) -> list[str]:
-    """The epochs of a run's folder, without what the clock says."""
+    """The epochs of a run's folder, without what they say of the machine."""
     return [forget_time(line) for line in (folder / "epochs.jsonl").read_text().splitlines()]

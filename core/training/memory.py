@@ -1,0 +1,38 @@
+"""How much memory this process has held at most: its own, and on a GPU."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+__all__ = ["peak_gpu_memory", "peak_memory"]
+
+LINUX_STATUS = Path("/proc/self/status")
+
+
+def peak_memory() -> int | None:
+    """Most bytes of main memory that were resident in this process, mapped files included; None where none can tell.
+
+    Linux tells it of this very program; ``getrusage`` there would count the process that started it.
+    """
+    try:
+        for line in LINUX_STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def peak_gpu_memory(device: str) -> int | None:
+    """Most bytes that tensors held on a CUDA device; None for other devices."""
+    import torch
+
+    if torch.device(device).type != "cuda":
+        return None
+    return int(torch.cuda.max_memory_allocated(device))

@@ -1,0 +1,36 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.training import memory
+
+TELL = """
+from core.training.memory import peak_memory
+before = peak_memory()
+block = bytearray(64 * 2**20)
+del block
+print(before, peak_memory())
+"""
+
+
+def test_the_peak_is_kept_when_memory_is_given_back() -> None:
+    ballast = bytearray(300 * 2**20)  # a fresh process must not count what belongs to the one that started it
+    told = subprocess.run([sys.executable, "-c", TELL], capture_output=True, text=True, check=True).stdout.split()
+    before, after = map(int, told)
+    assert before < len(ballast)
+    assert after - before >= 60 * 2**20
+
+
+def test_elsewhere_the_system_is_asked_in_its_own_unit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    known = memory.peak_memory()
+    monkeypatch.setattr(memory, "LINUX_STATUS", tmp_path / "none")
+    asked = memory.peak_memory()
+    assert known is not None
+    assert asked is not None
+    assert 0.5 < asked / known < 2
+
+
+def test_no_gpu_has_no_peak() -> None:
+    assert memory.peak_gpu_memory("cpu") is None
