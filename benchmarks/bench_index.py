@@ -63,10 +63,11 @@ def index(home: Path, data: Path, jobs: int) -> tuple[float, float, float, float
     with subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE) as process:
         memory = PeakMemory(process.pid)
         document = json.loads(process.communicate()[0])
+    seconds = time.perf_counter() - wall, cpu_seconds() - cpu
     parent, whole = memory.stop()
     expected = sum(len(files) for _, _, files in os.walk(data))
     assert document["files"] == expected, (document["files"], expected, document["unreadable"][:3])
-    return time.perf_counter() - wall, cpu_seconds() - cpu, parent, whole
+    return *seconds, parent, whole
 
 
 if __name__ == "__main__":

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from core.data.discovery import IGNORED_NAMES
+from core.data.file_names import FileNames
 from core.data.stamped import digest_of
 from core.data.study import Fault, Series, SeriesScan
 from core.mri import MRSequence, Plane
@@ -54,6 +55,7 @@ def _stamp(
 ) -> None:
     """Add a line for each file; of the start folder's own folders, how many files each holds, too."""
     below: list[os.DirEntry[str]] = []
+    add = lines.append
     try:
         with _opened(folder) as place, os.scandir(place) as found:
             for entry in found:
@@ -63,9 +65,11 @@ def _stamp(
                 if entry.is_dir():
                     below.append(entry)
                 elif entry.is_file():
-                    with suppress(OSError):  # gone since it was listed
+                    try:
                         status = entry.stat()
-                        lines.append(f"{prefix}{name}|{status.st_size}|{status.st_mtime_ns}")
+                    except OSError:  # gone since it was listed
+                        continue
+                    add(f"{prefix}{name}|{status.st_size}|{status.st_mtime_ns}")
     except OSError:
         return
     for entry in below:
@@ -121,13 +125,12 @@ def decode_scan(document: Any, folder: Path) -> SeriesScan | None:
 
 def _decode_series(entry: dict[str, Any], folder: Path) -> Series:
     parent, names = entry["files"]
-    place = folder / parent
     spacing = entry["spacing_mm"]
     parts = {
         "sequence": MRSequence(entry["sequence"]),
         "plane": Plane(entry["plane"]),
         "spacing_mm": None if spacing is None else tuple(spacing),
         "identifying": tuple(entry["identifying"]),
-        "files": tuple([place / name for name in names]),
+        "files": FileNames(folder / parent, tuple(names)),
     }
     return Series(**{**entry, **parts})

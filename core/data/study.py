@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -42,7 +42,7 @@ class Series:
     sequence: MRSequence
     series_uid: str
     plane: Plane
-    files: tuple[Path, ...]
+    files: Sequence[Path]
     kind: SeriesKind = "dicom"
     rows: int = 0
     columns: int = 0
