@@ -65,6 +65,7 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument(
         "--parallel", type=positive, default=1, metavar="N", help="trainings at the same time (default: 1)"
     )
+    parser.add_argument("--behind-queue", action="store_true", help="wait until no run trains or waits, then begin")
     parser.add_argument(
         "--fast",
         action="store_true",
@@ -129,6 +130,7 @@ def permute(arguments: argparse.Namespace, settings: Settings) -> Outcome:
             reruns=arguments.permutations or RERUNS,
             jobs=arguments.parallel,
             progress=TerminalProgress("trainings"),
+            behind_queue=arguments.behind_queue,
         ).to_dict()
     return Outcome(document=found, lines=_describe_permutation(found))
 

@@ -88,7 +88,7 @@ def find_controls(run: RunFolder, settings: Settings) -> tuple[Control, ...]:
         Where experiments and runs live.
     """
     found: dict[str, tuple[float, str, str]] = {}
-    for when, kind, name, sentence in (*_answers(run, settings), *_permutations(run, settings), *_twins(run, settings)):
+    for when, kind, name, sentence in (*_answers(run, settings), *_twins(run, settings)):
         if kind not in found or when >= found[kind][0]:
             found[kind] = (when, name, sentence)
     return tuple(
@@ -115,19 +115,6 @@ def _answers(run: RunFolder, settings: Settings) -> Iterator[tuple[float, str, s
         if result and _is_about(question, run):
             text = str(result.get("sentence") or "finished; see its result")
             yield path.stat().st_mtime, str(question.get("kind", "")), path.parent.name, text
-
-
-def _permutations(run: RunFolder, settings: Settings) -> Iterator[tuple[float, str, str, str]]:
-    for path in settings.experiments.glob("*/permutation-result.json"):
-        result = _read(path)
-        observed = result.get("observed", {}).get("value")
-        if observed is None or not _is_about(_read(path.with_name("permutation.json")), run):
-            continue
-        text = (
-            f"p = {result['p']:.3f}: AUROC by patient {observed:.3f} on validation patients, among "
-            f"{result['permutations']} trainings with labels shuffled by patient"
-        )
-        yield path.stat().st_mtime, "permutation", path.parent.name, text
 
 
 def _twins(run: RunFolder, settings: Settings) -> Iterator[tuple[float, str, str, str]]:

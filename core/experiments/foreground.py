@@ -72,6 +72,8 @@ def answer_question(
     folder.mkdir(parents=True, exist_ok=True)
     with hold_lock(folder / ".lock", f"Another process is working on {name}; wait for it.", 2.0):
         _write_question(folder / "question.json", name, question)
+        if not behind_queue:  # whoever starts it behind the queue has said so already, and may have stopped it since
+            (folder / STOP).unlink(missing_ok=True)
         with _queue_held(settings) if behind_queue else nullcontext():
             result = conduct(member_trainer(folder, settings, source, on_epoch))
         write_atomic(folder / "result.json", json.dumps(result, indent=1))

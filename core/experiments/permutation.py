@@ -7,7 +7,6 @@ is optimistic in the same way, so the comparison is fair, and nobody looks at th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,20 +15,21 @@ from typing import Any
 from core.config import RunConfig
 from core.errors import RunError
 from core.evaluation.figure import Figure
+from core.experiments.evidence import list_answers
+from core.experiments.foreground import STOP, answer_question
 from core.experiments.linear_head import permutation_p
-from core.files import write_atomic
 from core.parallel import run_tasks
 from core.progress import Progress, silent
 from core.settings import Settings
-from core.training.lock import hold_lock
 from core.training.records import DataSource
-from core.training.run import NAME_PATTERN, RunFolder, with_absolute_paths
+from core.training.run import RunFolder, with_absolute_paths
 from core.training.trainer import train
 
-__all__ = ["PermutationTest", "list_permutations", "permute_run", "read_permutation"]
+__all__ = ["KIND", "PermutationTest", "list_permutations", "permute_run"]
 
+KIND = "permutation"
+"""Of the experiment, as in its question.json."""
 OBSERVED = "observed"
-PLAN, RESULT = "permutation.json", "permutation-result.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,15 @@ class PermutationTest:
         """(1 + shuffles at least as good) / (1 + shuffles)."""
         return permutation_p(self.observed.value or 0.0, list(self.null))  # type: ignore[arg-type]
 
+    @property
+    def sentence(self) -> str:
+        """What was found, for a claim sheet."""
+        observed = "none" if self.observed.value is None else f"{self.observed.value:.3f}"
+        return (
+            f"p = {self.p_value:.3f}: AUROC by patient {observed} on validation patients (n = {self.observed.n}), among "
+            f"{len(self.null)} trainings with labels shuffled by patient"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """As ``permute --json`` prints it."""
         return {
@@ -57,6 +66,7 @@ class PermutationTest:
             "p": self.p_value,
             "null": list(self.null),
             "leaky": self.leaky,
+            "sentence": self.sentence,
         }
 
 
@@ -69,6 +79,7 @@ def permute_run(
     reruns: int,
     jobs: int = 1,
     progress: Progress = silent,
+    behind_queue: bool = False,
 ) -> PermutationTest:
     """Train once with the true labels and `reruns` times with shuffled ones; what was trained before is kept.
 
@@ -87,65 +98,68 @@ def permute_run(
         Trainings at the same time; each gets its share of the threads.
     progress
         Called per training that is finished.
+    behind_queue
+        Wait until the queue of runs is empty, and let no queued run begin meanwhile.
 
     Raises
     ------
-    RunError
-        The name is taken by another question, or a training was stopped.
+    ConfigError
+        The name is taken by another question.
     RunBusyError
         Another process works on it.
+    KeyboardInterrupt
+        Somebody asked it to stop.
     MGMTLabError
         What kept a run from being trained.
     """
-    folder = _open_folder(settings, config, source, name)
-    names = [OBSERVED, *(f"shuffle-{number:04d}" for number in range(1, reruns + 1))]
-    each = replace(settings, threads=max(1, settings.threads // jobs))
-    tasks = [(folder / "runs" / member, each, config, _source_of(source, member)) for member in names]
-    figures: dict[str, Figure] = {}
-    with hold_lock(folder / ".lock", f"{name} is being worked on by another process; wait until it has finished."):
-        for done, (member, figure) in enumerate(run_tasks(_train_member, tasks, jobs=jobs, ordered=False), start=1):
-            figures[member] = figure
-            progress(done, len(tasks), member)
-    null = [figures[member].value for member in names[1:]]
-    test = PermutationTest(
-        name=name,
-        observed=figures[OBSERVED],
-        null=tuple(value for value in null if value is not None),
-        leaky=config.split.split_unit == "slice",
-    )
-    write_atomic(folder / RESULT, json.dumps(test.to_dict(), indent=1))
-    return test
+    config, source = with_absolute_paths(config, source)
+    folder = settings.experiments / name
+    question = {
+        "kind": KIND,
+        "parameters": {},
+        "config": config.model_dump(mode="json"),
+        "source": source.model_dump(mode="json"),
+    }
+    tests: list[PermutationTest] = []
+
+    def conduct(_: object) -> dict[str, Any]:
+        tests.append(_conduct(folder, settings, config, source, reruns, jobs, progress))
+        return tests[0].to_dict()
+
+    answer_question(settings, name, question, conduct, source, behind_queue=behind_queue)
+    return tests[0]
 
 
 def list_permutations(settings: Settings) -> list[dict[str, Any]]:
     """What finished permutation tests found, newest first, as ``permute --json`` prints it."""
-    files = sorted(settings.experiments.glob(f"*/{RESULT}"), key=lambda path: path.stat().st_mtime, reverse=True)
-    return [found for path in files if (found := read_permutation(path.parent)) is not None]
+    return [result for _, _, result in list_answers(settings, KIND)]
 
 
-def read_permutation(folder: Path) -> dict[str, Any] | None:
-    """The stored result of one test, or None where there is none or it is damaged."""
-    try:
-        content = json.loads((folder / RESULT).read_text())
-        return content if {"observed", "null", "p", "name"} <= set(content) else None
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _open_folder(settings: Settings, config: RunConfig, source: DataSource, name: str) -> Path:
-    if not NAME_PATTERN.fullmatch(name):
-        raise RunError(f"{name!r} cannot name a permutation test; use letters, digits, dots, dashes and underscores.")
-    folder = settings.experiments / name
-    config, source = with_absolute_paths(config, source)
-    plan = {"config": config.model_dump(mode="json"), "source": source.model_dump(mode="json")}
-    if (folder / PLAN).exists():
-        if json.loads((folder / PLAN).read_text()) != plan:
-            raise RunError(f"{name} is a permutation test of another configuration or other data; choose another name.")
-    elif folder.exists():
-        raise RunError(f"{folder} holds something else; choose another name.")
-    else:
-        write_atomic(folder / PLAN, json.dumps(plan, indent=1))
-    return folder
+def _conduct(
+    folder: Path,
+    settings: Settings,
+    config: RunConfig,
+    source: DataSource,
+    reruns: int,
+    jobs: int,
+    progress: Progress,
+) -> PermutationTest:
+    names = [OBSERVED, *(f"shuffle-{number:04d}" for number in range(1, reruns + 1))]
+    each = replace(settings, threads=max(1, settings.threads // jobs))
+    tasks = [(folder / "runs" / member, each, config, _source_of(source, member)) for member in names]
+    figures: dict[str, Figure] = {}
+    for done, (member, figure) in enumerate(run_tasks(_train_member, tasks, jobs=jobs, ordered=False), start=1):
+        if figure is None:
+            raise KeyboardInterrupt
+        figures[member] = figure
+        progress(done, len(tasks), member)
+    null = [figures[member].value for member in names[1:]]
+    return PermutationTest(
+        name=folder.name,
+        observed=figures[OBSERVED],
+        null=tuple(value for value in null if value is not None),
+        leaky=config.split.split_unit == "slice",
+    )
 
 
 def _source_of(source: DataSource, member: str) -> DataSource:
@@ -153,14 +167,20 @@ def _source_of(source: DataSource, member: str) -> DataSource:
     return source.model_copy(update={"shuffle_seed": seed})
 
 
-def _train_member(folder: Path, settings: Settings, config: RunConfig, source: DataSource) -> tuple[str, Figure]:
+def _train_member(folder: Path, settings: Settings, config: RunConfig, source: DataSource) -> tuple[str, Figure | None]:
+    """Train one, or read it where it is trained; no figure where somebody asked to stop."""
     run = RunFolder(folder)
+    if (folder.parent.parent / STOP).exists():
+        return run.name, None
     if not folder.exists():
         run = RunFolder.create(settings, config, source, folder=folder, state="stopped")
     if run.status().state != "finished":
         train(run, settings)
-    if run.status().state != "finished":
-        raise RunError(f"{run.name} was stopped; give the same command again to go on.")
+    status = run.status()
+    if status.state == "stopped":
+        return run.name, None
+    if status.state != "finished":
+        raise RunError(f"{run.name} ended as {status.state}: {status.message}")
     if run.name != OBSERVED:
         _forget_weights(run)
     return run.name, _figure_of(run)

@@ -170,12 +170,7 @@ def test_controls_are_found_among_the_experiments_on_the_same_data(run: RunFolde
     experiment("c", "specification", root="/elsewhere")
     (settings.experiments / "torn").mkdir()
     (settings.experiments / "torn" / "result.json").write_text("{")
-    shuffled = settings.experiments / "shuffled"
-    shuffled.mkdir()
-    plan = {"source": {"root": "/data"}, "config": {"architecture": "tiny"}}
-    (shuffled / "permutation.json").write_text(json.dumps(plan))
-    told = {"observed": {"value": 0.7}, "p": 0.04, "permutations": 24, "null": [], "name": "shuffled"}
-    (shuffled / "permutation-result.json").write_text(json.dumps(told))
+    experiment("d", "permutation", sentence="p = 0.040: AUROC by patient 0.700")
     found = {control.kind: control for control in find_controls(run, settings)}
     assert len(found) == len(CONTROLS)
     assert (found["optimism"].result, found["optimism"].experiment) == ("p = 0.03, n = 24", "b")

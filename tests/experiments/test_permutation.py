@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from core.data.cohort import scan_cohort
-from core.errors import ConfigError, EvaluationError, RunError
+from core.errors import ConfigError, EvaluationError
+from core.experiments.background import read_standing, stop_experiment
 from core.experiments.frozen import frozen_features, permute_frozen
 from core.experiments.permutation import PermutationTest, list_permutations, permute_run
 from core.settings import Settings
@@ -28,6 +29,8 @@ def test_shuffles_are_trained_and_p_counts_them(settings: Settings, source: Data
     assert found.p_value == (1 + better) / 4
     assert found.observed.n == 4
     assert list_permutations(settings) == [found.to_dict()]
+    assert found.sentence.startswith(f"p = {found.p_value:.3f}: AUROC by patient {found.observed.value:.3f}")
+    assert read_standing(settings, "p").state == "finished"
 
 
 def test_labels_differ_between_shuffles_and_the_weights_of_shuffles_are_not_kept(
@@ -67,11 +70,25 @@ def test_what_was_cut_off_goes_on(settings: Settings, source: DataSource) -> Non
     assert len(ask(settings, source).null) == 3
 
 
+def test_a_stop_ends_it_before_the_next_training_and_the_same_call_goes_on(
+    settings: Settings, source: DataSource
+) -> None:
+    def stop(done: int, total: int, what: str = "") -> None:
+        if done == 2:
+            stop_experiment(settings, "p")
+
+    with pytest.raises(KeyboardInterrupt):
+        ask(settings, source, progress=stop)
+    standing = read_standing(settings, "p")
+    assert (standing.state, standing.done) == ("stopped", 2)
+    assert len(ask(settings, source).null) == 3
+
+
 def test_another_question_under_the_same_name_is_refused(settings: Settings, source: DataSource) -> None:
     ask(settings, source, reruns=1)
-    with pytest.raises(RunError, match="another configuration"):
+    with pytest.raises(ConfigError, match="another question"):
         permute_run(settings, CONFIG.model_copy(update={"seed": 5}), source, name="p", reruns=1)
-    with pytest.raises(RunError, match="cannot name"):
+    with pytest.raises(ConfigError, match="cannot name"):
         permute_run(settings, CONFIG, source, name="../p", reruns=1)
 
 

@@ -128,6 +128,59 @@ def test_a_split_is_audited_and_a_leaky_one_is_told(
         assert "Nothing stands on both sides. Checked: 4 patients" in app.success[0].value
 
 
+def test_a_split_from_elsewhere_is_audited_as_a_table_or_a_split_json(open_app: App, phantom_folder: Path) -> None:
+    studies = sorted(path.name for path in (phantom_folder / "train").iterdir())
+    parts = ["train", "train", "val", "test"]
+    rows = [f"{study},{part}" for study, part in zip(studies, parts, strict=True)]
+    split = Split(
+        train=tuple(studies[:2]), val=(studies[2],), test=(studies[3],), unit="patient", seed=0, cohort_digest="c" * 12
+    )
+    leaky = "\n".join(["name,part", *rows, f"{studies[0]},test"])
+    for name, text, told in (
+        ("clean.csv", "\n".join(["name,part", *rows]), "Nothing stands on both sides. Checked: 4 patients"),
+        ("leaky.csv", leaky, "1 patient stands on both sides"),
+        ("split.json", split.to_json(), "Nothing stands on both sides"),
+        ("other.csv", "who,where\n1,train", "expected name and part"),
+    ):
+        app = open_app("validity.py", phantom_folder, query={"section": "audit"})
+        app.file_uploader(key="validity.audit.file").set_value((name, text.encode(), "text/plain")).run()
+        app.button(key="validity.audit.table").click().run()
+        assert not app.exception
+        assert told in "".join(str(box.value) for box in (*app.error, *app.success))
+
+
+def test_a_folder_without_parts_is_no_split(open_app: App, phantom_folder: Path) -> None:
+    app = open_app("validity.py", phantom_folder, query={"section": "audit"})
+    app.segmented_control(key="validity.audit.way").set_value("a folder tree").run()
+    app.text_input(key="validity.audit.folder").set_value(str(phantom_folder)).run()
+    app.button(key="validity.audit.tree").click().run()
+    assert not app.exception
+    assert "has no TRAIN, VAL and TEST folders" in app.error[0].value
+
+
+def test_permutation_reruns_are_started_from_the_page_and_shown_when_they_are_done(
+    open_app: App, run_with_split: RunFolder, home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(
+        "core.experiments.background.subprocess.Popen", lambda command, **options: started.append(command)
+    )
+    app = open_section(open_app, "permutation")
+    app.segmented_control(key="validity.permute.way").set_value("Reruns of the training").run()
+    app.number_input(key="validity.permute.shuffles").set_value(4).run()
+    app.button(key="permutation-done.start").click().run()
+    assert not app.exception
+    ((_, _, module, name, *rest),) = started
+    assert (module, name) == ("core", "permute")
+    assert rest[-5:] == ["-n", "4", "--name", "permutation-done", "--behind-queue"]
+    observed = Figure(value=0.7, low=0.5, high=0.8, n=24).to_dict()
+    store_answer(
+        home, "permutation", {"kind": "reruns", "name": "p", "observed": observed, "null": [0.5] * 4, "p": 0.2}
+    )
+    app.run()
+    assert "p = 0.200** with N = 4 shuffles" in words(app)
+
+
 def test_a_hosted_visitor_names_no_folder_and_sees_no_strangers_seals(
     open_app: App, run_with_split: RunFolder, home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

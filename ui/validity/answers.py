@@ -34,15 +34,19 @@ def ask_answer(kind: str) -> dict[str, Any] | None:
     return result
 
 
-def show_asking(kind: str, ask_parameters: Callable[[], tuple[list[str], int]]) -> None:
+def show_asking(
+    kind: str, ask_parameters: Callable[[], tuple[list[str], int]], command_name: str | None = None
+) -> None:
     """Let the visitor ask a question with the settings of one of his runs, and show how far it is.
 
     Parameters
     ----------
     kind
-        The command's name.
+        Of the experiment.
     ask_parameters
         Draws the question's own widgets and returns the words of the command line, and how many trainings they mean.
+    command_name
+        The command that answers it; named like the kind where it is not given.
     """
     if current_settings().hosted:
         st.caption(
@@ -58,7 +62,7 @@ def show_asking(kind: str, ask_parameters: Callable[[], tuple[list[str], int]]) 
         if run is None:
             return
         more, total = ask_parameters()
-        command = [*_command(kind, run), *more]
+        command = [*_command(command_name or kind, run), *more]
         name = f"{kind}-{run.name}"
         running = read_standing(current_settings(), name).state == "running"
         view: Callable[..., None] = st.fragment(_show_standing, run_every=2.0 if running else None)
@@ -98,9 +102,9 @@ def _show_standing(name: str, command: Sequence[str], total: int, was_running: b
             st.caption(f"{total} trainings.")
 
 
-def _command(kind: str, run: RunFolder) -> list[str]:
+def _command(command_name: str, run: RunFolder) -> list[str]:
     """The command for a question, with a run's data, its preset and what was changed in it."""
-    words = [kind, run.source.root]
+    words = [command_name, run.source.root]
     options: tuple[tuple[str, str | None], ...] = (
         ("--labels", run.source.labels),
         ("--patient-pattern", run.source.patient_pattern),

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
-from core.data.audit import AuditReport, audit_split
+from core.data.audit import AuditReport, audit_split, parse_split
 from core.data.cohort import scan_cohort
-from core.training.run import RunFolder
+from core.data.split import Split
+from core.errors import SplitError
 from core.training.trainer import open_cohort
 from ui.progress import ProgressBar
 from ui.state import current_settings
 from ui.text import plain
+from ui.validity.data import ask_data
 from ui.validity.subject import ask_run, judged_runs
 from ui.validity.words import say_otherwise
 
 __all__ = ["draw_section"]
 
-RUN, FOLDER = "one of my runs", "a folder tree from elsewhere"
+RUN, FILE, FOLDER = "one of my runs", "a CSV or split.json", "a folder tree"
+CHECKED = ("patients", "slices", "series in the split")
+"""Of what an audit counted, what is said here."""
 
 
 def draw_section() -> None:
@@ -29,53 +35,81 @@ def draw_section() -> None:
         "methylation looks like, only whom it has seen. The audit compares patients, series and every picture."
     )
     local = not current_settings().hosted
-    ways = [*([RUN] if judged_runs() else []), *([FOLDER] if local else [])]
-    if not ways:
-        ask_run("validity.audit.run")
-        return
-    way = st.segmented_control("Audit", ways, default=ways[0], required=True, key="validity.audit.way")
+    ways = [*([RUN] if judged_runs() else []), FILE, *([FOLDER] if local else [])]
+    way = st.segmented_control("The split of", ways, default=ways[0], required=True, key="validity.audit.way")
     if way == RUN:
-        run = ask_run("validity.audit.run")
-        if run is not None and st.button("Audit this split", icon=":material/fact_check:", key="validity.audit.start"):
-            _show(_audit_run(run), run.split().leaky)
+        _of_run()
+    elif way == FILE:
+        _of_file()
     else:
-        place = st.text_input(
-            "A tree of TRAIN, VAL and TEST folders, as the paper's code reads it", key="validity.audit.folder"
-        )
-        if place and st.button("Audit this tree", icon=":material/fact_check:", key="validity.audit.tree"):
-            _show(_audit_folder(place), False)
+        _of_folder()
     say_otherwise(
         "one patient's slices, or one picture saved twice, lay in two parts. A split by slice is told at once; a split "
         "by patient can still leak through a patient with two ids."
     )
 
 
-def _audit_run(run: RunFolder) -> AuditReport:
-    bar = ProgressBar("Reading pixels", "series")
-    try:
-        cohort = open_cohort(run.source, bar, current_settings())
-        return audit_split(cohort, run.split(), current_settings(), progress=bar)
-    finally:
-        bar.close()
+def _of_run() -> None:
+    run = ask_run("validity.audit.run")
+    if run is not None and st.button("Audit this split", icon=":material/fact_check:", key="validity.audit.start"):
+        with _bar() as bar:
+            report = audit_split(
+                open_cohort(run.source, bar, current_settings()), run.split(), current_settings(), progress=bar
+            )
+        _show(report, run.split().leaky)
 
 
-def _audit_folder(place: str) -> AuditReport:
+def _of_file() -> None:
+    cohort = ask_data()
+    if cohort is None:
+        return
+    file = st.file_uploader(
+        "A CSV with the columns name (a study's or patient's id) and part (train, val or test), or a run's split.json",
+        type=["csv", "json"],
+        key="validity.audit.file",
+    )
+    if file is not None and st.button("Audit this split", icon=":material/fact_check:", key="validity.audit.table"):
+        split = parse_split(file.getvalue(), file.name)
+        with _bar() as bar:
+            report = audit_split(cohort, split, current_settings(), progress=bar)
+        _show(report, isinstance(split, Split) and split.leaky)
+
+
+def _of_folder() -> None:
+    place = st.text_input(
+        "A tree of TRAIN, VAL and TEST folders, as the paper's code reads it", key="validity.audit.folder"
+    )
+    if place and st.button("Audit this tree", icon=":material/fact_check:", key="validity.audit.tree"):
+        with _bar() as bar:
+            cohort = scan_cohort(Path(place).expanduser(), progress=bar, settings=current_settings())
+            if not any(study.phase for study in cohort):
+                raise SplitError(
+                    f"{place} was read as {cohort.layout!r}, which has no TRAIN, VAL and TEST folders, and so no split; "
+                    f"name such a tree, or choose {FILE!r} and give the split itself."
+                )
+            report = audit_split(cohort, None, current_settings(), progress=bar)
+        _show(report, False)
+
+
+@contextmanager
+def _bar() -> Iterator[ProgressBar]:
     bar = ProgressBar("Reading pixels", "series")
     try:
-        cohort = scan_cohort(Path(place).expanduser(), progress=bar, settings=current_settings())
-        return audit_split(cohort, None, current_settings(), progress=bar)
+        yield bar
     finally:
         bar.close()
 
 
 def _show(report: AuditReport, by_slice: bool) -> None:
     found = report.findings
-    checked = ", ".join(f"{count} {what}" for what, count in report.counted.items() if what in ("patients", "slices"))
+    checked = ", ".join(f"{count} {what}" for what, count in report.counted.items() if what in CHECKED)
     if not found:
         st.success(f"Nothing stands on both sides. Checked: {checked}.", icon=":material/check:")
         return
     patients = sum(finding.kind == "patient-on-both-sides" for finding in found)
-    told = f"{patients} patients stand on both sides" if patients else f"{len(found)} findings"
+    told = f"{len(found)} findings"
+    if patients:
+        told = f"{patients} patient{'s stand' if patients > 1 else ' stands'} on both sides"
     st.error(
         f"{told}. Checked: {checked}."
         + (

@@ -10,13 +10,14 @@ from core.config import RunConfig
 from core.data.study import Cohort
 from core.experiments.frozen import permute_frozen
 from core.experiments.leak_meter import meter_prep
-from core.experiments.permutation import list_permutations
+from core.experiments.permutation import KIND
 from ui.errors import telling_errors
 from ui.figures.controls import draw_null
 from ui.progress import ProgressBar
 from ui.state import current_settings
 from ui.text import interval_text, plain
 from ui.theme import current_palette, draw
+from ui.validity.answers import ask_answer, show_asking
 from ui.validity.data import ask_data
 from ui.validity.words import say_otherwise
 
@@ -77,23 +78,21 @@ def _permute(digest: str, root: str, weights: str, _cohort: Cohort) -> dict[str,
 
 
 def _reruns() -> None:
-    settings = current_settings()
-    found = [] if settings.hosted else list_permutations(settings)
     st.caption(
-        "Each shuffle is a whole training: split, epochs and choice of the best one. Start it on the command line, where it "
-        "goes on after an interruption and can train several at a time; its result then stands here."
+        "Each shuffle is a whole training: split, epochs and choice of the best one. With N shuffles p cannot be below "
+        "1/(1 + N): 19 reach 0.05."
     )
-    st.code(
-        "python -m core permute DATA --preset honest -n 19 --name my-test --parallel 2", language="sh", wrap_lines=True
-    )
-    if not found:
-        st.info(
-            "No finished test yet. With N shuffles p cannot be below 1/(1 + N): 19 reach 0.05.", icon=":material/info:"
-        )
-        return
-    names = [str(one["name"]) for one in found]
-    name = st.selectbox("Test", names, key="validity.permute.name")
-    _show(found[names.index(name)] if name in names else found[0])
+    result = ask_answer(KIND)
+    if result is not None:
+        _show(result)
+    show_asking(KIND, _ask_shuffles, "permute")
+
+
+def _ask_shuffles() -> tuple[list[str], int]:
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        shuffles = int(st.number_input("Shuffles", 1, 999, 19, key="validity.permute.shuffles", width=140))
+        parallel = int(st.number_input("At the same time", 1, 64, 1, key="validity.permute.parallel", width=160))
+    return ["-n", str(shuffles), *(["--parallel", str(parallel)] if parallel > 1 else [])], shuffles + 1
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -10,14 +10,14 @@ from core.data.audit.findings import KINDS, SEVERITIES, AuditReport, Finding, fi
 from core.data.audit.outliers import find_blank, find_intensity_outliers, find_spacing_outliers
 from core.data.audit.pixels import SeriesPixels, read_all
 from core.data.audit.sides import Sides, find_both_sides
-from core.data.audit.split_source import Parts, read_split
+from core.data.audit.split_source import Parts, parse_split, read_split
 from core.data.audit.structure import find_structural, kind_of_fault, series_name
 from core.data.split import Split
 from core.data.study import Cohort, Series
 from core.progress import Progress, silent
 from core.settings import Settings
 
-__all__ = ["BOTH_SIDES", "AuditReport", "Finding", "audit_cohort", "audit_split", "read_split"]
+__all__ = ["BOTH_SIDES", "AuditReport", "Finding", "audit_cohort", "audit_split", "parse_split", "read_split"]
 
 BOTH_SIDES = ("patient-on-both-sides", "series-on-both-sides", "duplicate-on-both-sides", "same-patient")
 """Kinds of findings by which a test figure may be too good."""
@@ -85,7 +85,7 @@ def audit_cohort(
 
 def audit_split(
     cohort: Cohort,
-    split: Split | Path | None,
+    split: Split | Parts | Path | None,
     settings: Settings,
     *,
     jobs: int | None = None,
@@ -98,7 +98,7 @@ def audit_split(
     cohort
         The data.
     split
-        A run's split, or where one is written down (:func:`read_split`); None takes the cohort's own TRAIN, VAL and
+        A run's split, one that was read, or where one is written down (:func:`read_split`); None takes the cohort's own TRAIN, VAL and
         TEST folders.
     settings, jobs, progress
         As of :func:`audit_cohort`, which raises the same.

@@ -12,7 +12,7 @@ from core.data.split import Split
 from core.errors import SplitError
 from core.settings import Settings
 
-__all__ = ["Parts", "read_split"]
+__all__ = ["Parts", "parse_split", "read_split"]
 
 Parts = dict[str, frozenset[str]]
 """Study or person id to the parts in which it stands. Unlike a :class:`Split` it may say that one stands in two."""
@@ -44,31 +44,52 @@ def read_split(place: Path, settings: Settings) -> Split | Parts:
     """
     if place.is_dir():
         studies = ((study.study_id, study.phase) for study in scan_cohort(place, settings=settings) if study.phase)
-        return _gather(studies, place)
+        return _gather(studies, place.name)
     try:
-        text = place.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeError) as error:
+        return parse_split(place.read_bytes(), place.name)
+    except OSError as error:
         raise SplitError(f"{place} cannot be read as a split ({error}); name a split.json, a CSV or a tree.") from error
-    return Split.from_json(text) if place.suffix.lower() == ".json" else _gather(_rows(text, place), place)
 
 
-def _rows(text: str, place: Path) -> Iterable[tuple[str, str]]:
+def parse_split(content: bytes, name: str) -> Split | Parts:
+    """Read a split from what a file holds.
+
+    Parameters
+    ----------
+    content
+        The file's bytes, in UTF-8.
+    name
+        Its name: what ends in .json is a run's split.json, anything else a table as :func:`read_split` takes it.
+
+    Raises
+    ------
+    SplitError
+        It is no split.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeError as error:
+        raise SplitError(f"{name} cannot be read as a split ({error}); give a split.json or a CSV in UTF-8.") from error
+    return Split.from_json(text) if name.lower().endswith(".json") else _gather(_rows(text, name), name)
+
+
+def _rows(text: str, name: str) -> Iterable[tuple[str, str]]:
     """Yield name and part of each row."""
     reader = csv.DictReader(text.splitlines())
     columns = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
     key = next((columns[name] for name in NAME_COLUMNS if name in columns), None)
     if key is None or "part" not in columns:
-        raise SplitError(f"{place.name} has the columns {', '.join(columns) or '(none)'}; expected name and part.")
+        raise SplitError(f"{name} has the columns {', '.join(columns) or '(none)'}; expected name and part.")
     for row in reader:
         yield (row[key] or "").strip(), (row[columns["part"]] or "").strip()
 
 
-def _gather(pairs: Iterable[tuple[str, str]], place: Path) -> Parts:
+def _gather(pairs: Iterable[tuple[str, str]], source: str) -> Parts:
     parts: dict[str, set[str]] = defaultdict(set)
     for name, part in pairs:
         if part.lower() not in PART_OF:
-            raise SplitError(f"{place.name} puts {name} into {part!r}; expected train, val or test.")
+            raise SplitError(f"{source} puts {name} into {part!r}; expected train, val or test.")
         parts[name].add(PART_OF[part.lower()])
     if not parts:
-        raise SplitError(f"{place} names nobody; a split is a table of names and parts, or a TRAIN/VAL/TEST tree.")
+        raise SplitError(f"{source} names nobody; a split is a table of names and parts, or a TRAIN/VAL/TEST tree.")
     return {name: frozenset(found) for name, found in parts.items()}
