@@ -113,29 +113,32 @@ class ScheduleConfig(_Config):
 
 
 class AugmentationConfig(_Config):
-    """Random changes of the training pictures; none of them is applied in validation, test and prediction."""
+    """Random changes of the training pictures; none of them is applied in validation, test and prediction.
 
-    flip_probability: Annotated[float, Field(ge=0, le=1)] = 0.5
+    Each amount is off at 0; a field's example is a usual amount, which a form offers when the change is switched on.
+    """
+
+    flip_probability: Annotated[float, Field(ge=0, le=1, examples=[0.5])] = 0.5
     """Probability of a horizontal flip: a head is nearly its own mirror image."""
     flip_planes: Literal["all", "left_right"] = "all"
     """'all' flips every picture (the paper's transform), 'left_right' only axial and coronal ones: flipping a sagittal picture exchanges face and back of the head, which no scan shows."""
-    rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
+    rotation_degrees: Annotated[float, Field(ge=0, le=180, examples=[10])] = 0.0
     """Largest rotation to either side, in degrees: a head may lie tilted."""
-    scale_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    scale_fraction: Annotated[float, Field(ge=0, lt=1, examples=[0.1])] = 0.0
     """Largest relative change of size, up or down: heads differ in size."""
-    shift_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    shift_fraction: Annotated[float, Field(ge=0, lt=1, examples=[0.05])] = 0.0
     """Largest shift in either direction, as a share of the picture's side: heads lie off centre."""
-    brightness_shift: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    brightness_shift: Annotated[float, Field(ge=0, le=0.5, examples=[0.05])] = 0.0
     """Largest shift of all grey values up or down, as a share of the range: MR has no unit of intensity, so windows differ."""
-    brightness_scale: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    brightness_scale: Annotated[float, Field(ge=0, lt=1, examples=[0.1])] = 0.0
     """Largest relative change of all grey values: receiver gains differ."""
-    gamma_spread: Annotated[float, Field(ge=0, le=2)] = 0.0
+    gamma_spread: Annotated[float, Field(ge=0, le=2, examples=[0.3])] = 0.0
     """Grey values are raised to a power between 1 / (1 + spread) and 1 + spread: contrast differs between protocols and scanners."""
-    bias_field: Annotated[float, Field(ge=0, le=1)] = 0.0
+    bias_field: Annotated[float, Field(ge=0, le=1, examples=[0.3])] = 0.0
     """Largest coefficient of a smooth quadratic field that brightens one side and darkens another: coils are not equally sensitive everywhere."""
-    noise_std: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    noise_std: Annotated[float, Field(ge=0, le=0.5, examples=[0.03])] = 0.0
     """Largest standard deviation of Gaussian noise inside the head, as a share of the grey range: field strength and acceleration change the noise."""
-    mixup_alpha: Annotated[float, Field(ge=0, le=10)] = 0.0
+    mixup_alpha: Annotated[float, Field(ge=0, le=10, examples=[0.4])] = 0.0
     """Mixup (Zhang et al. 2018): blends each example and its label with another of its batch, by a share drawn from Beta(alpha, alpha), so that the network is less sure between what it has seen; 0 is off."""
 
 

@@ -98,6 +98,8 @@ def show_configuration(run: RunFolder) -> None:
         st.caption(plain(run.source.root))
         environment = run.environment()
         if environment:
+            st.markdown("**Weights it started from**")
+            st.caption(plain(run.weights_summary() or "not recorded", 800))
             st.markdown("**Machine and versions**")
             st.json(environment, expanded=False)
     with right:

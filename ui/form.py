@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import types
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
-import annotated_types
 import streamlit as st
-from pydantic import BaseModel
 
-from core.config import RunConfig, apply_settings, field_paths
-from core.mri import MRSequence
+from core.config import RunConfig, apply_settings
+from core.models.registry import ARCHITECTURES
+from ui.augmentation_form import AMOUNTS, ask_augmentation
+from ui.fields import FieldSpec, describe_fields, label_of, step_of
 
-__all__ = ["FieldSpec", "describe_fields", "draw_form", "label_of"]
+__all__ = ["MAIN_FIELDS", "draw_form"]
 
 MAIN_FIELDS = (
     "architecture",
@@ -33,7 +30,6 @@ GROUP_TITLES = {
     "prep": "Pictures",
     "optimiser": "Optimiser",
     "schedule": "Learning rate over time",
-    "augmentation": "Augmentation",
     "split": "Split",
     "": "Run",
 }
@@ -46,55 +42,9 @@ APPLIES_WHEN: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "percentile_low": ("normalise", ("percentile",)),
     "percentile_high": ("normalise", ("percentile",)),
     "top_k": ("aggregation", ("top_k",)),
+    "mask_epochs": ("architecture", tuple(name for name, entry in ARCHITECTURES.items() if entry.needs_masks)),
 }
 """A field that has no effect unless another field has one of certain values."""
-WORDS = {"px": "(px)", "degrees": "(degrees)", "val": "validation", "fraction": "(share)", "mm": "(mm)"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldSpec:
-    """What a widget needs to know of one field."""
-
-    name: str
-    group: str
-    kind: Literal["bool", "choice", "integer", "number", "sequences", "text"]
-    help: str
-    choices: tuple[str, ...] = ()
-    low: float | None = None
-    high: float | None = None
-    path: tuple[str, ...] = field(default=())
-
-
-def label_of(name: str) -> str:
-    """The field's name as a person reads it: ``size_px`` becomes "Size (px)"."""
-    text = " ".join(WORDS.get(word, word) for word in name.split("_"))
-    return text[:1].upper() + text[1:]
-
-
-def describe_fields(model: type[BaseModel] = RunConfig) -> dict[str, FieldSpec]:
-    """One :class:`FieldSpec` for each leaf field of the configuration, in its order."""
-    specs: dict[str, FieldSpec] = {}
-    for name, path in field_paths(model).items():
-        owner: type[BaseModel] = model
-        for step in path[:-1]:
-            annotation = owner.model_fields[step].annotation
-            assert isinstance(annotation, type)
-            assert issubclass(annotation, BaseModel)
-            owner = annotation
-        info = owner.model_fields[path[-1]]
-        low, high = _bounds(info.metadata)
-        kind, choices = _kind(info.annotation)
-        specs[name] = FieldSpec(
-            name=name,
-            group=path[0] if len(path) > 1 else "",
-            kind=kind,
-            help=info.description or "",
-            choices=choices,
-            low=low,
-            high=high,
-            path=path,
-        )
-    return specs
 
 
 def draw_form(
@@ -145,6 +95,9 @@ def draw_form(
                     values[name] = value
 
     ask(MAIN_FIELDS)
+    with st.expander("Augmentation: what training changes at random, and why", icon=":material/shuffle:"):
+        values |= ask_augmentation(specs, start["augmentation"], key)
+        ask([name for name, spec in specs.items() if spec.group == "augmentation" and name not in AMOUNTS])
     with st.expander("Everything else", icon=":material/tune:"):
         for group, title in GROUP_TITLES.items():
             names = [
@@ -206,41 +159,8 @@ def _number(spec: FieldSpec, value: Any, maximum: float | None, shared: dict[str
         return st.number_input(
             value=int(value), min_value=low, max_value=None if high is None else int(high), step=1, **shared
         )
-    step = min(1.0, 10.0 ** math.floor(math.log10(value))) if value > 0 else 0.01
+    step = step_of(value) if value > 0 else 0.01
     return st.number_input(value=float(value), min_value=spec.low, max_value=high, step=step, format="%g", **shared)
-
-
-def _kind(
-    annotation: Any,
-) -> tuple[Literal["bool", "choice", "integer", "number", "sequences", "text"], tuple[str, ...]]:
-    if get_origin(annotation) is Literal:
-        return "choice", tuple(str(choice) for choice in get_args(annotation))
-    if annotation is bool:
-        return "bool", ()
-    if annotation is int:
-        return "integer", ()
-    if annotation is float:
-        return "number", ()
-    if get_origin(annotation) is tuple and get_args(annotation)[0] is MRSequence:
-        return "sequences", tuple(sequence.value for sequence in MRSequence if sequence is not MRSequence.UNKNOWN)
-    if isinstance(annotation, types.UnionType) or annotation is not str:
-        raise TypeError(f"no widget for a field of type {annotation}")
-    return "text", ()
-
-
-def _bounds(metadata: Sequence[Any]) -> tuple[float | None, float | None]:
-    """Bounds as a widget takes them; an open bound is given as closed, and the configuration has the last word."""
-    low = high = None
-    for item in metadata:
-        if isinstance(item, annotated_types.Ge):
-            low = float(item.ge)  # type: ignore[arg-type]
-        elif isinstance(item, annotated_types.Gt):
-            low = float(item.gt)  # type: ignore[arg-type]
-        elif isinstance(item, annotated_types.Le):
-            high = float(item.le)  # type: ignore[arg-type]
-        elif isinstance(item, annotated_types.Lt):
-            high = float(item.lt)  # type: ignore[arg-type]
-    return low, high
 
 
 def _leaf(content: Mapping[str, Any], path: Sequence[str]) -> Any:

@@ -7,13 +7,15 @@ import streamlit as st
 from core.config import RunConfig
 from core.data.preview import Preview, preview_examples
 from core.data.study import Cohort
+from ui.augmentation_form import AMOUNTS
 from ui.errors import telling_errors
+from ui.fields import label_of
 from ui.state import current_settings
 from ui.text import plain
 
 __all__ = ["show_preview"]
 
-SIDE_PX = 256
+TOGETHER = "all together"
 
 
 @st.cache_data(scope="session", max_entries=4, show_spinner="Preparing a few examples …")
@@ -27,21 +29,49 @@ def show_preview(cohort: Cohort, config: RunConfig) -> None:
         if not st.toggle("Show examples of this cohort", key="train.preview"):
             st.caption("A few examples as they are prepared, and as the augmentation changes them from epoch to epoch.")
             return
+        config = _ask_change(config)
         with telling_errors():
             seen = (config.prep, config.augmentation)
             key = (str(cohort.root), cohort.digest, str(config.seed), *(part.model_dump_json() for part in seen))
-            _draw(_load(key, cohort, config), cohort)
+            _draw(_load(key, cohort, config), cohort, mixed=config.augmentation.mixup_alpha > 0)
 
 
-def _draw(previews: tuple[Preview, ...], cohort: Cohort) -> None:
+def _ask_change(config: RunConfig) -> RunConfig:
+    """All changes that are switched on together, or one of them alone, so that each can be judged by itself."""
+    amounts = config.augmentation.model_dump()
+    active = [name for name in AMOUNTS if amounts[name]]
+    if len(active) < 2:
+        return config
+    chosen = st.pills(
+        "Show",
+        [TOGETHER, *active],
+        format_func=lambda name: TOGETHER if name == TOGETHER else label_of(name),
+        default=TOGETHER,
+        required=True,
+        key="train.preview.change",
+    )
+    if chosen == TOGETHER:
+        return config
+    off = {name: 0.0 for name in AMOUNTS if name != chosen}
+    return config.model_copy(update={"augmentation": config.augmentation.model_copy(update=off)})
+
+
+def _draw(previews: tuple[Preview, ...], cohort: Cohort, *, mixed: bool) -> None:
     for preview in previews:
         name = plain(cohort.class_names[preview.label])
         st.caption(f"{plain(preview.study_id)}, {plain(preview.sequence)} slice {preview.slice_index + 1}: {name}")
-        titles = ["as prepared", *(f"epoch {number}" for number in range(1, len(preview.changed) + 1))]
+        titles = ["as prepared", *(_title(preview, number, mixed) for number in range(len(preview.changed)))]
         with st.grid(len(titles), min_column_width=110, gap="small"):
             for title, picture in zip(titles, (preview.original, *preview.changed), strict=True):
                 st.image(picture, caption=title, width="stretch")
     st.caption(
         "Training shows each example anew in every epoch, changed at random as the settings under Augmentation allow. "
-        "Validation, test and prediction see it as prepared. Mixup is not shown."
+        "Validation, test and prediction see it as prepared. Where mixup is on, these examples are blended with each other, "
+        "as those of a batch are in training."
     )
+
+
+def _title(preview: Preview, epoch: int, mixed: bool) -> str:
+    """The epoch, and with mixup how much of the blend is of the example's own class."""
+    own = f", {preview.shares[epoch][preview.label]:.0%} of its class" if mixed else ""
+    return f"epoch {epoch + 1}{own}"

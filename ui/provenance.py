@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.config import RunConfig
 from core.presets import PRESETS
-from ui.form import label_of
+from ui.fields import label_of
 from ui.runs import changed_values, leaf_values
 
 __all__ = ["show_changes", "show_provenance"]

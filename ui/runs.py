@@ -114,6 +114,8 @@ def show_status(status: RunStatus) -> None:
         text = plain(status.message, limit=800)
         if status.state == "failed":
             st.error(text, icon=":material/error:")
+        elif status.state in ACTIVE:
+            st.caption(text)
         else:
             st.info(text, icon=":material/info:")
 

@@ -97,6 +97,7 @@ def describe_outcome(run: RunFolder) -> Outcome:
         "best_epoch": status.best_epoch,
         "val": val,
         "checkpoint": str(checkpoint) if checkpoint else None,
+        "weights": run.environment().get("weights"),
     }
     lines = [f"{run.path}: {status.state} after {document['epochs']} of {status.epochs} epochs."]
     if val:
@@ -116,13 +117,18 @@ class TrainingDisplay:
         self.epochs = epochs
         self.live = sys.stderr.isatty()
         self.preparing: TerminalProgress | None = None
+        self.told = ""
 
     def show_status(self, status: RunStatus) -> None:
         """Show what is being done."""
         if status.phase == "preparing" and status.steps:
             self.preparing = self.preparing or TerminalProgress("preparing")
             self.preparing(status.step, status.steps, status.message)
-        elif self.live and status.phase in ("training", "validating"):
+            return
+        if status.message and status.message != self.told and status.state == "running":
+            self.told = status.message
+            note(status.message)
+        if self.live and status.phase in ("training", "validating"):
             rate = f"  {status.images_per_second:.0f} images/s" if status.images_per_second else ""
             left = f"  {clock_text(status.seconds_left)} left" if status.seconds_left is not None else ""
             line = f"epoch {status.epoch}/{self.epochs}  {status.phase} {status.step}/{status.steps}{rate}{left}"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from core.config import RunConfig
 from core.data.augment import augment, find_mirrors
+from core.data.mixup import mix_examples
 from core.data.study import Cohort, Study
 from core.data.table import build_table
 from core.errors import DataError
@@ -29,6 +30,8 @@ class Preview:
     """(size, size): of a volume the middle slice, of several sequences the first."""
     changed: tuple[NDArray[np.uint8], ...]
     """The same in one epoch after the other."""
+    shares: tuple[tuple[float, ...], ...]
+    """How much of each class each of these counts as: all of its own, but for mixup."""
 
 
 def preview_examples(
@@ -36,7 +39,7 @@ def preview_examples(
 ) -> tuple[Preview, ...]:
     """Prepare the first labelled studies, both classes in turn, and change an example of each as training does.
 
-    Mixup, which blends examples of one batch, is not shown.
+    Mixup blends these examples with each other, as it blends those of a batch in training.
 
     Parameters
     ----------
@@ -60,10 +63,17 @@ def preview_examples(
     indices = np.array([rows[len(rows) // 2] for rows in places.values()], np.int64)
     pictures = table.pictures(indices)
     mirrors = find_mirrors(table.rows.iloc[indices])
-    changed = [
-        augment(torch.from_numpy(pictures), config.augmentation, config.seed, epoch, indices, mirrors).round().numpy()
-        for epoch in range(1, epochs + 1)
-    ]
+    labels = torch.from_numpy(table.rows["label"].to_numpy(dtype=np.int64)[indices])
+    class_count = len(cohort.class_names)
+    changed, shares = [], []
+    for epoch in range(1, epochs + 1):
+        seen = augment(torch.from_numpy(pictures), config.augmentation, config.seed, epoch, indices, mirrors)
+        share = torch.nn.functional.one_hot(labels, class_count).float()
+        if config.augmentation.mixup_alpha:
+            alpha = config.augmentation.mixup_alpha
+            seen, share = mix_examples(seen, labels, class_count, alpha, config.seed, epoch, indices)
+        changed.append(seen.round().numpy())
+        shares.append(share.tolist())
     found = []
     for place, index in enumerate(indices):
         row = table.rows.iloc[index]
@@ -75,6 +85,7 @@ def preview_examples(
                 slice_index=int(row["slice_index"]),
                 original=_show(pictures[place], config),
                 changed=tuple(_show(of_epoch[place].astype(np.uint8), config) for of_epoch in changed),
+                shares=tuple(tuple(of_epoch[place]) for of_epoch in shares),
             )
         )
     return tuple(found)

@@ -117,6 +117,7 @@ def _video(name: str, title: str, weights: str, channels: int) -> Architecture:
         channels=channels,
         normalisation=_grey(KINETICS) if grey else KINETICS,
         target_layer="layer4.1",
+        finer_layers=("layer3.1", "layer2.1"),
         head="fc",
         pretrained=f"{weights}.KINETICS400_V1",
         translate=partial(sum_stem, "stem.0") if grey else None,
@@ -133,7 +134,8 @@ _VOLUMES = (
     *(_video(*names, channels) for names in _VIDEOS for channels in (3, 1)),
     Architecture(
         name="resnet10_3d", title="3D ResNet-10", build=build_resnet10, input_form="volume", channels=1,
-        normalisation=UNCHANGED, target_layer="layer4.0", head="fc", pretrained=None,
+        normalisation=UNCHANGED, target_layer="layer4.0", finer_layers=("layer3.0", "layer2.0"), head="fc",
+        pretrained=None,
     ),
     Architecture(
         name="volumetric", title="Multi-scale 3D CNN", build=build_volumetric, input_form="volume", channels=1,
@@ -142,11 +144,12 @@ _VOLUMES = (
     Architecture(
         name="two_stage", title="3D U-Net, then 3D ResNet", build=partial(build_two_stage, 3), input_form="volume",
         normalisation=Normalisation(mean=(0.0,) * 3, std=(1.0,) * 3), target_layer="classifier.layer4.0",
-        head="classifier.fc", pretrained=None, needs_masks=True,
+        finer_layers=("classifier.layer3.0", "classifier.layer2.0"), head="classifier.fc", pretrained=None, needs_masks=True,
     ),
     Architecture(
         name="attention_resnet18", title="ResNet-18 with attention over slices", build=build_attention,
-        input_form="volume", channels=1, normalisation=_grey(IMAGENET), target_layer="encoder.layer4.1", head="fc",
+        input_form="volume", channels=1, normalisation=_grey(IMAGENET), target_layer="encoder.layer4.1",
+        finer_layers=("encoder.layer3.1", "encoder.layer2.1"), head="fc",
         pretrained="ResNet18_Weights.IMAGENET1K_V1", translate=bag_weights,
         fresh=("content", "gate", "weight"), slices_apart=True,
     ),

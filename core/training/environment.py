@@ -72,7 +72,11 @@ def write_environment(job: Job, training: Training) -> None:
             "processor": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
             "compute": asdict(training.compute),
             "threads": torch.get_num_threads(),
-            "weights": asdict(training.weights) | {"missing": len(training.weights.missing)},
+            "weights": {
+                **asdict(training.weights),
+                "missing": len(training.weights.missing),
+                "summary": training.weights.describe(),
+            },
             "cohort_digest": job.split.cohort_digest,
             "split_digest": job.split.digest,
             "test_digest": job.split.test_digest,

@@ -200,6 +200,11 @@ class RunFolder:
             return {}
         return content if isinstance(content, dict) else {}
 
+    def weights_summary(self) -> str:
+        """Which weights it started from, what was matched and what was not; empty before the trainer has loaded them."""
+        weights = self.environment().get("weights") or {}
+        return str(weights.get("summary") or weights.get("origin") or "")
+
     def split(self) -> Split:
         """Who is in which part; raises RunError before the trainer has made it, SplitError where it is damaged."""
         from core.data.split import Split

@@ -266,6 +266,7 @@ class _Reporter:
         moment = time.monotonic()
         if self.first is None:
             self.first = (moment, report.done)
+            self.tell(at_once=True, phase=report.phase, message=f"Weights: {self.run.weights_summary()}.")
         since, gained = moment - self.first[0], report.done - self.first[1]
         changes: dict[str, Any] = {}
         if self.due():  # Reading the gradient waits for the device.

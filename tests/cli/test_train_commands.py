@@ -35,6 +35,8 @@ def test_train_ends_with_the_best_epoch(command: Command, cohort: Path, tmp_path
     assert content["val"]["patient"]["auroc"]["n"] == 2
     epochs = [line for line in result.stderr.splitlines() if line.startswith("epoch ")]
     assert len(epochs) == 2
+    assert result.stderr.count("Weights: random; 122 tensors start at random.") == 1
+    assert content["weights"]["origin"] == "random"
     assert epochs[1].startswith("epoch 2/2  train loss ")
     assert "images/s" in epochs[0]
 

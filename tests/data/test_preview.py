@@ -46,3 +46,16 @@ def test_a_cohort_without_labels_is_refused(tmp_path: Path, settings: Settings) 
     cohort = make_cohort(tmp_path, [make_study(tmp_path, "00001", None)])
     with pytest.raises(DataError, match="has a label, so there is nothing to train on"):
         preview_examples(cohort, CONFIG, settings)
+
+
+def test_mixup_blends_the_examples_and_says_how_far(tmp_path: Path, settings: Settings) -> None:
+    still = ["flip_probability=0", "rotation_degrees=0", "scale_fraction=0", "shift_fraction=0", "mixup_alpha=1"]
+    cohort = make_cohort(tmp_path, [make_study(tmp_path, "00001", 0), make_study(tmp_path, "00002", 1)])
+    found = preview_examples(cohort, apply_settings(CONFIG, still), settings)
+    first, second = (preview.original.astype(float) for preview in found)
+    for number in range(4):
+        share = found[0].shares[number]
+        assert sum(share) == pytest.approx(1)
+        assert 0.5 <= share[0] < 1
+        expected = share[0] * first + share[1] * second
+        np.testing.assert_allclose(found[0].changed[number], expected, atol=1)

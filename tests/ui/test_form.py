@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.config import RunConfig, field_paths
+from core.config import AugmentationConfig, RunConfig, field_paths
 from core.presets import PRESETS
-from ui.form import MAIN_FIELDS, _widget, describe_fields, label_of
+from ui.augmentation_form import AMOUNTS
+from ui.fields import describe_fields, label_of
+from ui.form import MAIN_FIELDS, _widget
 
 
 def form_app(maxima: dict[str, float] | None = None, typed: tuple[str, ...] = ("weights",)) -> None:
@@ -62,7 +64,8 @@ def test_every_field_but_the_preset_has_a_widget_with_a_tooltip() -> None:
     assert not app.exception
     widgets = [*app.number_input, *app.selectbox, *app.toggle, *app.text_input, *app.pills]
     names = {widget.key.removeprefix("form.") for widget in widgets}
-    assert names == set(field_paths()) - {"preset"}
+    switches = {f"{name}.on" for name in AMOUNTS}
+    assert names == (set(field_paths()) - {"preset"}) | switches
     assert all(widget.help for widget in widgets)
 
 
@@ -81,6 +84,31 @@ def test_what_is_entered_comes_back() -> None:
     config: RunConfig = app.session_state["result"]
     assert (config.epochs, config.optimiser.learning_rate, config.split.split_unit) == (2, 0.01, "patient")
     assert (config.weights, config.prep.crop) == ("none", True)
+
+
+def test_each_change_of_the_augmentation_has_a_switch_and_its_reason_in_sight() -> None:
+    assert set(AMOUNTS) == set(AugmentationConfig.model_fields) - {"flip_planes"}
+    app = run_form()
+    captions = [caption.value for caption in app.caption]
+    specs = describe_fields()
+    for name, usual in AMOUNTS.items():
+        assert specs[name].help in captions
+        amount = app.number_input(key=f"form.{name}")
+        assert amount.value == usual
+        # The paper's transform is the flip alone.
+        assert app.toggle(key=f"form.{name}.on").value is (name == "flip_probability")
+        assert amount.disabled is (name != "flip_probability")
+    app.toggle(key="form.bias_field.on").set_value(True)
+    app.toggle(key="form.flip_probability.on").set_value(False)
+    app.run()
+    changed: AugmentationConfig = app.session_state["result"].augmentation
+    assert changed == AugmentationConfig(flip_probability=0, bias_field=AMOUNTS["bias_field"])
+    assert not app.number_input(key="form.bias_field").disabled
+
+
+def test_masks_are_asked_of_the_network_that_needs_them_alone() -> None:
+    app = run_form()
+    assert app.number_input(key="form.mask_epochs").disabled
 
 
 def test_fields_without_effect_are_disabled() -> None:
