@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import RunConfig
-from core.data.augment import augment, find_mirrors
-from core.data.mixup import mix_examples
+from core.data.batches import Batch, change_batch
 from core.data.study import Cohort, Study
 from core.data.table import build_table
 from core.errors import DataError
@@ -62,18 +61,14 @@ def preview_examples(
     places = table.rows.groupby("study_id", sort=False).indices
     indices = np.array([rows[len(rows) // 2] for rows in places.values()], np.int64)
     pictures = table.pictures(indices)
-    mirrors = find_mirrors(table.rows.iloc[indices])
     labels = torch.from_numpy(table.rows["label"].to_numpy(dtype=np.int64)[indices])
-    class_count = len(cohort.class_names)
+    batch = Batch(indices=indices, pictures=torch.from_numpy(pictures), labels=labels)
     changed, shares = [], []
     for epoch in range(1, epochs + 1):
-        seen = augment(torch.from_numpy(pictures), config.augmentation, config.seed, epoch, indices, mirrors)
-        share = torch.nn.functional.one_hot(labels, class_count).float()
-        if config.augmentation.mixup_alpha:
-            alpha = config.augmentation.mixup_alpha
-            seen, share = mix_examples(seen, labels, class_count, alpha, config.seed, epoch, indices)
+        seen, truth = change_batch(batch, table, config.augmentation, config.seed, epoch)
         changed.append(seen.round().numpy())
-        shares.append(share.tolist())
+        one_class = truth.ndim == 1
+        shares.append((torch.nn.functional.one_hot(truth, len(cohort.class_names)) if one_class else truth).tolist())
     found = []
     for place, index in enumerate(indices):
         row = table.rows.iloc[index]
