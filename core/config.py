@@ -24,6 +24,7 @@ __all__ = [
     "SplitConfig",
     "apply_settings",
     "field_paths",
+    "leaf_values",
     "parse_config",
 ]
 
@@ -214,6 +215,19 @@ def field_paths(model: type[BaseModel] = RunConfig) -> dict[str, tuple[str, ...]
         else:
             paths[name] = (name,)
     return paths
+
+
+def leaf_values(config: RunConfig) -> dict[str, object]:
+    """Return every value of a configuration by its plain name, as JSON has it."""
+    content = config.model_dump(mode="json")
+    values: dict[str, object] = {}
+    for name, path in field_paths().items():
+        value: object = content
+        for step in path:
+            assert isinstance(value, dict)
+            value = value[step]
+        values[name] = value
+    return values
 
 
 def apply_settings(config: RunConfig, settings: Iterable[str] | Mapping[str, Any]) -> RunConfig:

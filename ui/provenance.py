@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.config import RunConfig
+from core.config import RunConfig, leaf_values
 from core.presets import PRESETS
 from ui.fields import label_of
-from ui.runs import changed_values, leaf_values
+from ui.runs import changed_values
 
 __all__ = ["show_changes", "show_provenance"]
 

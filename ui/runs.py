@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.config import RunConfig, field_paths
+from core.config import RunConfig, leaf_values
 from core.errors import RunError
 from core.presets import PRESETS, is_reproduction
 from core.training.records import EpochRecord, RunState, RunStatus
@@ -18,7 +18,6 @@ __all__ = [
     "ACTIVE",
     "changed_values",
     "find_own_run",
-    "leaf_values",
     "own_runs",
     "owns_run",
     "show_config_badges",
@@ -140,19 +139,6 @@ def show_course(records: list[EpochRecord], status: RunStatus, key: str, sizes: 
     with st.grid(4, min_column_width=280):
         for name, figure in figures:
             draw(figure, key=f"{key}.{name}", alt=f"{name} by epoch")
-
-
-def leaf_values(config: RunConfig) -> dict[str, object]:
-    """Every value of a configuration by its plain name."""
-    content = config.model_dump(mode="json")
-    values: dict[str, object] = {}
-    for name, path in field_paths().items():
-        value: object = content
-        for step in path:
-            assert isinstance(value, dict)
-            value = value[step]
-        values[name] = value
-    return values
 
 
 def changed_values(config: RunConfig) -> dict[str, tuple[object, object]]:

@@ -1,4 +1,4 @@
-"""runs: list, show, stop and resume."""
+"""runs: list and show them, stop and resume one; what is done with several stands in :mod:`core.cli.run_store`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from core.cli import run_store
 from core.cli.options import Parser, UsageError, add_command
 from core.cli.output import Outcome, clock_text, plain, table
 
@@ -16,32 +17,55 @@ if TYPE_CHECKING:
 __all__ = ["add_commands", "describe_run", "runs"]
 
 LOG_LINES = 15
+STATES = ("queued", "running", "stopped", "failed", "interrupted", "finished")
+
+OF_ALL_TITLES = {"list": "List the runs, newest first."}
+OF_ONE_TITLES = {
+    "show": "Show one run: its state, its epochs and the end of its log.",
+    "stop": "Stop a run at its next batch, or take it out of the queue.",
+    "resume": "Let a stopped, interrupted or failed run go on.",
+    "first": "Let a run that waits be the next one.",
+}
 
 
 def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add runs."""
+    """Add runs and what can be done with them."""
     parser = add_command(
-        commands, "runs", runs, "List the training runs; show, stop or resume one, or put it first in the queue."
+        commands, "runs", runs, "List the training runs; show, stop or resume one; compare, tag and delete them."
     )
-    parser.add_argument("action", nargs="?", default="list", choices=list(ACTIONS), help="what to do")
-    parser.add_argument("run", nargs="?", metavar="RUN", help="a run's name or folder; not for list")
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", dest="action")
+    # A mere `runs` lists them.
+    parser.set_defaults(action="list", run=None, **NO_FILTER)
+    for name, title in {**OF_ALL_TITLES, **OF_ONE_TITLES}.items():
+        action = add_command(actions, name, runs, title)
+        action.add_argument("run", nargs="?", metavar="RUN", help="a run's name or folder")
+        if name == "list":
+            _add_filter(action)
+    run_store.add_actions(actions)
+    for action in actions.choices.values():
+        # Or the action's own default would undo the flag in `runs --json list`.
+        for option in action._actions:
+            option.default = argparse.SUPPRESS if option.dest == "json" else option.default
 
 
 def runs(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Do what is asked with the run that is named."""
     from core.training.run import find_run
 
-    if arguments.action == "list":
+    action = arguments.action
+    if action in OF_ALL_TITLES:
         if arguments.run is not None:
-            raise UsageError(f"runs list takes no RUN; to see {arguments.run!r} alone: runs show {arguments.run}.")
-        return _list(settings)
+            raise UsageError(f"runs {action} takes no RUN; to see {arguments.run!r} alone: runs show {arguments.run}.")
+        return _list(arguments, settings)
     if arguments.run is None:
-        raise UsageError(f"runs {arguments.action} needs a RUN; runs list shows their names.")
-    return ACTIONS[arguments.action](find_run(arguments.run, settings), settings)
+        raise UsageError(f"runs {action} needs a RUN; runs list shows their names.")
+    return OF_ONE[action](find_run(arguments.run, settings), settings)
 
 
 def describe_run(run: RunFolder) -> dict[str, Any]:
     """A run in short, as ``runs list --json`` has it."""
+    from core.training.tags import read_tags
+
     status = run.status()
     best = next((record for record in run.epochs() if record.epoch == status.best_epoch), None)
     return {
@@ -50,13 +74,33 @@ def describe_run(run: RunFolder) -> dict[str, Any]:
         **status.model_dump(mode="json"),
         "best": best.model_dump(mode="json") if best else None,
         "checkpoint": str(run.checkpoint) if run.checkpoint.exists() else None,
+        "tags": list(read_tags(run)),
     }
 
 
-def _list(settings: Settings) -> Outcome:
+NO_FILTER: dict[str, Any] = {"state": [], "preset": [], "tag": [], "text": ""}
+
+
+def _add_filter(parser: Parser) -> None:
+    group = parser.add_argument_group("only some of them")
+    group.add_argument("--state", action="append", default=[], choices=STATES, help="may be given again: any of these")
+    group.add_argument("--preset", action="append", default=[], metavar="NAME", help="may be given again: any of these")
+    group.add_argument("--tag", action="append", default=[], metavar="TAG", help="may be given again: all of these")
+    group.add_argument("--text", default="", metavar="WORDS", help="in name, note, network, preset or tags")
+
+
+def _list(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    from core.training.filtering import RunFilter, filter_runs
     from core.training.run import list_runs
 
-    entries = list_runs(settings)
+    everything = list_runs(settings)
+    wanted = RunFilter(
+        states=frozenset(arguments.state),
+        presets=frozenset(arguments.preset),
+        tags=frozenset(arguments.tag),
+        text=arguments.text,
+    )
+    entries = filter_runs(everything, wanted)
     described = [
         {
             **describe_run(entry.run),
@@ -66,7 +110,7 @@ def _list(settings: Settings) -> Outcome:
         }
         for entry in entries
     ]
-    header = ("name", "state", "preset", "architecture", "epoch", "best", "val patient AUROC", "val accuracy")
+    header = ("name", "state", "preset", "architecture", "epoch", "best", "val patient AUROC", "val accuracy", "tags")
     rows = [
         (
             run["name"],
@@ -77,10 +121,15 @@ def _list(settings: Settings) -> Outcome:
             run["best_epoch"],
             run["best"]["val_patient_auroc"] if run["best"] else None,
             run["best"]["val_accuracy"] if run["best"] else None,
+            ", ".join(run["tags"]),
         )
         for run in described
     ]
-    none = [f"No runs in {settings.runs} yet; start one with: python -m core train DATA --preset honest"]
+    none = [
+        f"None of the {len(everything)} runs is so; ask for less."
+        if everything
+        else f"No runs in {settings.runs} yet; start one with: python -m core train DATA --preset honest"
+    ]
     return Outcome(
         document={"runs": described, "home": str(settings.home)}, lines=table(rows, header) if rows else none
     )
@@ -118,6 +167,7 @@ def _show(run: RunFolder, settings: Settings) -> Outcome:
         f"{run.name}: {described['state']}, epoch {described['epoch']} of {described['epochs']}{left}",
         f"{config.preset} preset, {config.architecture}, split by {config.split.split_unit}, data {run.source.root}",
         *([f"note: {plain(described['note'])}"] if described["note"] else []),
+        *([f"tags: {plain(', '.join(described['tags']))}"] if described["tags"] else []),
         *([plain(described["message"])] if described["message"] else []),
         *(table(rows, [name.replace("_", " ") for name in columns]) if rows else []),
         *(f"  {plain(line)}" for line in run.log_tail(LOG_LINES).splitlines()),
@@ -160,8 +210,7 @@ def _first(run: RunFolder, settings: Settings) -> Outcome:
     return Outcome(document=describe_run(run), lines=[f"{run.name} is the next in the queue."])
 
 
-ACTIONS: dict[str, Callable[[RunFolder, Settings], Outcome]] = {
-    "list": lambda run, settings: _list(settings),
+OF_ONE: dict[str, Callable[[RunFolder, Settings], Outcome]] = {
     "show": _show,
     "stop": _stop,
     "resume": _resume,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from core.evaluation.intervals import auroc_interval
-from core.evaluation.paired import auroc_difference, mean_difference
+from core.evaluation.paired import auroc_difference, bootstrap_auroc_difference, mean_difference
 
 GENERATOR = np.random.default_rng(9)
 POSITIVE = np.arange(100) < 52
@@ -53,3 +53,35 @@ def test_difference_of_losses_agrees_with_students_paired_test() -> None:
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
     same = mean_difference(losses, losses + 0.5, np.zeros(100, int))
     assert same.value == pytest.approx(-0.5)
+
+
+def test_the_bootstrap_knows_that_the_patients_are_the_same() -> None:
+    paired = bootstrap_auroc_difference(POSITIVE, ONE, OTHER)
+    exact = auroc_difference(POSITIVE, ONE, OTHER)
+    assert paired.value == pytest.approx(exact.value)
+    assert paired.low == pytest.approx(exact.low, abs=0.02)
+    assert paired.high == pytest.approx(exact.high, abs=0.02)
+    shuffled = np.r_[GENERATOR.permutation(52), 52 + GENERATOR.permutation(48)]
+    unpaired = bootstrap_auroc_difference(POSITIVE, ONE, OTHER[shuffled])
+    assert unpaired.value == pytest.approx(paired.value)
+    assert paired.low is not None
+    assert paired.high is not None
+    assert unpaired.low is not None
+    assert unpaired.high is not None
+    assert unpaired.high - unpaired.low > 1.5 * (paired.high - paired.low)
+
+
+def test_the_bootstrap_gives_no_interval_where_it_knows_nothing() -> None:
+    same = bootstrap_auroc_difference(POSITIVE, ONE, ONE)
+    assert (same.value, same.low) == (0, None)
+    assert "same figure" in same.reason
+    one_class = bootstrap_auroc_difference(np.ones(5, bool), np.arange(5), np.arange(5))
+    assert one_class.value is None
+    one_each = bootstrap_auroc_difference(np.arange(5) == 0, np.arange(5), np.arange(5)[::-1])
+    assert one_each.value == -1
+    assert "two of each class" in one_each.reason
+
+
+def test_a_wider_promise_is_a_wider_interval() -> None:
+    narrow, wide = (bootstrap_auroc_difference(POSITIVE, ONE, OTHER, confidence=level) for level in (0.95, 0.99))
+    assert wide.low < narrow.low < narrow.high < wide.high  # type: ignore[operator]

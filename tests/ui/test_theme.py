@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from core.palette import run_style
 from ui.theme import DARK, LIGHT, Palette, class_colour, new_figure
 
 
@@ -21,7 +22,7 @@ def contrast(first: str, second: str) -> float:
 @pytest.mark.parametrize("palette", [LIGHT, DARK])
 def test_lines_and_text_stand_out_from_the_page(palette: Palette) -> None:
     lines = [palette.methylated, palette.unmethylated, palette.train, palette.validation]
-    lines += [palette.warning, palette.error]
+    lines += [palette.warning, palette.error, *palette.runs]
     assert all(contrast(colour, palette.surface) >= 3 for colour in [*lines, *palette.sequences.values()])
     assert contrast(palette.text, palette.surface) >= 7
 
@@ -39,3 +40,9 @@ def test_classes_beyond_two_differ() -> None:
 def test_a_figure_has_its_axes_named() -> None:
     figure = new_figure(LIGHT, x="position (mm)", y="probability")
     assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == ("position (mm)", "probability")
+
+
+def test_each_of_many_runs_is_drawn_in_its_own_way() -> None:
+    styles = [run_style(LIGHT, index) for index in range(12)]
+    assert len(set(styles)) == 12
+    assert styles[0] == (LIGHT.runs[0], "solid")
