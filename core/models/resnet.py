@@ -23,12 +23,15 @@ def build_resnet(name: str, class_count: int) -> nn.Module:
     Returns
     -------
     nn.Module
-        Random weights; (batch, 3, size, size) -> logits (batch, class_count).
+        Random weights; (batch, 3, size, size) -> logits (batch, class_count). The blocks of bottleneck networks start
+        as the identity (their last normalisation at zero, Goyal et al. 2017), without which these networks hardly
+        begin to learn from few pictures; pretrained weights replace it.
     """
     from torch import nn
     from torchvision.models import get_model
 
-    model: nn.Module = get_model(name, weights=None)
+    bottlenecks = name in ("resnet50", "resnet101", "resnet152")
+    model: nn.Module = get_model(name, weights=None, zero_init_residual=bottlenecks)
     head = model.get_submodule("fc")
     assert isinstance(head, nn.Linear)
     model.fc = nn.Linear(head.in_features, class_count)
