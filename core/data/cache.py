@@ -232,10 +232,11 @@ def _write(entry: Path, prepared: PreparedSeries) -> PreparedSeries:
         "layers_mm": None if prepared.layers_mm is None else [_plain(row) for row in prepared.layers_mm],
     }
     _sweep(entry)
-    # Each file appears whole, the description last: an entry without one is not there yet.
+    # Each file appears whole, the description last: an entry without one is not there yet. It need not outlive a power
+    # cut as the pixels must, which would be believed: to be without it costs the making anew.
     with replace_atomically(entry / "pixels.npy") as beside, beside.open("wb") as file:
         np.save(file, prepared.pixels, allow_pickle=False)
-    write_atomic(entry / "meta.json", json.dumps(meta))
+    write_atomic(entry / "meta.json", json.dumps(meta), durable=False)
     return _read(entry) or prepared
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from core.data.assign import apply_overrides, note_choices
 from core.data.dicomdir import check_references
 from core.data.discovery import relative_to, walk_files
+from core.data.folder_stamp import FolderStamp, stamp_folders
 from core.data.identity import person_of
 from core.data.imagefolder import find_positive, name_some, scan_pictures
-from core.data.index_cache import FolderStamp, decode_scan, encode_scan, index_key, stamp_folder
+from core.data.index_cache import decode_scan, encode_scan, index_key
 from core.data.labels import normalise_id, read_labels
 from core.data.layout import (
     Layout,
@@ -143,7 +144,7 @@ def scan_cohort(
 
 def _scan_studies(layout: Layout, reading: _Reading, jobs: int, progress: Progress) -> Cohort:
     root = reading.root
-    work = _list_studies(layout.base)
+    work = _list_studies(layout.base, jobs)
     scans = _scan_all(work, reading, jobs, progress)
     studies: list[Study] = []
     faults: list[Fault] = []
@@ -168,16 +169,14 @@ def _scan_studies(layout: Layout, reading: _Reading, jobs: int, progress: Progre
     )
 
 
-def _list_studies(base: Path) -> list[_StudyFolder]:
+def _list_studies(base: Path, jobs: int) -> list[_StudyFolder]:
     """List the studies and the state of their folders, without opening a file."""
     folders = study_folders(base)
     ids = [normalise_id((folder.parent if is_sequence_folder(folder) else folder).name) for folder in folders]
     clashes = {study_id for study_id, count in Counter(ids).items() if count > 1}
     return [
-        _StudyFolder(
-            study_id=folder.name if study_id in clashes else study_id, folder=folder, stamp=stamp_folder(folder)
-        )
-        for folder, study_id in zip(folders, ids, strict=True)
+        _StudyFolder(study_id=folder.name if study_id in clashes else study_id, folder=folder, stamp=stamp)
+        for folder, study_id, stamp in zip(folders, ids, stamp_folders(folders, jobs), strict=True)
     ]
 
 

@@ -44,6 +44,7 @@ from core.settings import Settings, load_settings
 __all__ = [
     "InstanceHeader",
     "find_pixels",
+    "locate_pixels",
     "looks_like_dicom",
     "read_frames",
     "read_header",
@@ -131,8 +132,17 @@ def read_headers(path: Path, settings: Settings | None = None) -> tuple[Instance
 
     Raises as :func:`read_header` does.
     """
+    return locate_pixels(path, settings or load_settings())[0]
+
+
+def locate_pixels(path: Path, settings: Settings) -> tuple[tuple[InstanceHeader, ...], int | None]:
+    """Read the headers of one MR object, and where its pixels begin: None unless it is one uncompressed image.
+
+    Raises as :func:`read_header` does.
+    """
     with _open(path) as file:
-        return _parse(file, path, settings or load_settings()).headers
+        image = _parse(file, path, settings)
+    return image.headers, image.offset if _is_one_plain_image(image) else None
 
 
 def find_pixels(content: memoryview, path: Path, settings: Settings) -> tuple[InstanceHeader, int]:
@@ -141,9 +151,15 @@ def find_pixels(content: memoryview, path: Path, settings: Settings) -> tuple[In
     `path` is not opened. Raises as :func:`read_header` does, and DicomError where there are no such pixels.
     """
     image = _parse(io.BytesIO(content), path, settings)
-    if len(image.headers) > 1 or image.kind or image.header.transfer_syntax not in NATIVE_SYNTAXES - {DEFLATED}:
+    if not _is_one_plain_image(image):
         raise DicomError(f"{path.name} does not hold one uncompressed image of whole numbers.")
     return image.header, image.offset
+
+
+def _is_one_plain_image(image: _Image) -> bool:
+    """Whether it holds one uncompressed image of whole numbers."""
+    plain = image.header.transfer_syntax in NATIVE_SYNTAXES - {DEFLATED}
+    return len(image.headers) == 1 and not image.kind and plain
 
 
 def read_pixels(path: Path, settings: Settings | None = None) -> NDArray[np.float32]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from core.data.discovery import detect_kind, walk_files
-from core.data.index_cache import index_key, stamp_folder
+from core.data.folder_stamp import stamp_folders
+from core.data.index_cache import index_key
 from core.data.stamped import StampedCache
 from core.errors import DataError
 from core.parallel import on_cluster, run_tasks
@@ -58,7 +59,7 @@ def list_pictures(
     list of FolderPictures
         One per folder, in their order.
     """
-    stamps = [stamp_folder(folder) for folder in folders]
+    stamps = stamp_folders(folders, jobs)
     keys = [index_key(settings, "pictures", folder.absolute()) for folder in folders]
     found = [
         _decode(cache.find(key, stamp.digest), folder) if cache else None

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.data.alike import AlikeReader
 from core.data.assign import series_order
-from core.data.dicom import InstanceHeader, read_headers
+from core.data.dicom import InstanceHeader
 from core.data.discovery import detect_kind, natural_key, relative_to
 from core.data.geometry import plane_of
 from core.data.nifti import read_nifti_header
@@ -56,11 +57,16 @@ def scan_files(files: Iterable[Path], root: Path, settings: Settings) -> FileSca
     niftis: list[Path] = []
     pictures: dict[Path, tuple[int, int]] = {}
     faults: list[Fault] = []
+    reader = AlikeReader(settings)
     for path in files:
+        alike = reader.recognise(path)
+        if alike is not None:
+            headers.append(alike)
+            continue
         try:
             kind = detect_kind(path)
             if kind == "dicom":
-                headers += read_headers(path, settings)
+                headers += reader.read_headers(path)
             elif kind == "nifti":
                 niftis.append(path)
             elif kind == "picture":

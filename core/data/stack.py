@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from core.data.dicom import InstanceHeader
 from core.data.geometry import PLANE_AXES, plane_of
+from core.data.header import Triple
 from core.data.study import Fault
 from core.errors import MixedSeriesError
 from core.mri import Plane
@@ -28,6 +29,9 @@ SAME_DIRECTION = 0.01
 SAME_POSITION_MM = 0.01
 UNEVEN_GAP = 0.1
 """Part of a step by which gaps may differ, before their spacing counts as uneven."""
+
+
+_Directions = tuple[Triple, Triple]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -96,7 +100,7 @@ def _lone_slice(header: InstanceHeader) -> Stack:
 def _keep_majority(headers: Sequence[InstanceHeader]) -> tuple[list[InstanceHeader], list[Fault]]:
     """Keep the files that agree with most others in what one volume must share."""
     groups: dict[tuple[object, ...], list[InstanceHeader]] = defaultdict(list)
-    references: list[tuple[NDArray[np.float64], int]] = []
+    references: dict[_Directions, _Directions] = {}
     for header in headers:
         groups[_shape_key(header, references)].append(header)
     kept = max(groups.values(), key=len)
@@ -118,16 +122,18 @@ def _keep_majority(headers: Sequence[InstanceHeader]) -> tuple[list[InstanceHead
     return kept, faults
 
 
-def _shape_key(header: InstanceHeader, references: list[tuple[NDArray[np.float64], int]]) -> tuple[object, ...]:
-    """Name what a file must share with the others; nearly equal directions get the same number."""
-    if not _has_geometry(header):
+def _shape_key(header: InstanceHeader, references: dict[_Directions, _Directions]) -> tuple[object, ...]:
+    """Name what a file must share with the others; nearly equal directions count as those that came first."""
+    if header.position_mm is None or header.row_direction is None or header.column_direction is None:
         return (header.rows, header.columns, None)
-    directions = np.array([header.row_direction, header.column_direction])
-    number = next((n for known, n in references if np.abs(known - directions).max() < SAME_DIRECTION), len(references))
-    if number == len(references):
-        references.append((directions, number))
+    directions = header.row_direction, header.column_direction
+    if directions not in references:
+        references[directions] = next(
+            (known for known in references.values() if np.abs(np.subtract(known, directions)).max() < SAME_DIRECTION),
+            directions,
+        )
     spacing = tuple(round(value, 3) for value in header.pixel_spacing_mm or ())
-    return (header.rows, header.columns, spacing, number)
+    return (header.rows, header.columns, spacing, references[directions])
 
 
 def _describe(header: InstanceHeader) -> str:
@@ -151,25 +157,27 @@ def _drop_repeats(headers: Sequence[InstanceHeader]) -> tuple[list[InstanceHeade
     """Leave out copies of a file, and the few further files at a position that is taken."""
     normal = _normal(headers[0])
     ranked = sorted(
-        headers,
-        key=lambda header: (_along(header, normal), header.instance_number or 0, str(header.path), header.frame),
+        ((_along(header, normal), header) for header in headers),
+        key=lambda pair: (pair[0], pair[1].instance_number or 0, str(pair[1].path), pair[1].frame),
     )
     kept: list[InstanceHeader] = []
+    last = -np.inf
     seen: dict[tuple[str, int], InstanceHeader] = {}
     faults: list[Fault] = []
     per_position: Counter[int] = Counter()
-    for header in ranked:
+    for along, header in ranked:
         identity = header.sop_instance_uid, header.frame
         if header.sop_instance_uid and identity in seen:
             twin = seen[identity].path.name
             faults.append(Fault(path=str(header.path), reason=f"left out: a copy of {twin} (same SOP Instance UID)"))
             continue
         seen[identity] = header
-        if kept and _along(header, normal) - _along(kept[-1], normal) < SAME_POSITION_MM:
+        if along - last < SAME_POSITION_MM:
             reason = f"left out: at the same position as {kept[-1].path.name}"
             faults.append(Fault(path=str(header.path), reason=reason))
         else:
             kept.append(header)
+            last = along
         per_position[len(kept)] += 1
     if len(kept) < MAJORITY * per_position.total():
         times = headers[0].temporal_positions or 0

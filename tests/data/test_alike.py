@@ -17,7 +17,8 @@ from pydicom.uid import ImplicitVRLittleEndian
 
 from core.data import alike as alike_module
 from core.data.alike import AlikeReader
-from core.data.dicom import find_pixels
+from core.data.dicom import InstanceHeader, find_pixels, locate_pixels, read_headers
+from core.data.series import scan_files
 from core.errors import DataError
 from core.settings import Settings, load_settings
 from tests.data.dicom_files import write_mr, write_series
@@ -41,6 +42,15 @@ def assert_alike(paths: list[Path]) -> None:
     for path in paths:
         content = memoryview(path.read_bytes())
         assert reader.read(content, path) == find_pixels(content, path, load_settings())
+    scanner = AlikeReader(load_settings())
+    for path in paths:
+        assert scan_with(scanner, path) == read_headers(path)
+
+
+def scan_with(reader: AlikeReader, path: Path) -> tuple[InstanceHeader, ...]:
+    """As an index does it: the file is not read whole."""
+    alike = reader.recognise(path)
+    return (alike,) if alike else reader.read_headers(path)
 
 
 @pytest.mark.parametrize("attributes", [{}, {"syntax": ImplicitVRLittleEndian}])
@@ -51,6 +61,30 @@ def test_only_the_first_file_is_parsed(
     parsed = count_parses(monkeypatch)
     assert_alike(paths)
     assert parsed == paths[:1]
+
+
+def test_a_scan_parses_the_first_file_of_a_folder_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = [write_series(tmp_path / name, STACK) for name in ("one", "two")]
+    parsed: list[Path] = []
+
+    def note(path: Path, settings: Settings) -> Any:
+        parsed.append(path)
+        return locate_pixels(path, settings)
+
+    monkeypatch.setattr(alike_module, "locate_pixels", note)
+    found = scan_files([path for paths in folders for path in paths], tmp_path, load_settings())
+    assert [header.path for header in found.headers] == [path for paths in folders for path in paths]
+    assert parsed == [paths[0] for paths in folders]
+
+
+def test_a_file_that_is_gone_is_told_in_full(tmp_path: Path) -> None:
+    paths = write_series(tmp_path, STACK)
+    reader = AlikeReader(load_settings())
+    reader.read_headers(paths[0])
+    paths[1].unlink()
+    assert reader.recognise(paths[1]) is None
+    with pytest.raises(DataError, match="cannot be opened"):
+        reader.read_headers(paths[1])
 
 
 def test_what_does_not_matter_and_differs_is_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,6 +138,10 @@ def test_a_changed_byte_is_treated_as_when_parsing(tmp_path_factory: Any, place:
     assert outcome(lambda: reader.read(changed, paths[1])) == outcome(
         lambda: find_pixels(changed, paths[1], load_settings())
     )
+    paths[1].write_bytes(changed)
+    scanner = AlikeReader(load_settings())
+    scanner.read_headers(paths[0])
+    assert outcome(lambda: scan_with(scanner, paths[1])) == outcome(lambda: read_headers(paths[1]))
 
 
 def outcome(read: Callable[[], Any]) -> Any:

@@ -16,7 +16,6 @@ from core.data import picture_index
 from core.data import series as series_module
 from core.data.cohort import scan_cohort
 from core.data.discovery import walk_files
-from core.data.index_cache import stamp_folder
 from core.errors import EmptyCohortError
 from core.mri import MRSequence
 from core.settings import Settings
@@ -116,18 +115,6 @@ def test_damaged_entries_are_made_anew(root: Path, settings: Settings) -> None:
         text = entry.read_text()
         entry.write_text(text.replace('"plane"', '"plain"'))
     assert scan_cohort(root, settings=settings) == expected
-
-
-def test_a_stamp_sees_the_files_that_a_walk_finds(root: Path) -> None:
-    study = root / "train/00002"
-    (study / ".hidden").write_text("x")
-    (study / "__MACOSX").mkdir()
-    (study / "__MACOSX/x.dcm").write_text("x")
-    (study / "loop").symlink_to(root / "train")
-    (study / "linked").symlink_to(root / "train/00001/FLAIR")
-    stamp = stamp_folder(study)
-    assert stamp.file_count == len(list(walk_files(study)))
-    assert [path.name for path in stamp.empty_folders] == ["T1w"]
 
 
 @pytest.fixture

@@ -83,6 +83,18 @@ def test_a_file_whose_patient_differs_is_not_filled_from_the_one_before(tmp_path
     assert said == ["t1 zyxwv", "t1 zyxwv", "t1 [redacted]", "t1 [redacted]"]
 
 
+def test_a_file_in_another_folder_is_not_filled_from_the_one_before(tmp_path: Path) -> None:
+    """An ID that is the one study's folder is not that of the other's."""
+    reader = AlikeReader(load_settings())
+    own, other = (
+        write_mr(tmp_path / folder / "a.dcm", PatientID="Case0815", SeriesDescription="t1 case0815")
+        for folder in ("Case0815", "00001")
+    )
+    (header,) = reader.read_headers(own)
+    assert header.series_description == "t1 case0815"
+    assert reader.recognise(other) is None
+
+
 def test_no_typed_name_is_shown_or_kept(tmp_path: Path, settings: Settings) -> None:
     typed = {"PatientName": "Zyxwv^Quentin", "SeriesDescription": "ZYXWV T1 post", "ProtocolName": "Quentin head"}
     write_series(tmp_path / "data" / "00001" / "s1", STACK, **typed)
