@@ -25,6 +25,8 @@ class Preset:
 
     name: str
     title: str
+    after: str
+    """The published system that it follows, never the same thing; the summary says how it differs."""
     summary: str
     config: RunConfig
     provenance: Mapping[str, Provenance] = field(default_factory=dict)

@@ -34,10 +34,11 @@ def build_family(honest: RunConfig, honest_reasons: Mapping[str, str]) -> tuple[
         Why its values are what they are, by plain field name.
     """
 
-    def relative(name: str, title: str, summary: str, reasons: Mapping[str, str], **changes: Any) -> Preset:
+    def relative(name: str, title: str, after: str, summary: str, reasons: Mapping[str, str], **changes: Any) -> Preset:
         return Preset(
             name=name,
             title=title,
+            after=after,
             summary=summary,
             config=honest.model_copy(update={"preset": name, **changes}),
             provenance=ours_for_all({**honest_reasons, **reasons}),
@@ -48,6 +49,7 @@ def build_family(honest: RunConfig, honest_reasons: Mapping[str, str]) -> tuple[
         relative(
             "volumetric",
             "Multi-scale 3D CNN",
+            "Mzoughi et al. 2020",
             "After Mzoughi et al. (2020): a 3D network of small kernels on contrast-enhanced T1, local and wider context "
             "merged, with intensity normalisation and adaptive contrast enhancement first. They graded gliomas; ours is "
             "smaller and predicts the promoter status.",
@@ -72,6 +74,7 @@ def build_family(honest: RunConfig, honest_reasons: Mapping[str, str]) -> tuple[
         relative(
             "two-stage",
             "Find the tumour, then classify it",
+            "Pei et al. 2019",
             "After Pei et al. (2019): one 3D network segments the tumour, a second classifies its region. Ours are a small 3D "
             "U-Net and a small 3D ResNet in one checkpoint. The first learns from masks (a synthetic cohort's, or BraTS "
             "segmentations beside the scans) and then changes no more; prediction needs no mask.",
@@ -97,6 +100,7 @@ def build_family(honest: RunConfig, honest_reasons: Mapping[str, str]) -> tuple[
         relative(
             "multistream",
             "One stream per sequence",
+            "Ge et al. 2018",
             "After Ge et al. (2018): one 2D network per sequence (T1wCE, T2w, FLAIR), their features aggregated, then a "
             "joint classifier. Ours are ResNet-18s whose features are averaged, so a study that lacks a sequence is "
             "still answered, and the answer says so.",
@@ -115,7 +119,8 @@ def build_family(honest: RunConfig, honest_reasons: Mapping[str, str]) -> tuple[
         ),
         relative(
             "winner",
-            "3D ResNet-10 of the competition",
+            "3D ResNet-10",
+            "the competition's winner",
             "After the winner of the competition (3D ResNet-10 on contrast-enhanced T1, the window centred on the slice "
             "with most brain, Adam 1e-4, 15 epochs). Theirs took 64 slices of 256 x 256 and five folds, which reached an "
             "AUROC of 0.54 to 0.66; ours is smaller to suit a laptop, and judged by patient.",
@@ -141,6 +146,7 @@ def build_family(honest: RunConfig, honest_reasons: Mapping[str, str]) -> tuple[
         relative(
             "attention",
             "Attention over slices",
+            "Ilse et al. 2018",
             "The paper's ResNet-18 on every slice of a series, and a learnt weight for each slice (attention pooling after "
             "Ilse et al. 2018): the label is the patient's, and not every slice shows why.",
             {
@@ -169,6 +175,7 @@ def _spatiospatial(relative: Any, short: str, architecture: str, title: str, wha
     preset: Preset = relative(
         f"spatiospatial-{short}",
         f"Spatio-spatial {title}",
+        "Chatterjee et al. 2022",
         f"After Chatterjee et al. (2022): {title}, a network for videos ({what}), with the slice axis in the place of time. "
         "They told low-grade from high-grade glioma and healthy. Ours gets three sequences as the three colours, so that "
         "its stem keeps the weights it learnt from videos (Kinetics-400).",

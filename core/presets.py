@@ -27,6 +27,7 @@ def _said(note: str) -> Provenance:
 PAPER = Preset(
     name="paper",
     title="The paper's protocol",
+    after="the paper",
     summary=(
         "ResNet18 with ImageNet weights on single slices, SGD, StepLR(7, 0.1), 30 epochs, best weights by validation "
         "accuracy. The paper does not state its split unit; here slices are dealt out singly, so slices of one patient "
@@ -126,6 +127,7 @@ _HONEST_CONFIG = RunConfig(
 HONEST = Preset(
     name="honest",
     title="Split by patient",
+    after="the paper, split otherwise",
     summary=(
         "The same network judged honestly: every patient stands in exactly one part, the best epoch is chosen on the "
         "AUROC per patient, and the test patients stay untouched until they are asked for."
@@ -146,6 +148,7 @@ def _deeper(depth: int) -> Preset:
     return Preset(
         name=name,
         title=f"ResNet-{depth}",
+        after="He et al. 2016",
         summary=(
             f"The network of the paper's Figure 2 that is {depth} layers deep, with all else as in “Split by patient”: "
             "the paper compares the cost of these networks and reports no accuracy of them."

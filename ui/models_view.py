@@ -23,13 +23,14 @@ def show_zoo(rows: list[ZooRow]) -> None:
     table = pd.DataFrame(
         {
             "preset": [row.title for row in rows],
+            "after": [row.after for row in rows],
             "network": [row.network for row in rows],
             "parameters (10⁶)": [row.parameters / 1e6 for row in rows],
             "multiply-adds (10⁹)": [row.multiply_adds / 1e9 for row in rows],
             "paper's Figure 2 (10⁹)": [
                 "" if row.paper_multiply_adds is None else f"{row.paper_multiply_adds:.1f}" for row in rows
             ],
-            "can start from": [row.pretrained or "random weights only" for row in rows],
+            "can start from": [_weights_words(row.pretrained) for row in rows],
         }
     )
     styles = {
@@ -37,14 +38,23 @@ def show_zoo(rows: list[ZooRow]) -> None:
         for name in table.columns
         if "10" in name and not name.startswith("paper")
     }
-    st.dataframe(table, hide_index=True, column_config=styles, height="content")
+    wide = {name: st.column_config.TextColumn(width="medium") for name in ("preset", "after", "network")}
+    st.dataframe(table, hide_index=True, column_config={**styles, **wide}, height="content")
     st.caption(
         "Parameters and multiply-adds are counted from the networks themselves, for one example and two classes. "
-        "Figure 2 of the paper repeats the costs of He et al. (2016)."
+        "Figure 2 of the paper repeats the costs of He et al. (2016). A preset comes after what is published and is not the "
+        "same: choose it below to read how it differs."
     )
     for note in dict.fromkeys(row.note for row in rows if row.note):
         names = ", ".join(row.network for row in rows if row.note == note)
         st.caption(f"{names}: {note}.")
+
+
+def _weights_words(pretrained: str | None) -> str:
+    """The pictures that the weights were learnt from, in words."""
+    if pretrained is None:
+        return "random weights only"
+    return "Kinetics-400 videos" if "KINETICS" in pretrained else "ImageNet"
 
 
 def show_input(row: ZooRow, prep: PrepConfig) -> None:

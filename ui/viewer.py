@@ -242,4 +242,8 @@ def _answer_words(number: int, stack: SliceStack, index: int | None, overlay: _O
         return "not seen by the model"
     words = f":material/visibility: p {number_text(stack.probabilities[index], 2)}"
     layer = overlay.maps.get((number, index)) if overlay else None
-    return words if layer is None else f"{words} · raw maximum {layer.raw_max:.3g}"
+    if layer is None:
+        return words
+    return (
+        f"{words} · raw maximum {layer.raw_max:.3g}" if layer.raw_max > 0 else f"{words} · nothing here speaks for it"
+    )

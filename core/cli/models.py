@@ -33,6 +33,7 @@ def show_models(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     cells = [
         (
             row.preset,
+            row.after,
             row.network,
             " x ".join(str(side) for side in row.input_shape),
             f"{row.parameters / 1e6:.1f}",
@@ -42,7 +43,16 @@ def show_models(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         )
         for row in rows
     ]
-    header = ("preset", "network", "input", "parameters (10^6)", "multiply-adds (10^9)", "paper's Figure 2", "weights")
+    header = (
+        "preset",
+        "after",
+        "network",
+        "input",
+        "parameters (10^6)",
+        "multiply-adds (10^9)",
+        "paper's Figure 2",
+        "weights",
+    )
     notes = {row.note: [other.network for other in rows if other.note == row.note] for row in rows if row.note}
     return Outcome(
         document={"models": [row.to_dict() for row in rows]},

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["WeightsReport", "build_model", "build_random"]
+__all__ = ["WeightsReport", "build_model", "build_random", "ensure_weights"]
 
 TIMEOUT_SECONDS = 5.0
 """How long a download may stay silent before it is given up."""
@@ -85,12 +85,21 @@ def build_model(architecture: str, class_count: int, weights: str, seed: int) ->
     model = build_random(entry, class_count, seed)
     if weights == "none":
         return model, WeightsReport(origin="random", matched=0, missing=tuple(model.state_dict()))
-    if weights == "default":
-        path, origin = _fetch_pretrained(entry)
-    else:
-        path = _find_file(weights)
-        origin = f"{path.name} (SHA-256 {_sha256(path)})"
+    path, origin = _find_source(entry, weights)
     return model, _load_into(model, _read_state(path), entry, path, origin)
+
+
+def ensure_weights(architecture: str, weights: str) -> None:
+    """See that the weights are at hand, fetching them where they must be; before hours go into preparing a cohort.
+
+    Raises
+    ------
+    WeightsUnavailableError, ConfigError
+        As :func:`build_model`.
+    """
+    entry = find_architecture(architecture)
+    if weights != "none":
+        _find_source(entry, weights)
 
 
 def build_random(architecture: Architecture, class_count: int, seed: int) -> nn.Module:
@@ -100,6 +109,14 @@ def build_random(architecture: Architecture, class_count: int, seed: int) -> nn.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return architecture.build(class_count)
+
+
+def _find_source(entry: Architecture, weights: str) -> tuple[Path, str]:
+    """The file that "default" or a path stands for, and its origin in words."""
+    if weights == "default":
+        return _fetch_pretrained(entry)
+    path = _find_file(weights)
+    return path, f"{path.name} (SHA-256 {_sha256(path)})"
 
 
 def _find_file(name: str) -> Path:

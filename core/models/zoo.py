@@ -28,6 +28,8 @@ class ZooRow:
 
     preset: str
     title: str
+    after: str
+    """The published system that it follows."""
     architecture: str
     network: str
     input_form: str
@@ -57,6 +59,7 @@ def list_zoo() -> list[ZooRow]:
             ZooRow(
                 preset=preset.name,
                 title=preset.title,
+                after=preset.after,
                 architecture=entry.name,
                 network=entry.title,
                 input_form=entry.input_form,

@@ -205,6 +205,8 @@ def _prepare_and_fit(
 
     from core.data.split import make_split
     from core.data.table import build_table
+    from core.models.registry import check_form, find_architecture
+    from core.models.weights import ensure_weights
 
     def stop() -> bool:
         return signalled() or run.stop_requested()
@@ -219,6 +221,8 @@ def _prepare_and_fit(
     reporter.tell(at_once=True, phase="preparing", epochs=config.epochs)
     cohort = open_cohort(run.source, progress, settings)
     log.info("%s: %d studies, %d labelled", cohort.root, len(cohort), len(cohort.labelled))
+    check_form(find_architecture(config.architecture), config.prep)
+    ensure_weights(config.architecture, config.weights)
     table = build_table(cohort, config.prep, settings, progress=progress)
     for fault in table.faults:
         log.warning("left out: %s: %s", fault.path, fault.reason)

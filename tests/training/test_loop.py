@@ -1,3 +1,4 @@
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from core.models.forward import choose_compute, score_pictures, to_input
 from core.models.registry import find_architecture
 from core.models.weights import build_model
 from core.settings import Settings
+from core.training.job import describe_job, start_training
 from core.training.loop import StepReport, TrainingStopped, fit
 from core.training.records import DataSource, EpochRecord
 from core.training.run import RunFolder
@@ -262,3 +264,25 @@ def test_an_empty_part_is_refused() -> None:
     other = Split(train=("x",), val=SPLIT.val, test=(), unit="patient", seed=0, cohort_digest="0" * 12)
     with pytest.raises(SplitError, match="No picture is in the train part"):
         list(fit(tiny_config(), TABLE, other))
+
+
+def test_a_rare_class_counts_as_much_as_a_common_one() -> None:
+    few = Split(
+        train=(*SPLIT.train, *SPLIT.test[:1]), val=SPLIT.val, test=SPLIT.test[1:], unit="patient", seed=0,
+        cohort_digest="0" * 12,
+    )  # fmt: skip
+    rows = few.indices(TABLE, "train")
+    counts = np.bincount(TABLE.rows["label"].to_numpy()[rows])
+    assert counts.tolist() == [9, 6]
+    trained = {}
+    for choice in ("none", "balanced"):
+        config = tiny_config(*FOUR, f"class_weights={choice}")
+        job = describe_job(config, TABLE, few, None, None, lambda report: None, lambda: False, logging.getLogger())
+        weights = start_training(job).class_weights
+        trained[choice] = [record.train_loss for record in fit(config, TABLE, few)]
+        if choice == "none":
+            assert weights is None
+            continue
+        assert weights is not None
+        np.testing.assert_allclose(weights.numpy() * counts, [7.5, 7.5])  # each class half of the fifteen
+    assert trained["none"][-1] != trained["balanced"][-1]

@@ -6,7 +6,15 @@ import pytest
 
 from core.config import RunConfig
 from core.data.split import Split
-from core.errors import DataError, RunBusyError, RunError, SplitError, StorageError
+from core.errors import (
+    ConfigError,
+    DataError,
+    RunBusyError,
+    RunError,
+    SplitError,
+    StorageError,
+    WeightsUnavailableError,
+)
 from core.models.checkpoint import read_card
 from core.settings import Settings
 from core.training.records import DataSource, EpochRecord, RunStatus
@@ -103,6 +111,24 @@ def test_what_a_person_can_put_right_is_said_in_one_line(settings: Settings, con
     assert run.status().message == str(caught.value)
     assert "Traceback" not in run.log_tail()
     assert str(caught.value) in run.log_tail()
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "words"),
+    [
+        ("weights=/nowhere/resnet18.pth", WeightsUnavailableError, "no such file exists"),
+        ("architecture=volumetric", ConfigError, "'slice' is prepared"),
+    ],
+)
+def test_what_cannot_start_is_said_before_hours_go_into_preparing(
+    changed: str, error: type[Exception], words: str, settings: Settings, source: DataSource
+) -> None:
+    with pytest.raises(error, match=words):
+        run_training(settings, tiny_config(changed), source, name="early")
+    run = RunFolder(settings.runs / "early")
+    assert run.status().state == "failed"
+    assert words in run.status().message
+    assert not (settings.cache / "prepared").exists()
 
 
 def test_a_bug_is_loud_in_the_log_and_quiet_in_the_status(run: RunFolder, settings: Settings) -> None:

@@ -1,0 +1,48 @@
+"""From slices to the patient: what training chose is in the checkpoint, and judging and predicting combine alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.inference.predict import Predictor
+from core.models.checkpoint import read_card
+from core.settings import Settings
+from core.training.judgement import judge_run
+from core.training.records import DataSource
+from core.training.trainer import open_cohort, run_training
+from tests.training.tiny import tiny_config
+
+
+def combine(odds: np.ndarray, method: str, k: int) -> float:
+    """A patient's log-odds from those of his slices, with two classes."""
+    if method == "mean_logit":
+        return float(odds.mean())
+    if method == "max":
+        return float(odds.max())
+    if method == "top_k":
+        return float(np.sort(odds)[-k:].mean())
+    return float(np.log(((odds > 0).sum() + 0.5) / ((odds <= 0).sum() + 0.5)))
+
+
+@pytest.mark.parametrize("method", ["mean_logit", "max", "top_k", "vote"])
+def test_a_choice_of_training_holds_in_judging_and_predicting(
+    method: str, settings: Settings, source: DataSource, tmp_path: Path
+) -> None:
+    config = tiny_config("epochs=1", f"aggregation={method}", "top_k=2")
+    run = run_training(settings, config, source, tmp_path / "run")
+    card = read_card(run.checkpoint)
+    assert (card.config.aggregation, card.config.top_k) == (method, 2)
+    judgement = judge_run(run, "test", settings)
+    assert judgement.to_dict()["aggregation"] == method
+    predictor, cohort = Predictor(run.checkpoint), open_cohort(source)
+    for place, patient in enumerate(judgement.patient_ids):
+        logits = judgement.slice_logits[(judgement.frame["person"] == patient).to_numpy()]
+        assert len(logits) == 4  # two slices of each of two sequences
+        odds = combine(logits[:, 1] - logits[:, 0], method, 2) / judgement.temperature
+        by_hand = 1 / (1 + np.exp(-odds))
+        assert judgement.patient_probabilities[place, 1] == pytest.approx(by_hand, abs=1e-4)
+        study = next(study for study in cohort if study.person == patient)
+        assert predictor.predict(study, synthetic=True).probability == pytest.approx(by_hand, abs=1e-3)
