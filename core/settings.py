@@ -6,6 +6,7 @@ variable                      meaning                                     defaul
 ``MGMT_LAB_HOME``             folder of cache, runs, own checkpoints      the project's folder
 ``MGMT_LAB_MODE``             ``local`` or ``hosted``                     hosted on a HF Space
 ``MGMT_LAB_THREADS``          CPU threads this process may use            the CPUs it may run on
+``MGMT_LAB_JOBS``             runs of the queue that train side by side    1
 ``MGMT_LAB_UPLOAD_MB``        bytes one upload may hold, unpacked too     2000 (hosted: 500)
 ``MGMT_LAB_UPLOAD_FILES``     files one upload may hold                   5000 (hosted: 2000)
 ``MGMT_LAB_HOSTED_EPOCHS``    epochs a hosted visitor may train           5
@@ -41,6 +42,8 @@ class Settings:
     upload_files: int
     hosted_epochs: int
     hosted_studies: int
+    jobs: int = 1
+    """Runs of the queue that train side by side; they share the threads."""
     file_pixels: int = 256 * 1024 * 1024
     """Pixels (rows x columns x frames) that one DICOM file or picture may claim."""
     header_bytes: int = 64 * MEBIBYTE
@@ -108,6 +111,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             "MGMT_LAB_THREADS",
             len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         ),
+        jobs=_positive(env, "MGMT_LAB_JOBS", 1),
         upload_bytes=_positive(env, "MGMT_LAB_UPLOAD_MB", 500 if hosted else 2000) * MEBIBYTE,
         upload_files=_positive(env, "MGMT_LAB_UPLOAD_FILES", 2000 if hosted else 5000),
         hosted_epochs=_positive(env, "MGMT_LAB_HOSTED_EPOCHS", 5),

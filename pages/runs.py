@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from core.presets import PRESETS
-from core.training.launch import put_first
+from core.training.queue import put_first
 from core.training.run import RunEntry, RunFolder, delete_run
 from ui.errors import telling_errors
 from ui.judgement_view import show_judgement

@@ -31,7 +31,8 @@ def test_home_moves_cache_runs_and_checkpoints(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("MGMT_LAB_MODE", "cloud"), ("MGMT_LAB_THREADS", "0"), ("MGMT_LAB_UPLOAD_MB", "lots")]
+    ("name", "text"),
+    [("MGMT_LAB_MODE", "cloud"), ("MGMT_LAB_THREADS", "0"), ("MGMT_LAB_JOBS", "two"), ("MGMT_LAB_UPLOAD_MB", "lots")],
 )
 def test_a_wrong_variable_is_named(name: str, text: str) -> None:
     with pytest.raises(ConfigError, match=name):

@@ -1,4 +1,4 @@
-"""runs: list and show them, stop and resume one; what is done with several stands in :mod:`core.cli.run_store`."""
+"""runs: list and show them, stop and resume one; the rest is in :mod:`core.cli.run_queue` and :mod:`core.cli.run_store`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from core.cli import run_store
+from core.cli import run_queue, run_store
 from core.cli.options import Parser, UsageError, add_command
 from core.cli.output import Outcome, clock_text, plain, table
 
@@ -24,14 +24,13 @@ OF_ONE_TITLES = {
     "show": "Show one run: its state, its epochs and the end of its log.",
     "stop": "Stop a run at its next batch, or take it out of the queue.",
     "resume": "Let a stopped, interrupted or failed run go on.",
-    "first": "Let a run that waits be the next one.",
 }
 
 
 def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add runs and what can be done with them."""
     parser = add_command(
-        commands, "runs", runs, "List the training runs; show, stop or resume one; compare, tag and delete them."
+        commands, "runs", runs, "List the training runs; show, stop or resume one; change their order; compare, tag, delete."
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", dest="action")
     # A mere `runs` lists them.
@@ -41,6 +40,7 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
         action.add_argument("run", nargs="?", metavar="RUN", help="a run's name or folder")
         if name == "list":
             _add_filter(action)
+    run_queue.add_actions(actions)
     run_store.add_actions(actions)
     for action in actions.choices.values():
         # Or the action's own default would undo the flag in `runs --json list`.
@@ -136,8 +136,11 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 
 def _show(run: RunFolder, settings: Settings) -> Outcome:
+    from core.training.warning_signs import read_warning_signs
+
     described = describe_run(run)
     config = run.config
+    signs = read_warning_signs(run)
     epochs = [record.model_dump(mode="json") for record in run.epochs()]
     columns = (
         "epoch",
@@ -146,6 +149,7 @@ def _show(run: RunFolder, settings: Settings) -> Outcome:
         "val_loss",
         "val_accuracy",
         "val_patient_auroc",
+        "gradient_norm",
         "seconds",
         "best",
     )
@@ -170,6 +174,7 @@ def _show(run: RunFolder, settings: Settings) -> Outcome:
         *([f"tags: {plain(', '.join(described['tags']))}"] if described["tags"] else []),
         *([plain(described["message"])] if described["message"] else []),
         *(table(rows, [name.replace("_", " ") for name in columns]) if rows else []),
+        *(f"warning: {plain(sign.message)}" for sign in signs),
         *(f"  {plain(line)}" for line in run.log_tail(LOG_LINES).splitlines()),
     ]
     document = {
@@ -178,6 +183,7 @@ def _show(run: RunFolder, settings: Settings) -> Outcome:
         "data": run.source.model_dump(mode="json"),
         "environment": run.environment(),
         "epochs_done": epochs,
+        "warnings": [{"kind": sign.kind, "message": sign.message} for sign in signs],
     }
     return Outcome(document=document, lines=lines)
 
@@ -203,16 +209,8 @@ def _resume(run: RunFolder, settings: Settings) -> Outcome:
     return Outcome(document=describe_run(run), lines=[f"{run.name} is in the queue again."])
 
 
-def _first(run: RunFolder, settings: Settings) -> Outcome:
-    from core.training.launch import put_first
-
-    put_first(run, settings)
-    return Outcome(document=describe_run(run), lines=[f"{run.name} is the next in the queue."])
-
-
 OF_ONE: dict[str, Callable[[RunFolder, Settings], Outcome]] = {
     "show": _show,
     "stop": _stop,
     "resume": _resume,
-    "first": _first,
 }

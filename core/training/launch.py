@@ -1,7 +1,7 @@
 """Start, stop and resume training from outside: a queue of runs served by one detached worker process.
 
-The queue is nothing but the runs whose status says "queued". The worker goes on with no page open and ends when
-the queue is empty; whoever adds a run makes sure that there is a worker.
+The queue is nothing but the runs whose status says "queued" (:mod:`core.training.queue`). The worker goes on with no
+page open and ends when the queue is empty; whoever adds a run makes sure that there is a worker.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 import threading
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,8 @@ from core.config import RunConfig
 from core.errors import HostedModeError, RunBusyError, RunError
 from core.files import storage_errors
 from core.settings import PROJECT_ROOT, Settings
-from core.training.lock import hold_lock, is_locked
+from core.training.lock import is_locked
+from core.training.queue import lock_queue, next_queued
 from core.training.records import DataSource, RunState
 from core.training.run import RunFolder, list_runs, now, with_absolute_paths
 
@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ensure_worker",
     "mark_queued",
-    "next_queued",
     "process_environment",
-    "put_first",
     "request_stop",
     "resume",
     "submit",
@@ -72,7 +70,7 @@ def submit(
         )
     with storage_errors(settings.runs):
         settings.runs.mkdir(parents=True, exist_ok=True)
-    with hold_lock(settings.runs / ".submit.lock", "The queue is busy; try again.", timeout_seconds=30):
+    with lock_queue(settings):
         run = _find_twin(settings, config, source, name, owner)
         if run is None:
             run = RunFolder.create(settings, config, source, name, owner, note, split=split)
@@ -156,34 +154,6 @@ def mark_queued(run: RunFolder) -> None:
         return  # Another click was faster, and the trainer has it already.
 
 
-def next_queued(settings: Settings) -> RunFolder | None:
-    """The run that has waited longest, or None."""
-    waiting = [entry for entry in list_runs(settings) if entry.status.state == "queued"]
-    return min(waiting, key=lambda entry: (entry.status.queued, entry.run.name)).run if waiting else None
-
-
-def put_first(run: RunFolder, settings: Settings) -> None:
-    """Let a run that waits be the next one, before all others that wait.
-
-    Raises
-    ------
-    RunError
-        It does not wait.
-    """
-    try:
-        with run.lock(timeout_seconds=0.2):
-            status = run.status()
-            if status.state != "queued":
-                raise RunError(f"{run.name} is {status.state}; only a run that waits can be put first.")
-            ahead = next_queued(settings)
-            if ahead is None or ahead == run:
-                return
-            before = datetime.fromisoformat(ahead.status().queued) - timedelta(milliseconds=1)
-            run.write_status(status.model_copy(update={"queued": before.isoformat(timespec="microseconds")}))
-    except RunBusyError:
-        return  # Its turn has come already.
-
-
 def worker_lock(settings: Settings) -> Path:
     """The lock file that the worker holds while it lives."""
     return settings.runs / ".worker.lock"
@@ -196,6 +166,7 @@ def process_environment(settings: Settings, threads: int | None = None) -> dict[
         "MGMT_LAB_HOME": str(settings.home),
         "MGMT_LAB_MODE": settings.mode,
         "MGMT_LAB_THREADS": str(settings.threads),
+        "MGMT_LAB_JOBS": str(settings.jobs),
         "PYTHONUNBUFFERED": "1",
     }
     if threads is not None:

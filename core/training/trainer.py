@@ -30,6 +30,7 @@ from core.training.loop import fit
 from core.training.memory import peak_memory
 from core.training.records import DataSource, EpochRecord, RunStatus
 from core.training.run import RunFolder, now
+from core.training.warning_signs import read_warning_signs
 
 if TYPE_CHECKING:
     from core.data.split import Split
@@ -237,9 +238,14 @@ def _prepare_and_fit(
         split = make_split(table, config.split, cohort.digest)
         write_atomic(run.path / "split.json", split.to_json())
     reporter.tell(at_once=True, message="")
+    said = {sign.kind for sign in read_warning_signs(run)}
     for record in fit(config, table, split, run=run, cohort=cohort, on_step=reporter.step, stop=stop, log=log):
         best_epoch = record.epoch if record.best else reporter.status.best_epoch
         reporter.tell(at_once=True, best_epoch=best_epoch, gpu_memory_bytes=record.gpu_memory_bytes)
+        for sign in read_warning_signs(run):
+            if sign.kind not in said:
+                log.warning("%s", sign.message)
+                said.add(sign.kind)
         on_epoch(record)
 
 

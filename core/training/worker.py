@@ -1,4 +1,5 @@
-"""The process that serves the queue: one run after the other, each in a trainer process of its own.
+"""The process that serves the queue: one run after the other, or ``MGMT_LAB_JOBS`` at a time, each in a trainer
+process of its own.
 
 ``python -m core.training.worker``; started by :mod:`core.training.launch`, never by hand.
 """
@@ -8,12 +9,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Collection, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from core.errors import RunBusyError
 from core.settings import PROJECT_ROOT, Settings, load_settings
-from core.training.launch import next_queued, process_environment, worker_lock
+from core.training.launch import process_environment, worker_lock
 from core.training.lock import hold_lock
+from core.training.queue import next_queued
 from core.training.run import RunFolder, list_runs, now
 
 __all__ = ["serve"]
@@ -22,7 +26,7 @@ LOOK_SECONDS = 0.5
 
 
 def serve(settings: Settings) -> None:
-    """Train queued runs, one at a time, until none waits; returns at once where another worker serves.
+    """Train queued runs, ``settings.jobs`` at a time, until none waits; returns at once where another worker serves.
 
     After letting go of its lock it looks once more: a run queued in that moment saw a worker and started none.
     """
@@ -34,34 +38,69 @@ def serve(settings: Settings) -> None:
             return
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trainer:
+    """A run that this worker has started."""
+
+    run: RunFolder
+    process: subprocess.Popen[bytes]
+    queued: str
+    """The moment that the run had in the queue."""
+
+
 def _serve_locked(settings: Settings) -> None:
-    while (run := next_queued(settings)) is not None:
-        # A trainer outlives a worker that was killed; its run is finished before the next one starts.
-        if any(entry.status.state == "running" for entry in list_runs(settings)):
-            time.sleep(LOOK_SECONDS)
-            continue
-        _train(run, settings)
+    trainers: list[_Trainer] = []
+    while True:
+        for trainer in trainers:
+            if trainer.process.poll() is not None:
+                _fail_if_not_started(trainer.run, trainer.process.returncode, trainer.queued)
+        trainers = [trainer for trainer in trainers if trainer.process.returncode is None]
+        if len(trainers) < settings.jobs:
+            ours = [trainer.run for trainer in trainers]
+            run = next_queued(settings, besides=ours)
+            if run is None and not trainers:
+                return
+            if run is not None and len(trainers) + _count_others(settings, ours) < settings.jobs:
+                started = _start(run, settings)
+                trainers += [started] if started else []
+                continue
+        _wait(trainers, LOOK_SECONDS)
 
 
-def _train(run: RunFolder, settings: Settings) -> None:
+def _count_others(settings: Settings, ours: Collection[RunFolder]) -> int:
+    """Runs in training that this worker did not start: a trainer outlives a worker that was killed."""
+    return sum(entry.status.state == "running" and entry.run not in ours for entry in list_runs(settings))
+
+
+def _wait(trainers: Sequence[_Trainer], seconds: float) -> None:
+    """Sleep, but not beyond the end of a trainer."""
+    if len(trainers) != 1:
+        time.sleep(seconds)
+        return
+    with suppress(subprocess.TimeoutExpired):
+        trainers[0].process.wait(timeout=seconds)
+
+
+def _start(run: RunFolder, settings: Settings) -> _Trainer | None:
+    """Start a run's trainer with its share of the threads; a resumed run keeps its number. None where it was deleted."""
     before = run.status()
-    threads = run.environment().get("threads") or settings.threads
+    share = max(1, settings.threads // settings.jobs)
+    threads = run.environment().get("threads") or share
     try:
         log = run.log_file.open("ab")
     except FileNotFoundError:
-        return  # Deleted a moment ago.
+        return None  # Deleted a moment ago.
     with log:
-        code = subprocess.run(
+        process = subprocess.Popen(
             [sys.executable, "-m", "core.training.trainer", str(run.path)],
             cwd=PROJECT_ROOT,
-            env=process_environment(settings, threads),
+            env=process_environment(replace(settings, threads=share), threads),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
-            check=False,
-        ).returncode
-    _fail_if_not_started(run, code, before.queued)
+        )
+    return _Trainer(run=run, process=process, queued=before.queued)
 
 
 def _fail_if_not_started(run: RunFolder, code: int, queued: str) -> None:

@@ -90,6 +90,28 @@ def test_queue_stop_and_resume(command: Command, cohort: Path, monkeypatch: pyte
     assert command("runs", "resume", "later", "--json").json["state"] == "queued"
 
 
+def test_the_queue_is_seen_and_changed(command: Command, cohort: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.training.launch.ensure_worker", lambda settings: None)
+    assert "train DATA --queue" in command("runs", "queue").stdout
+    for name in ("one", "two", "three"):
+        command("train", cohort, *TINY, "--queue", "--run", name, "--note", f"number {name}")
+
+    def waiting() -> list[str]:
+        return [run["name"] for run in command("runs", "queue", "--json").json["waiting"]]
+
+    assert command("runs", "up", "three", "--json").json["place"] == 2
+    assert waiting() == ["one", "three", "two"]
+    assert "one is number 2 of 3 that wait" in command("runs", "down", "one").stdout
+    assert command("runs", "first", "two", "--json").json["place"] == 1
+    assert waiting() == ["two", "three", "one"]
+    assert command("runs", "cancel", "three", "--json").json["state"] == "stopped"
+    assert waiting() == ["two", "one"]
+    text = command("runs", "queue").stdout
+    assert text.index("number two") < text.index("number one")
+    command("runs", "cancel", "three").assert_refused("only a run that waits")
+    command("runs", "queue", "one").assert_refused("one")
+
+
 def test_a_queued_run_has_no_folder_of_its_own(command: Command, cohort: Path, tmp_path: Path) -> None:
     result = command("train", cohort, "--queue", "--run", tmp_path / "run")
     assert result.status == 2

@@ -7,8 +7,9 @@ import pytest
 from core.config import RunConfig
 from core.errors import HostedModeError, RunError
 from core.settings import Settings, load_settings
-from core.training.launch import ensure_worker, next_queued, put_first, request_stop, resume, submit, worker_lock
+from core.training.launch import ensure_worker, request_stop, resume, submit, worker_lock
 from core.training.lock import hold_lock
+from core.training.queue import next_queued
 from core.training.records import DataSource
 from core.training.run import RunFolder, list_runs
 
@@ -105,20 +106,3 @@ def test_an_empty_queue_needs_no_worker(tmp_path: Path) -> None:
     idle = load_settings({"MGMT_LAB_HOME": str(tmp_path / "idle")})
     ensure_worker(idle)
     assert not idle.runs.exists()
-
-
-def test_a_run_that_waits_is_put_first(settings: Settings) -> None:
-    runs = [submit(settings, RunConfig(seed=seed), SOURCE) for seed in range(3)]
-    put_first(runs[2], settings)
-    assert next_queued(settings) == runs[2]
-    put_first(runs[1], settings)
-    put_first(runs[1], settings)
-    order = []
-    for _ in runs:
-        run = next_queued(settings)
-        assert run is not None
-        order.append(run)
-        request_stop(run)
-    assert order == [runs[1], runs[2], runs[0]]
-    with pytest.raises(RunError, match="is stopped; only a run that waits"):
-        put_first(runs[0], settings)

@@ -1,16 +1,18 @@
 """The queue with real processes: a worker, trainers, a SIGKILL."""
 
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import psutil
 import pytest
 import torch
 
 from core.models.checkpoint import load_model
-from core.settings import Settings
-from core.training.launch import request_stop, resume, submit, worker_lock
+from core.settings import PROJECT_ROOT, Settings
+from core.training.launch import process_environment, request_stop, resume, submit, worker_lock
 from core.training.lock import hold_lock, is_locked
 from core.training.records import DataSource
 from core.training.run import RunFolder, list_runs
@@ -101,23 +103,61 @@ def test_a_trainer_that_outlived_its_worker_is_waited_for(
     monkeypatch.setattr(sys, "executable", "/bin/false")
     states: list[str] = []
 
-    def let_the_orphan_finish(seconds: float) -> None:
-        states.append(waiting.status().state)
+    def let_the_orphan_finish(trainers: Sequence[object], seconds: float) -> None:
+        if not trainers:
+            states.append(waiting.status().state)
         orphan.write_status(orphan.status().model_copy(update={"state": "finished"}))
 
     with orphan.lock():
-        monkeypatch.setattr("core.training.worker.time.sleep", let_the_orphan_finish)
+        monkeypatch.setattr("core.training.worker._wait", let_the_orphan_finish)
         serve(settings)
     assert states == ["queued"]
     assert waiting.status().state == "failed"
 
 
 def test_a_run_deleted_from_under_the_worker_is_no_bother(settings: Settings, source: DataSource) -> None:
-    from core.training.worker import _train
+    from core.training.worker import _start
 
     run = RunFolder.create(settings, tiny_config(), source)
     for path in run.path.iterdir():
         path.unlink()
     run.path.rmdir()
-    _train(run, settings)
+    assert _start(run, settings) is None
     assert not run.path.exists()
+
+
+def start(module: str, settings: Settings, *arguments: str) -> subprocess.Popen[bytes]:
+    """A process of ours as the app starts it, on one thread."""
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments], cwd=PROJECT_ROOT, env=process_environment(settings, 1)
+    )
+
+
+def count_starts(run: RunFolder) -> int:
+    return run.log_file.read_text().count("12 studies, 12 labelled")
+
+
+@pytest.mark.usefixtures("nothing_left_behind")
+def test_two_servers_start_each_run_once_and_two_train_side_by_side_where_asked(
+    settings: Settings, source: DataSource
+) -> None:
+    settings = replace(settings, jobs=2, threads=2)
+    options = ("architecture=resnet18", "optimiser=sgd", "sequences=FLAIR", "epochs=1")
+    runs = [RunFolder.create(settings, tiny_config(*options, f"seed={seed}"), source) for seed in range(3)]
+    workers = [start("core.training.worker", settings) for _ in range(2)]
+    assert [worker.wait(PATIENCE_SECONDS) for worker in workers] == [0, 0]
+    assert [count_starts(run) for run in runs] == [1, 1, 1]
+    statuses = [run.status() for run in runs]
+    assert [status.state for status in statuses] == ["finished"] * 3
+    assert str(statuses[1].started) < str(statuses[0].finished)
+    assert str(statuses[2].started) > min(str(status.finished) for status in statuses[:2])
+    assert runs[0].environment()["threads"] == 1
+
+
+def test_two_trainers_on_one_run_train_it_once(settings: Settings, source: DataSource) -> None:
+    options = ("architecture=resnet18", "optimiser=sgd", "sequences=FLAIR", "epochs=1")
+    run = RunFolder.create(settings, tiny_config(*options), source)
+    trainers = [start("core.training.trainer", settings, str(run.path)) for _ in range(2)]
+    assert {trainer.wait(PATIENCE_SECONDS) for trainer in trainers} <= {0, 2}
+    assert (run.status().state, count_starts(run), len(run.epochs())) == ("finished", 1, 1)
+    assert "resumed" not in run.environment()
