@@ -24,6 +24,7 @@ OF_ONE_TITLES = {
     "show": "Show one run: its state, its epochs and the end of its log.",
     "stop": "Stop a run at its next batch, or take it out of the queue.",
     "resume": "Let a stopped, interrupted or failed run go on.",
+    "tensorboard": "Write TensorBoard event files of a run into its folder (an extra package).",
 }
 
 
@@ -209,8 +210,17 @@ def _resume(run: RunFolder, settings: Settings) -> Outcome:
     return Outcome(document=describe_run(run), lines=[f"{run.name} is in the queue again."])
 
 
+def _tensorboard(run: RunFolder, settings: Settings) -> Outcome:
+    from core.training.events import write_events
+
+    write_events(run)
+    lines = [f"{run.events} has the epochs of {run.name}; look at them with: tensorboard --logdir {run.path.parent}"]
+    return Outcome(document={**describe_run(run), "events": str(run.events)}, lines=lines)
+
+
 OF_ONE: dict[str, Callable[[RunFolder, Settings], Outcome]] = {
     "show": _show,
     "stop": _stop,
     "resume": _resume,
+    "tensorboard": _tensorboard,
 }

@@ -36,6 +36,11 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument(
         "--run", metavar="DIR", help="a new folder for the run, or a plain name for one among the runs in MGMT_LAB_HOME"
     )
+    parser.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="keep TensorBoard event files in the run's folder too (an extra package)",
+    )
     parser.add_argument("--queue", action="store_true", help="put it in the queue and return; runs shows how it goes")
     parser.add_late = _add_settings_help
 
@@ -59,12 +64,16 @@ def train(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     if arguments.queue:
         if folder is not None:
             raise ConfigError(f"A queued run lives in {settings.runs}; give --run a plain name instead of {folder}.")
-        run = submit(settings, config, plan.source, name, note=arguments.note, split=plan.split)
+        run = submit(
+            settings, config, plan.source, name, note=arguments.note, split=plan.split,
+            tensorboard=arguments.tensorboard,
+        )  # fmt: skip
         document = {"run": str(run.path), "name": run.name, "state": run.status().state}
         return Outcome(document=document, lines=[f"{run.name} is in the queue; runs show {run.name} says how it goes."])
     display = TrainingDisplay(config.epochs)
     run = run_training(
         settings, config, plan.source, folder, name=name, note=arguments.note, split=plan.split,
+        tensorboard=arguments.tensorboard,
         on_status=display.show_status, on_epoch=display.show_epoch,
     )  # fmt: skip
     return describe_outcome(run)

@@ -17,6 +17,7 @@ from core.config import RunConfig
 from core.errors import HostedModeError, RunBusyError, RunError
 from core.files import storage_errors
 from core.settings import PROJECT_ROOT, Settings
+from core.training.events import check_tensorboard
 from core.training.lock import is_locked
 from core.training.queue import lock_queue, next_queued
 from core.training.records import DataSource, RunState
@@ -46,14 +47,18 @@ def submit(
     owner: str = "",
     note: str = "",
     split: Split | None = None,
+    *,
+    tensorboard: bool = False,
 ) -> RunFolder:
     """Queue a run and make sure that a worker serves the queue.
 
     The same configuration on the same data by the same owner, while it still waits or runs, gives the run that
-    is already there: two clicks start one run.
+    is already there: two clicks start one run. The parameters are those of :meth:`RunFolder.create`.
 
     Raises
     ------
+    ConfigError
+        TensorBoard's event files are asked for, and the package is missing.
     HostedModeError
         A visitor asks for more epochs than the demo grants, or for a file of the server.
     RunError
@@ -68,12 +73,14 @@ def submit(
             f"{config.epochs} epochs are more than the {settings.hosted_epochs} that this demo trains; choose fewer, "
             "or run MGMT Lab on a machine of your own."
         )
+    if tensorboard:
+        check_tensorboard()
     with storage_errors(settings.runs):
         settings.runs.mkdir(parents=True, exist_ok=True)
     with lock_queue(settings):
         run = _find_twin(settings, config, source, name, owner)
         if run is None:
-            run = RunFolder.create(settings, config, source, name, owner, note, split=split)
+            run = RunFolder.create(settings, config, source, name, owner, note, split=split, tensorboard=tensorboard)
     ensure_worker(settings)
     return run
 

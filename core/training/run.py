@@ -82,6 +82,7 @@ class RunFolder:
         folder: Path | None = None,
         state: RunState = "queued",
         split: Split | None = None,
+        tensorboard: bool = False,
     ) -> RunFolder:
         """Make a run's folder with its configuration; it appears whole or not at all.
 
@@ -101,6 +102,8 @@ class RunFolder:
             "queued" is for the queue; a run that the caller trains itself starts as "running".
         split
             Who is in which part, where that is settled; by default the trainer draws it.
+        tensorboard
+            Keep TensorBoard event files too (:mod:`core.training.events`).
 
         Raises
         ------
@@ -131,6 +134,8 @@ class RunFolder:
                 write_atomic(beside.path / "data.json", source.model_dump_json(indent=1))
                 if split is not None:
                     write_atomic(beside.path / "split.json", split.to_json())
+                if tensorboard:
+                    beside.events.mkdir()
                 beside.write_status(status)
                 beside.path.rename(path)
             finally:
@@ -151,6 +156,11 @@ class RunFolder:
     def resume_file(self) -> Path:
         """Everything that training needs to go on; may not exist yet."""
         return self.path / "resume.pt"
+
+    @property
+    def events(self) -> Path:
+        """TensorBoard's event files; a run that has this folder keeps them."""
+        return self.path / "tensorboard"
 
     @property
     def log_file(self) -> Path:

@@ -25,6 +25,7 @@ from core.files import write_atomic
 from core.mri import MRSequence
 from core.progress import Progress, silent
 from core.settings import Settings, load_settings
+from core.training.events import check_tensorboard, follow_events
 from core.training.job import StepReport, TrainingStopped
 from core.training.loop import fit
 from core.training.memory import peak_memory
@@ -51,6 +52,7 @@ def run_training(
     name: str | None = None,
     note: str = "",
     split: Split | None = None,
+    tensorboard: bool = False,
     on_status: Callable[[RunStatus], None] = lambda status: None,
     on_epoch: Callable[[EpochRecord], None] = lambda record: None,
 ) -> RunFolder:
@@ -68,6 +70,8 @@ def run_training(
         A word of the person's own.
     split
         Who is in which part, where that is settled.
+    tensorboard
+        Keep TensorBoard event files too.
     on_status
         Called with the status about twice a second.
     on_epoch
@@ -78,7 +82,11 @@ def run_training(
     MGMTLabError
         Whatever a person can put right; the run's status says it too.
     """
-    run = RunFolder.create(settings, config, source, name, note=note, folder=run_dir, state="running", split=split)
+    if tensorboard:
+        check_tensorboard()
+    run = RunFolder.create(
+        settings, config, source, name, note=note, folder=run_dir, state="running", split=split, tensorboard=tensorboard
+    )
     train(run, settings, on_status=on_status, on_epoch=on_epoch)
     return run
 
@@ -217,6 +225,8 @@ def _prepare_and_fit(
         if stop():
             raise TrainingStopped
 
+    if run.events.is_dir():
+        check_tensorboard()
     config = run.config
     torch.set_num_threads(run.environment().get("threads") or settings.threads)
     reporter.tell(at_once=True, phase="preparing", epochs=config.epochs)
@@ -239,14 +249,16 @@ def _prepare_and_fit(
         write_atomic(run.path / "split.json", split.to_json())
     reporter.tell(at_once=True, message="")
     said = {sign.kind for sign in read_warning_signs(run)}
-    for record in fit(config, table, split, run=run, cohort=cohort, on_step=reporter.step, stop=stop, log=log):
-        best_epoch = record.epoch if record.best else reporter.status.best_epoch
-        reporter.tell(at_once=True, best_epoch=best_epoch, gpu_memory_bytes=record.gpu_memory_bytes)
-        for sign in read_warning_signs(run):
-            if sign.kind not in said:
-                log.warning("%s", sign.message)
-                said.add(sign.kind)
-        on_epoch(record)
+    with follow_events(run) as told:
+        for record in fit(config, table, split, run=run, cohort=cohort, on_step=reporter.step, stop=stop, log=log):
+            best_epoch = record.epoch if record.best else reporter.status.best_epoch
+            reporter.tell(at_once=True, best_epoch=best_epoch, gpu_memory_bytes=record.gpu_memory_bytes)
+            for sign in read_warning_signs(run):
+                if sign.kind not in said:
+                    log.warning("%s", sign.message)
+                    said.add(sign.kind)
+            told()
+            on_epoch(record)
 
 
 class _Reporter:
