@@ -31,7 +31,10 @@ OF_ONE_TITLES = {
 def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add runs and what can be done with them."""
     parser = add_command(
-        commands, "runs", runs, "List the training runs; show, stop or resume one; change their order; compare, tag, delete."
+        commands,
+        "runs",
+        runs,
+        "List the training runs; show, stop or resume one; change their order; compare, tag, delete.",
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", dest="action")
     # A mere `runs` lists them.
