@@ -24,6 +24,7 @@ from core.cli import (
     reruns,
     runs,
     seal,
+    search,
     train,
 )
 from core.cli.options import Parser, UsageError
@@ -97,6 +98,7 @@ def build_parser() -> Parser:
         power,
         reliability,
         questions,
+        search,
     ):
         module.add_commands(commands)
     return parser

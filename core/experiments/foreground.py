@@ -20,7 +20,7 @@ from core.training.records import DataSource, EpochRecord
 from core.training.run import NAME_PATTERN, RunFolder, now
 from core.training.trainer import train
 
-__all__ = ["STOP", "answer_question", "member_trainer"]
+__all__ = ["STOP", "answer_question", "member_trainer", "queue_held"]
 
 STOP = "stop"
 """A file of this name in the folder ends the experiment before its next member."""
@@ -74,7 +74,7 @@ def answer_question(
         _write_question(folder / "question.json", name, question)
         if not behind_queue:  # whoever starts it behind the queue has said so already, and may have stopped it since
             (folder / STOP).unlink(missing_ok=True)
-        with _queue_held(settings) if behind_queue else nullcontext():
+        with queue_held(settings) if behind_queue else nullcontext():
             result = conduct(member_trainer(folder, settings, source, on_epoch))
         write_atomic(folder / "result.json", json.dumps(result, indent=1))
     return folder, result
@@ -119,7 +119,7 @@ def _write_question(path: Path, name: str, question: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _queue_held(settings: Settings) -> Iterator[None]:
+def queue_held(settings: Settings) -> Iterator[None]:
     """Hold what the queue's worker holds, so that runs and experiments never compete, and wake the queue afterwards."""
     settings.runs.mkdir(parents=True, exist_ok=True)
     try:

@@ -1,0 +1,197 @@
+"""search: many configurations on one split, the best by the validation patients, and one look at the test patients."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from core.cli.options import Parser, UsageError, add_command, add_config, add_data, positive, read_config
+from core.cli.output import INTERRUPTED, Outcome, TerminalProgress, figure_text, note, plain, table
+from core.cli.train import read_source
+
+if TYPE_CHECKING:
+    from core.config import RunConfig
+    from core.experiments.search import Search
+    from core.experiments.search_result import SearchResult, TrialRow
+    from core.settings import Settings
+    from core.training.records import EpochRecord
+
+__all__ = ["add_commands", "search"]
+
+TRIALS = 20
+MORE = (
+    "Trials are runs like others and share one split; they are compared on the validation patients, and the test patients "
+    "stand in none of them. Interrupted or killed, it goes on with the same command; given twice at once, two work on it. "
+    "What a trial draws depends on --seed and its number, with tpe also on the trials that had ended by then: several "
+    "workers need not repeat each other's search. `search show NAME` and `search judge NAME` take a search that is there."
+)
+
+
+def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add search."""
+    parser = add_command(commands, "search", search, "Search settings with Optuna, judged by patient.", MORE)
+    add_data(parser)
+    parser.add_argument("known", nargs="?", metavar="NAME", help="after show or judge: the search")
+    add_config(parser, preset="honest")
+    parser.add_argument("--trials", type=positive, default=TRIALS, metavar="N", help=f"in all (default: {TRIALS})")
+    parser.add_argument(
+        "--space",
+        action="append",
+        default=[],
+        metavar="NAME=VALUES",
+        help="what to vary: learning_rate=1e-5..1e-2:log, weight_decay=0..0.1 or optimiser=sgd,adamw; may be given again; "
+        "by default a few settings of the preset",
+    )
+    parser.add_argument(
+        "--parallel", type=positive, default=1, metavar="N", help="workers at the same time (default: 1)"
+    )
+    parser.add_argument(
+        "--storage",
+        default="",
+        metavar="URL",
+        help="a database that several hosts share, for example postgresql://user@host/database with the password in "
+        "MGMT_LAB_STORAGE_PASSWORD; by default a journal in the search's folder",
+    )
+    parser.add_argument("--name", default="search", help="of the search, and of its runs (default: search)")
+    parser.add_argument(
+        "--pruner",
+        choices=("median", "none"),
+        default="median",
+        help="end a trial that is below the median of the finished ones at the same epoch (default), or none",
+    )
+    parser.add_argument(
+        "--sampler", choices=("tpe", "random"), default="tpe", help="learn from trials that ended (default), or do not"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the sampler (default: 0)")
+    parser.add_argument(
+        "--judge", action="store_true", help="at the end, look at the test patients with the best trial"
+    )
+    parser.add_argument("--behind-queue", action="store_true", help="wait until no run trains or waits, then begin")
+
+
+def search(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Search, show or judge."""
+    from core.experiments.search import find_search
+    from core.experiments.search_result import read_result, write_result
+    from core.experiments.search_workers import conduct_search
+
+    if arguments.data in ("show", "judge") and arguments.known:
+        found = find_search(settings, arguments.known, storage=arguments.storage)
+        return _answer(found, settings, judge=arguments.data == "judge")
+    if arguments.known:
+        raise UsageError(f"{arguments.known!r} is one word too many; name DATA alone, or show NAME, or judge NAME.")
+    settings = replace(settings, threads=arguments.jobs or settings.threads)
+    found = _open(arguments, settings)
+    try:
+        conduct_search(
+            found,
+            settings,
+            trials=arguments.trials,
+            parallel=arguments.parallel,
+            behind_queue=arguments.behind_queue,
+            on_trial=lambda number, how: note(f"trial {number} {how}"),
+            on_epoch=_show_epoch,
+        )
+    except KeyboardInterrupt:
+        note(f"Stopped; the same command goes on with {found.name}.")
+        return replace(_answer(found, settings, judge=False), exit_status=INTERRUPTED)
+    write_result(found, read_result(found, settings))
+    return _answer(found, settings, judge=arguments.judge)
+
+
+def _open(arguments: argparse.Namespace, settings: Settings) -> Search:
+    from core.experiments.search import SearchParameters, open_search
+    from core.experiments.search_defaults import default_space
+
+    config = read_config(arguments)
+    if arguments.seed < 0:
+        raise UsageError("--seed must be 0 or more.")
+    space = arguments.space
+    if not space:
+        entries = default_space(arguments.preset)
+        space = [entry.text for entry in entries]
+        for entry in entries:
+            note(f"varied: {entry.text} ({entry.reason})")
+    parameters = SearchParameters(
+        space=tuple(space), sampler=arguments.sampler, pruner=arguments.pruner, seed=arguments.seed
+    )
+    return open_search(
+        settings,
+        arguments.name,
+        config,
+        read_source(arguments),
+        parameters,
+        storage=arguments.storage,
+        progress=TerminalProgress("preparing"),
+    )
+
+
+def _answer(found: Search, settings: Settings, *, judge: bool) -> Outcome:
+    from core.experiments.search_result import judge_search, read_result
+
+    lines: list[str] = []
+    if judge:
+        judgement, looked = judge_search(found, settings, TerminalProgress("test slices"))
+        lines.append(f"On the test patients: AUROC {figure_text(judgement.patient['auroc'].to_dict())}")
+        if not looked:
+            lines.append("This was judged before; nobody looked again.")
+    result = read_result(found, settings)
+    lines = [*_describe(result, found.config), *lines, _test_line(result), plain(found.folder)]
+    return Outcome(document={"experiment": str(found.folder), **result.to_dict()}, lines=lines)
+
+
+def _describe(result: SearchResult, config: RunConfig) -> list[str]:
+    names = list(dict.fromkeys(name for row in result.trials for name in row.settings))
+    rows = [[row.number, row.state, _auroc_text(row), row.epochs, *(_short(row.settings.get(name)) for name in names)]
+            for row in result.trials]  # fmt: skip
+    counts = ", ".join(
+        f"{result.count(state)} {state}" for state in ("finished", "pruned", "failed") if result.count(state)
+    )
+    lines = [
+        *table(rows, ("trial", "state", "AUROC (validation)", "epochs", *names)),
+        f"{counts or 'no trial has ended'}.",
+    ]
+    lines += sorted({f"failed: {plain(row.reason)}" for row in result.trials if row.state == "failed"})
+    if result.best is None:
+        return lines
+    chosen = ", ".join(f"{name}={_short(value)}" for name, value in result.best.settings.items())
+    lines.append(
+        f"Best by {config.select_on}: trial {result.best.number} ({chosen}), run {result.best.run}, epoch {result.best.best_epoch}"
+    )
+    if result.best.auroc:
+        lines.append(f"  AUROC on the validation patients that chose it: {figure_text(result.best.auroc.to_dict())}")
+    if result.noise:
+        lines.append(f"  {result.noise.sentence}")
+    return lines
+
+
+def _test_line(result: SearchResult) -> str:
+    times = "once" if result.looked_at == 1 else f"{result.looked_at} times"
+    if not result.looked_at:
+        return f"The {result.test_patients} test patients have not been looked at."
+    warning = (
+        " WARNING: whoever chooses after looking makes the figure optimistic; only the first look is worth its face value."
+        if result.looked_at > 1
+        else ""
+    )
+    return f"The {result.test_patients} test patients have been looked at {times}, by any run.{warning}"
+
+
+def _auroc_text(row: TrialRow) -> str:
+    figure = row.auroc
+    if figure is None or figure.value is None:
+        return "-"
+    between = f" [{figure.low:.3f}, {figure.high:.3f}]" if figure.low is not None and figure.high is not None else ""
+    return f"{figure.value:.3f}{between} n={figure.n}"
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "-" if value is None else str(value)
+
+
+def _show_epoch(record: EpochRecord) -> None:
+    auroc = "none" if record.val_patient_auroc is None else f"{record.val_patient_auroc:.3f}"
+    note(
+        f"  epoch {record.epoch}  val loss {record.val_loss:.4f} accuracy {record.val_accuracy:.3f} patient AUROC {auroc}"
+    )
