@@ -23,6 +23,7 @@ st.navigation(
         st.Page("pages/models.py", title="Models", icon=":material/schema:", url_path="models"),
         st.Page("pages/train.py", title="Train", icon=":material/model_training:", url_path="train"),
         st.Page("pages/runs.py", title="Runs", icon=":material/monitoring:", url_path="runs"),
+        st.Page("pages/sweeps.py", title="Sweeps", icon=":material/tune:", url_path="sweeps"),
         st.Page("pages/paper.py", title="Paper", icon=":material/article:", url_path="paper"),
         st.Page("pages/validity.py", title="Validity", icon=":material/balance:", url_path="validity"),
     ],

@@ -34,9 +34,11 @@ from core.training.trainer import open_cohort
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["QUESTION", "Search", "SearchParameters", "find_search", "open_search", "run_worker"]
+__all__ = ["QUESTION", "WANTED", "Search", "SearchParameters", "find_search", "open_search", "run_worker"]
 
 QUESTION = "question.json"
+WANTED = "trials.txt"
+"""How many trials were asked for last."""
 FAILURES = 3
 """So many failures of one worker one after the other: what is wrong is not the configuration."""
 STARTUP_TRIALS = 4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,8 +11,9 @@ from core.errors import RunError
 from core.evaluation.figure import Figure
 from core.evaluation.power import auroc_variance
 from core.evaluation.selection import expected_gain
-from core.experiments.search import QUESTION, Search
-from core.experiments.search_claim import counted_trials
+from core.experiments.background import Standing, read_standing
+from core.experiments.search import QUESTION, WANTED, Search
+from core.experiments.search_claim import counted_trials, workers_alive
 from core.experiments.search_storage import speaking
 from core.files import write_atomic
 from core.progress import Progress, silent
@@ -28,10 +29,12 @@ __all__ = [
     "Noise",
     "SearchResult",
     "TrialRow",
+    "begun_searches",
     "judge_search",
     "list_searches",
     "measure_noise",
     "read_result",
+    "read_search_standing",
     "write_result",
 ]
 
@@ -94,6 +97,8 @@ class SearchResult:
 
     name: str
     select_on: str
+    wanted: int
+    """Trials that were asked for."""
     trials: tuple[TrialRow, ...]
     best: TrialRow | None
     noise: Noise | None
@@ -114,6 +119,7 @@ class SearchResult:
         return {
             "name": self.name,
             "select_on": self.select_on,
+            "wanted": self.wanted,
             "trials": rows,
             "best": next((row for row in rows if self.best and row["number"] == self.best.number), None),
             "noise": noise,
@@ -132,6 +138,13 @@ def list_searches(settings: Settings) -> list[str]:
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return [name for _, name in sorted(found, reverse=True)]
+
+
+def begun_searches(settings: Settings) -> list[str]:
+    """Names of what was started in the background and has not come to a question yet."""
+    return [
+        path.parent.name for path in settings.experiments.glob("*/started") if not (path.parent / QUESTION).exists()
+    ]
 
 
 def read_result(search: Search, settings: Settings, study: optuna.Study | None = None) -> SearchResult:
@@ -162,6 +175,7 @@ def read_result(search: Search, settings: Settings, study: optuna.Study | None =
     return SearchResult(
         name=search.name,
         select_on=search.config.select_on,
+        wanted=_read_wanted(search),
         trials=tuple(trials),
         best=best,
         noise=measure_noise(search, trials),
@@ -210,7 +224,9 @@ def judge_search(search: Search, settings: Settings, progress: Progress = silent
 def measure_noise(search: Search, trials: list[TrialRow]) -> Noise | None:
     """Say what choosing gains by noise; None before two trials ended, or where another figure than the AUROC chooses."""
     compared = sum(trial.state in ("finished", "pruned") for trial in trials)
-    figures = [trial.auroc for trial in trials if trial.state == "finished" and trial.auroc and trial.auroc.value is not None]
+    figures = [
+        trial.auroc for trial in trials if trial.state == "finished" and trial.auroc and trial.auroc.value is not None
+    ]
     if search.config.select_on != "val_patient_auroc" or compared < 2 or not figures:
         return None
     patients = max(figure.n for figure in figures)
@@ -226,6 +242,23 @@ def measure_noise(search: Search, trials: list[TrialRow]) -> Noise | None:
         independent=expected_gain(compared, error),
         alike=expected_gain(compared, error, ALIKE),
     )
+
+
+def read_search_standing(search: Search, settings: Settings, result: SearchResult | None = None) -> Standing:
+    """Say how a search stands: running while a worker lives, finished when as many trials as asked for have ended."""
+    seen = read_standing(settings, search.name)
+    ended = result.count("finished", "pruned", "failed") if result else 0
+    if seen.state == "running" or workers_alive(search.folder):
+        return replace(seen, state="running", done=ended)
+    enough = result is not None and ended >= result.wanted > 0
+    return replace(seen, state="finished" if enough else "stopped", done=ended)
+
+
+def _read_wanted(search: Search) -> int:
+    try:
+        return int((search.folder / WANTED).read_text())
+    except (OSError, ValueError):
+        return 0
 
 
 def _row(trial: optuna.trial.FrozenTrial) -> TrialRow:

@@ -73,7 +73,7 @@ def read_place(name: str, folder: Path, url: str = "") -> StudyPlace:
     place = StudyPlace(name=name, folder=folder)
     if not url:
         return place
-    from sqlalchemy.engine import make_url
+    from sqlalchemy.engine import URL, make_url
     from sqlalchemy.exc import ArgumentError
 
     try:
@@ -91,7 +91,10 @@ def read_place(name: str, folder: Path, url: str = "") -> StudyPlace:
             "A database in memory ends with its process; name a file: --storage sqlite:////path/to/sweeps.db."
         )
     password = parsed.password if parsed.password is not None else os.environ.get(PASSWORD_VARIABLE)
-    return replace(place, url=parsed.set(password=None).render_as_string(), password=password or None)
+    bare = URL.create(
+        parsed.drivername, parsed.username, None, parsed.host, parsed.port, parsed.database, dict(parsed.query)
+    )
+    return replace(place, url=bare.render_as_string(), password=password or None)
 
 
 def open_study(

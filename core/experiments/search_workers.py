@@ -14,7 +14,7 @@ from types import FrameType
 
 from core.errors import MGMTLabError, RunBusyError, RunError
 from core.experiments.foreground import STOP, queue_held
-from core.experiments.search import Search, find_search, run_worker
+from core.experiments.search import WANTED, Search, find_search, run_worker
 from core.experiments.search_claim import counted_trials, workers_alive
 from core.experiments.search_storage import PASSWORD_VARIABLE
 from core.files import write_atomic
@@ -62,6 +62,7 @@ def conduct_search(
     MGMTLabError
         What kept it from going on.
     """
+    write_atomic(search.folder / WANTED, str(trials))
     if not workers_alive(search.folder):
         (search.folder / STOP).unlink(missing_ok=True)
     with _leading(search.folder), queue_held(settings) if behind_queue else nullcontext():

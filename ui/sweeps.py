@@ -1,0 +1,291 @@
+"""A search over settings as it goes: its figures, its trials, its best one, and the one look at the test patients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+
+from core.errors import MGMTLabError
+from core.evaluation.figure import Figure
+from core.experiments.background import read_standing, start_experiment
+from core.experiments.search import Search, find_search
+from core.experiments.search_result import SearchResult, TrialRow, judge_search, read_result, read_search_standing
+from core.experiments.search_workers import stop_search
+from core.presets import PRESETS
+from core.training.run import RunFolder
+from ui.errors import telling_errors
+from ui.figures.sweeps import draw_curves, draw_history, draw_importance, draw_parallel
+from ui.progress import ProgressBar
+from ui.runs import changed_values
+from ui.state import choose_checkpoint, choose_cohort, current_settings
+from ui.text import figure_text, number_text, plain
+from ui.theme import current_palette, draw
+
+if TYPE_CHECKING:
+    import optuna
+
+__all__ = ["TARGETS", "search_command", "show_search"]
+
+TARGETS = {
+    "val_patient_auroc": "validation AUROC by patient",
+    "val_accuracy": "validation accuracy by slice",
+    "val_loss": "validation loss",
+}
+"""What trials are compared by, in words."""
+REFRESH_SECONDS = 3.0
+FEWEST_FOR_IMPORTANCE = 6
+"""Finished trials before the figure of importance says anything."""
+
+
+def show_search(name: str) -> None:
+    """Show a search; while it goes on it redraws itself, and the whole page once when it ends."""
+    running = _standing_state(name) == "running"
+    view: Callable[[str, bool], None] = st.fragment(_view, run_every=REFRESH_SECONDS if running else None)
+    view(name, running)
+
+
+def search_command(search: Search, trials: int, parallel: int) -> list[str]:
+    """The command line's words, without --name, that go on with a search."""
+    words = ["search", search.source.root]
+    options: tuple[tuple[str, str | None], ...] = (
+        ("--labels", search.source.labels),
+        ("--patient-pattern", search.source.patient_pattern),
+        ("--layout", search.source.layout),
+        ("--sequence", search.source.sequence),
+        ("--storage", search.parameters.storage),
+    )
+    for option, given in options:
+        words += [option, given] if given else []
+    words += ["--preset", search.config.preset]
+    for name, (_, value) in changed_values(search.config).items():
+        text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        words += ["--set", f"{name}={text}"]
+    for text in search.parameters.space:
+        words += ["--space", text]
+    parameters = search.parameters
+    words += ["--sampler", parameters.sampler, "--pruner", parameters.pruner, "--seed", str(parameters.seed)]
+    return [*words, "--trials", str(trials), "--parallel", str(parallel)]
+
+
+def _standing_state(name: str) -> str:
+    settings = current_settings()
+    try:
+        return read_search_standing(find_search(settings, name), settings).state
+    except MGMTLabError:
+        return read_standing(settings, name).state
+
+
+def _view(name: str, was_running: bool) -> None:
+    settings = current_settings()
+    try:
+        search = find_search(settings, name)
+        study = search.open_study()
+        result = read_result(search, settings, study)
+    except MGMTLabError as error:
+        _show_beginning(name, error, was_running)
+        return
+    standing = read_search_standing(search, settings, result)
+    if was_running and standing.state != "running":
+        st.rerun()
+    with telling_errors():
+        _show_head(search, result, standing.state, standing.message)
+        if not result.trials:
+            st.caption("The first trial is about to begin.")
+            return
+        _show_best(search, result)
+        _show_figures(study, result)
+        _show_trials(result)
+
+
+def _show_beginning(name: str, error: MGMTLabError, was_running: bool) -> None:
+    """A search whose folder or study is not complete yet, or never will be."""
+    standing = read_standing(current_settings(), name)
+    st.subheader(plain(name), anchor=False)
+    if standing.state == "running":
+        st.caption("Starting: reading the data and setting the test patients apart.")
+        return
+    if was_running:
+        st.rerun()
+    said = standing.message if standing.message.startswith("error:") else str(error)
+    st.error(plain(said, 800), icon=":material/error:")
+
+
+def _show_head(search: Search, result: SearchResult, state: str, message: str) -> None:
+    """Name, state, progress, and stop or go on."""
+    ended = result.count("finished", "pruned", "failed")
+    wanted = max(result.wanted, ended, 1)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.subheader(plain(search.name), anchor=False, width="content")
+        st.badge(state, color="blue" if state == "running" else "gray")
+        st.badge(plain(search.config.preset), color="gray")
+        if search.place.shared:
+            st.badge("shared storage", icon=":material/database:", color="gray", help=plain(search.place.url))
+    counts = ", ".join(
+        f"{result.count(kind)} {kind}" for kind in ("finished", "pruned", "failed", "running") if result.count(kind)
+    )
+    st.progress(min(1.0, ended / wanted), text=f"{ended} of {wanted} trials have ended: {counts or 'none yet'}")
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        if state == "running":
+            if st.button("Stop", icon=":material/stop_circle:", key=f"sweeps.{search.name}.stop"):
+                stop_search(search, current_settings())
+                st.rerun(scope="fragment")
+            return
+        more = st.number_input("Trials in all", ended or 1, 1000, wanted, key=f"sweeps.{search.name}.trials", width=160)
+        parallel = st.number_input("Workers", 1, 32, 1, key=f"sweeps.{search.name}.parallel", width=120)
+        title = "Go on" if ended < wanted else "Search further"
+        if st.button(title, icon=":material/play_circle:", key=f"sweeps.{search.name}.go", disabled=int(more) <= ended):
+            start_experiment(current_settings(), search.name, search_command(search, int(more), int(parallel)))
+            st.rerun()
+        if state == "stopped" and message.startswith("error:"):
+            st.error(plain(message, 800), icon=":material/error:")
+
+
+def _show_best(search: Search, result: SearchResult) -> None:
+    """The best trial with its interval, what noise alone would have given, and the test patients."""
+    best = result.best
+    if best is None:
+        st.caption("No trial has finished yet.")
+        return
+    auroc = best.auroc or Figure(value=None, low=None, high=None, n=0, reason="not recorded")
+    left, middle, right = st.columns(3, gap="large")
+    with left:
+        st.metric("Best trial: validation AUROC by patient", number_text(auroc.value))
+        st.caption(f"{figure_text(auroc)}. Trial {best.number}, epoch {best.best_epoch}; these patients chose it.")
+        st.caption(", ".join(f"{plain(name)} **{plain(_short(value))}**" for name, value in best.settings.items()))
+    with middle:
+        noise = result.noise
+        st.metric(
+            "Gained by choosing, from noise alone",
+            "–" if noise is None else f"+{noise.alike:.3f} to +{noise.independent:.3f}",
+        )
+        st.caption(
+            noise.sentence
+            if noise
+            else "Said once two trials have ended, where the AUROC by patient is what trials are compared by."
+        )
+    with right:
+        _show_test(search, result)
+    _show_ways_on(search, best)
+
+
+def _show_test(search: Search, result: SearchResult) -> None:
+    """The test patients: how often they were looked at, the button that looks, and the figure."""
+    times = "once" if result.looked_at == 1 else f"{result.looked_at} times" if result.looked_at else "never"
+    st.metric(f"{result.test_patients} test patients, looked at", times)
+    if result.judgement is not None:
+        figure = Figure(**result.judgement["patient"]["auroc"])
+        st.markdown(f"**AUROC on the test patients:** {figure_text(figure)}")
+    else:
+        st.caption("They stand in no trial. Look once, when the search is over: each look is counted.")
+    if result.looked_at > 1 or (result.looked_at and result.judgement is None):
+        st.warning(
+            "These patients have been looked at before: whoever chooses by what they saw makes the figure optimistic.",
+            icon=":material/warning:",
+        )
+    if result.judgement is None and st.button(
+        "Look at the test patients",
+        icon=":material/visibility:",
+        key=f"sweeps.{search.name}.judge",
+        disabled=not search.split.test,
+        help="Judges the best trial on them; the ledger counts it.",
+    ):
+        with telling_errors():
+            bar = ProgressBar("Judging the test patients", "slices")
+            judge_search(search, current_settings(), bar)
+            st.rerun()
+
+
+def _show_ways_on(search: Search, best: TrialRow) -> None:
+    """Open the best trial's run elsewhere."""
+    run = RunFolder(current_settings().runs / best.run)
+    if not run.checkpoint.exists():
+        st.caption(f"The best run, {plain(best.run)}, is not on this machine.")
+        return
+    with st.container(horizontal=True, gap="small"):
+        if st.button(
+            "Train one like it",
+            icon=":material/content_copy:",
+            key=f"sweeps.{search.name}.clone",
+            help="Opens Train with the best configuration and these data; change what you like and start.",
+        ):
+            st.session_state["train.clone"] = run.name
+            st.session_state["train.preset"] = run.config.preset if run.config.preset in PRESETS else "honest"
+            choose_cohort(run.source)
+            st.switch_page("pages/train.py")
+        if st.button("Use on Predict", icon=":material/neurology:", key=f"sweeps.{search.name}.use"):
+            choose_checkpoint(str(run.checkpoint))
+            st.switch_page("pages/predict.py")
+        if st.button("Open on Runs", icon=":material/monitoring:", key=f"sweeps.{search.name}.open"):
+            st.switch_page("pages/runs.py", query_params={"run": run.name})
+
+
+def _show_figures(study: optuna.Study, result: SearchResult) -> None:
+    """Optuna's figures."""
+    finished, palette = result.count("finished"), current_palette()
+    target = TARGETS[result.select_on]
+    key = f"sweeps.{result.name}.figure"
+    with st.grid(2, min_column_width=420):
+        if any(row.epochs for row in result.trials):
+            with st.container():
+                st.markdown("**Validation curves**")
+                draw(draw_curves(study, target, palette), key=f"{key}.curves", alt=f"{target} of every trial by epoch")
+        if finished:
+            with st.container():
+                st.markdown("**History**")
+                draw(draw_history(study, target, palette), key=f"{key}.history", alt=f"{target} by trial")
+        if finished > 1:
+            with st.container():
+                st.markdown("**Parallel coordinates**")
+                draw(draw_parallel(study, target, palette), key=f"{key}.parallel", alt="settings of every trial")
+        if finished >= FEWEST_FOR_IMPORTANCE:
+            with st.container():
+                st.markdown("**Importance**")
+                draw(draw_importance(study, target, palette), key=f"{key}.importance", alt="importance of the settings")
+    if 0 < finished < FEWEST_FOR_IMPORTANCE:
+        st.caption(f"The importance of the settings is drawn from {FEWEST_FOR_IMPORTANCE} finished trials on.")
+    st.caption(
+        "The figures are Optuna's. History, coordinates and importance hold finished trials only: pruned ones ended before "
+        "they could be compared. With few trials the importance is mostly noise."
+    )
+
+
+def _show_trials(result: SearchResult) -> None:
+    """Every trial in a row, its run a link."""
+    st.markdown("**Trials**")
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        pd.DataFrame([_as_row(row) for row in result.trials]),
+        hide_index=True,
+        height="content" if len(result.trials) <= 10 else 390,
+        key=f"sweeps.{result.name}.table",
+        column_config={
+            "val AUROC": number(format="%.3f", help="By patient, of the best epoch, which these patients chose."),
+            "low": number("95% low", format="%.3f"),
+            "high": number("95% high", format="%.3f"),
+            "run": st.column_config.LinkColumn(display_text=r"run=(.+)$", help="Opens the run on the Runs page."),
+        },
+    )
+
+
+def _as_row(row: TrialRow) -> dict[str, object]:
+    auroc = row.auroc
+    here = row.run and (current_settings().runs / row.run).is_dir()
+    return {
+        "trial": row.number,
+        "state": row.state,
+        "val AUROC": auroc.value if auroc else None,
+        "low": auroc.low if auroc else None,
+        "high": auroc.high if auroc else None,
+        "n": auroc.n if auroc else None,
+        "epochs": row.epochs,
+        **{name: _short(value) for name, value in row.settings.items()},
+        "run": f"runs?run={row.run}" if here else None,
+        "why": row.reason,
+    }
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
