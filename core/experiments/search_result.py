@@ -40,7 +40,7 @@ __all__ = [
 
 TrialState = Literal["waiting", "running", "finished", "pruned", "failed"]
 
-RESULT = "result.json"
+RESULT = "search-result.json"
 ALIKE = 0.8
 """Correlation of the figures of two relatives on the same patients, as :mod:`core.evaluation.power` has it."""
 

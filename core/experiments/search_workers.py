@@ -63,7 +63,7 @@ def conduct_search(
         What kept it from going on.
     """
     write_atomic(search.folder / WANTED, str(trials))
-    if not workers_alive(search.folder):
+    if not behind_queue and not workers_alive(search.folder):  # behind the queue it may have been stopped since
         (search.folder / STOP).unlink(missing_ok=True)
     with _leading(search.folder), queue_held(settings) if behind_queue else nullcontext():
         if parallel == 1:

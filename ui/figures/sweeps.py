@@ -103,6 +103,7 @@ def draw_curves(study: optuna.Study, target: str, palette: Palette) -> go.Figure
 def _in_template(figure: go.Figure, palette: Palette, *, x: str = "", y: str = "") -> go.Figure:
     """The app's layout over a figure of optuna's, whose traces, ticks, shapes and annotations stay."""
     ours = new_figure(palette, height=TALL, x=x, y=y).layout.to_plotly_json()
+    figure.layout.template = "none"  # assigned, for an update would keep what the other template says besides
     figure.update_layout(title=None, **ours)
     return figure
 
