@@ -59,20 +59,21 @@ def show_slice_charts(
     maps: Maps,
     positions: Mapping[Plane, float | None],
 ) -> None:
-    """The answer for each slice along the body and how strong its map is, a pair of charts per plane."""
-    if _answers_for_volumes(prediction):
-        st.caption(
-            "The network answers for each volume as a whole: its slices bear that answer, and one map in common."
-        )
-        return
+    """The answer for each slice along the body, unless a volume shares one, and how strong its map is, by plane."""
     positive = card.class_names[card.positive_class]
     palette = current_palette()
     raw_maxima = {place: layer.raw_max for place, layer in maps.items()}
+    whole = _answers_for_volumes(prediction)
+    if whole:
+        st.caption(
+            "The network answers for each volume as a whole: its slices share that answer, and each has its map."
+        )
     with st.grid(2, min_column_width=300):
         for plane in dict.fromkeys(stack.plane for stack in stacks if stack.probabilities):
             here = positions.get(plane)
-            answers = draw_slice_probabilities(stacks, plane, prediction.threshold, positive, palette, here)
-            draw(answers, key=f"{key}.slices.{plane}", alt=f"probability of {positive} for each {plane} slice")
+            if not whole:
+                answers = draw_slice_probabilities(stacks, plane, prediction.threshold, positive, palette, here)
+                draw(answers, key=f"{key}.slices.{plane}", alt=f"probability of {positive} for each {plane} slice")
             strengths = draw_map_strengths(stacks, plane, raw_maxima, palette, here)
             draw(strengths, key=f"{key}.maps.{plane}", alt=f"raw maximum of the map of each {plane} slice")
 

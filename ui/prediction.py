@@ -57,10 +57,10 @@ def _explain(
             index = None if number is None else _stack_index(_stacks[number], seen, part)
             if number is None or index is None:
                 continue
-            heat = seen.take(cams[seen.example].heat)
+            heat, raw_max = cams[seen.example].of_slice(seen)
             if not part.together:  # else the viewer shows the prepared pictures themselves
                 heat = _lay_back(heat, part.prepared, seen.example, _stacks[number])
-            layers[number, index] = MapLayer(heat=heat, raw_max=cams[seen.example].raw_max)
+            layers[number, index] = MapLayer(heat=heat, raw_max=raw_max)
     return layers
 
 

@@ -209,11 +209,13 @@ def _choose_position(plane: Plane, stacks: list[SliceStack], *, key: str, seen_o
 
 
 def _first_position(stacks: list[SliceStack], positions: list[float]) -> float:
-    """Where to begin: at the slice with the highest probability, or in the middle."""
+    """Where to begin: at the slice with the highest probability (the middle one, where several share it), or in the middle."""
     answers = [
         (value, float(stack.positions[index])) for stack in stacks for index, value in stack.probabilities.items()
     ]
-    return max(answers)[1] if answers else positions[len(positions) // 2]
+    highest = max((value for value, _ in answers), default=None)
+    places = sorted(place for value, place in answers if value == highest) or positions
+    return places[len(places) // 2]
 
 
 def _cell(number: int, stack: SliceStack, index: int | None, *, field_mm: float, overlay: _Overlay | None) -> None:

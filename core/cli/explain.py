@@ -103,11 +103,12 @@ def _write_maps(
         for seen in part.seen:
             cam, answer = part_cams[seen.example], part.slices[seen.example]
             name = _file_name(number, prediction.study_id, seen)
-            pixels, heat = seen.take(part.prepared.pixels[seen.example]), seen.take(cam.heat)
+            pixels = seen.take(part.prepared.pixels[seen.example])
+            heat, raw_max = cam.of_slice(seen)
             with replace_atomically(out / name) as path:
-                _draw(pixels, heat, cam.raw_max, strongest, arguments.opacity).save(path, "PNG")
+                _draw(pixels, heat, raw_max, strongest, arguments.opacity).save(path, "PNG")
             place = {"sequence": seen.sequence, "index": seen.slice_index, "position_mm": _finite(seen.position_mm)}
-            written.append({**answer.to_dict(), **place, "raw_max": cam.raw_max, "png": name})
+            written.append({**answer.to_dict(), **place, "raw_max": raw_max, "png": name})
     return written
 
 

@@ -124,3 +124,12 @@ class Cam:
     target_layer: str
     method: str
     target_class: int
+
+    def of_slice(self, seen: SeenSlice) -> tuple[NDArray[np.float32], float]:
+        """A slice's part of the map (size, size), scaled by its own maximum, and that maximum before scaling.
+
+        Streams and the layers of a volume differ in strength: the parts' maxima tell by how much.
+        """
+        part: NDArray[np.float32] = seen.take(self.heat)
+        strongest = float(part.max())
+        return (part / np.float32(strongest) if strongest > 0 else part), self.raw_max * strongest

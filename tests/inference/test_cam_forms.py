@@ -11,8 +11,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from core.data.prepare import PictureFrame, PreparedSeries
+from core.data.examples import PictureFrame, PreparedSeries, SeenSlice
 from core.inference.cam import METHODS, explain_many, list_layers
+from core.inference.prediction import Cam
 from core.models.forward import Compute, to_input
 from core.models.registry import ARCHITECTURES, Architecture, find_architecture
 from core.models.two_stage import _cut_box, _lay_box, find_box
@@ -166,3 +167,16 @@ def test_a_map_of_the_region_lies_where_the_region_was_cut_out() -> None:
         start, stop = (box[0, axis] * side).tolist()
         assert start - 0.51 <= inside[:, axis].min() <= start + 0.51
         assert stop - 1.51 <= inside[:, axis].max() <= stop - 0.49
+
+
+def test_each_stream_and_layer_tells_its_own_strength() -> None:
+    heat = np.zeros((2, 4, 4), np.float32)
+    heat[0, 1, 1], heat[1, 2, 2] = 1.0, 0.25
+    cam = Cam(heat=heat, raw_max=8.0, slice_index=0, target_layer="", method="gradcam", target_class=1)
+    strong, weak = (
+        cam.of_slice(SeenSlice(sequence="T2w", slice_index=0, position_mm=0.0, example=0, place=(place,)))
+        for place in (0, 1)
+    )
+    assert (strong[1], weak[1]) == (8.0, 2.0)
+    assert strong[0][1, 1] == weak[0][2, 2] == 1
+    np.testing.assert_allclose(weak[0] * weak[1], heat[1] * 8)

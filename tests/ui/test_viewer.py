@@ -1,0 +1,21 @@
+"""Where the viewer begins."""
+
+from __future__ import annotations
+
+from tests.ui.stacks import make_stack
+from ui.viewer import _first_position
+
+
+def test_it_begins_at_the_slice_that_speaks_most() -> None:
+    stack = make_stack(probabilities={1: 0.2, 3: 0.9, 6: 0.4})
+    assert _first_position([stack, make_stack(probabilities={2: 0.5})], [5.0, 15.0, 30.0]) == 15.0
+
+
+def test_where_slices_share_an_answer_it_begins_in_their_middle() -> None:
+    """A volume has one answer for all of its slices."""
+    stack = make_stack(probabilities=dict.fromkeys(range(9), 0.7))
+    assert _first_position([stack], [5.0 * number for number in range(9)]) == 20.0
+
+
+def test_without_answers_it_begins_in_the_middle() -> None:
+    assert _first_position([make_stack()], [0.0, 5.0, 10.0]) == 5.0
