@@ -46,7 +46,7 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 def explain(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Map every predicted slice."""
     from core.files import write_atomic
-    from core.inference.cam import find_method
+    from core.inference.cam import INPUT, find_method
 
     method = find_method(arguments.method)
     out = Path(arguments.out).expanduser()
@@ -69,7 +69,7 @@ def explain(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         document = {
             "out": str(out),
             "method": method.name,
-            "target_layer": arguments.layer or predictor.architecture.target_layer,
+            "target_layer": (arguments.layer or predictor.architecture.target_layer) if method.by_layer else INPUT,
             "studies": studies,
             **describe_source(predictor, cohort, failures),
         }

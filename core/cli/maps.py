@@ -10,7 +10,7 @@ from core.cli.output import Outcome, TerminalProgress, table
 
 if TYPE_CHECKING:
     from core.evaluation.figure import Figure
-    from core.inference.map_test import MapTest
+    from core.inference.map_test import MapScore, MapTest
     from core.settings import Settings
 
 __all__ = ["add_commands", "maps"]
@@ -28,7 +28,13 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint's or run's name, folder or file")
     add_data(parser)
     parser.add_argument("--studies", type=positive, default=8, metavar="N", help="how many studies (default: 8)")
-    parser.add_argument("--method", action="append", metavar="NAME", help="only this method; repeat for several")
+    parser.add_argument(
+        "--method",
+        action="append",
+        metavar="NAME",
+        help="only this method; repeat for several (default: all but occlusion, which asks the network a hundred times a "
+        "picture)",
+    )
     parser.add_argument("--layer", action="append", metavar="NAME", help="only at this layer; repeat for several")
 
 
@@ -56,28 +62,46 @@ def maps(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 
 def _describe(found: MapTest) -> list[str]:
-    rows = [
-        (
-            score.method,
-            score.layer,
-            _text(score.hits),
-            _text(score.inside),
-            _text(score.random_hits),
-            f"{score.similarity[-1]:.2f}",
-        )
-        for score in found.scores
-    ]
+    what = "volumes" if found.volumes else "pictures"
     lines = [
-        f"Maps of {found.checkpoint} on {found.pictures} pictures of {found.studies} studies.",
-        *table(rows, ("method", "layer", "hits the tumour", "inside it", "hits, random weights", "SSIM to random")),
+        f"Maps of {found.checkpoint} on {found.pictures} {what} of {found.studies} studies.",
+        *table(
+            [(score.method, score.layer, *_columns(score)) for score in found.scores],
+            (
+                "method",
+                "layer",
+                "hits",
+                "near",
+                "changed",
+                "inside",
+                "random weights hit",
+                "ROAD",
+                "its random",
+                "SSIM",
+            ),
+        ),
+        "ROAD: half the log-odds between taking away what is marked least and most, 0 where the map does not matter; SSIM: "
+        "to the map of random weights.",
     ]
     if found.chance is None:
         return [*lines, "These data do not say where the tumours are: only the test with random weights was made."]
-    return [
-        *lines,
-        f"A place drawn at random inside the head hits the tumour in {_text(found.chance)}.",
-        f"The most hits: {found.best.method} at {found.best.layer}.",
+    lines += [
+        f"hits: strongest inside the tumour; a place drawn at random inside the head would in {_text(found.chance)}.",
+        f"near: inside or within {found.tolerance_px:.0f} pixels; at random {_text(found.near_chance)}.",
     ]
+    if found.moved is not None:
+        lines += [
+            f"changed: strongest where the biomarker alone changes the picture; at random {_text(found.changed_chance)}.",
+            f"With nothing changed but the biomarker, the answer moves its way in {_text(found.moved)} of the {what}.",
+        ]
+    return [*lines, f"The most hits: {found.best.method} at {found.best.layer}."]
+
+
+def _columns(score: MapScore) -> tuple[str, ...]:
+    figures = (
+        score.hits, score.near_hits, score.changed_hits, score.inside, score.random_hits, score.road, score.random_road
+    )  # fmt: skip
+    return (*(_text(figure) for figure in figures), f"{score.similarity[-1]:.2f}")
 
 
 def _text(figure: Figure | None) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from core.data.examples import PreparedSeries
 from core.errors import ConfigError
+from core.inference.occlusion import occlude
 from core.inference.prediction import Cam
 from core.models.forward import limit_batch
 from core.progress import Progress, silent
@@ -23,17 +24,26 @@ if TYPE_CHECKING:
     from core.inference.predict import Predictor
     from core.models.registry import Architecture
 
-__all__ = ["METHODS", "CamMethod", "explain", "explain_many", "find_method", "list_layers"]
+__all__ = ["INPUT", "METHODS", "CamMethod", "explain", "explain_many", "find_method", "list_layers"]
+
+
+INPUT = "input"
+"""The layer that a method without layers is said to explain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CamMethod:
-    """One way of weighing a layer's channels; ``implementation`` names the class in pytorch_grad_cam."""
+    """One way of weighing a layer's channels; ``implementation`` names the class in pytorch_grad_cam, None our own."""
 
     name: str
     title: str
     summary: str
-    implementation: str
+    implementation: str | None
+
+    @property
+    def by_layer(self) -> bool:
+        """Whether it explains a layer; occlusion covers the picture itself."""
+        return self.implementation is not None
 
 
 METHODS: Mapping[str, CamMethod] = {
@@ -68,6 +78,12 @@ METHODS: Mapping[str, CamMethod] = {
             title="LayerCAM",
             summary="As HiResCAM, with the negative gradients left out place by place (Jiang 2021).",
             implementation="LayerCAM",
+        ),
+        CamMethod(
+            name="occlusion",
+            title="Occlusion",
+            summary="Covers one place after the other and sees how far the answer falls; slow, and of no layer (Zeiler 2014).",
+            implementation=None,
         ),
     )
 }
@@ -133,7 +149,7 @@ def explain_many(
     target_class
         The class that the map speaks for; the card's positive class by default.
     layer
-        One of :func:`list_layers`; the architecture's target layer by default.
+        One of :func:`list_layers`; the architecture's target layer by default. Methods without layers do not look at it.
 
     Returns
     -------
@@ -158,11 +174,17 @@ def explain_many(
     place = layer or predictor.architecture.target_layer
     if place not in offered:
         raise ConfigError(f"There is no layer {place!r} to map; choose one of: {', '.join(offered)}.")
+    if not chosen.by_layer:
+        place = INPUT
     cams: list[Cam] = []
     batch_size = limit_batch(batch_size, prepared.pixels.shape[1:])
     for start in range(0, len(wanted), batch_size):
         batch = list(wanted[start : start + batch_size])
-        maps = _raw_maps(predictor, prepared.pixels[batch], chosen.implementation, target, place)
+        if chosen.implementation is None:
+            with predictor.lock:
+                maps = occlude(predictor, prepared.pixels[batch], target)
+        else:
+            maps = _raw_maps(predictor, prepared.pixels[batch], chosen.implementation, target, place)
         for index, heat in zip(batch, maps, strict=True):
             raw_max = float(heat.max())
             cams.append(

@@ -11,6 +11,12 @@ from core.evaluation.figure import Figure
 
 __all__ = ["MapExample", "MapScore", "MapTest"]
 
+FIGURES = (
+    "hits", "inside", "random_hits", "random_inside", "near_hits", "random_near_hits", "changed_hits", "changed_inside",
+    "random_changed_hits", "road", "random_road",
+)  # fmt: skip
+CHANCES = ("chance", "near_chance", "changed_chance")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MapScore:
@@ -25,6 +31,18 @@ class MapScore:
     random_hits: Figure | None
     """The pointing game of the same network with every weight at random."""
     random_inside: Figure | None
+    near_hits: Figure | None
+    """The pointing game with a tolerance: strongest inside the tumour or within ``MapTest.tolerance_px`` of it."""
+    random_near_hits: Figure | None
+    changed_hits: Figure | None
+    """The pointing game against the pixels that the biomarker alone changes (the counterfactual pair)."""
+    changed_inside: Figure | None
+    random_changed_hits: Figure | None
+    road: Figure | None
+    """ROAD: half the difference in log-odds between taking away what the map marks least and most; above 0, the answer
+    rests on what is marked. None for volumes and several channels."""
+    random_road: Figure | None
+    """ROAD of the random network's maps, judged on the trained network."""
     similarity: tuple[float, ...]
     """Mean structural similarity (SSIM, -1..1) of the map with that of the network randomised from the head down to
     each of ``MapTest.stages``: near 1 means that the map does not depend on the weights that were replaced."""
@@ -39,6 +57,8 @@ class MapExample:
     slice_index: int
     picture: NDArray[np.uint8]
     tumour: NDArray[np.bool_] | None
+    changed: NDArray[np.bool_] | None
+    """What the biomarker alone changes."""
     maps: dict[tuple[str, str], NDArray[np.float32]]
     """By (method, layer): 0..1."""
     random_maps: dict[tuple[str, str], NDArray[np.float32]]
@@ -51,8 +71,19 @@ class MapTest:
     checkpoint: str
     studies: int
     pictures: int
+    volumes: bool
+    """The pictures are volumes, and a map points at one of their voxels."""
+    tolerance_px: float
+    """Of the pointing game with a tolerance, in pixels of the picture."""
     chance: Figure | None
     """Pointing game of a place drawn at random inside the head: the tumour's share of it."""
+    near_chance: Figure | None
+    """The same with the tolerance."""
+    changed_chance: Figure | None
+    """The same against what the biomarker changes."""
+    moved: Figure | None
+    """Share of pictures whose answer moves the biomarker's way when only the biomarker is changed: whether the network
+    reads the trait at all, whatever its maps show."""
     stages: tuple[str, ...]
     """Parts of the network in the order in which they are randomised, each on top of those before."""
     scores: tuple[MapScore, ...]
@@ -71,7 +102,9 @@ class MapTest:
             "checkpoint": self.checkpoint,
             "studies": self.studies,
             "pictures": self.pictures,
-            "chance": self.chance.to_dict() if self.chance else None,
+            "volumes": self.volumes,
+            "tolerance_px": self.tolerance_px,
+            **{name: _figure_dict(getattr(self, name)) for name in (*CHANCES, "moved")},
             "stages": list(self.stages),
             "scores": [_score_dict(score) for score in self.scores],
             "best": {"method": self.best.method, "layer": self.best.layer},
@@ -79,15 +112,13 @@ class MapTest:
 
 
 def _score_dict(score: MapScore) -> dict[str, object]:
-    figures = {
-        "hits": score.hits,
-        "inside": score.inside,
-        "random_hits": score.random_hits,
-        "random_inside": score.random_inside,
-    }
     return {
         "method": score.method,
         "layer": score.layer,
-        **{name: figure.to_dict() if figure else None for name, figure in figures.items()},
+        **{name: _figure_dict(getattr(score, name)) for name in FIGURES},
         "similarity": list(score.similarity),
     }
+
+
+def _figure_dict(figure: Figure | None) -> dict[str, object] | None:
+    return None if figure is None else dict(figure.to_dict())

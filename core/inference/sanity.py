@@ -1,57 +1,62 @@
 """Are the maps true? Where the tumour is known, do they point at it; and do they depend on what was learnt at all?
 
-Two questions, two kinds of data. Only a synthetic cohort knows where its tumours are: there a map can be right or
-wrong. On any data a map must change when the weights that were learnt are replaced by random ones (Adebayo et al.
-2018, arXiv 1810.03292): one that does not shows the picture, not the network.
+Two questions, two kinds of data. Only a synthetic cohort knows where its tumours are, and which pixels the biomarker
+changes: there a map can be right or wrong. On any data a map must change when the weights that were learnt are replaced by
+random ones (Adebayo et al. 2018, arXiv 1810.03292): one that does not shows the picture, not the network.
 """
 
 from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.cache import load_prepared
-from core.data.prepare import PreparedSeries
+from core.data.examples import PreparedSeries
 from core.data.study import Cohort
-from core.data.truth import draw_truth, has_truth, read_truth
-from core.errors import ConfigError, DataError, EvaluationError
 from core.evaluation.figure import Figure
-from core.evaluation.influence import mean_interval, share_interval
-from core.inference.cam import METHODS, explain_many, list_layers
+from core.inference.cam import INPUT, METHODS, explain_many, find_method, list_layers
+from core.inference.map_pictures import TestedPictures, choose_pictures, pool, take
+from core.inference.map_scores import chance_of, hits, inside, mean_figure, share_figure, similarity, widen
 from core.inference.map_test import MapExample, MapScore, MapTest
-from core.inference.predict import Predictor, choose_series
+from core.inference.predict import Predictor
+from core.inference.road import measure_road
 from core.progress import Progress, silent
 from core.settings import Settings
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["measure_maps", "randomise_from"]
+__all__ = ["list_combinations", "list_stages", "measure_maps", "randomise_from"]
 
-LEAST_TUMOUR = 0.01
-"""Pictures in which the tumour takes a smaller share of the square are left out: there is nothing to point at."""
-
-
-CASCADE_PICTURES = 16
-"""Pictures on which the cascade of randomised weights is looked at; every tested one serves for the other figures."""
+FEW = 16
+"""Pictures on which the cascade of random weights and ROAD are looked at; every tested one serves for the other figures."""
+TOLERANCE = 15 / 224
+"""Distance from the tumour, as a share of the picture's side, within which a peak counts as near: 15 pixels of 224, the
+15 pixels that the pointing game was published with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Pictures:
-    """The pictures of one series that are tested."""
+class _Material:
+    """All tested pictures as one, and what is known of them."""
 
-    study_id: str
-    sequence: str
-    prepared: PreparedSeries
-    chosen: list[int]
+    parts: list[TestedPictures]
+    pooled: PreparedSeries
+    patients: NDArray[np.str_]
+    targets: NDArray[np.int64]
+    """(pictures,): the class that the network finds more likely, for which the map speaks."""
+    few: NDArray[np.int64]
+    heads: NDArray[np.bool_]
     tumour: NDArray[np.bool_] | None
-    """(chosen, size, size)."""
+    near: NDArray[np.bool_] | None
+    changed: NDArray[np.bool_] | None
+    """Of the pictures in `known`."""
+    known: NDArray[np.int64]
+    """Numbers of the pictures whose counterfactual is known."""
 
 
 def measure_maps(
@@ -72,7 +77,7 @@ def measure_maps(
     Parameters
     ----------
     predictor
-        Whose maps; left as it was.
+        Whose maps, of slices, volumes or streams; left as it was.
     cohort
         Its first studies are taken. With truth (a synthetic cohort) only pictures that show the tumour are.
     settings
@@ -80,72 +85,74 @@ def measure_maps(
     studies
         How many studies at most.
     methods, layers
-        By default every method, at every layer that the architecture offers.
+        By default every method that explains a layer, at every layer that the architecture offers. Occlusion asks the
+        network a hundred times for each picture: it is tested where it is named.
     per_series
         How many pictures of each series at most, evenly spread.
     progress
-        Called after each method at each layer.
+        Called after each study that is read, and after each method at each layer.
 
     Raises
     ------
     DataError
         No picture can be tested.
     ConfigError
-        No such method or layer, or a checkpoint that looks at more than one slice at once.
+        No such method or layer.
     """
-    prep = predictor.card.config.prep
-    if prep.form != "slice" or prep.channels != "grey" or prep.grid_mm:
-        raise ConfigError(
-            f"{predictor.card.name!r} looks at more than single slices in their own planes (form {prep.form}, channels "
-            f"{prep.channels}, grid {prep.grid_mm:g} mm); the maps of such a checkpoint are drawn by explain and the "
-            "Predict page, but not tested yet. Choose a checkpoint of single slices."
-        )
-    tested = list(_choose(predictor, cohort, settings, studies, per_series))
-    if not tested:
-        raise DataError(
-            f"{cohort.root} has no picture to test maps on: none of its first {studies} studies can be used by "
-            f"{predictor.card.name!r}, or none shows a tumour."
-        )
-    pooled = _pool(tested)
-    targets = predictor.score(pooled).argmax(axis=1)
-    few = np.unique(np.linspace(0, len(targets) - 1, min(CASCADE_PICTURES, len(targets))).astype(int))
+    combinations = list_combinations(predictor, methods, layers)
+    material = _gather(predictor, choose_pictures(predictor, cohort, settings, studies, per_series, progress))
     stages = list_stages(predictor.model)
     cascade = [_with_model(predictor, model) for model in randomise_from(predictor.model, stages)]
-    combinations = [
-        (method, layer)
-        for layer in (layers or list_layers(predictor.architecture))
-        for method in (methods or tuple(METHODS))
-    ]
-    patients = np.concatenate([np.full(len(part.chosen), part.study_id) for part in tested])
-    masks = [part.tumour for part in tested if part.tumour is not None]
-    known = np.concatenate(masks) if masks else None
+    road = _road_of(predictor, material)
     scores, drawn, drawn_random = [], {}, {}
     for done, (method, layer) in enumerate(combinations, start=1):
-        maps = _draw_maps(predictor, pooled, targets, method, layer)
-        random = _draw_maps(cascade[-1], pooled, targets, method, layer)
-        between = [_draw_maps(one, _take(pooled, few), targets[few], method, layer) for one in cascade[:-1]]
+        maps = _draw_maps(predictor, material.pooled, material.targets, method, layer)
+        random = _draw_maps(cascade[-1], material.pooled, material.targets, method, layer)
+        some = take(material.pooled, material.few)
+        between = [_draw_maps(one, some, material.targets[material.few], method, layer) for one in cascade[:-1]]
+        few, few_random = maps[material.few], random[material.few]
         scores.append(
             MapScore(
                 method=method,
                 layer=layer,
-                hits=_hits(maps, known, patients),
-                inside=_inside(maps, known, patients),
-                random_hits=_hits(random, known, patients),
-                random_inside=_inside(random, known, patients),
-                similarity=tuple(_similarity(maps[few], other) for other in (*between, random[few])),
+                similarity=tuple(similarity(few, other) for other in (*between, few_random)),
+                road=road(few),
+                random_road=road(few_random),
+                **_against_truth(maps, random, material),
             )
         )
         drawn[method, layer], drawn_random[method, layer] = maps, random
         progress(done, len(combinations), f"{METHODS[method].title}, {layer}")
     return MapTest(
         checkpoint=predictor.card.name,
-        studies=len(np.unique(patients)),
-        pictures=len(patients),
-        chance=_chance(tested, known, patients),
+        studies=len(np.unique(material.patients)),
+        pictures=len(material.patients),
+        volumes=material.pooled.layers is not None,
+        tolerance_px=TOLERANCE * material.pooled.pixels.shape[-1],
+        chance=_chance(material.tumour, material.heads, material.patients),
+        near_chance=_chance(material.near, material.heads, material.patients),
+        changed_chance=_chance(material.changed, material.heads[material.known], material.patients[material.known]),
+        moved=_moved(predictor, material),
         stages=tuple(stages),
         scores=tuple(scores),
-        examples=tuple(_examples(tested, drawn, drawn_random)),
+        examples=tuple(_examples(material, drawn, drawn_random)),
     )
+
+
+def list_combinations(
+    predictor: Predictor, methods: Sequence[str] | None = None, layers: Sequence[str] | None = None
+) -> list[tuple[str, str]]:
+    """Each method with each layer that it explains; methods that explain none come last, once.
+
+    Raises
+    ------
+    ConfigError
+        There is no such method.
+    """
+    chosen = [find_method(name) for name in methods or METHODS if methods or METHODS[name].by_layer]
+    places = layers or list_layers(predictor.architecture)
+    by_layer = [(method.name, layer) for layer in places for method in chosen if method.by_layer]
+    return [*by_layer, *((method.name, INPUT) for method in chosen if not method.by_layer)]
 
 
 def list_stages(model: nn.Module) -> list[str]:
@@ -171,43 +178,28 @@ def randomise_from(model: nn.Module, stages: Sequence[str], seed: int = 0) -> li
     return copies
 
 
-def _choose(
-    predictor: Predictor, cohort: Cohort, settings: Settings, studies: int, per_series: int
-) -> Iterator[_Pictures]:
-    known = has_truth(cohort.root)
-    for study in list(cohort)[:studies]:
-        truth = read_truth(cohort.root, study.study_id) if known else None
-        for series in choose_series(study, predictor.card)[0]:
-            prepared = load_prepared(series, predictor.card.config.prep, settings)
-            tumour = draw_truth(truth, series, prepared, settings) if truth else None
-            shows = np.arange(len(prepared.pixels))
-            if tumour is not None:
-                shows = np.flatnonzero(tumour.mean(axis=(1, 2)) >= LEAST_TUMOUR)
-            if shows.size:
-                count = min(per_series, shows.size)
-                chosen = shows[((np.arange(count) + 0.5) * shows.size / count).astype(int)].tolist()
-                yield _Pictures(
-                    study_id=study.study_id,
-                    sequence=str(series.sequence),
-                    prepared=prepared,
-                    chosen=chosen,
-                    tumour=None if tumour is None else tumour[chosen],
-                )
-
-
-def _pool(tested: Sequence[_Pictures]) -> PreparedSeries:
-    """All tested pictures as one series, so that they are mapped in full batches."""
-    parts = [_take(part.prepared, part.chosen) for part in tested]
-    return replace(
-        parts[0],
-        pixels=np.concatenate([part.pixels for part in parts]),
-        slice_index=np.concatenate([part.slice_index for part in parts]),
+def _gather(predictor: Predictor, parts: list[TestedPictures]) -> _Material:
+    pooled = pool([part.prepared for part in parts])
+    masks = [part.tumour for part in parts if part.tumour is not None]
+    tumour = np.concatenate(masks) if masks else None
+    heads = pooled.pixels > 0
+    if heads.ndim > 3 + (pooled.layers is not None):
+        heads = heads.any(axis=1)
+    changes = [part.changed for part in parts if part.changed is not None]
+    known = np.concatenate([np.full(len(part.prepared.pixels), part.changed is not None) for part in parts])
+    count = len(pooled.pixels)
+    return _Material(
+        parts=parts,
+        pooled=pooled,
+        patients=np.concatenate([np.full(len(part.prepared.pixels), part.study_id) for part in parts]),
+        targets=predictor.score(pooled).argmax(axis=1),
+        few=np.unique(np.linspace(0, count - 1, min(FEW, count)).astype(int)),
+        heads=heads,
+        tumour=tumour,
+        near=None if tumour is None else widen(tumour, TOLERANCE * tumour.shape[-1]),
+        changed=np.concatenate(changes) if changes else None,
+        known=np.flatnonzero(known),
     )
-
-
-def _take(prepared: PreparedSeries, pictures: Sequence[int] | NDArray[np.int64]) -> PreparedSeries:
-    places = np.asarray(pictures)
-    return replace(prepared, pixels=np.array(prepared.pixels[places]), slice_index=prepared.slice_index[places])
 
 
 def _with_model(predictor: Predictor, model: nn.Module) -> Predictor:
@@ -219,81 +211,116 @@ def _with_model(predictor: Predictor, model: nn.Module) -> Predictor:
 def _draw_maps(
     predictor: Predictor, pooled: PreparedSeries, targets: NDArray[np.int64], method: str, layer: str
 ) -> NDArray[np.float32]:
-    """Maps (pictures, size, size), each for the class that the trained network finds more likely there."""
-    maps = np.zeros(pooled.pixels.shape, np.float32)
+    """Maps, each for the class that the trained network finds more likely there."""
+    maps: NDArray[np.float32] | None = None
     for target in np.unique(targets):
         places = np.flatnonzero(targets == target)
-        cams = explain_many(predictor, pooled, places.tolist(), method, int(target), layer=layer)
+        cams = explain_many(
+            predictor, pooled, places.tolist(), method, int(target), layer=None if layer == INPUT else layer
+        )
+        if maps is None:
+            maps = np.zeros((len(targets), *cams[0].heat.shape), np.float32)
         maps[places] = [cam.heat for cam in cams]
+    assert maps is not None
     return maps
 
 
-def _hits(maps: NDArray[np.float32], known: NDArray[np.bool_] | None, patients: NDArray[np.str_]) -> Figure | None:
-    """An empty map points nowhere, which is a miss."""
-    if known is None:
+def _against_truth(
+    maps: NDArray[np.float32], random: NDArray[np.float32], material: _Material
+) -> dict[str, Figure | None]:
+    """The figures of a score that need to know where the tumour is; all None where it is not known."""
+    tumour, near, changed, known, patients = (
+        material.tumour, material.near, material.changed, material.known, material.patients,
+    )  # fmt: skip
+    return {
+        "hits": None if tumour is None else hits(maps, tumour, patients),
+        "inside": None if tumour is None else inside(maps, tumour, patients),
+        "random_hits": None if tumour is None else hits(random, tumour, patients),
+        "random_inside": None if tumour is None else inside(random, tumour, patients),
+        "near_hits": None if near is None else hits(maps, near, patients),
+        "random_near_hits": None if near is None else hits(random, near, patients),
+        "changed_hits": None if changed is None else hits(maps[known], changed, patients[known]),
+        "changed_inside": None if changed is None else inside(maps[known], changed, patients[known]),
+        "random_changed_hits": None if changed is None else hits(random[known], changed, patients[known]),
+    }
+
+
+def _chance(truth: NDArray[np.bool_] | None, heads: NDArray[np.bool_], patients: NDArray[np.str_]) -> Figure | None:
+    return None if truth is None else chance_of(truth, heads, patients)
+
+
+def _road_of(predictor: Predictor, material: _Material) -> Callable[[NDArray[np.float32]], Figure | None]:
+    """How maps of the few are scored by ROAD, which is defined here for single grey slices alone."""
+    pictures = material.pooled.pixels[material.few]
+    targets, patients = material.targets[material.few], material.patients[material.few]
+
+    def score(changed: NDArray[np.uint8]) -> NDArray[np.float64]:
+        logits = predictor.score(replace(material.pooled, pixels=changed)).astype(np.float64)
+        own = logits[np.arange(len(targets)), targets]
+        logits[np.arange(len(targets)), targets] = -np.inf
+        others: NDArray[np.float64] = np.logaddexp.reduce(logits, axis=1)
+        return own - others
+
+    def road(maps: NDArray[np.float32]) -> Figure | None:
+        if pictures.ndim != 3:
+            return None
+        return mean_figure(measure_road(pictures, maps, score), patients, signed=True)
+
+    return road
+
+
+def _moved(predictor: Predictor, material: _Material) -> Figure | None:
+    """Share of pictures whose answer moves the way of the biomarker when nothing but the biomarker is changed."""
+    paired = [part for part in material.parts if part.counterfactual is not None]
+    if not paired:
         return None
-    places = maps.reshape(len(maps), -1).argmax(axis=1)
-    right = known.reshape(len(known), -1)[np.arange(len(known)), places] & (maps.reshape(len(maps), -1).max(axis=1) > 0)
-    return _share(right, patients)
-
-
-def _inside(maps: NDArray[np.float32], known: NDArray[np.bool_] | None, patients: NDArray[np.str_]) -> Figure | None:
-    if known is None:
-        return None
-    total = maps.sum(axis=(1, 2))
-    share = np.divide((maps * known).sum(axis=(1, 2)), total, out=np.zeros(len(maps), np.float64), where=total > 0)
-    return _mean(share, patients)
-
-
-def _chance(tested: Sequence[_Pictures], known: NDArray[np.bool_] | None, patients: NDArray[np.str_]) -> Figure | None:
-    if known is None:
-        return None
-    heads = np.concatenate([part.prepared.pixels[part.chosen] > 0 for part in tested])
-    return _mean((known & heads).sum(axis=(1, 2)) / np.maximum(heads.sum(axis=(1, 2)), 1), patients)
-
-
-def _similarity(maps: NDArray[np.float32], others: NDArray[np.float32]) -> float:
-    """Mean SSIM over the pictures (Wang et al. 2004; windows of 11, both maps 0..1)."""
-    import torch
-    from monai.metrics.regression import SSIMMetric
-
-    metric = SSIMMetric(spatial_dims=2, data_range=1.0)
-    values = metric(torch.from_numpy(maps)[:, None], torch.from_numpy(others)[:, None])
-    assert isinstance(values, torch.Tensor)
-    return float(values.mean())
-
-
-def _share(right: NDArray[np.bool_], patients: NDArray[np.str_]) -> Figure:
-    value, low, high = share_interval(right, np.zeros(len(right), int), patients)
-    return Figure(value=value, low=low, high=high, n=len(right), method="Agresti and Coull, clustered by patient")
-
-
-def _mean(values: NDArray[np.float64], patients: NDArray[np.str_]) -> Figure:
-    try:
-        value, low, high = mean_interval(values, np.zeros(len(values), int), patients)
-    except EvaluationError as error:
-        return Figure(value=float(values.mean()), low=None, high=None, n=len(values), reason=str(error))
-    return Figure(value=value, low=low, high=high, n=len(values), method="influence function, clustered by patient")
+    positive = predictor.card.positive_class
+    after = predictor.score(pool([part.counterfactual for part in paired if part.counterfactual is not None]))
+    before = predictor.score(take(material.pooled, material.known))
+    others = [index for index in range(before.shape[1]) if index != positive]
+    rise = [
+        logits[:, positive].astype(np.float64) - np.logaddexp.reduce(logits[:, others].astype(np.float64), axis=1)
+        for logits in (before, after)
+    ]
+    rising = np.concatenate([np.full(len(part.prepared.pixels), part.rising) for part in paired])
+    return share_figure((rise[1] > rise[0]) == rising, material.patients[material.known])
 
 
 def _examples(
-    tested: Sequence[_Pictures],
+    material: _Material,
     drawn: dict[tuple[str, str], NDArray[np.float32]],
     drawn_random: dict[tuple[str, str], NDArray[np.float32]],
     most: int = 4,
 ) -> Iterator[MapExample]:
-    """The first picture of the first few studies."""
+    """The first tested picture of the first few studies; of a volume, the slice that shows most of the tumour."""
     start, seen = 0, set[str]()
-    for part in tested:
-        if part.study_id not in seen and len(seen) < most:
-            seen.add(part.study_id)
-            yield MapExample(
-                study_id=part.study_id,
-                sequence=part.sequence,
-                slice_index=int(part.prepared.slice_index[part.chosen[0]]),
-                picture=np.array(part.prepared.pixels[part.chosen[0]]),
-                tumour=None if part.tumour is None else part.tumour[0],
-                maps={key: maps[start] for key, maps in drawn.items()},
-                random_maps={key: maps[start] for key, maps in drawn_random.items()},
-            )
-        start += len(part.chosen)
+    for part in material.parts:
+        begin, start = start, start + len(part.prepared.pixels)
+        if part.study_id in seen or len(seen) == most:
+            continue
+        seen.add(part.study_id)
+        tumour = None if part.tumour is None else part.tumour[0]
+        changed = None if part.changed is None else part.changed[0]
+        volume = part.prepared.layers is not None
+        layer = 0
+        if volume:
+            shows = material.heads[begin] if tumour is None else tumour
+            layer = int(shows.reshape(len(shows), -1).sum(axis=1).argmax())
+        pixels = part.prepared.pixels[0]
+        channel = int((pixels.reshape(len(pixels), -1) > 0).any(axis=1).argmax()) if pixels.ndim > 2 else 0
+        place = layer if volume else channel
+        yield MapExample(
+            study_id=part.study_id,
+            sequence=part.sequence,
+            slice_index=int(part.prepared.slice_index[0]),
+            picture=np.array(pixels if pixels.ndim == 2 else pixels[channel, layer] if volume else pixels[channel]),
+            tumour=None if tumour is None else tumour[layer] if volume else tumour,
+            changed=None if changed is None else changed[layer] if volume else changed,
+            maps={key: _cut(maps[begin], place) for key, maps in drawn.items()},
+            random_maps={key: _cut(maps[begin], place) for key, maps in drawn_random.items()},
+        )
+
+
+def _cut(heat: NDArray[np.float32], place: int) -> NDArray[np.float32]:
+    """One slice's part of a map: of a volume's layers, or of the streams."""
+    return heat if heat.ndim == 2 else heat[place]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,16 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from core.config import apply_settings
 from core.data.cohort import scan_cohort
 from core.data.phantom import PhantomConfig, make_phantom
 from core.data.study import Cohort
 from core.errors import ConfigError, DataError
-from core.inference import sanity
+from core.inference import map_pictures, sanity
 from core.inference.cam import explain_many
+from core.inference.map_pictures import choose_pictures, pool
 from core.inference.predict import Predictor
 from core.inference.prediction import Cam
 from core.inference.sanity import list_stages, measure_maps, randomise_from
+from core.progress import silent
 from core.settings import Settings, load_settings
 
 
@@ -65,18 +65,61 @@ def test_untrained_network_is_measured_whole(predictor: Predictor, cohort: Cohor
 def test_perfect_and_opposite_maps_score_one_and_nothing(
     predictor: Predictor, cohort: Cohort, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tested = list(sanity._choose(predictor, cohort, settings, 4, 1))
+    tested = choose_pictures(predictor, cohort, settings, 4, 1, silent)
     truth = np.concatenate([part.tumour for part in tested if part.tumour is not None]).astype(np.float32)
+    changed = np.concatenate([part.changed for part in tested if part.changed is not None])
+    monkeypatch.setattr(sanity, "similarity", lambda *_: 0.0)
+    monkeypatch.setattr(sanity, "measure_road", lambda pictures, *_: np.zeros(len(pictures)))
     for maps, expected in ((truth, 1.0), (1 - truth, 0.0), (np.zeros_like(truth), 0.0)):
-        drawn = iter([maps])
-        monkeypatch.setattr(sanity, "_draw_maps", lambda *_, maps=maps, drawn=drawn: next(drawn, maps))
-        monkeypatch.setattr(sanity, "_similarity", lambda *_: 0.0)
+        monkeypatch.setattr(
+            sanity, "_draw_maps", lambda *given, maps=maps: maps[: len(given[2])]
+        )  # the cascade asks for fewer
         found = measure_maps(predictor, cohort, settings, methods=["gradcam"], layers=["layer4.1"], per_series=1)
         (score,) = found.scores
         assert score.hits is not None
-        assert score.hits.value == expected
+        assert score.near_hits is not None
         assert score.inside is not None
+        assert score.hits.value == expected
         assert score.inside.value == pytest.approx(expected)
+        assert score.near_hits.value == (expected if expected else score.random_near_hits and score.near_hits.value)
+    assert found.changed_chance is not None
+    assert found.changed_chance.n == len(changed)
+    assert found.chance is not None
+    assert found.near_chance is not None
+    assert 0 < (found.changed_chance.value or 0) < (found.chance.value or 0) < (found.near_chance.value or 0)
+
+
+def test_a_network_that_reads_the_trait_follows_the_counterfactual_and_one_that_reads_it_backwards_does_not(
+    predictor: Predictor, cohort: Cohort, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tested = choose_pictures(predictor, cohort, settings, 4, 1, silent)
+    paired = [part for part in tested if part.counterfactual is not None and part.tumour is not None]
+    assert len(paired) == 8
+    # The core is dark in FLAIR and grows with the biomarker: the tumour's mean brightness tells it, upside down.
+    dark = {
+        part.prepared.pixels.tobytes(): -float(part.prepared.pixels[0][part.tumour[0]].mean())
+        for part in paired
+        if part.sequence == "FLAIR" and part.tumour is not None
+    }
+    dark |= {
+        part.counterfactual.pixels.tobytes(): -float(part.counterfactual.pixels[0][part.tumour[0]].mean())
+        for part in paired
+        if part.sequence == "FLAIR" and part.counterfactual is not None and part.tumour is not None
+    }
+    only = [part for part in paired if part.sequence == "FLAIR"]
+    monkeypatch.setattr(sanity, "choose_pictures", lambda *_: only)
+    for sign, expected in ((1, 1.0), (-1, 0.0)):
+        monkeypatch.setattr(
+            predictor,
+            "score",
+            lambda prepared, sign=sign: np.array(
+                [[0.0, sign * dark.get(picture[None].tobytes(), 0.0)] for picture in prepared.pixels]
+            ),
+        )
+        moved = sanity._moved(predictor, sanity._gather(predictor, only))
+        assert moved is not None
+        assert moved.value == expected
+        assert moved.n == len(only)
 
 
 def test_cascade_replaces_from_the_head_down_and_nothing_else(predictor: Predictor) -> None:
@@ -92,7 +135,7 @@ def test_cascade_replaces_from_the_head_down_and_nothing_else(predictor: Predict
 
 
 def test_layers_are_those_of_the_architecture(predictor: Predictor, cohort: Cohort, settings: Settings) -> None:
-    prepared = sanity._pool(list(sanity._choose(predictor, cohort, settings, 1, 1)))
+    prepared = pool([part.prepared for part in choose_pictures(predictor, cohort, settings, 1, 1, silent)])
     heats: list[Cam] = [
         explain_many(predictor, prepared, [0], layer=layer)[0] for layer in (None, "layer3.1", "layer2.1")
     ]
@@ -105,25 +148,19 @@ def test_layers_are_those_of_the_architecture(predictor: Predictor, cohort: Coho
 def test_data_without_truth_still_get_the_test_with_random_weights(
     predictor: Predictor, cohort: Cohort, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sanity, "has_truth", lambda root: False)
+    monkeypatch.setattr(map_pictures, "has_truth", lambda root: False)
     found = measure_maps(predictor, cohort, settings, studies=2, methods=["gradcam"], layers=["layer4.1"], per_series=1)
     assert found.chance is None
     assert found.scores[0].hits is None
     assert -1 <= found.best.similarity[-1] <= 1
     assert found.to_dict()["chance"] is None
+    assert found.moved is None
+    assert found.scores[0].road is not None  # ROAD asks the network, not the truth
 
 
 def test_nothing_to_test_is_said(
     predictor: Predictor, cohort: Cohort, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sanity, "LEAST_TUMOUR", 2.0)
+    monkeypatch.setattr(map_pictures, "LEAST_TUMOUR", {"slice": 2.0})
     with pytest.raises(DataError, match="no picture to test maps on"):
         measure_maps(predictor, cohort, settings)
-
-
-def test_a_checkpoint_of_volumes_is_refused(predictor: Predictor, cohort: Cohort, settings: Settings) -> None:
-    other = copy.copy(predictor)
-    config = apply_settings(predictor.card.config, {"form": "volume"})
-    other.card = predictor.card.model_copy(update={"config": config})
-    with pytest.raises(ConfigError, match=r"looks at more than single slices in their own planes \(form volume"):
-        measure_maps(other, cohort, settings)

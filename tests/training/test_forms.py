@@ -18,6 +18,7 @@ from core.data.study import Cohort
 from core.errors import ConfigError
 from core.inference.cam import explain_many
 from core.inference.predict import Predictor
+from core.inference.sanity import measure_maps
 from core.models import registry
 from core.models.registry import Architecture, Normalisation, check_form
 from core.mri import MRSequence
@@ -127,6 +128,16 @@ def test_a_network_of_any_form_is_trained_judged_asked_and_explained(
         for seen in part.seen:
             assert seen.take(part.prepared.pixels[seen.example]).shape == (SIZE, SIZE)
             assert seen.take(cams[seen.example].heat).shape == (SIZE, SIZE)
+    tested = measure_maps(predictor, cohort, settings, studies=2, methods=["layercam", "occlusion"])
+    assert tested.volumes == (predictor.card.config.prep.form == "volume")
+    assert [score.layer for score in tested.scores] == [predictor.architecture.target_layer, "input"]
+    assert tested.moved is not None
+    for score in tested.scores:
+        assert score.hits is not None
+        assert score.hits.n == tested.pictures
+        assert (score.road is None) == (predictor.card.config.prep.form != "slice" or "channels" in str(FORMS[form][1]))
+    assert all(example.picture.shape == (SIZE, SIZE) for example in tested.examples)
+    assert all(heat.shape == (SIZE, SIZE) for example in tested.examples for heat in example.maps.values())
 
 
 def test_prediction_and_judgement_of_a_volume_agree(

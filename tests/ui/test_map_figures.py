@@ -19,6 +19,13 @@ def _score(method: str, hits: float) -> MapScore:
         inside=figure,
         random_hits=Figure(value=0.0, low=0.0, high=0.2, n=64),
         random_inside=figure,
+        near_hits=figure,
+        random_near_hits=figure,
+        changed_hits=figure,
+        changed_inside=figure,
+        random_changed_hits=figure,
+        road=Figure(value=0.4, low=0.1, high=0.7, n=16),
+        random_road=None,
         similarity=(0.9, 0.3),
     )
 
@@ -27,7 +34,12 @@ FOUND = MapTest(
     checkpoint="tiny",
     studies=8,
     pictures=64,
+    volumes=False,
+    tolerance_px=15.0,
     chance=Figure(value=0.07, low=0.06, high=0.08, n=64),
+    near_chance=Figure(value=0.15, low=0.12, high=0.18, n=64),
+    changed_chance=None,
+    moved=None,
     stages=("fc", "layer4"),
     scores=(_score("gradcam", 0.2), _score("layercam", 0.45)),
     examples=(),
@@ -57,4 +69,11 @@ def test_the_cascade_has_a_line_a_method() -> None:
 
 def test_the_best_has_the_most_hits() -> None:
     assert FOUND.best.method == "layercam"
-    assert FOUND.to_dict()["best"] == {"method": "layercam", "layer": "layer4.1"}
+    told = FOUND.to_dict()
+    assert told["best"] == {"method": "layercam", "layer": "layer4.1"}
+    assert told["near_chance"] == FOUND.near_chance.to_dict() if FOUND.near_chance else False
+    assert told["moved"] is None
+    scores = told["scores"]
+    assert isinstance(scores, list)
+    assert scores[0]["road"]["value"] == 0.4
+    assert scores[0]["random_road"] is None

@@ -21,7 +21,7 @@ from ui.figures.maps import draw_cascade, draw_hits
 from ui.loaders import load_predictor
 from ui.progress import ProgressBar
 from ui.state import current_settings
-from ui.text import figure_text
+from ui.text import figure_text, interval_text
 from ui.theme import current_palette, draw
 from ui.validity.data import ask_data
 from ui.validity.words import say_otherwise
@@ -40,6 +40,11 @@ def draw_section() -> None:
         "tumour's place is known: **does the map point at it**, more often than a place drawn at random? And on any data: "
         "**does the map change when the network's weights are replaced by random ones?** If it does not, it shows the "
         "picture's edges, not what was learnt."
+    )
+    st.caption(
+        "A synthetic patient can be drawn twice, with nothing changed but the biomarker: the pixels that differ are the whole "
+        "truth, and the answer ought to follow. ROAD asks the network itself: what a map marks is taken away, filled from "
+        "its neighbours, and the answer should fall."
     )
     cohort = ask_data()
     if cohort is not None:
@@ -95,7 +100,8 @@ def show_map_test(found: MapTest) -> None:
 
 
 def _sentence(found: MapTest) -> str:
-    n = f"n = {found.pictures} pictures of {found.studies} studies"
+    what = "volumes" if found.volumes else "pictures"
+    n = f"n = {found.pictures} {what} of {found.studies} studies"
     best = found.best
     name = f"**{METHODS[best.method].title}** at `{best.layer}`"
     if found.chance is None or best.hits is None:
@@ -103,29 +109,51 @@ def _sentence(found: MapTest) -> str:
             f"These data do not say where the tumours are, so no map can be called right or wrong here ({n}). The map that "
             f"depends most on what was learnt is {name}: similarity to random weights {best.similarity[-1]:.2f}."
         )
-    return (
-        f"{name} hits the tumour most often: {figure_text(best.hits)} of its maps are strongest inside it. A place drawn at "
-        f"random inside the head would in {figure_text(found.chance)}; the same network with random weights in "
-        f"{_figure(best.random_hits)} ({n}, synthetic)."
+    text = (
+        f"{name} hits the tumour most often: **{_short(best.hits)}** of its maps are strongest inside it, and "
+        f"{_short(best.near_hits)} within {found.tolerance_px:.0f} pixels. A place drawn at random inside the head would in "
+        f"{_short(found.chance)} and {_short(found.near_chance)}; the same network with random weights in "
+        f"{_short(best.random_hits)} and {_short(best.random_near_hits)} ({n}, synthetic)."
     )
+    if found.moved is not None:
+        text += (
+            f"\n\nWith nothing changed but the biomarker, the answer moves its way in **{_short(found.moved)}** of the {what} "
+            f"(n = {found.moved.n}; 0.5 would be chance): that is whether the network reads the trait at all, whatever its "
+            "maps show."
+        )
+    return text
 
 
 def _show_examples(found: MapTest) -> None:
     best = (found.best.method, found.best.layer)
     st.markdown(
-        f"**{METHODS[best[0]].title}** at `{best[1]}`, as learnt and with random weights; the tumour is outlined."
+        f"**{METHODS[best[0]].title}** at `{best[1]}`, as learnt and with random weights. White: the tumour's outline. "
+        "Green, in the third picture: what the biomarker alone changes, which is all that says anything of the label."
     )
     for example, column in zip(found.examples, st.columns(max(len(found.examples), 1)), strict=False):
+        pictures = [
+            (_draw(example, example.maps[best]), f"{example.study_id}, {example.sequence}: as learnt"),
+            (_draw(example, example.random_maps[best]), "random weights"),
+        ]
+        if example.changed is not None:
+            pictures.append((_draw_changed(example, example.changed), "what the biomarker changes"))
         with column:
             st.image(
-                [_draw(example, example.maps[best]), _draw(example, example.random_maps[best])],
-                caption=[f"{example.study_id}, {example.sequence}: as learnt", "random weights"],
-                width="stretch",
+                [picture for picture, _ in pictures], caption=[caption for _, caption in pictures], width="stretch"
             )
 
 
 def _draw(example: MapExample, heat: NDArray[np.float32]) -> Image.Image:
-    picture = blend(example.picture, heat, OPACITY)
+    return _outline(example, blend(example.picture, heat, OPACITY))
+
+
+def _draw_changed(example: MapExample, changed: NDArray[np.bool_]) -> Image.Image:
+    picture = np.repeat(example.picture[..., None], 3, axis=2)
+    picture[changed] = picture[changed] // 2 + np.array([0, 110, 60], np.uint8)
+    return _outline(example, picture)
+
+
+def _outline(example: MapExample, picture: NDArray[np.uint8]) -> Image.Image:
     if example.tumour is not None:
         inner = example.tumour.copy()
         for axis in (0, 1):
@@ -136,17 +164,30 @@ def _draw(example: MapExample, heat: NDArray[np.float32]) -> Image.Image:
 
 
 def _table(found: MapTest) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "method": [METHODS[score.method].title for score in found.scores],
-            "layer": [score.layer for score in found.scores],
-            "hits the tumour": [_figure(score.hits) for score in found.scores],
-            "share inside it": [_figure(score.inside) for score in found.scores],
-            "hits, random weights": [_figure(score.random_hits) for score in found.scores],
-            "similarity to random weights": [f"{score.similarity[-1]:.2f}" for score in found.scores],
-        }
-    )
+    columns = {
+        "hits the tumour": [_figure(score.hits) for score in found.scores],
+        f"within {found.tolerance_px:.0f} pixels": [_figure(score.near_hits) for score in found.scores],
+        "hits what the biomarker changes": [_figure(score.changed_hits) for score in found.scores],
+        "share inside the tumour": [_figure(score.inside) for score in found.scores],
+        "hits, random weights": [_figure(score.random_hits) for score in found.scores],
+        "ROAD (log-odds)": [_figure(score.road) for score in found.scores],
+        "ROAD, random weights": [_figure(score.random_road) for score in found.scores],
+        "similarity to random weights": [f"{score.similarity[-1]:.2f}" for score in found.scores],
+    }
+    names = {
+        "method": [METHODS[score.method].title for score in found.scores],
+        "layer": [score.layer for score in found.scores],
+    }
+    return pd.DataFrame({**names, **columns})
 
 
 def _figure(figure: Figure | None) -> str:
-    return "not known" if figure is None else figure_text(figure)
+    return "not known" if figure is None else figure_text(figure, "pictures")
+
+
+def _short(figure: Figure | None) -> str:
+    """Value and interval; the n stands elsewhere in the sentence."""
+    if figure is None or figure.value is None:
+        return "–"
+    interval = interval_text(figure.low, figure.high, 2)
+    return f"{figure.value:.2f}{f' [{interval}]' if interval else ''}"
