@@ -66,6 +66,8 @@ class PrepConfig(_Config):
     """What sets black and white: 'percentile' the two percentiles, 'zscore' three standard deviations to either side of the mean of the volume's non-zero voxels."""
     contrast: Literal["none", "clahe"] = "none"
     """'clahe' evens out the contrast of each picture place by place (contrast-limited adaptive histogram equalisation, Zuiderveld 1994); it makes what differs in brightness between slices harder to see."""
+    blank_head: bool = False
+    """A control: paint every head, brain and tumour with it, in one grey, so that only its outline and what lies outside are left. A network that still predicts the label has a shortcut."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> PrepConfig:

@@ -73,6 +73,7 @@ PAPER = Preset(
         "grid_mm": ours("each series in its own planes, as it was acquired"),
         "normalise": ours("windowing not stated"),
         "contrast": ours("not stated; none"),
+        "blank_head": ours("a control; off"),
         "split_unit": ours("not stated; by slice, as ImageFolder on shuffled slices does. LEAKY"),
         "val_fraction": ours("fractions not stated"),
         "test_fraction": ours("fractions not stated"),

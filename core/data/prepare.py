@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import PrepConfig
+from core.data.blank import blank_heads
 from core.data.examples import PictureFrame, PreparedSeries, build_examples, resize
 from core.data.percentile import percentiles
 from core.data.pictures import read_picture
@@ -132,11 +133,17 @@ def _draw_slices(
     if prep.channels == "neighbours":  # at the volume's end the slice is its own neighbour
         needed = np.clip(chosen[:, None] + np.array([-1, 0, 1]), 0, len(volume.array) - 1)
     pictures = {
-        int(index): _equalise(draw(apply_window(cut(volume.array[index], frame), *window), frame, prep.size_px), prep)
+        int(index): _finish(draw(apply_window(cut(volume.array[index], frame), *window), frame, prep.size_px), prep)
         for index in np.unique(needed)
     }
     stacked = np.stack([pictures[int(index)] for index in needed.ravel()])
     return stacked.reshape(*needed.shape, prep.size_px, prep.size_px)
+
+
+def _finish(picture: NDArray[np.uint8], prep: PrepConfig) -> NDArray[np.uint8]:
+    """What is done to a drawn slice (size, size) at the end: equalise it, blank its head."""
+    equalised = _equalise(picture, prep)
+    return blank_heads(equalised[None])[0] if prep.blank_head else equalised
 
 
 def _equalise(picture: NDArray[np.uint8], prep: PrepConfig) -> NDArray[np.uint8]:
@@ -177,7 +184,8 @@ def prepare_pictures(series: Series, prep: PrepConfig, settings: Settings | None
             continue
         rows, columns = picture.shape
         frame = place((rows, columns), (0, rows, 0, columns), 1.0, 1.0, prep)
-        kept.append((index, frame, draw(cut(picture, frame), frame, prep.size_px)))
+        drawn = draw(cut(picture, frame), frame, prep.size_px)
+        kept.append((index, frame, blank_heads(drawn[None])[0] if prep.blank_head else drawn))
         blank_count += not picture.any()
     if not kept:
         reason = faults[0].reason if faults else "it lists no files."

@@ -126,10 +126,15 @@ def _twins(run: RunFolder, settings: Settings) -> Iterator[tuple[float, str, str
 
 
 def _is_about(question: Mapping[str, Any], run: RunFolder) -> bool:
-    """Whether an experiment is on the same data and network."""
+    """Whether an experiment is on the same data and network, and on whole heads where the run is."""
     source = question.get("source") or question.get("data") or {}
     config = question.get("config") or {}
-    return str(source.get("root", "")) == run.source.root and config.get("architecture") == run.config.architecture
+    blanked = bool((config.get("prep") or {}).get("blank_head", False))
+    return (
+        str(source.get("root", "")) == run.source.root
+        and config.get("architecture") == run.config.architecture
+        and blanked == run.config.prep.blank_head
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:

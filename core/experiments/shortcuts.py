@@ -4,6 +4,8 @@
 *Blanked brain*: the same head on thumbnails in which every head is one grey: outline and background are left.
 *Shuffled slices*: on true thumbnails, but every slice dealt out to some patient anew: nothing is left to find.
 *Pictures*: on the thumbnails as they are, to compare the others with.
+
+A network sees more than thumbnails do: ``train DATA --set blank_head=true`` trains one on blanked heads.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.config import PrepConfig
+from core.data.blank import blank_heads
 from core.data.study import Cohort, Study
 from core.data.table import SliceTable, build_table
 from core.errors import EvaluationError
@@ -28,11 +31,10 @@ from core.progress import Progress, silent
 from core.settings import Settings
 from core.training.summary import name_patients
 
-__all__ = ["CONTROLS", "Control", "Shortcuts", "blank_heads", "describe_headers", "find_shortcuts"]
+__all__ = ["CONTROLS", "Control", "Shortcuts", "describe_headers", "find_shortcuts"]
 
 SURPRISE = 0.05
 """A permutation p up to which a control counts as having found something."""
-HEAD_GREY = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,22 +206,6 @@ def describe_headers(study: Study) -> dict[str, float | str]:
             between, rows, _ = series.spacing_mm
             found[f"{start} slice distance (mm)"], found[f"{start} pixel (mm)"] = float(between), float(rows)
     return found
-
-
-def blank_heads(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Paint each picture's head, its largest connected bright region with its holes, in one grey.
-
-    What lies outside the head stays as it is. (n, size, size) -> (n, size, size); not changed.
-    """
-    from scipy.ndimage import binary_fill_holes, label  # type: ignore[attr-defined]
-
-    blanked = pictures.copy()
-    for picture in blanked:
-        regions, count = label(picture > 0)
-        if count:
-            head = regions == 1 + np.bincount(regions.ravel())[1:].argmax()
-            picture[binary_fill_holes(head)] = HEAD_GREY
-    return blanked
 
 
 def _header_table(cohort: Cohort) -> tuple[pd.DataFrame, Integers, list[Study]]:

@@ -30,7 +30,7 @@ def spread(truth: Truth, like: NDArray[np.generic]) -> Truth:
 
 def widen(truth: Truth, pixels: float) -> Truth:
     """All that lies within so many pixels of a truth, slice by slice."""
-    from scipy.ndimage import distance_transform_edt
+    from scipy.ndimage import distance_transform_edt  # type: ignore[attr-defined]
 
     flat = truth.reshape(-1, *truth.shape[-2:])
     near = np.stack(

@@ -122,9 +122,8 @@ def _take_away(
         return picture
     mixed = generator.permutation(head)  # of pixels that are marked alike, any may go
     taken = mixed[np.argsort(-heat.ravel()[mixed], kind="stable")[:count]]
-    hidden = np.zeros(picture.size, bool)
-    hidden[taken] = True
-    hidden = hidden.reshape(picture.shape)
+    hidden = np.zeros(picture.shape, bool)
+    hidden.flat[taken] = True
     filled = impute(picture.astype(np.float64), hidden)
     filled[hidden] += 255 * NOISE * generator.standard_normal(count)
     return np.clip(np.rint(filled), 0, 255).astype(np.uint8)

@@ -182,9 +182,9 @@ def _gather(predictor: Predictor, parts: list[TestedPictures]) -> _Material:
     pooled = pool([part.prepared for part in parts])
     masks = [part.tumour for part in parts if part.tumour is not None]
     tumour = np.concatenate(masks) if masks else None
-    heads = pooled.pixels > 0
+    heads: NDArray[np.bool_] = np.asarray(pooled.pixels) > 0
     if heads.ndim > 3 + (pooled.layers is not None):
-        heads = heads.any(axis=1)
+        heads = np.asarray(heads.any(axis=1), bool)
     changes = [part.changed for part in parts if part.changed is not None]
     known = np.concatenate([np.full(len(part.prepared.pixels), part.changed is not None) for part in parts])
     count = len(pooled.pixels)

@@ -11,7 +11,7 @@ from core.data.cohort import scan_cohort
 from core.data.phantom import PhantomConfig, make_phantom
 from core.data.study import Cohort
 from core.errors import EvaluationError
-from core.experiments.shortcuts import CONTROLS, blank_heads, describe_headers, find_shortcuts
+from core.experiments.shortcuts import CONTROLS, describe_headers, find_shortcuts
 from core.settings import Settings
 
 SMALL = {"studies": 16, "signal": 0, "slices": 4, "size": 32, "seed": 3}
@@ -56,23 +56,6 @@ def test_the_headers_model_never_sees_an_id(planted: Cohort) -> None:
     said = describe_headers(planted.studies[0])
     assert {"scanner", "FLAIR plane", "FLAIR slices", "T2w pixel (mm)", "series"} <= set(said)
     assert planted.studies[0].study_id not in map(str, said.values())
-
-
-def test_a_blanked_head_keeps_its_outline_and_what_lies_outside() -> None:
-    picture = np.zeros((1, 32, 32), np.uint8)
-    picture[0, 8:24, 8:24] = 90
-    picture[0, 12:14, 12:14] = 0
-    picture[0, 15, 15] = 250
-    picture[0, 2:6, 1] = 255
-    blanked = blank_heads(picture)
-    assert set(np.unique(blanked[0, 8:24, 8:24])) == {128}
-    assert (blanked[0, 2:6, 1] == 255).all()
-    assert blanked[0, :8].sum() == 4 * 255
-    assert picture[0, 15, 15] == 250
-
-
-def test_blank_pictures_stay_blank() -> None:
-    assert not blank_heads(np.zeros((2, 8, 8), np.uint8)).any()
 
 
 def test_too_few_patients_are_refused(tmp_path: Path, settings: Settings) -> None:
