@@ -180,7 +180,9 @@ class RunConfig(_Config):
     mask_epochs: Annotated[int, Field(ge=1, le=1000)] = 30
     """Passes of the first stage of a two-stage network over the training patients' masks, before the epochs begin; other networks ignore it."""
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
-    """Pictures per optimiser step."""
+    """Pictures per optimiser step; several processes share them."""
+    micro_batches: Annotated[int, Field(ge=1, le=4096)] = 1
+    """Parts in which a process takes its share of a batch, one after the other: less memory for the same batch. The gradient is the whole batch's; batch normalisation sees each part by itself, so another number of parts is another run."""
     optimiser: OptimiserConfig = OptimiserConfig()
     """The optimiser."""
     schedule: ScheduleConfig = ScheduleConfig()

@@ -18,6 +18,7 @@ __all__ = [
     "HostedModeError",
     "LabelError",
     "LimitError",
+    "LostProcessError",
     "MGMTLabError",
     "MixedSeriesError",
     "NoPixelsError",
@@ -115,6 +116,10 @@ class RunError(MGMTLabError):
 
 class RunBusyError(RunError):
     """Another process is working on this run."""
+
+
+class LostProcessError(RunError):
+    """A process that trains with this one is gone."""
 
 
 class SealError(MGMTLabError):

@@ -88,6 +88,7 @@ PAPER = Preset(
         "aggregation": ours("the paper reports accuracy by slice; by patient we average the logits"),
         "top_k": ours("not used"),
         "mask_epochs": ours("not used"),
+        "micro_batches": ours("each batch taken whole"),
         "class_weights": ours("not stated; none"),
         "device": ours("CPU or GPU (3.4): what is there"),
         "precision": ours("not stated; bfloat16 only where the hardware gains by it"),

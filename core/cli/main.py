@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import warnings
@@ -46,9 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         arguments = build_parser().parse_args(argv)
+        _refuse_torchrun(arguments)
         with redirect_stdout(sys.stderr), _without_warnings():
             outcome: Outcome = arguments.command(arguments, load_settings())
-        print(to_json(outcome.document) if arguments.json else "\n".join(outcome.lines), flush=True)
+        if not outcome.silent:
+            print(to_json(outcome.document) if arguments.json else "\n".join(outcome.lines), flush=True)
     except (MGMTLabError, UsageError) as error:
         note(f"error: {error}")
         return WRONG
@@ -63,6 +66,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         note("Interrupted.")
         return INTERRUPTED
     return outcome.exit_status
+
+
+def _refuse_torchrun(arguments: argparse.Namespace) -> None:
+    """Only training is shared out; any other command would be done by every process that torchrun starts."""
+    from core.training.torchrun import asked_size
+
+    trains = arguments.command is train.train or (
+        arguments.command is runs.runs and getattr(arguments, "action", None) == "resume"
+    )
+    if not trains and asked_size() > 1:
+        raise UsageError("Under torchrun there are only train and runs resume; start this command with python -m core.")
 
 
 @contextmanager

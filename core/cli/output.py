@@ -41,6 +41,8 @@ class Outcome:
     document: object
     lines: Sequence[str]
     exit_status: int = OK
+    silent: bool = False
+    """Another process gives the answer."""
 
 
 def to_json(document: object) -> str:

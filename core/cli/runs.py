@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from core.cli import run_queue, run_store
 from core.cli.options import Parser, UsageError, add_command
 from core.cli.output import Outcome, clock_text, plain, table
+from core.cli.train import follow_training
 
 if TYPE_CHECKING:
     from core.settings import Settings
@@ -55,7 +56,10 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 def runs(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Do what is asked with the run that is named."""
     from core.training.run import find_run
+    from core.training.torchrun import is_follower
 
+    if is_follower():
+        return follow_training(settings)
     action = arguments.action
     if action in OF_ALL_TITLES:
         if arguments.run is not None:
@@ -200,12 +204,13 @@ def _stop(run: RunFolder, settings: Settings) -> Outcome:
 
 
 def _resume(run: RunFolder, settings: Settings) -> Outcome:
-    """Queue a run again; one outside the runs' home is trained here, for the queue does not look there."""
+    """Queue a run again; under torchrun, or outside the runs' home, where the queue does not look, it is trained here."""
     from core.cli.train import TrainingDisplay, describe_outcome
     from core.training.launch import resume
+    from core.training.torchrun import asked_size
     from core.training.trainer import train
 
-    if run.path.parent != settings.runs.resolve():
+    if asked_size() > 1 or run.path.parent != settings.runs.resolve():
         display = TrainingDisplay(run.config.epochs)
         train(run, settings, on_status=display.show_status, on_epoch=display.show_epoch)
         return describe_outcome(run)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from core.training.repeat import Plan
     from core.training.run import RunFolder
 
-__all__ = ["TrainingDisplay", "add_commands", "describe_outcome", "read_source", "train"]
+__all__ = ["TrainingDisplay", "add_commands", "describe_outcome", "follow_training", "read_source", "train"]
 
 
 def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -49,12 +49,15 @@ def train(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Train in this process, or hand the run to the queue."""
     from core.cli.config_help import describe_origin
     from core.training.launch import submit
+    from core.training.torchrun import asked_size, is_follower, local_size
     from core.training.trainer import run_training
 
+    if is_follower():
+        return follow_training(settings)
     plan = _read_plan(arguments, settings)
     config = plan.config
     name, folder = _read_place(arguments.run)
-    threads = arguments.jobs or plan.threads
+    threads = arguments.jobs or (plan.threads and plan.threads * local_size())
     if threads:
         settings = replace(settings, threads=threads)
     for line in plan.differences:
@@ -62,6 +65,8 @@ def train(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     for line in describe_origin(config):
         note(line)
     if arguments.queue:
+        if asked_size() > 1:
+            raise ConfigError("The queue trains in one process; leave out --queue, or start without torchrun.")
         if folder is not None:
             raise ConfigError(f"A queued run lives in {settings.runs}; give --run a plain name instead of {folder}.")
         run = submit(
@@ -79,6 +84,14 @@ def train(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     return describe_outcome(run)
 
 
+def follow_training(settings: Settings) -> Outcome:
+    """Train along with the process of torchrun that leads, which alone speaks."""
+    from core.training.follower import follow
+
+    state = follow(settings)
+    return Outcome(document=None, lines=(), exit_status=INTERRUPTED if state == "stopped" else 0, silent=True)
+
+
 def _read_plan(arguments: argparse.Namespace, settings: Settings) -> Plan:
     """What to train on what: named here, or as another run has it."""
     from core.training.repeat import Plan, plan_from
@@ -94,6 +107,7 @@ def _read_plan(arguments: argparse.Namespace, settings: Settings) -> Plan:
 def describe_outcome(run: RunFolder) -> Outcome:
     """Say how a training in the foreground ended: the best epoch's figures and where its checkpoint is."""
     from core.models.checkpoint import read_card
+    from core.training.torchrun import resume_command
 
     status = run.status()
     checkpoint = run.checkpoint if run.checkpoint.exists() else None
@@ -115,7 +129,7 @@ def describe_outcome(run: RunFolder) -> Outcome:
             lines.append(f"  {name.replace('_', ' ')} by {level}: {figure_text(val[level][name])}")
         lines.append(f"Checkpoint: {checkpoint}")
     if status.state == "stopped":
-        lines.append(f"Go on with: python -m core runs resume {run.path}")
+        lines.append(f"Go on with: {resume_command(run.path, run.environment().get('world_size', 1))}")
     return Outcome(document=document, lines=lines, exit_status=INTERRUPTED if status.state == "stopped" else 0)
 
 

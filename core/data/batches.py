@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,7 @@ from core.data.table import SliceTable
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Batch", "change_batch", "count_steps", "train_batches"]
+__all__ = ["Batch", "batch_order", "change_batch", "count_steps", "share_out", "train_batches"]
 
 STREAM = 1
 """Keeps these random numbers apart from those of the augmentation (:mod:`core.data.augment`)."""
@@ -40,18 +41,23 @@ def count_steps(picture_count: int, batch_size: int) -> int:
     return len(_bounds(picture_count, batch_size))
 
 
-def train_batches(
-    table: SliceTable, rows: NDArray[np.int64], batch_size: int, seed: int, epoch: int, start_step: int = 0
-) -> Iterator[Batch]:
-    """Yield every picture of an epoch once, in an order that depends on (seed, epoch) only.
+def share_out(count: int, parts: int) -> list[slice]:
+    """Cut a batch of `count` pictures into `parts` of nearly equal size, or into fewer where one would hold one alone."""
+    parts = max(1, min(parts, count // 2))
+    bounds = [count * part // parts for part in range(parts + 1)]
+    return [slice(start, stop) for start, stop in pairwise(bounds)]
+
+
+def batch_order(
+    rows: NDArray[np.int64], batch_size: int, seed: int, epoch: int, start_step: int = 0
+) -> Iterator[NDArray[np.int64]]:
+    """Yield the row numbers of each batch of an epoch, in an order that depends on (seed, epoch) only.
 
     A last batch that would hold one single picture is merged into the one before it, because batch
     normalisation cannot train on one; no picture is dropped.
 
     Parameters
     ----------
-    table
-        The prepared cohort.
     rows
         Row numbers of the training part, in any order.
     batch_size
@@ -59,14 +65,29 @@ def train_batches(
     seed, epoch
         Of the run, and of the pass over the data.
     start_step
-        Batches to skip without reading them: where an interrupted epoch goes on.
+        Batches to skip: where an interrupted epoch goes on.
+    """
+    order = np.random.default_rng([seed, epoch, 0, STREAM]).permutation(np.sort(rows))
+    for start, stop in _bounds(len(order), batch_size)[start_step:]:
+        yield order[start:stop]
+
+
+def train_batches(
+    table: SliceTable, rows: NDArray[np.int64], batch_size: int, seed: int, epoch: int, start_step: int = 0
+) -> Iterator[Batch]:
+    """Yield every picture of an epoch once, in the order of :func:`batch_order`, with its label.
+
+    Parameters
+    ----------
+    table
+        The prepared cohort.
+    rows, batch_size, seed, epoch, start_step
+        As in :func:`batch_order`.
     """
     import torch
 
-    order = np.random.default_rng([seed, epoch, 0, STREAM]).permutation(np.sort(rows))
     labels = table.rows["label"].to_numpy()
-    for start, stop in _bounds(len(order), batch_size)[start_step:]:
-        indices = order[start:stop]
+    for indices in batch_order(rows, batch_size, seed, epoch, start_step):
         yield Batch(
             indices=indices,
             pictures=torch.from_numpy(table.pictures(indices)),

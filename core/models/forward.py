@@ -145,7 +145,11 @@ def limit_batch(batch_size: int, shape: tuple[int, ...]) -> int:
 
 
 def score_pictures(
-    model: nn.Module, pictures: NDArray[np.uint8], architecture: Architecture, compute: Compute, batch_size: int = 64
+    model: nn.Module,
+    pictures: NDArray[np.uint8] | torch.Tensor,
+    architecture: Architecture,
+    compute: Compute,
+    batch_size: int = 64,
 ) -> NDArray[np.float32]:
     """Score pictures in eval mode and without gradients; the model's mode is restored.
 
@@ -154,7 +158,7 @@ def score_pictures(
     model
         A network on ``compute.device`` (:func:`place_model`).
     pictures
-        (n, ...) in 0..255, as :func:`to_input` takes them.
+        (n, ...) in 0..255, as :func:`to_input` takes them; an array, or a tensor on any device.
     architecture, compute
         Normalisation, device and precision.
     batch_size
@@ -169,11 +173,12 @@ def score_pictures(
     import torch
 
     logits = []
-    batch_size = limit_batch(batch_size, pictures.shape[1:])
+    batch_size = limit_batch(batch_size, tuple(pictures.shape[1:]))
     with evaluating(model), torch.inference_mode():
         for start in range(0, len(pictures), batch_size):
-            # A copy, for torch cannot wrap a read-only memory map.
-            block = torch.from_numpy(np.array(pictures[start : start + batch_size]))
+            block = pictures[start : start + batch_size]
+            if not isinstance(block, torch.Tensor):
+                block = torch.from_numpy(np.array(block))  # A copy, for torch cannot wrap a read-only memory map.
             with autocast(compute):
                 scores = model(to_input(block, architecture, compute))
             logits.append(scores.float().cpu().numpy())

@@ -51,7 +51,7 @@ def find_commit() -> str:
 def write_environment(job: Job, training: Training) -> None:
     """Write environment.json of the job's run; when a run is resumed only the moment is added.
 
-    The number of threads is kept on resume, because another one changes the last digits of a result.
+    The number of threads (of each process) and of processes is kept on resume, because another one changes the result.
     """
     import torch
 
@@ -72,6 +72,7 @@ def write_environment(job: Job, training: Training) -> None:
             "processor": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
             "compute": asdict(training.compute),
             "threads": torch.get_num_threads(),
+            "world_size": job.world.size,
             "weights": {
                 **asdict(training.weights),
                 "missing": len(training.weights.missing),

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from core.config import RunConfig
 from core.data.batches import count_steps
+from core.data.feed import Feed, open_feed
 from core.data.split import PARTS, Split
 from core.data.study import Cohort
 from core.data.table import SliceTable
-from core.errors import SplitError
+from core.errors import ConfigError, SplitError
+from core.training.distributed import ALONE, World
 from core.training.records import EpochRecord
 from core.training.run import RunFolder
 from core.training.summary import name_patients
@@ -72,6 +74,8 @@ class Job:
     log: logging.Logger
     on_step: Callable[[StepReport], None]
     stop: Callable[[], bool]
+    world: World = ALONE
+    """The processes that train together."""
 
     @property
     def steps(self) -> int:
@@ -97,6 +101,8 @@ class Training:
     architecture: Architecture
     compute: Compute
     weights: WeightsReport
+    feed: Feed
+    """Where the pictures of a step come from."""
     train_logits: torch.Tensor
     """(training slices, classes) float32 on the CPU: what the steps of this epoch said, NaN where not yet."""
     class_weights: torch.Tensor | None = None
@@ -133,6 +139,7 @@ def describe_job(
     on_step: Callable[[StepReport], None],
     stop: Callable[[], bool],
     log: logging.Logger,
+    world: World = ALONE,
 ) -> Job:
     """Look up who is in which part, and log sizes, class names and the accuracy of the commonest class.
 
@@ -140,7 +147,15 @@ def describe_job(
     ------
     SplitError
         No picture is left in training or validation.
+    ConfigError
+        A batch is too small to be shared out.
     """
+    parts = world.size * config.micro_batches
+    if parts > 1 and config.batch_size < 2 * parts:
+        raise ConfigError(
+            f"batch_size {config.batch_size} cannot be cut into {parts} parts ({world.size} processes x micro_batches "
+            f"{config.micro_batches}) of two pictures or more; raise it to {2 * parts} or more."
+        )
     rows = {part: split.indices(table, part) for part in PARTS}
     for part in ("train", "val"):
         if len(rows[part]) == 0:
@@ -154,7 +169,7 @@ def describe_job(
         log.warning("The split is by slice: slices of one patient stand in training and validation. It leaks.")
     return Job(
         config=config, table=table, split=split, train_rows=rows["train"], val_rows=rows["val"],
-        test_count=len(rows["test"]), run=run, cohort=cohort, log=log, on_step=on_step, stop=stop,
+        test_count=len(rows["test"]), run=run, cohort=cohort, log=log, on_step=on_step, stop=stop, world=world,
     )  # fmt: skip
 
 
@@ -166,13 +181,14 @@ def start_training(job: Job) -> Training:
     from core.models.registry import check_form, find_architecture
     from core.models.weights import build_model
     from core.training.environment import write_environment
-    from core.training.resume import load_resume
+    from core.training.resume import load_resume, pack_state, unpack_state
 
-    config = job.config
+    config, world = job.config, job.world
     architecture = find_architecture(config.architecture)
     check_form(architecture, config.prep)
-    compute = choose_compute(config)
-    model, weights = build_model(config.architecture, len(job.table.class_names), config.weights, config.seed)
+    compute = choose_compute(config.model_copy(update={"device": world.choose_device(config.device)}))
+    origin = config.weights if world.leads else "none"  # The others get the first process's.
+    model, weights = build_model(config.architecture, len(job.table.class_names), origin, config.seed)
     model = place_model(model, compute)
     optimiser = _build_optimiser(config, model)
     training = Training(
@@ -182,17 +198,26 @@ def start_training(job: Job) -> Training:
         architecture=architecture,
         compute=compute,
         weights=weights,
+        feed=open_feed(job.table, np.concatenate([job.train_rows, job.val_rows]), compute.device),
         train_logits=torch.full((len(job.train_rows), len(job.table.class_names)), float("nan")),
         class_weights=_weigh_classes(job, compute),
         gradient_norms=torch.full((job.steps,), float("nan"), device=compute.device),
     )
     job.log.info("%s, weights: %s; %s on %s", architecture.title, weights.describe(), compute.precision, compute.device)
+    if training.feed.held is not None:
+        job.log.info("the pictures, %.2f GB, are held on %s", training.feed.held.nbytes / 1e9, compute.device)
+    if world.size > 1:
+        job.log.info("%d processes share each batch of %d", world.size, config.batch_size)
     if job.run is not None:
         write_environment(job, training)
         if job.run.resume_file.exists():
             load_resume(job.run.resume_file, job, training)
             job.log.info("resumed in epoch %d after %d of %d batches", training.epoch, training.step, job.steps)
         job.run.replace_epochs(training.records)
+    if world.size > 1:
+        state = world.alone(lambda: pack_state(job, training))
+        if not world.leads:
+            unpack_state(state, training)
     return training
 
 

@@ -22,6 +22,7 @@ from core.training.lock import is_locked
 from core.training.queue import lock_queue, next_queued
 from core.training.records import DataSource, RunState
 from core.training.run import RunFolder, list_runs, now, with_absolute_paths
+from core.training.torchrun import resume_command
 
 if TYPE_CHECKING:
     from core.data.split import Split
@@ -134,7 +135,7 @@ def resume(run: RunFolder, settings: Settings) -> None:
     Raises
     ------
     RunError
-        It has finished, its configuration is damaged, or it lies outside the runs' folder.
+        It has finished, its configuration is damaged, several processes began it, or it lies outside the runs' folder.
     """
     if run.path.parent != settings.runs.resolve():
         raise RunError(
@@ -152,6 +153,12 @@ def mark_queued(run: RunFolder) -> None:
             status = run.status()
             if status.state == "finished":
                 raise RunError(f"{run.name} has finished; there is nothing to resume. Start a new run.")
+            size = run.environment().get("world_size", 1)
+            if size > 1:
+                raise RunError(
+                    f"{run.name} was begun by {size} processes, and the queue trains in one, which gives another result. "
+                    f"Go on with: {resume_command(run.path, size)}"
+                )
             epochs = run.config.epochs
             if status.state != "queued":
                 run.clear_stop()

@@ -2,7 +2,8 @@
 
 Each epoch is a training phase and a validation phase; the weights of the best validation are kept. Everything random
 comes from (seed, epoch, sample), so a run that is stopped or killed and resumed ends as if it had never paused. The
-test patients are counted, never looked at.
+test patients are counted, never looked at. Several processes (:mod:`core.training.distributed`) go through the same
+loop side by side, each with its part of every batch.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import RunConfig
-from core.data.batches import Batch, change_batch, train_batches
+from core.data.batches import batch_order, share_out
 from core.data.split import Split
 from core.data.study import Cohort
 from core.data.table import SliceTable
 from core.errors import RunError
+from core.training.distributed import ALONE, World
 from core.training.job import Job, StepReport, Training, TrainingStopped, describe_job, start_training
 from core.training.memory import peak_gpu_memory, peak_memory
+from core.training.parts import draw_part, seed_dropout, weigh_batch
 from core.training.records import EpochRecord
 from core.training.run import RunFolder
 from core.training.stage_one import train_segmenter
@@ -33,12 +36,10 @@ from core.training.summary import PhaseSummary, summarise_phase
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["StepReport", "TrainingStopped", "fit"]
+__all__ = ["StepReport", "TrainingStopped", "fit", "train_step"]
 
 SCORED_AT_ONCE = 256
 """Validation pictures between two looks at the stop file; the same in each run, so that results are too."""
-STREAM = 3
-"""Keeps a network's own random numbers (dropout) apart from those of batches and augmentation."""
 
 
 def fit(
@@ -51,6 +52,7 @@ def fit(
     on_step: Callable[[StepReport], None] = lambda report: None,
     stop: Callable[[], bool] = lambda: False,
     log: logging.Logger | None = None,
+    world: World = ALONE,
 ) -> Iterator[EpochRecord]:
     """Train, and yield each epoch's record when it is finished and saved.
 
@@ -69,6 +71,8 @@ def fit(
         Asked before every batch; True stops there.
     log
         Where sentences for people go.
+    world
+        The processes that train together; only the one that leads has a `run`.
 
     Raises
     ------
@@ -84,7 +88,7 @@ def fit(
     from core.training.best import keep_best
     from core.training.resume import save_resume
 
-    job = describe_job(config, table, split, run, cohort, on_step, stop, log or logging.getLogger(__name__))
+    job = describe_job(config, table, split, run, cohort, on_step, stop, log or logging.getLogger(__name__), world)
     with _explained(config):
         training = start_training(job)
         if training.architecture.needs_masks:
@@ -117,13 +121,13 @@ def _train_phase(job: Job, training: Training) -> PhaseSummary:
     if training.step == 0:
         training.learning_rate = training.optimiser.param_groups[0]["lr"]
     training.model.train()
-    batches = train_batches(job.table, job.train_rows, config.batch_size, config.seed, epoch, training.step)
+    batches = batch_order(job.train_rows, config.batch_size, config.seed, epoch, training.step)
     while training.step < job.steps:
         _check_stop(job)
         began = time.perf_counter()
-        batch = next(batches)
-        logits = _train_step(job, training, batch)
-        places = torch.from_numpy(np.searchsorted(job.train_rows, batch.indices))
+        indices = next(batches)
+        logits = train_step(job, training, indices)
+        places = torch.from_numpy(np.searchsorted(job.train_rows, indices))
         training.train_logits[places] = logits
         training.step += 1
         training.seconds += time.perf_counter() - began
@@ -132,32 +136,42 @@ def _train_phase(job: Job, training: Training) -> PhaseSummary:
     return _summarise(job, job.train_rows, logits_seen)
 
 
-def _train_step(job: Job, training: Training, batch: Batch) -> torch.Tensor:
-    """One optimiser step; returns the logits (n, classes) that it started from, float32 on the CPU."""
+def train_step(job: Job, training: Training, indices: NDArray[np.int64]) -> torch.Tensor:
+    """One optimiser step on the batch of these rows; returns the logits (n, classes) that it started from, on the CPU.
+
+    The batch is cut into parts, for the processes and their micro-batches. Each part adds its share to the gradient of
+    the mean over the whole batch.
+    """
     import torch
 
-    from core.models.forward import autocast, to_input
+    from core.models.forward import autocast
 
-    config, compute = job.config, training.compute
-    torch.manual_seed(
-        int(np.random.SeedSequence([config.seed, training.epoch, training.step, STREAM]).generate_state(1)[0])
-    )
-    changed, labels = change_batch(batch, job.table, config.augmentation, config.seed, training.epoch)
-    inputs = to_input(changed, training.architecture, compute)
-    labels = labels.to(compute.device)
-    with autocast(compute):
-        logits = training.model(inputs)
-    loss = torch.nn.functional.cross_entropy(logits.float(), labels, training.class_weights)
-    training.loss = loss.item()
+    config, world = job.config, job.world
+    parts = share_out(len(indices), world.size * config.micro_batches)
+    weight = weigh_batch(job, training, indices)
+    logits = torch.zeros(len(indices), len(job.table.class_names))
+    batch_loss = torch.zeros(1)
+    training.optimiser.zero_grad(set_to_none=True)
+    for number, part in world.own_parts(parts, config.micro_batches):
+        inputs, labels = draw_part(job, training, indices, part)
+        seed_dropout(job, training, number)
+        with autocast(training.compute):
+            outputs = training.model(inputs)
+        loss = torch.nn.functional.cross_entropy(outputs.float(), labels, training.class_weights, reduction="sum")
+        (loss / weight).backward()
+        batch_loss += loss.item() / weight
+        logits[part] = outputs.detach().float().cpu()
+    world.add_up(batch_loss)
+    training.loss = batch_loss.item()
     if not math.isfinite(training.loss):
         raise _diverged(job, training, "the training loss")
-    training.optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    world.add_up(logits)
+    world.add_up_gradients(training.model)
     training.gradient_norms[training.step] = _gradient_norm(training)
     training.optimiser.step()
     if config.schedule.schedule == "one_cycle":
         training.scheduler.step()
-    return logits.detach().float().cpu()
+    return logits
 
 
 def _gradient_norm(training: Training) -> torch.Tensor:
@@ -169,16 +183,25 @@ def _gradient_norm(training: Training) -> torch.Tensor:
 
 
 def _validation_phase(job: Job, training: Training) -> tuple[PhaseSummary, NDArray[np.float32]]:
+    import torch
+
     from core.models.forward import score_pictures
 
-    pieces: list[NDArray[np.float32]] = []
-    chunks = range(0, len(job.val_rows), SCORED_AT_ONCE)
-    for done, start in enumerate(chunks, start=1):
+    world = job.world
+    world.share(training.model.buffers())
+    scores = torch.zeros(len(job.val_rows), len(job.table.class_names))
+    chunks = [slice(start, start + SCORED_AT_ONCE) for start in range(0, len(job.val_rows), SCORED_AT_ONCE)]
+    for first in range(0, len(chunks), world.size):
         _check_stop(job)
-        pictures = job.table.pictures(job.val_rows[start : start + SCORED_AT_ONCE])
-        pieces.append(score_pictures(training.model, pictures, training.architecture, training.compute))
-        _report(job, training, "validating", done, len(chunks), scored=start + len(pictures))
-    logits = np.concatenate(pieces)
+        for chunk in chunks[first : first + world.size][world.rank : world.rank + 1]:
+            pictures = training.feed.take(job.val_rows[chunk])
+            logits = score_pictures(training.model, pictures, training.architecture, training.compute)
+            scores[chunk] = torch.from_numpy(logits)
+        done = min(first + world.size, len(chunks))
+        scored = min(done * SCORED_AT_ONCE, len(job.val_rows))
+        _report(job, training, "validating", done, len(chunks), scored=scored)
+    world.add_up(scores)
+    logits = scores.numpy()
     if not np.isfinite(logits).all():
         raise _diverged(job, training, "an output in validation")
     return _summarise(job, job.val_rows, logits), logits
@@ -247,7 +270,8 @@ def _turn_page(job: Job, training: Training, record: EpochRecord) -> None:
 
 
 def _check_stop(job: Job) -> None:
-    if job.stop():
+    """Stop where any process was asked to: all stop at the same batch."""
+    if job.world.any(job.stop()):
         raise TrainingStopped
 
 

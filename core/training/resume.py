@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.config import parse_config
 from core.errors import RunError
@@ -14,13 +14,18 @@ from core.training.records import EpochRecord
 if TYPE_CHECKING:
     from core.training.job import Job, Training
 
-__all__ = ["load_resume", "save_resume"]
+__all__ = ["load_resume", "pack_state", "save_resume", "unpack_state"]
 
 SCHEMA_VERSION = 1
 
 
 def save_resume(path: Path, job: Job, training: Training) -> None:
     """Write the state atomically; raises StorageError where the disk is full."""
+    write_atomic(path, pack_state(job, training))
+
+
+def pack_state(job: Job, training: Training) -> bytes:
+    """The state as torch writes it, through memory: a full disk within torch's own writer is not told as an OSError."""
     import torch
 
     state = {
@@ -38,10 +43,9 @@ def save_resume(path: Path, job: Job, training: Training) -> None:
         "learning_rate": training.learning_rate,
         "records": [record.model_dump_json() for record in training.records],
     }
-    # Through memory: a full disk in the middle of torch's own writer is not told as an OSError.
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    write_atomic(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def load_resume(path: Path, job: Job, training: Training) -> None:
@@ -63,6 +67,17 @@ def load_resume(path: Path, job: Job, training: Training) -> None:
         raise RunError(f"{path} cannot be read ({type(error).__name__}); {remedy}.") from error
     if found != (SCHEMA_VERSION, job.config, job.split.digest):
         raise RunError(f"{path} belongs to another configuration or split than config.json and split.json; {remedy}.")
+    _take_over(state, training)
+
+
+def unpack_state(content: bytes, training: Training) -> None:
+    """Take over into `training` what :func:`pack_state` of another process of the same run gave."""
+    import torch
+
+    _take_over(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True), training)
+
+
+def _take_over(state: dict[str, Any], training: Training) -> None:
     training.model.load_state_dict(state["model"])
     training.optimiser.load_state_dict(state["optimiser"])
     training.scheduler.load_state_dict(state["scheduler"])

@@ -31,7 +31,7 @@ def train_segmenter(job: Job, training: Training) -> None:
 
     Does nothing where that is done already (a resumed run). What it finds in the validation patients goes into the
     log and into segmentation.json of the run, as Dice coefficients. A run that is stopped here starts this stage anew,
-    in the same order.
+    in the same order. Of several processes the first does it alone, and the others get its weights.
 
     Raises
     ------
@@ -42,6 +42,13 @@ def train_segmenter(job: Job, training: Training) -> None:
     ConfigError
         The examples hold no study, so that no mask fits them.
     """
+    model: Any = training.model
+    job.world.alone(lambda: _train_segmenter(job, training))
+    job.world.share(model.state_dict().values())
+    model.freeze_segmenter()
+
+
+def _train_segmenter(job: Job, training: Training) -> None:
     model: Any = training.model
     if model.segmenter_frozen:
         return
@@ -54,7 +61,6 @@ def train_segmenter(job: Job, training: Training) -> None:
     }
     _fit(job, training, masks["train"])
     dice = [_dice(training, job, row, mask) for row, mask in masks["val"].items()]
-    model.freeze_segmenter()
     mean = float(np.mean(dice))
     job.log.info(
         "first stage: Dice %.3f (mean of %d validation patients, %.3f to %.3f)", mean, len(dice), min(dice), max(dice)

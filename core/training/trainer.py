@@ -1,36 +1,34 @@
 """The process that trains one run: ``python -m core.training.trainer RUN_DIR``; the same code serves the foreground.
 
 It holds the run's lock while it lives, tells how far it is through status.json, stops at a batch boundary on the
-stop file, SIGTERM or SIGINT, and leaves the run in a state that says what happened.
+stop file, SIGTERM or SIGINT, and leaves the run in a state that says what happened. Under torchrun it is process 0;
+the others are :mod:`core.training.follower`.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from core.config import RunConfig
-from core.data.study import Cohort
-from core.errors import MGMTLabError, RunError, SplitError, StorageError
-from core.files import write_atomic
-from core.mri import MRSequence
-from core.progress import Progress, silent
+from core.errors import MGMTLabError, RunError, StorageError
 from core.settings import Settings, load_settings
+from core.training.distributed import World, join_world
 from core.training.events import check_tensorboard, follow_events
 from core.training.job import StepReport, TrainingStopped
 from core.training.loop import fit
+from core.training.material import Task, open_cohort, prepare_material, settle_split
 from core.training.memory import peak_memory
 from core.training.records import DataSource, EpochRecord, RunStatus
 from core.training.run import RunFolder, now
+from core.training.signals import stop_signals
+from core.training.torchrun import check_launcher, resume_command
 from core.training.warning_signs import read_warning_signs
 
 if TYPE_CHECKING:
@@ -82,6 +80,7 @@ def run_training(
     MGMTLabError
         Whatever a person can put right; the run's status says it too.
     """
+    check_launcher()
     if tensorboard:
         check_tensorboard()
     run = RunFolder.create(
@@ -124,16 +123,17 @@ def train(
     MGMTLabError
         What made it fail, if a person can put it right.
     """
-    with run.lock(timeout_seconds=LOCK_SECONDS):
+    with join_world() as world, run.lock(timeout_seconds=LOCK_SECONDS):
         status = run.status()
         if only_if_queued and status.state != "queued":
             return status
         if status.state == "finished":
             raise RunError(f"{run.name} has finished; there is nothing to resume. Start a new run.")
+        _check_size(run, world)
         reporter = _Reporter(run, status, on_status)
-        with _logging_to(run) as log, _stop_signals() as signalled:
+        with _logging_to(run) as log, stop_signals() as signalled:
             try:
-                _prepare_and_fit(run, settings, reporter, log, signalled, on_epoch)
+                _prepare_and_fit(run, settings, reporter, log, signalled, on_epoch, world)
                 _finish(run, reporter)
             except TrainingStopped:
                 log.info("stopped")
@@ -177,29 +177,14 @@ def _explain_machine(error: MemoryError | OSError) -> RunError:
     )
 
 
-def open_cohort(source: DataSource, progress: Progress = silent, settings: Settings | None = None) -> Cohort:
-    """Scan the cohort that a run was made on, in the way it was named; with `settings`, through the index cache.
-
-    Where the source says so, its labels are shuffled among the patients.
-
-    Raises
-    ------
-    DataError
-        It cannot be read.
-    """
-    from core.data.cohort import scan_cohort
-    from core.data.shuffle import shuffle_labels
-
-    cohort = scan_cohort(
-        Path(source.root),
-        labels=Path(source.labels) if source.labels else None,
-        patient_pattern=source.patient_pattern,
-        layout=source.layout,
-        sequence=MRSequence(source.sequence) if source.sequence else None,
-        progress=progress,
-        settings=settings,
-    )
-    return cohort if source.shuffle_seed is None else shuffle_labels(cohort, source.shuffle_seed)
+def _check_size(run: RunFolder, world: World) -> None:
+    """A run keeps its number of processes: another one changes what batch normalisation sees, and so the result."""
+    before = run.environment().get("world_size", world.size)
+    if before != world.size:
+        raise RunError(
+            f"{run.name} was begun by {before} processes, and here {'is' if world.size == 1 else 'are'} {world.size}; "
+            f"another number gives another result. Go on with: {resume_command(run.path, before)}"
+        )
 
 
 def _prepare_and_fit(
@@ -209,11 +194,8 @@ def _prepare_and_fit(
     log: logging.Logger,
     signalled: Callable[[], bool],
     on_epoch: Callable[[EpochRecord], None],
+    world: World,
 ) -> None:
-    import torch
-
-    from core.data.split import make_split
-    from core.data.table import build_table
     from core.models.registry import check_form, find_architecture
     from core.models.weights import ensure_weights
 
@@ -228,29 +210,27 @@ def _prepare_and_fit(
     if run.events.is_dir():
         check_tensorboard()
     config = run.config
-    torch.set_num_threads(run.environment().get("threads") or settings.threads)
+    threads = run.environment().get("threads") or max(1, settings.threads // world.local_size)
+    task = Task(config=config, source=run.source, threads=threads)
     reporter.tell(at_once=True, phase="preparing", epochs=config.epochs)
-    cohort = open_cohort(run.source, progress, settings)
+
+    def brief() -> str:
+        check_form(find_architecture(config.architecture), config.prep)
+        ensure_weights(config.architecture, config.weights)
+        return task.model_dump_json()
+
+    world.alone(brief)
+    cohort, table = prepare_material(task, settings, world, progress)
     log.info("%s: %d studies, %d labelled", cohort.root, len(cohort), len(cohort.labelled))
-    check_form(find_architecture(config.architecture), config.prep)
-    ensure_weights(config.architecture, config.weights)
-    table = build_table(cohort, config.prep, settings, progress=progress)
     for fault in table.faults:
         log.warning("left out: %s: %s", fault.path, fault.reason)
-    if (run.path / "split.json").exists():
-        split = run.split()
-        if split.cohort_digest != cohort.digest:
-            raise SplitError(
-                f"{cohort.root} is no longer what {run.name} was split on (digest {cohort.digest}, then "
-                f"{split.cohort_digest}); restore the data, or start a new run."
-            )
-    else:
-        split = make_split(table, config.split, cohort.digest)
-        write_atomic(run.path / "split.json", split.to_json())
+    split = settle_split(run, cohort, table, world)
     reporter.tell(at_once=True, message="")
     said = {sign.kind for sign in read_warning_signs(run)}
     with follow_events(run) as told:
-        for record in fit(config, table, split, run=run, cohort=cohort, on_step=reporter.step, stop=stop, log=log):
+        for record in fit(
+            config, table, split, run=run, cohort=cohort, on_step=reporter.step, stop=stop, log=log, world=world
+        ):
             best_epoch = record.epoch if record.best else reporter.status.best_epoch
             reporter.tell(at_once=True, best_epoch=best_epoch, gpu_memory_bytes=record.gpu_memory_bytes)
             for sign in read_warning_signs(run):
@@ -328,28 +308,6 @@ def _logging_to(run: RunFolder) -> Iterator[logging.Logger]:
     finally:
         log.removeHandler(handler)
         handler.close()
-
-
-@contextmanager
-def _stop_signals() -> Iterator[Callable[[], bool]]:
-    """Take SIGTERM and SIGINT as a request to stop at the next batch; a second one ends the process as usual."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        asked.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in before:
-        signal.signal(number, ask)
-    try:
-        yield asked.is_set
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def main(arguments: list[str]) -> int:

@@ -286,3 +286,25 @@ def test_a_rare_class_counts_as_much_as_a_common_one() -> None:
         assert weights is not None
         np.testing.assert_allclose(weights.numpy() * counts, [7.5, 7.5])  # each class half of the fifteen
     assert trained["none"][-1] != trained["balanced"][-1]
+
+
+def test_pictures_held_on_the_device_train_the_same(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny_config(*FOUR, "rotation_degrees=10", "noise_std=0.1", "mixup_alpha=0.3")
+    mapped, held = new_run(settings, config, "mapped"), new_run(settings, config, "held")
+    list(fit(config, TABLE, SPLIT, run=mapped))
+    monkeypatch.setattr("core.data.feed._free_bytes", lambda device: 10**12)
+    log = logging.getLogger("test_loop.held")
+    told: list[str] = []
+    monkeypatch.setattr(log, "info", lambda text, *values: told.append(text % values))
+    list(fit(config, TABLE, SPLIT, run=held, log=log))
+    assert any("are held on cpu" in text for text in told)
+    assert_same(mapped, held)
+
+
+def test_micro_batches_train_on_the_whole_batch(settings: Settings) -> None:
+    """A run in parts goes on after a stop as one that was never stopped, like any other."""
+    config = tiny_config(*FOUR, "micro_batches=2")
+    whole, broken = new_run(settings, config, "whole"), new_run(settings, config, "broken")
+    list(fit(config, TABLE, SPLIT, run=whole))
+    train_with_a_break(broken, config, 5)
+    assert_same(whole, broken)

@@ -1,0 +1,224 @@
+"""Training: pictures per second as the paper would train, as this project does, and on tensors held in memory.
+
+All three train the same ResNet18 with the same optimiser on the same pictures at 224 x 224, in this process, and take
+turns in blocks, for a busy machine slows whoever is at work:
+
+(a) as the paper would: torchvision's ImageFolder of PNG files of that size, its transform (resize, random flip, tensor,
+    ImageNet's mean and standard deviation), a DataLoader with two workers, float32;
+(b) ours: the steps of `train`, from the cache, on a GPU from the pictures that it holds; precision "auto";
+(c) the steps of (b) on batches that were gathered beforehand, on the device.
+
+Targets: (b) at least 2.2 times (a) on a CPU that computes in bfloat16, at least 5 times on a GPU; and at least 97% of (c)
+on a CPU, 90% on a GPU. The ratios are medians over blocks of one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from measuring import machine, print_table
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+    from core.training.job import Job, Training
+
+PAPER, OURS, MEMORY = "(a) as the paper would", "(b) ours", "(c) ours, from memory"
+TARGETS = {"cpu": (2.2, 0.97), "cuda": (5.0, 0.90)}
+"""Device -> (b) / (a), (b) / (c)."""
+
+
+def main() -> int:
+    """Measure and print; 2 where the device is not there."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=TARGETS, default="cpu")
+    parser.add_argument("--blocks", type=int, default=8)
+    parser.add_argument("--steps", type=int, help="steps of a block; by default 2 on a CPU and 50 on a GPU")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--threads", type=int, help="of the network; by default the CPUs there are")
+    arguments = parser.parse_args()
+    import torch
+
+    from core.settings import load_settings
+
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        print("This machine has no CUDA GPU; measure with --device cpu.", file=sys.stderr)
+        return 2
+    torch.set_num_threads(arguments.threads or load_settings().threads)
+    steps = arguments.steps or (2 if arguments.device == "cpu" else 50)
+    with tempfile.TemporaryDirectory() as folder:
+        job = make_job(Path(folder), arguments.device, arguments.batch)
+        measure(job, Path(folder), arguments.device, arguments.blocks, steps)
+    return 0
+
+
+def make_job(folder: Path, device: str, batch_size: int) -> Job:
+    """A synthetic cohort prepared at 224 x 224, the paper's preset from random weights, and its pictures as files."""
+    from core.config import apply_settings
+    from core.data.cohort import scan_cohort
+    from core.data.export import export_imagefolder
+    from core.data.phantom import PhantomConfig, make_phantom
+    from core.data.split import make_split
+    from core.data.table import build_table
+    from core.presets import find_preset
+    from core.settings import load_settings
+    from core.training.job import describe_job
+
+    make_phantom(folder / "cohort", PhantomConfig(studies=16, slices=16, size=160))
+    settings = load_settings({"MGMT_LAB_HOME": str(folder / "home")})
+    config = apply_settings(
+        find_preset("paper").config, ["weights=none", f"device={device}", f"batch_size={batch_size}", "slice_count=8"]
+    )
+    cohort = scan_cohort(folder / "cohort")
+    table = build_table(cohort, config.prep, settings)
+    split = make_split(table, config.split, cohort.digest)
+    export_imagefolder(table, split, folder / "pictures")
+    return describe_job(
+        config, table, split, None, cohort, lambda report: None, lambda: False, logging.getLogger(__name__)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Stands for the feed of a training: batches that are on the device already."""
+
+    batches: dict[bytes, torch.Tensor]
+
+    def take(self, indices: NDArray[np.int64]) -> torch.Tensor:
+        """One of the batches, whole."""
+        return self.batches[indices.tobytes()]
+
+
+def measure(job: Job, folder: Path, device: str, blocks: int, steps: int) -> None:
+    """Let the three take turns, and print pictures per second and the verdict."""
+    from core.training.job import start_training
+
+    training = start_training(job)
+    training.model.train()
+    candidates = {
+        PAPER: as_the_paper(folder / "pictures" / "TRAIN", job, device, steps),
+        OURS: ours(job, training, device, steps, in_memory=False),
+        MEMORY: ours(job, training, device, steps, in_memory=True),
+    }
+    for run_block in candidates.values():
+        run_block(0)
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    names = list(candidates)
+    for block in range(1, blocks + 1):
+        turn = block % len(names)
+        for name in names[turn:] + names[:turn]:
+            began = time.perf_counter()
+            candidates[name](block)
+            seconds[name].append(time.perf_counter() - began)
+    show(job, training, seconds, device, steps)
+
+
+def as_the_paper(folder: Path, job: Job, device: str, steps: int) -> Callable[[int], None]:
+    """A block of training from PNG files, as torchvision's users write it."""
+    import torch
+    from torch.utils.data import DataLoader, RandomSampler
+    from torchvision import transforms
+    from torchvision.datasets import ImageFolder
+    from torchvision.models import resnet18
+
+    size, batch = job.config.prep.size_px, job.config.batch_size
+    transform = transforms.Compose([
+        transforms.Resize((size, size)), transforms.RandomHorizontalFlip(), transforms.ToTensor(),
+        transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    ])  # fmt: skip
+    dataset = ImageFolder(str(folder), transform)
+    loader = DataLoader(
+        dataset, batch_size=batch, sampler=RandomSampler(dataset, num_samples=steps * batch, replacement=True),
+        num_workers=2, persistent_workers=True, pin_memory=device == "cuda",
+    )  # fmt: skip
+    model = resnet18(num_classes=len(dataset.classes)).to(device).train()
+    chosen = job.config.optimiser
+    optimiser = torch.optim.SGD(model.parameters(), lr=chosen.learning_rate, momentum=chosen.momentum)
+    criterion = torch.nn.CrossEntropyLoss()
+
+    def run_block(block: int) -> None:
+        right, loss_sum = 0, 0.0
+        for pictures, labels in loader:
+            pictures, labels = pictures.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+            optimiser.zero_grad()
+            outputs = model(pictures)
+            loss = criterion(outputs, labels)
+            loss.backward()
+            optimiser.step()
+            loss_sum += loss.item() * len(labels)
+            right += int((outputs.argmax(1) == labels).sum())
+        assert np.isfinite(loss_sum)
+        synchronise(device)
+
+    return run_block
+
+
+def ours(job: Job, training: Training, device: str, steps: int, *, in_memory: bool) -> Callable[[int], None]:
+    """A block of the training loop's own steps; all blocks of one kind take the same batches."""
+    from core.data.batches import batch_order
+    from core.training.loop import train_step
+
+    feed, size = training.feed, job.config.batch_size
+    full = [indices for epoch in range(1, steps + 2) for indices in batch_order(job.train_rows, size, 0, epoch)]
+    chosen = [indices for indices in full if len(indices) == size][:steps]
+    gathered = Gathered({indices.tobytes(): feed.take(indices) for indices in chosen}) if in_memory else None
+
+    def run_block(block: int) -> None:
+        training.epoch, training.feed = block + 1, gathered or feed
+        for step, indices in enumerate(chosen):
+            training.step = step % job.steps
+            train_step(job, training, indices)
+        synchronise(device)
+
+    return run_block
+
+
+def synchronise(device: str) -> None:
+    """Wait for what a GPU still has to do."""
+    import torch
+
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def show(job: Job, training: Training, seconds: dict[str, list[float]], device: str, steps: int) -> None:
+    """Print the table, and whether the targets are held."""
+    import torch
+
+    pictures = steps * job.config.batch_size
+    median = {name: statistics.median(values) for name, values in seconds.items()}
+    rows = [
+        (name, pictures / median[name], pictures / max(values), pictures / min(values))
+        for name, values in seconds.items()
+    ]
+    compute = training.compute
+    title = (
+        f"resnet18, {job.config.prep.size_px} x {job.config.prep.size_px} px, batches of {job.config.batch_size}; ours in "
+        f"{compute.precision}{', channels last' if compute.channels_last else ''}, pictures "
+        f"{'held on the device' if training.feed.held is not None else 'from the cache'}; n = {len(seconds[OURS])} blocks "
+        f"of {steps} steps each, {torch.get_num_threads()} threads"
+    )
+    where = torch.cuda.get_device_name() if device == "cuda" else machine()
+    print_table(f"{title} ({where})", ("training", "pictures/s", "slowest block", "fastest"), rows)
+    for base, target in zip((PAPER, MEMORY), TARGETS[device], strict=True):
+        ratios = [theirs / our for theirs, our in zip(seconds[base], seconds[OURS], strict=True)]
+        ratio = statistics.median(ratios)
+        word = "held" if ratio >= target else "not held"
+        if base == PAPER and device == "cpu" and compute.precision != "bfloat16":
+            word = "no target: this CPU does not compute in bfloat16"
+        print(f"  {OURS} / {base}: {ratio:.3g} ({min(ratios):.3g} to {max(ratios):.3g}); target {target:g}: {word}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

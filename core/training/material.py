@@ -1,0 +1,143 @@
+"""What a run is trained on: its cohort, scanned and prepared, and who is in which part."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
+
+from core.config import RunConfig
+from core.data.study import Cohort
+from core.errors import DataError, SplitError
+from core.files import write_atomic
+from core.mri import MRSequence
+from core.progress import Progress, silent
+from core.settings import Settings
+from core.training.distributed import World
+from core.training.records import DataSource
+
+if TYPE_CHECKING:
+    from core.data.split import Split
+    from core.data.table import SliceTable
+    from core.training.run import RunFolder
+
+__all__ = ["Task", "open_cohort", "prepare_material", "receive_split", "settle_split"]
+
+
+class Task(BaseModel):
+    """What the process that leads tells the others."""
+
+    config: RunConfig
+    source: DataSource
+    threads: int
+    """Of each process."""
+
+
+def open_cohort(source: DataSource, progress: Progress = silent, settings: Settings | None = None) -> Cohort:
+    """Scan the cohort that a run was made on, in the way it was named; with `settings`, through the index cache.
+
+    Where the source says so, its labels are shuffled among the patients.
+
+    Raises
+    ------
+    DataError
+        It cannot be read.
+    """
+    from core.data.cohort import scan_cohort
+    from core.data.shuffle import shuffle_labels
+
+    cohort = scan_cohort(
+        Path(source.root),
+        labels=Path(source.labels) if source.labels else None,
+        patient_pattern=source.patient_pattern,
+        layout=source.layout,
+        sequence=MRSequence(source.sequence) if source.sequence else None,
+        progress=progress,
+        settings=settings,
+    )
+    return cohort if source.shuffle_seed is None else shuffle_labels(cohort, source.shuffle_seed)
+
+
+def prepare_material(
+    task: Task, settings: Settings, world: World, progress: Progress = silent
+) -> tuple[Cohort, SliceTable]:
+    """Scan and prepare the cohort in every process, the first of each machine before the others, and set the threads.
+
+    Raises
+    ------
+    TrainingStopped
+        `progress` raised it, in any process.
+    DataError
+        It cannot be read; RunError where another process says so.
+    """
+    import torch
+
+    from core.data.table import build_table
+
+    def prepare() -> tuple[Cohort, SliceTable]:
+        cohort = open_cohort(task.source, progress, settings)
+        return cohort, build_table(cohort, task.config.prep, settings, progress=progress)
+
+    torch.set_num_threads(task.threads)
+    return world.machine_by_machine(prepare)
+
+
+def settle_split(run: RunFolder, cohort: Cohort, table: SliceTable, world: World) -> Split:
+    """Take the run's split, or draw it and keep it in its folder, and give it to the other processes.
+
+    Raises
+    ------
+    SplitError
+        The cohort is no longer the one that was split, or it cannot be split.
+    """
+    from core.data.split import make_split
+
+    def settle() -> str:
+        if not (run.path / "split.json").exists():
+            made = make_split(table, run.config.split, cohort.digest)
+            write_atomic(run.path / "split.json", made.to_json())
+        split = run.split()
+        if split.cohort_digest != cohort.digest:
+            raise SplitError(
+                f"{cohort.root} is no longer what {run.name} was split on (digest {cohort.digest}, then "
+                f"{split.cohort_digest}); restore the data, or start a new run."
+            )
+        return split.to_json()
+
+    return _share_split(settle, table, world)
+
+
+def receive_split(table: SliceTable, world: World) -> Split:
+    """Take the split from the process that leads, as :func:`settle_split` there gives it.
+
+    Raises
+    ------
+    DataError
+        This process sees other data than the one that leads; RunError in all others.
+    """
+    return _share_split(lambda: "", table, world)
+
+
+def _share_split(settle: Callable[[], str], table: SliceTable, world: World) -> Split:
+    from core.data.split import Split
+
+    split, expected = json.loads(world.alone(lambda: json.dumps([settle(), _digest(table)])))
+
+    def compare() -> None:
+        if _digest(table) != expected:
+            raise DataError(
+                f"Process {world.rank} sees other pictures than the one that leads; give every machine the same data "
+                "under the same path."
+            )
+
+    world.together(compare)
+    return Split.from_json(split)
+
+
+def _digest(table: SliceTable) -> str:
+    """Of which examples there are, and in which order."""
+    return hashlib.sha256("\n".join(table.rows["key"]).encode()).hexdigest()
