@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 
-import pandas as pd
 import streamlit as st
 
 from core.config import RunConfig, apply_settings
@@ -97,8 +96,7 @@ def _ask_space(preset: str) -> tuple[str, ...]:
         )
     with right:
         st.caption("Why these: three or four settings are what a few dozen trials can tell apart.")
-        rows = [{"setting": entry.text.partition("=")[0], "why": entry.reason} for entry in entries]
-        st.dataframe(pd.DataFrame(rows), hide_index=True)
+        st.markdown("\n".join(f"- `{entry.text.partition('=')[0]}`: {entry.reason}" for entry in entries))
     return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 

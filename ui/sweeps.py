@@ -35,6 +35,8 @@ TARGETS = {
     "val_loss": "validation loss",
 }
 """What trials are compared by, in words."""
+SHORT_TARGETS = {"val_patient_auroc": "AUROC", "val_accuracy": "accuracy", "val_loss": "loss"}
+"""The same where there is room for one word."""
 REFRESH_SECONDS = 3.0
 FEWEST_FOR_IMPORTANCE = 6
 """Finished trials before the figure of importance says anything."""
@@ -239,7 +241,8 @@ def _show_figures(study: optuna.Study, result: SearchResult) -> None:
         if finished > 1:
             with st.container():
                 st.markdown("**Parallel coordinates**")
-                draw(draw_parallel(study, target, palette), key=f"{key}.parallel", alt="settings of every trial")
+                short = SHORT_TARGETS[result.select_on]
+                draw(draw_parallel(study, short, palette), key=f"{key}.parallel", alt="settings of every trial")
         if finished >= FEWEST_FOR_IMPORTANCE:
             with st.container():
                 st.markdown("**Importance**")
@@ -256,8 +259,9 @@ def _show_trials(result: SearchResult) -> None:
     """Every trial in a row, its run a link."""
     st.markdown("**Trials**")
     number = st.column_config.NumberColumn
+    table = pd.DataFrame([_as_row(row) for row in result.trials])
     st.dataframe(
-        pd.DataFrame([_as_row(row) for row in result.trials]),
+        table if any(row.reason for row in result.trials) else table.drop(columns="why"),
         hide_index=True,
         height="content" if len(result.trials) <= 10 else 390,
         key=f"sweeps.{result.name}.table",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
 from pathlib import Path
 
 import optuna
 import pytest
 
+from core.experiments import search_storage
 from core.experiments.search_claim import MOST_DEATHS, at_work, claim_trial, counted_trials, hand_back, workers_alive
-from core.experiments.search_storage import StudyPlace, open_study
+from core.experiments.search_storage import StudyPlace, beating, open_study
 
 OPTIONS = {"shared": False, "sampler": "random", "seed": 0}
 
@@ -112,6 +114,30 @@ def test_a_database_leaves_workers_of_other_hosts_alone(tmp_path: Path) -> None:
     assert first is not None
     assert second is not None
     assert [trial.state.name for trial in study.trials] == ["RUNNING", "RUNNING"]
+
+
+def test_a_worker_of_another_host_that_is_not_heard_of_is_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_storage, "HEARTBEAT_SECONDS", 1)
+    monkeypatch.setattr(search_storage, "GRACE_SECONDS", 2)
+    here, there = tmp_path / "here", tmp_path / "there"
+    place = StudyPlace(name="mine", folder=here, url=f"sqlite:///{tmp_path}/shared.db")
+    study = open_study(place, create=True)
+    options = {**OPTIONS, "shared": True, "trials": 1}
+    with at_work(there) as elsewhere:
+        silent = claim_trial(study, there, elsewhere, **options)
+    assert silent is not None
+    with at_work(here) as worker:
+        taken = None
+        for _ in range(100):
+            taken = claim_trial(study, here, worker, **options)
+            if taken is not None:
+                break
+            time.sleep(0.2)
+        assert taken is not None
+        assert taken.user_attrs["replaces"] == [silent.number]
+        with beating(study, place, taken):
+            time.sleep(4)  # twice the grace: without a heartbeat it would be taken for dead
+            assert claim_trial(study, here, worker, **options) is None
 
 
 def work(folder: str, trials: int) -> None:

@@ -48,7 +48,7 @@ def draw_parallel(study: optuna.Study, target: str, palette: Palette) -> go.Figu
     from optuna.visualization import plot_parallel_coordinate
 
     figure = _in_template(plot_parallel_coordinate(study, target_name=target), palette)
-    weak, strong = palette.grid, palette.accent
+    weak, strong = _blend(palette.grid, palette.muted, 0.5), palette.accent
     smaller = study.direction.name == "MINIMIZE"
     for trace in figure.data:
         if trace.mode == "lines" and trace.y is not None:
@@ -59,7 +59,7 @@ def draw_parallel(study: optuna.Study, target: str, palette: Palette) -> go.Figu
             trace.update(marker={"colorscale": [[0, weak], [1, strong]], "colorbar": bar, "reversescale": smaller})
     figure.update_shapes(line={"color": palette.muted})
     figure.update_annotations(font={"color": palette.text, "size": 10})
-    figure.update_xaxes(showgrid=False, ticks="")
+    figure.update_xaxes(showgrid=False, showline=False, ticks="")
     figure.update_yaxes(visible=False)
     figure.update_layout(margin={"l": 24})
     return figure
@@ -88,7 +88,11 @@ def draw_curves(study: optuna.Study, target: str, palette: Palette) -> go.Figure
         kind = "other" if state is None else kinds.get(state, "other")
         kind = "best" if trace.name == best else kind
         number = trace.name.removeprefix("Trial")
-        trace.update(**styles[kind], marker={"size": 4, "color": styles[kind]["line"]["color"]}, name=titles[kind])
+        trace.update(
+            **styles[kind],
+            marker={"size": 6 if kind == "pruned" else 4, "color": styles[kind]["line"]["color"]},
+            name=titles[kind],
+        )
         trace.update(
             legendgroup=kind,
             showlegend=kind not in shown,
