@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.data.study import Cohort, Fault, Study
 from ui.audit import show_audit
-from ui.cohorts import ask_cohort, show_cohort_line, show_synthetic_truth
+from ui.cohorts import ask_cohort, show_cohort_line, show_series, show_synthetic_truth
 from ui.errors import telling_errors
 from ui.figures.cohort import (
     draw_blank_slices,
@@ -21,7 +21,7 @@ from ui.loaders import count_all_slices, count_blanks, load_chosen_cohort
 from ui.page import begin_page
 from ui.prediction import study_stacks
 from ui.state import Scan, choose_scan
-from ui.study_view import show_faults, show_notes, show_recognised
+from ui.study_view import show_faults, show_notes
 from ui.text import plain
 from ui.theme import current_palette, draw
 from ui.viewer import show_viewer
@@ -129,7 +129,7 @@ def show_study(cohort: Cohort, study: Study) -> None:
     stacks, faults = study_stacks(study, None)
     show_viewer(stacks, key=f"cohort.{cohort.digest}.{study.study_id}")
     with st.expander("Series", icon=":material/list:"):
-        show_recognised(study, stacks)
+        show_series(study, stacks)
     show_faults(faults)
 
 

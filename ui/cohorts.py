@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import streamlit as st
 
 from core.data.phantom import SYNTHETIC_FILE, PhantomConfig, best_auroc, make_phantom, read_phantom
-from core.data.study import Cohort
+from core.data.study import Cohort, Study
 from core.errors import HostedModeError, MGMTLabError
 from core.mri import MRSequence
 from core.settings import Settings
@@ -15,10 +16,19 @@ from core.training.records import DataSource
 from ui.errors import telling_errors
 from ui.loaders import load_cohort, rescan
 from ui.progress import ProgressBar
-from ui.state import choose_cohort, current_settings
+from ui.slices import SliceStack
+from ui.state import choose_cohort, chosen_cohort, current_settings
+from ui.study_view import edit_sequences
 from ui.text import plain
 
-__all__ = ["ask_cohort", "made_cohorts", "show_cohort_line", "show_synthetic_truth"]
+__all__ = [
+    "ask_cohort",
+    "made_cohorts",
+    "show_cohort_line",
+    "show_series",
+    "show_synthetic_truth",
+    "with_sequences",
+]
 
 LAYOUTS = {
     None: "recognise it",
@@ -99,14 +109,21 @@ def _ask_folder() -> None:
         sequence = st.selectbox(
             "Sequence of files that do not say it", [None, *named], key="cohort.sequence", persist_state="session"
         )
+        identity = st.text_input(
+            "Ids that are one patient (CSV)",
+            key="cohort.identity",
+            persist_state="session",
+            help="A table with the columns study_id and same_person_as, beside the pairs that are known.",
+        )
     if st.button("Read the folder", type="primary", icon=":material/folder_open:", disabled=not root):
         _take(
             DataSource(
                 root=str(Path(root).expanduser()),
-                labels=labels or None,
+                labels=str(Path(labels).expanduser()) if labels else None,
                 patient_pattern=pattern or None,
                 layout=layout,
                 sequence=sequence,
+                identity=str(Path(identity).expanduser()) if identity else None,
             )
         )
 
@@ -177,6 +194,39 @@ def _ask_synthetic(settings: Settings) -> None:
     report = make_phantom(settings.cache / "synthetic" / name, config, progress=bar)
     bar.close()
     _take(DataSource(root=str(report.folder)))
+
+
+def show_series(study: Study, stacks: Sequence[SliceStack]) -> None:
+    """A study's series, in a table in which a person may overrule what was recognised; runs that start then use his word."""
+    source = chosen_cohort()
+    if source is None:
+        return
+    changes = edit_sequences(study, stacks, key=f"cohort.series.{study.study_id}.{len(source.assign)}")
+    own = {series.series_uid for series in study.series}
+    assigned = dict(source.assign)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if st.button(
+            "Take these sequences",
+            icon=":material/edit:",
+            type="primary",
+            key="cohort.assign",
+            disabled=not changes,
+            help="Change a sequence in the table first." if not changes else None,
+        ):
+            _take(with_sequences(source, {**assigned, **changes}))
+        if own & assigned.keys() and st.button("Recognise anew", icon=":material/undo:", key="cohort.unassign"):
+            _take(with_sequences(source, {uid: kind for uid, kind in assigned.items() if uid not in own}))
+        st.caption(
+            f"{len(assigned)} series of this cohort are named by you; every run that starts from here keeps it."
+            if assigned
+            else "What you change holds for this session and for every run that starts from it.",
+            width="content",
+        )
+
+
+def with_sequences(source: DataSource, sequences: Mapping[str, MRSequence]) -> DataSource:
+    """The same data with other series named by a person, by Series UID."""
+    return DataSource.model_validate({**source.model_dump(), "assign": tuple(sequences.items())})
 
 
 def _take(source: DataSource) -> None:

@@ -7,17 +7,53 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
+from core.data.assign import note_choices
 from core.data.study import Fault, Study
+from core.mri import MRSequence
 from ui.slices import SliceStack
 from ui.text import plain
 
-__all__ = ["show_faults", "show_notes", "show_recognised"]
+__all__ = ["edit_sequences", "show_faults", "show_notes", "show_recognised"]
 
 FAULTS_SHOWN = 200
+_COLUMNS = {
+    "spacing (mm)": st.column_config.TextColumn(help="Between slices × between rows × between columns."),
+    "blank": st.column_config.NumberColumn(help="Slices that hold nothing; never shown to the model."),
+}
 
 
 def show_recognised(study: Study, stacks: Sequence[SliceStack]) -> None:
     """One row per series: sequence, plane, slices, blank ones, spacing, and why it is what it is."""
+    st.dataframe(_list_series(study, stacks), hide_index=True, column_config=_COLUMNS)
+
+
+def edit_sequences(study: Study, stacks: Sequence[SliceStack], key: str) -> dict[str, MRSequence]:
+    """The same table, in which a person says what a series is; returns what he changed, by Series UID.
+
+    Above it stands, for each sequence of which there are several series, which is used and why.
+    """
+    for choice in note_choices([study]):
+        st.caption(":material/rule: " + plain(choice, 600))
+    rows = _list_series(study, stacks)
+    edited = st.data_editor(
+        rows,
+        hide_index=True,
+        key=key,
+        disabled=[column for column in rows.columns if column != "sequence"],
+        column_config={
+            **_COLUMNS,
+            "sequence": st.column_config.SelectboxColumn(
+                options=[sequence.value for sequence in MRSequence],
+                required=True,
+                help="Choose what it is; what is unknown is left out.",
+            ),
+        },
+    )
+    chosen = zip(study.series, edited["sequence"], strict=True)
+    return {series.series_uid: MRSequence(name) for series, name in chosen if name != str(series.sequence)}
+
+
+def _list_series(study: Study, stacks: Sequence[SliceStack]) -> pd.DataFrame:
     by_sequence = {stack.sequence: stack for stack in stacks}
     rows = []
     for series in study.series:
@@ -34,17 +70,11 @@ def show_recognised(study: Study, stacks: Sequence[SliceStack]) -> None:
                 "matrix": f"{series.rows} × {series.columns}",
                 "spacing (mm)": "" if spacing is None else " × ".join(f"{value:.2f}" for value in spacing),
                 "recognised by": series.sequence_reason,
+                "how sure": series.sequence_confidence,
                 "description": series.description,
             }
         )
-    st.dataframe(
-        pd.DataFrame(rows),
-        hide_index=True,
-        column_config={
-            "spacing (mm)": st.column_config.TextColumn(help="Between slices × between rows × between columns."),
-            "blank": st.column_config.NumberColumn(help="Slices that hold nothing; never shown to the model."),
-        },
-    )
+    return pd.DataFrame(rows)
 
 
 def show_faults(faults: Sequence[Fault], title: str = "files could not be used") -> None:

@@ -30,8 +30,8 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
         "audit",
         audit,
         "Say what is wrong with a cohort, each finding with its files and its remedy.",
-        "Reads every pixel once and remembers what it saw. Ids that are one patient stand in identity.csv in "
-        "MGMT_LAB_HOME (study_id,same_person_as,source).",
+        "Reads every pixel once and remembers what it saw. Ids that are one patient stand in a table "
+        "(study_id,same_person_as,source) that --identity names, or in identity.csv in MGMT_LAB_HOME.",
     )
     add_data(parser)
     parser.add_argument(

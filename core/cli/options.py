@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from core.config import RunConfig
     from core.data.study import Cohort
     from core.settings import Settings
+    from core.training.records import DataSource
 
 __all__ = [
     "DATA_OPTIONS",
@@ -29,6 +30,7 @@ __all__ = [
     "positive",
     "read_cohort",
     "read_config",
+    "read_source",
 ]
 
 Command = Callable[[argparse.Namespace, "Settings"], Outcome]
@@ -36,7 +38,7 @@ Command = Callable[[argparse.Namespace, "Settings"], Outcome]
 LAYOUTS = ("rsna", "phases", "classes", "flat")
 BACKENDS = ("processes", "dask")
 
-DATA_OPTIONS = ("labels", "patient_pattern", "layout", "sequence", "jobs")
+DATA_OPTIONS = ("labels", "patient_pattern", "layout", "sequence", "assign", "identity", "jobs")
 """Names, as argparse keeps them, of the options that say how to read DATA."""
 
 
@@ -97,6 +99,12 @@ def add_data(parser: argparse.ArgumentParser, name: str = "data", *, may_lack: b
     )
     group.add_argument("--layout", choices=LAYOUTS, help="what DATA is, where it is not recognised rightly")
     add_sequence(group)
+    add_assign(group)
+    group.add_argument(
+        "--identity",
+        metavar="CSV",
+        help="ids that are one patient (study_id,same_person_as), beside the pairs that are known; a split keeps them together",
+    )
     group.add_argument(
         "--jobs", type=positive, metavar="N", help="processes (training: threads); by default the CPUs there are"
     )
@@ -147,7 +155,6 @@ def add_assign(parser: argparse._ActionsContainer) -> None:
         "--assign",
         action="append",
         type=assignment,
-        default=[],
         metavar="UID=SEQUENCE",
         help="the MR sequence of one series, against what was recognised (unknown sets it aside); may be given again",
     )
@@ -198,6 +205,32 @@ def read_cohort(arguments: argparse.Namespace, settings: Settings) -> Cohort:
         jobs=arguments.jobs,
         progress=TerminalProgress("reading headers"),
         settings=settings,
+        identity=Path(arguments.identity) if arguments.identity else None,
+        sequence_overrides=dict(arguments.assign or ()),
+    )
+
+
+def read_source(arguments: argparse.Namespace) -> DataSource:
+    """Name DATA and how to read it, for a run or an experiment, which reads it again; a folder that is not there is none.
+
+    Raises
+    ------
+    DataError
+        There is no such folder.
+    """
+    from core.errors import DataError
+    from core.training.records import DataSource
+
+    if not Path(arguments.data).expanduser().is_dir():
+        raise DataError(f"There is no folder {arguments.data}; name one that holds a cohort.")
+    return DataSource(
+        root=arguments.data,
+        labels=arguments.labels,
+        patient_pattern=arguments.patient_pattern,
+        sequence=arguments.sequence,
+        layout=arguments.layout,
+        identity=arguments.identity,
+        assign=tuple(arguments.assign or ()),
     )
 
 

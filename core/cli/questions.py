@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from core.cli.options import Parser, add_command, add_config, add_data, positive, read_config
+from core.cli.options import Parser, add_command, add_config, add_data, positive, read_config, read_source
 from core.cli.output import Outcome, TerminalProgress, figure_text, note, plain, table
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def optimism(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     from core.experiments.foreground import answer_question
     from core.experiments.optimism import OptimismParameters, measure_optimism
 
-    config, source = read_config(arguments), _read_source(arguments)
+    config, source = read_config(arguments), _absolute_source(arguments)
     parameters = OptimismParameters(seeds=max(2, arguments.seeds))
     progress = TerminalProgress("trainings")
     question = _question("optimism", parameters.model_dump(mode="json"), config.model_dump(mode="json"), source)
@@ -95,7 +95,7 @@ def specification(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     from core.experiments.specification import SpecificationParameters, list_cells, measure_specification
     from core.files import write_atomic
 
-    config, source = read_config(arguments), _read_source(arguments)
+    config, source = read_config(arguments), _absolute_source(arguments)
     vary = {words[0]: list(words[1:]) for words in arguments.vary}
     parameters = SpecificationParameters(vary=vary) if vary else SpecificationParameters()
     count = len(list_cells(config, parameters))
@@ -126,23 +126,11 @@ def _question(kind: str, parameters: dict[str, Any], config: dict[str, Any], sou
     return {"kind": kind, "parameters": parameters, "config": config, "source": source.model_dump(mode="json")}
 
 
-def _read_source(arguments: argparse.Namespace) -> DataSource:
-    from pathlib import Path
+def _absolute_source(arguments: argparse.Namespace) -> DataSource:
+    """Name the data as an experiment's folder keeps it."""
+    from core.training.run import absolute_source
 
-    from core.errors import DataError
-    from core.training.records import DataSource
-
-    root = Path(arguments.data).expanduser()
-    if not root.is_dir():
-        raise DataError(f"There is no folder {arguments.data}; name one that holds a cohort.")
-    labels = str(Path(arguments.labels).expanduser().resolve()) if arguments.labels else None
-    return DataSource(
-        root=str(root.resolve()),
-        labels=labels,
-        patient_pattern=arguments.patient_pattern,
-        sequence=arguments.sequence,
-        layout=arguments.layout,
-    )
+    return absolute_source(read_source(arguments))
 
 
 def _show_epoch(record: EpochRecord) -> None:

@@ -6,9 +6,19 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from core.cli.options import Parser, UsageError, add_command, add_config, add_data, positive, read_cohort, read_config
+from core.cli.options import (
+    Parser,
+    UsageError,
+    add_command,
+    add_config,
+    add_data,
+    positive,
+    read_cohort,
+    read_config,
+    read_source,
+)
 from core.cli.output import INTERRUPTED, Outcome, TerminalProgress, figure_text, note
-from core.cli.train import TrainingDisplay, read_source
+from core.cli.train import TrainingDisplay
 
 if TYPE_CHECKING:
     from core.settings import Settings

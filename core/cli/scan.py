@@ -51,7 +51,7 @@ def open_scan(arguments: argparse.Namespace, settings: Settings) -> Iterator[tup
             Path(workspace) / "unpacked",
             settings,
             sequence=MRSequence(arguments.sequence) if arguments.sequence else None,
-            sequence_overrides=dict(arguments.assign),
+            sequence_overrides=dict(arguments.assign or ()),
         )
         import torch
 

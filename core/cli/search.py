@@ -6,9 +6,8 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from core.cli.options import Parser, UsageError, add_command, add_config, add_data, positive, read_config
+from core.cli.options import Parser, UsageError, add_command, add_config, add_data, positive, read_config, read_source
 from core.cli.output import INTERRUPTED, Outcome, TerminalProgress, figure_text, note, plain, table
-from core.cli.train import read_source
 
 if TYPE_CHECKING:
     from core.config import RunConfig

@@ -8,17 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.cli.options import Parser, UsageError, add_command, add_config, add_data, read_config
+from core.cli.options import Parser, UsageError, add_command, add_config, add_data, read_config, read_source
 from core.cli.output import CLEAR_LINE, INTERRUPTED, Outcome, TerminalProgress, clock_text, figure_text, note
-from core.errors import ConfigError, DataError
+from core.errors import ConfigError
 
 if TYPE_CHECKING:
     from core.settings import Settings
-    from core.training.records import DataSource, EpochRecord, RunStatus
+    from core.training.records import EpochRecord, RunStatus
     from core.training.repeat import Plan
     from core.training.run import RunFolder
 
-__all__ = ["TrainingDisplay", "add_commands", "describe_outcome", "follow_training", "read_source", "train"]
+__all__ = ["TrainingDisplay", "add_commands", "describe_outcome", "follow_training", "train"]
 
 
 def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -172,21 +172,6 @@ def _add_settings_help(parser: Parser) -> None:
     from core.cli.config_help import describe_settings
 
     parser.more_help = describe_settings
-
-
-def read_source(arguments: argparse.Namespace) -> DataSource:
-    """Name the data for the run; a folder that does not exist makes no run that has failed."""
-    from core.training.records import DataSource
-
-    if not Path(arguments.data).expanduser().is_dir():
-        raise DataError(f"There is no folder {arguments.data}; name one that holds a cohort.")
-    return DataSource(
-        root=arguments.data,
-        labels=arguments.labels,
-        patient_pattern=arguments.patient_pattern,
-        sequence=arguments.sequence,
-        layout=arguments.layout,
-    )
 
 
 def _read_place(run: str | None) -> tuple[str | None, Path | None]:

@@ -9,9 +9,10 @@ from core.data.study import Cohort, Series, Study
 from core.errors import ConfigError
 from core.mri import MRSequence
 
-__all__ = ["apply_overrides", "note_choices", "series_order"]
+__all__ = ["ASSIGNED", "apply_overrides", "note_choices", "series_order"]
 
 ASSIGNED = "as assigned by you"
+"""The reason (``Series.sequence_reason``) of a sequence that a person stated."""
 NOTES_SHOWN = 5
 UIDS_SHOWN = 8
 
@@ -97,8 +98,9 @@ def _describe_choice(study: Study, sequence: MRSequence, candidates: Sequence[Se
         why = "the first of equals"
     left = "; ".join(_describe(series) for series in others)
     return (
-        f"Study {study.study_id} has {len(candidates)} series of {sequence}: {_describe(used)} is used ({why}), "
-        f"not {left}. To choose another, assign it: UID={sequence}."
+        f"Study {study.study_id} has {len(candidates)} series of {sequence}: {_describe(used)} is used ({why}), not "
+        f"{left}; only training takes the slices of all. To choose another, assign it: UID={sequence}; to leave one out "
+        "altogether, UID=unknown."
     )
 
 

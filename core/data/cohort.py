@@ -63,6 +63,7 @@ class _Reading:
     sequence: MRSequence | None
     limits: Settings
     cache: StampedCache | None
+    identity: Path | None = None
 
     def key(self, study: _StudyFolder) -> tuple[object, ...]:
         """What a study's entry in the cache is found by: paths of faults are relative to the root."""
@@ -81,6 +82,7 @@ def scan_cohort(
     progress: Progress = silent,
     settings: Settings | None = None,
     sequence_overrides: Mapping[str, MRSequence] | None = None,
+    identity: Path | None = None,
 ) -> Cohort:
     """Read the headers of a data folder; with `settings`, only of what changed since the last time.
 
@@ -108,6 +110,8 @@ def scan_cohort(
     sequence_overrides
         Series UID to the sequence that a person assigns to it, against what was recognised; UNKNOWN sets a
         series aside.
+    identity
+        A table of ids that are one patient, beside the known pairs (:mod:`core.data.identity`).
 
     Returns
     -------
@@ -122,12 +126,14 @@ def scan_cohort(
         The label table cannot be used.
     ConfigError
         The layout, the pattern or a series UID does not exist or is not valid.
+    DataError
+        The identity table cannot be read.
     """
     limits = settings or load_settings()
     cache = StampedCache(folder=settings.cache / "index") if settings else None
     found = detect_layout(root, layout)
     said = f"Read as {LAYOUT_WORDS[found.name]}{', as stated' if found.stated else ''}."
-    reading = _Reading(root=root, sequence=sequence, limits=limits, cache=cache)
+    reading = _Reading(root=root, sequence=sequence, limits=limits, cache=cache, identity=identity)
     if found.name == "rsna":
         cohort = _scan_studies(found, reading, jobs or limits.threads, progress)
     else:
@@ -153,7 +159,7 @@ def _scan_studies(layout: Layout, reading: _Reading, jobs: int, progress: Progre
         faults += check_references(item.folder, root, reading.limits)
         faults += [Fault(path=relative_to(path, root), reason="an empty folder") for path in item.stamp.empty_folders]
         if scan.series:
-            person = person_of(item.study_id)
+            person = person_of(item.study_id, reading.identity)
             studies.append(Study(study_id=item.study_id, person=person, label=None, series=scan.series))
         elif not item.stamp.file_count:
             faults.append(Fault(path=relative_to(item.folder, root), reason="a study without images"))
@@ -238,6 +244,7 @@ def _scan_picture_tree(
         progress=progress,
         cache=reading.cache,
         jobs=jobs,
+        identity=reading.identity,
     )
     notes = list(found.notes)
     names, positive = CLASS_NAMES, 1

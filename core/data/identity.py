@@ -1,7 +1,7 @@
 """Which study ids are one human being: BraTS21ID is not always the person.
 
 The table ``identity.csv`` beside this module holds the known pairs (columns study_id, same_person_as,
-source); a table of the same name in MGMT_LAB_HOME adds a person's own. Chains are followed, so a person may have
+source); a table of the same name in MGMT_LAB_HOME adds a person's own, and one may be named for a cohort. Chains are followed, so a person may have
 any number of ids.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 from core.data.labels import normalise_id
@@ -22,17 +22,26 @@ IDENTITY_FILE = Path(__file__).with_name("identity.csv")
 COLUMNS = ("study_id", "same_person_as")
 
 
-def person_of(study_id: str) -> str:
+def person_of(study_id: str, table: Path | None = None) -> str:
     """Return the id that stands for a study's person: the smallest of all that are the same human being.
+
+    Parameters
+    ----------
+    study_id
+        The study.
+    table
+        A further table, for one cohort.
 
     Raises
     ------
     DataError
-        The person's own table cannot be read.
+        A table cannot be read.
     """
     own = load_settings().home / IDENTITY_FILE.name
-    changed_at = own.stat().st_mtime_ns if own.is_file() else None
-    return _known_persons(own, changed_at).get(study_id, study_id)
+    tables = [(path, path.stat().st_mtime_ns) for path in (own, table) if path and path.is_file()]
+    if table and not table.is_file():
+        raise DataError(f"There is no identity table {table}; name a CSV with the columns {','.join(COLUMNS)}.")
+    return _known_persons(tuple(tables)).get(study_id, study_id)
 
 
 def read_identities(*paths: Path) -> dict[str, str]:
@@ -66,6 +75,7 @@ def _read_pairs(path: Path) -> Iterable[tuple[str, str]]:
     return [(normalise_id(one), normalise_id(other)) for one, other in pairs if one and other]
 
 
-@cache
-def _known_persons(own: Path, changed_at: int | None) -> dict[str, str]:
-    return read_identities(IDENTITY_FILE, *(() if changed_at is None else (own,)))
+@lru_cache(maxsize=8)
+def _known_persons(tables: tuple[tuple[Path, int], ...]) -> dict[str, str]:
+    """What all tables say; each comes with its modification time, so that a changed one is read again."""
+    return read_identities(IDENTITY_FILE, *(path for path, _ in tables))

@@ -62,6 +62,7 @@ def scan_pictures(
     progress: Progress,
     cache: StampedCache | None = None,
     jobs: int = 1,
+    identity: Path | None = None,
 ) -> PictureStudies:
     """Read the headers of a tree of pictures and group them into studies, one per patient, phase and class.
 
@@ -80,6 +81,8 @@ def scan_pictures(
         The limits; called once per file.
     cache, jobs
         Where to keep what the files are, and how many processes may look at them.
+    identity
+        A table of ids that are one patient (:mod:`core.data.identity`).
 
     Raises
     ------
@@ -105,7 +108,7 @@ def scan_pictures(
                 loose.append((place, path))
     groups = [(place, patient, True, paths) for (place, patient), paths in patients.items()]
     groups += [(place, _clean(path.stem), False, [path]) for place, path in loose]
-    studies = _build_studies(groups, class_names, sizes, sequence)
+    studies = _build_studies(groups, class_names, sizes, sequence, identity)
     notes = _describe(studies, len(loose), patient_pattern)
     return PictureStudies(studies=studies, class_names=class_names, faults=tuple(faults), notes=notes)
 
@@ -144,6 +147,7 @@ def _build_studies(
     class_names: tuple[str, ...],
     sizes: Mapping[Path, tuple[int, int]],
     sequence: MRSequence | None,
+    identity: Path | None,
 ) -> tuple[Study, ...]:
     """Make one study per group; a name that is taken gets its phase, its class, then a number."""
     from core.data.series import picture_series
@@ -158,7 +162,7 @@ def _build_studies(
         study_id = _free_id(name, place, studies)
         studies[study_id] = Study(
             study_id=study_id,
-            person=person_of(name) if is_patient else study_id,
+            person=person_of(name, identity) if is_patient else study_id,
             label=None if place.class_name is None else class_names.index(place.class_name),
             series=tuple(picture_series(study_id, {path: sizes[path] for path in paths}, sequence)),
             phase=place.phase,

@@ -10,10 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.config import PrepConfig
+from core.data.assign import ASSIGNED
 from core.data.cache import Source, fill_cache, load_prepared, open_prepared, prune_contents
 from core.data.examples import PreparedSeries
 from core.data.joint import choose_candidates
-from core.data.study import Cohort, Fault, Study
+from core.data.study import Cohort, Fault, Series, Study
 from core.errors import DataError, EmptyCohortError
 from core.mri import MRSequence, Plane
 from core.parallel import run_tasks
@@ -62,7 +63,7 @@ def build_table(
 ) -> SliceTable:
     """Prepare every series of a cohort (through the cache, in parallel per series) and list its examples.
 
-    Only series of ``prep.sequences``, and those whose sequence is unknown, are taken; on a common grid, one series for
+    Only series of ``prep.sequences`` are taken, and loose pictures that do not say what they are; on a common grid, one series for
     each sequence of a study, prepared together. A series that fails becomes a fault and the rest go on. The rows' order
     (study, sequence, series, slice) does not depend on the order of the cohort.
 
@@ -84,8 +85,8 @@ def build_table(
     if not wanted:
         found = ", ".join(sorted({str(series.sequence) for series in cohort.series})) or "no series at all"
         raise EmptyCohortError(
-            f"{cohort.root} holds no series of {', '.join(prep.sequences)} (found: {found}). "
-            "Choose others with --set sequences=..., or name another folder."
+            f"{cohort.root} holds no series of {', '.join(prep.sequences)} (found: {found}). Choose others with "
+            "--set sequences=..., say what the series are with --sequence or --assign, or name another folder."
         )
     _allow_open_files(len(wanted))
     pieces, faults = _prepare([source for _, source, _ in wanted], prep, settings, jobs or settings.threads, progress)
@@ -116,8 +117,7 @@ def _select(cohort: Cohort, prep: PrepConfig) -> list[tuple[Study, Source, int]]
         studies = sorted(cohort, key=lambda study: study.study_id)
         together = [(study, choose_candidates(study, prep.sequences), 0) for study in studies]
         return [(study, source, number) for study, source, number in together if source]
-    allowed = {*prep.sequences, MRSequence.UNKNOWN}
-    found = [(study, series) for study in cohort for series in study.series if series.sequence in allowed]
+    found = [(study, series) for study in cohort for series in study.series if _is_wanted(series, prep)]
     found.sort(
         key=lambda pair: (pair[1].study_id, pair[1].sequence, pair[1].series_uid, [str(path) for path in pair[1].files])
     )
@@ -128,6 +128,13 @@ def _select(cohort: Cohort, prep: PrepConfig) -> list[tuple[Study, Source, int]]
         numbers[series.study_id, series.sequence] = number + 1
         numbered.append((study, (series,), number))
     return numbered
+
+
+def _is_wanted(series: Series, prep: PrepConfig) -> bool:
+    """Whether a series is prepared. One of unknown sequence may be a diffusion scan or what a person set aside."""
+    if series.sequence is not MRSequence.UNKNOWN:
+        return series.sequence in prep.sequences
+    return series.kind == "picture" and series.sequence_reason != ASSIGNED
 
 
 def _columns(

@@ -58,6 +58,8 @@ def open_cohort(source: DataSource, progress: Progress = silent, settings: Setti
         sequence=MRSequence(source.sequence) if source.sequence else None,
         progress=progress,
         settings=settings,
+        identity=Path(source.identity) if source.identity else None,
+        sequence_overrides=dict(source.assign),
     )
     return cohort if source.shuffle_seed is None else shuffle_labels(cohort, source.shuffle_seed)
 

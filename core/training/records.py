@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from core.mri import MRSequence
 
 __all__ = ["MACHINE_FIELDS", "DataSource", "EpochRecord", "RunState", "RunStatus"]
 
@@ -26,8 +28,17 @@ class DataSource(_Record):
     patient_pattern: str | None = None
     sequence: str | None = None
     layout: str | None = None
+    identity: str | None = None
+    """A table of ids that are one patient, beside the known pairs (:mod:`core.data.identity`)."""
+    assign: tuple[tuple[str, MRSequence], ...] = ()
+    """Series UID and the sequence that a person says it is, against what was recognised; sorted by UID."""
     shuffle_seed: int | None = None
     """Labels are dealt out to the patients anew with this seed (:mod:`core.data.shuffle`); None leaves them."""
+
+    @field_validator("assign")
+    @classmethod
+    def _sort(cls, pairs: tuple[tuple[str, MRSequence], ...]) -> tuple[tuple[str, MRSequence], ...]:
+        return tuple(sorted(dict(pairs).items()))
 
 
 class EpochRecord(_Record):

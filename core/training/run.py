@@ -381,6 +381,11 @@ def with_absolute_paths(config: RunConfig, source: DataSource) -> tuple[RunConfi
     """Make the paths in a configuration and a data source absolute: the trainer works in another folder."""
     if config.weights not in ("default", "none"):
         config = config.model_copy(update={"weights": str(Path(config.weights).expanduser().resolve())})
-    paths = {"root": source.root, "labels": source.labels}
+    return config, absolute_source(source)
+
+
+def absolute_source(source: DataSource) -> DataSource:
+    """Make the paths in a data source absolute."""
+    paths = {"root": source.root, "labels": source.labels, "identity": source.identity}
     absolute = {name: str(Path(path).expanduser().resolve()) for name, path in paths.items() if path}
-    return config, source.model_copy(update=absolute)
+    return source.model_copy(update=absolute)

@@ -15,6 +15,7 @@ import pytest
 
 from core.config import PrepConfig
 from core.data import table as table_module
+from core.data.assign import ASSIGNED
 from core.data.cache import load_prepared
 from core.data.cohort import scan_cohort
 from core.data.phantom import PhantomConfig, make_phantom
@@ -85,6 +86,25 @@ def test_two_series_of_one_sequence_are_told_apart(tmp_path: Path, settings: Set
     study = replace(first, series=(replace(again, series_uid="2"), replace(first.series[0], series_uid="1")))
     table = build_table(make_cohort(tmp_path, [study]), PREP, settings)
     assert table.rows["key"].tolist() == ["1|FLAIR|0|0", "1|FLAIR|0|1", "1|FLAIR|1|0", "1|FLAIR|1|1"]
+
+
+def test_what_is_unknown_is_taken_only_of_loose_pictures_that_nobody_set_aside(
+    tmp_path: Path, settings: Settings
+) -> None:
+    study = make_study(tmp_path, "1", 0, sequences=(MRSequence.T2W, MRSequence.UNKNOWN))
+    prep = PREP.model_copy(update={"sequences": (MRSequence.T2W,)})
+
+    def taken(**changes: str) -> set[str]:
+        series = tuple(
+            replace(one, **changes) if one.sequence is MRSequence.UNKNOWN else one  # type: ignore[arg-type]
+            for one in study.series
+        )
+        cohort = make_cohort(tmp_path, [replace(study, series=series)])
+        return set(build_table(cohort, prep, settings).rows["sequence"])
+
+    assert taken() == {"T2w", "unknown"}
+    assert taken(kind="dicom") == {"T2w"}  # a diffusion scan, say
+    assert taken(sequence_reason=ASSIGNED) == {"T2w"}
 
 
 def test_only_wanted_and_unknown_sequences_are_taken(tmp_path: Path, settings: Settings) -> None:

@@ -110,6 +110,8 @@ def _command(command_name: str, run: RunFolder) -> list[str]:
         ("--patient-pattern", run.source.patient_pattern),
         ("--layout", run.source.layout),
         ("--sequence", run.source.sequence),
+        ("--identity", run.source.identity),
+        *(("--assign", f"{series_uid}={sequence}") for series_uid, sequence in run.source.assign),
     )
     for option, given in options:
         words += [option, given] if given else []

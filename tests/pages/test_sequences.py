@@ -1,0 +1,74 @@
+"""The Cohort page: a person overrules what was recognised, and what he says goes with the runs that start from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.data.cohort import scan_cohort
+from core.mri import MRSequence
+from core.settings import Settings
+from core.training.run import list_runs
+from tests.pages.reading import App, words
+
+
+@pytest.fixture
+def edit(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What a person changes in the table of series: AppTest cannot edit one. {"row": ..., "sequence": ...}."""
+    change: dict[str, Any] = {}
+
+    def edited(rows: Any, **options: Any) -> Any:
+        assert "sequence" not in options["disabled"]
+        rows = rows.copy()
+        if change:
+            rows.loc[change["row"], "sequence"] = change["sequence"]
+        return rows
+
+    monkeypatch.setattr("ui.study_view.st.data_editor", edited)
+    return change
+
+
+def test_a_sequence_is_overruled_and_recognised_anew(
+    open_app: App, phantom_folder: Path, edit: dict[str, Any], home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.training.launch.ensure_worker", lambda settings: None)
+    study = scan_cohort(phantom_folder).studies[0]
+    first = study.series[0]
+    app = open_app("cohort.py", phantom_folder)
+    assert app.button(key="cohort.assign").disabled
+    edit.update(row=0, sequence="T2w")
+    app.run()
+    app.button(key="cohort.assign").click()
+    edit_once(app, edit)
+    assert not app.exception
+    assert app.session_state["cohort"].assign == ((first.series_uid, MRSequence.T2W),)
+    text = words(app)
+    assert "has 2 series of T2w" in text.replace("\\", "")
+    assert "1 series of this cohort are named by you" in text
+    app.switch_page("pages/train.py").run()
+    app.button(key="train.start").click().run()
+    (entry,) = list_runs(home)
+    assert entry.run.source.assign == ((first.series_uid, MRSequence.T2W),)
+    app.switch_page("pages/cohort.py").run()
+    app.button(key="cohort.unassign").click().run()
+    assert not app.exception
+    assert app.session_state["cohort"].assign == ()
+
+
+def edit_once(app: Any, edit: dict[str, Any]) -> None:
+    """Let the click take the change; the table that is drawn afterwards begins unchanged, as its key is another."""
+    import ui.cohorts
+
+    take = ui.cohorts._take
+
+    def taken(source: Any) -> None:
+        edit.clear()
+        take(source)
+
+    ui.cohorts._take = taken
+    try:
+        app.run()
+    finally:
+        ui.cohorts._take = take
