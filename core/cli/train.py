@@ -151,10 +151,10 @@ class TrainingDisplay:
         if status.message and status.message != self.told and status.state == "running":
             self.told = status.message
             note(status.message)
-        if self.live and status.phase in ("training", "validating"):
+        if self.live and status.phase in ("training", "validating", "finding the tumour"):
             rate = f"  {status.images_per_second:.0f} images/s" if status.images_per_second else ""
             left = f"  {clock_text(status.seconds_left)} left" if status.seconds_left is not None else ""
-            line = f"epoch {status.epoch}/{self.epochs}  {status.phase} {status.step}/{status.steps}{rate}{left}"
+            line = f"epoch {status.epoch}/{status.epochs}  {status.phase} {status.step}/{status.steps}{rate}{left}"
             sys.stderr.write(f"{CLEAR_LINE}{line}")
             sys.stderr.flush()
 

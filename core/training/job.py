@@ -44,12 +44,15 @@ class StepReport:
 
     phase: str
     epoch: int
+    epochs: int
+    """Of the run; while a first stage trains, of that."""
     step: int
     steps: int
     images_per_second: float
     """Of the epoch's training phase so far."""
     done: float
-    """Share of the whole run, 0..1; validation pictures count a third of training pictures."""
+    """Share of the whole run, 0..1; validation pictures count a third of training pictures. While a first stage trains,
+    share of that."""
     loss: float | None = None
     """Of the last training step."""
     learning_rate: float | None = None

@@ -282,7 +282,7 @@ def _report(job: Job, training: Training, phase: str, step: int, steps: int, sco
     rate = trained / max(training.seconds, 1e-9)
     job.on_step(
         StepReport(
-            phase=phase, epoch=training.epoch, step=step, steps=steps, images_per_second=rate, done=done,
+            phase=phase, epoch=training.epoch, epochs=job.config.epochs, step=step, steps=steps, images_per_second=rate, done=done,
             loss=training.loss, learning_rate=training.optimiser.param_groups[0]["lr"],
             gradient_norm=training.gradient_norms[training.step - 1] if training.step else None,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,6 +80,7 @@ def _fit(job: Job, training: Training, masks: dict[int, NDArray[np.bool_]]) -> N
     epochs, size = job.config.mask_epochs, job.config.batch_size
     steps = -(-len(rows) // size)
     model.train()
+    seen, began = 0, time.perf_counter()
     for epoch in range(1, epochs + 1):
         order = np.random.default_rng([job.config.seed, epoch, STREAM]).permutation(rows)
         losses = []
@@ -92,8 +94,13 @@ def _fit(job: Job, training: Training, masks: dict[int, NDArray[np.bool_]]) -> N
             loss.backward()
             optimiser.step()
             losses.append(loss.item())
+            seen += len(batch)
             job.on_step(
-                StepReport(phase="finding the tumour", epoch=epoch, step=step + 1, steps=steps, images_per_second=0, done=0)
+                StepReport(
+                    phase="finding the tumour", epoch=epoch, epochs=epochs, step=step + 1, steps=steps,
+                    images_per_second=seen / (time.perf_counter() - began), done=seen / (epochs * len(rows)),
+                    loss=losses[-1], learning_rate=LEARNING_RATE,
+                )
             )  # fmt: skip
         job.log.info("first stage, epoch %d/%d: loss %.4f", epoch, epochs, float(np.mean(losses)))
 

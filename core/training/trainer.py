@@ -212,6 +212,7 @@ def _prepare_and_fit(
     config = run.config
     threads = run.environment().get("threads") or max(1, settings.threads // world.local_size)
     task = Task(config=config, source=run.source, threads=threads)
+    reporter.epochs = config.epochs
     reporter.tell(at_once=True, phase="preparing", epochs=config.epochs)
 
     def brief() -> str:
@@ -252,6 +253,7 @@ class _Reporter:
         )
         self.written = 0.0
         self.first: tuple[float, float] | None = None
+        self.epochs = before.epochs
         self.tell(at_once=True)
 
     def tell(self, *, at_once: bool = False, **changes: Any) -> None:
@@ -269,6 +271,8 @@ class _Reporter:
         if self.first is None:
             self.first = (moment, report.done)
             self.tell(at_once=True, phase=report.phase, message=f"Weights: {self.run.weights_summary()}.")
+        elif report.done < self.first[1]:  # a first stage is over
+            self.first = (moment, report.done)
         since, gained = moment - self.first[0], report.done - self.first[1]
         changes: dict[str, Any] = {}
         if self.due():  # Reading the gradient waits for the device.
@@ -277,6 +281,7 @@ class _Reporter:
         self.tell(
             phase=report.phase,
             epoch=report.epoch,
+            epochs=report.epochs,
             step=report.step,
             steps=report.steps,
             images_per_second=report.images_per_second,
@@ -287,7 +292,8 @@ class _Reporter:
         )
 
     def end(self, state: str, message: str) -> None:
-        changes = {"state": state, "message": message, "finished": now(), "seconds_left": None, "phase": ""}
+        changes: dict[str, Any] = {"state": state, "message": message, "finished": now(), "seconds_left": None}
+        changes |= {"phase": "", "epochs": self.epochs}  # a first stage counts its own
         # On a full disk the last word cannot be written either; the freed lock then says "interrupted".
         with suppress(StorageError):
             self.tell(at_once=True, **changes)

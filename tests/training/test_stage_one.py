@@ -24,7 +24,7 @@ from core.inference.cam import explain_many
 from core.inference.predict import Predictor
 from core.presets import find_preset
 from core.settings import Settings
-from core.training.records import DataSource
+from core.training.records import DataSource, RunStatus
 from core.training.run import RunFolder
 from core.training.trainer import run_training
 
@@ -39,12 +39,21 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     return scan_cohort(folder)
 
 
-def train(cohort: Cohort, settings: Settings, folder: Path, config: RunConfig) -> RunFolder:
-    return run_training(settings, config, DataSource(root=str(cohort.root)), folder)
+def train(
+    cohort: Cohort, settings: Settings, folder: Path, config: RunConfig, told: list[RunStatus] | None = None
+) -> RunFolder:
+    heard = [] if told is None else told
+    return run_training(settings, config, DataSource(root=str(cohort.root)), folder, on_status=heard.append)
 
 
 def test_it_is_trained_on_masks_asked_without_and_explained(cohort: Cohort, settings: Settings, tmp_path: Path) -> None:
-    run = train(cohort, settings, tmp_path / "run", apply_settings(CONFIG, ["mask_epochs=60"]))
+    statuses: list[RunStatus] = []
+    run = train(cohort, settings, tmp_path / "run", apply_settings(CONFIG, ["mask_epochs=60"]), statuses)
+    finding = [status for status in statuses if status.phase == "finding the tumour" and status.epoch]
+    assert finding
+    assert {status.epochs for status in finding} == {60}
+    assert all(status.images_per_second > 0 and status.loss for status in finding)
+    assert run.status().epochs == 1
     told = json.loads((run.path / "segmentation.json").read_text())
     assert told["n"] == 2
     assert told["dice_mean"] > 0.3  # the tumour is a hundredth of the volume: chance would be far below
