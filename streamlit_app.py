@@ -7,6 +7,7 @@ import streamlit as st
 from ui.page import enter_app
 from ui.runs import wake_queue
 from ui.state import remember_visitor
+from ui.trash import empty_old_trash
 
 ASSETS = Path(__file__).parent / "ui" / "assets"
 
@@ -14,6 +15,7 @@ st.set_page_config(page_title="MGMT Lab", page_icon=str(ASSETS / "icon.svg"), la
 st.logo(str(ASSETS / "logo.svg"), size="large")
 enter_app()
 remember_visitor()
+empty_old_trash()
 wake_queue()
 st.navigation(
     [
@@ -23,6 +25,7 @@ st.navigation(
         st.Page("pages/models.py", title="Models", icon=":material/schema:", url_path="models"),
         st.Page("pages/train.py", title="Train", icon=":material/model_training:", url_path="train"),
         st.Page("pages/runs.py", title="Runs", icon=":material/monitoring:", url_path="runs"),
+        st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:", url_path="compare"),
         st.Page("pages/sweeps.py", title="Sweeps", icon=":material/tune:", url_path="sweeps"),
         st.Page("pages/paper.py", title="Paper", icon=":material/article:", url_path="paper"),
         st.Page("pages/validity.py", title="Validity", icon=":material/balance:", url_path="validity"),

@@ -1,90 +1,22 @@
-"""Every run; one of them open: its course, how good it is, and what it was."""
+"""Every run: one of them open, with its course, how good it is and what it was; or several, to compare, tag or delete."""
 
-import pandas as pd
 import streamlit as st
 
 from core.presets import PRESETS
 from core.training.queue import put_first
-from core.training.run import RunEntry, RunFolder, delete_run
+from core.training.run import RunFolder
 from ui.errors import telling_errors
 from ui.judgement_view import show_judgement
 from ui.live import show_live
 from ui.page import begin_page
 from ui.provenance import show_changes, show_provenance
+from ui.run_store import offer_export, offer_import, show_origin, show_tags, tag_all
+from ui.run_table import ask_filter, ask_runs
 from ui.runs import ACTIVE, find_own_run, own_runs
 from ui.state import choose_cohort, current_settings
 from ui.text import plain
+from ui.trash import delete_runs, show_trash
 from ui.validity.subject import remember_run
-
-
-def as_row(entry: RunEntry) -> dict[str, object]:
-    """A run in one line of the table."""
-    records = entry.run.epochs()
-    best = next((record for record in records if record.epoch == entry.status.best_epoch), None)
-    config = None
-    with telling_errors():
-        config = entry.run.config
-    return {
-        "run": entry.run.name,
-        "state": entry.status.state,
-        "preset": entry.preset,
-        "network": entry.architecture,
-        "split": "" if config is None else "by slice (leaky)" if config.split.split_unit == "slice" else "by patient",
-        "epochs": f"{len(records)} of {entry.status.epochs}",
-        "val AUROC by patient": best.val_patient_auroc if best else None,
-        "low": best.val_patient_auroc_low if best else None,
-        "high": best.val_patient_auroc_high if best else None,
-        "val accuracy by slice": best.val_accuracy if best else None,
-        "best epoch": best.epoch if best else None,
-        "created (UTC)": entry.status.created[:16].replace("T", " "),
-    }
-
-
-def ask_run(entries: list[RunEntry]) -> str | None:
-    """The table; the run that is selected, or the one in the address."""
-    names = [entry.run.name for entry in entries]
-    named = st.query_params.get("run")
-    if named and named not in names:
-        st.warning("The run in the address is not here.", icon=":material/info:")
-        del st.query_params["run"]
-        named = None
-    number = st.column_config.NumberColumn
-    chosen = st.dataframe(
-        pd.DataFrame([as_row(entry) for entry in entries]),
-        hide_index=True,
-        height="content" if len(entries) <= 7 else 290,
-        key="runs.table",
-        on_select="rerun",
-        selection_mode="single-row",
-        selection_default={"selection": {"rows": [names.index(named) if named else 0]}},
-        column_config={
-            "val AUROC by patient": number(
-                format="%.3f", help="Of the best epoch, which was chosen on these patients."
-            ),
-            "low": number("95% low", format="%.3f"),
-            "high": number("95% high", format="%.3f"),
-            "val accuracy by slice": number(format="%.3f"),
-        },
-    )
-    picked = chosen.selection.rows
-    name = names[picked[0]] if picked and picked[0] < len(names) else named
-    if name:
-        st.query_params["run"] = name
-    return name
-
-
-@st.dialog("Delete this run?", icon=":material/delete:")
-def confirm_delete(run: RunFolder) -> None:
-    """Ask before a run is removed with its weights."""
-    st.markdown(f"**{plain(run.name)}** goes with its weights, curves and log. This cannot be undone.")
-    with st.container(horizontal=True):
-        if st.button("Delete", type="primary", icon=":material/delete:", key="runs.delete.yes"):
-            with telling_errors():
-                delete_run(run)
-                st.query_params.pop("run", None)
-                st.rerun()
-        if st.button("Keep it", key="runs.delete.no"):
-            st.rerun()
 
 
 def show_configuration(run: RunFolder) -> None:
@@ -119,57 +51,111 @@ def clone(run: RunFolder) -> None:
     """Open Train with a run's configuration and data."""
     st.session_state["train.clone"] = run.name
     st.session_state["train.preset"] = run.config.preset if run.config.preset in PRESETS else "honest"
-    choose_cohort(run.source)
+    if run.source.named:
+        choose_cohort(run.source)
     st.switch_page("pages/train.py")
 
 
-begin_page("Runs")
-entries = own_runs()
-if not entries:
-    st.info(
-        "No runs yet. Start one on the Train page; it takes a synthetic cohort and a minute.", icon=":material/info:"
-    )
-    st.page_link("pages/train.py", label="Train", icon=":material/model_training:")
-    st.stop()
-name = ask_run(entries)
-if name is None:
-    st.caption("Select a run to open it.")
-    st.stop()
-with telling_errors(stop=True):
+def show_several(names: list[str]) -> None:
+    """What can be done with several runs at once."""
+    runs = [find_own_run(name) for name in names]
+    busy = [run.name for run in runs if run.status().state in ACTIVE]
+    with st.container(border=True):
+        st.markdown(f"**{len(runs)} runs** · {plain(', '.join(names), 400)}")
+        with st.container(horizontal=True, gap="small"):
+            if st.button("Compare", icon=":material/compare_arrows:", type="primary", key="runs.compare"):
+                st.switch_page("pages/compare.py", query_params={"run": names})
+            tag_all(runs)
+            if st.button(
+                "Delete",
+                icon=":material/delete:",
+                type="tertiary",
+                key="runs.delete.all",
+                disabled=bool(busy),
+                help=f"{', '.join(busy)} must be stopped first." if busy else "Can be undone until the app stops.",
+            ):
+                delete_runs(runs)
+
+
+def show_actions(run: RunFolder) -> None:
+    """What can be done with one run, beside stopping and using it."""
+    state = run.status().state
+    with st.container(horizontal=True, gap="small"):
+        if run.checkpoint.exists() and st.button(
+            "Claim sheet",
+            icon=":material/description:",
+            type="tertiary",
+            key="runs.claim",
+            help="What may be claimed of this run, and what was not checked, on one page.",
+        ):
+            remember_run(run)
+            st.switch_page("pages/validity.py", query_params={"section": "claim"})
+        if st.button(
+            "Start one like it",
+            icon=":material/content_copy:",
+            type="tertiary",
+            key="runs.clone",
+            help="Opens Train with this run's configuration and data; change what you like and start.",
+        ):
+            clone(run)
+        if (
+            state == "queued"
+            and not current_settings().hosted
+            and st.button("Put it first", icon=":material/vertical_align_top:", type="tertiary", key="runs.first")
+        ):
+            put_first(run, current_settings())
+            st.rerun()
+        if state != "running":
+            offer_export(run)
+        if state not in ACTIVE and st.button(
+            "Delete",
+            icon=":material/delete:",
+            type="tertiary",
+            key="runs.delete",
+            help="Can be undone until the app stops.",
+        ):
+            delete_runs([run])
+
+
+def show_run(name: str) -> None:
+    """One run: its course, how good it is, and what it was."""
     run = find_own_run(name)
     with st.container(border=True):
         if run.status().note:
             st.caption(plain(run.status().note, 500))
+        show_origin(run)
         show_live(name)
-        with st.container(horizontal=True, gap="small"):
-            if run.checkpoint.exists() and st.button(
-                "Claim sheet",
-                icon=":material/description:",
-                type="tertiary",
-                key="runs.claim",
-                help="What may be claimed of this run, and what was not checked, on one page.",
-            ):
-                remember_run(run)
-                st.switch_page("pages/validity.py", query_params={"section": "claim"})
-            if st.button(
-                "Start one like it",
-                icon=":material/content_copy:",
-                type="tertiary",
-                key="runs.clone",
-                help="Opens Train with this run's configuration and data; change what you like and start.",
-            ):
-                clone(run)
-            if run.status().state == "queued" and st.button(
-                "Put it first", icon=":material/vertical_align_top:", type="tertiary", key="runs.first"
-            ):
-                put_first(run, current_settings())
-                st.rerun()
-            if run.status().state not in ACTIVE and st.button(
-                "Delete", icon=":material/delete:", type="tertiary", key="runs.delete"
-            ):
-                confirm_delete(run)
+        show_tags(run)
+        show_actions(run)
     how_good, what = st.tabs(["How good it is", "Configuration"])
     with how_good, telling_errors():
         show_judgement(run)
     with what, telling_errors():
         show_configuration(run)
+
+
+begin_page("Runs")
+with telling_errors():
+    show_trash()
+entries = own_runs()
+named = st.query_params.get_all("run")
+if any(name not in {entry.run.name for entry in entries} for name in named):
+    st.warning("The run in the address is not here.", icon=":material/info:")
+    del st.query_params["run"]
+if not entries:
+    st.info(
+        "No runs yet. Start one on the Train page; it takes a synthetic cohort and a minute.", icon=":material/info:"
+    )
+    st.page_link("pages/train.py", label="Train", icon=":material/model_training:")
+    offer_import()
+    st.stop()
+shown = ask_filter(entries)
+names = ask_runs(shown) if shown else []
+with telling_errors():
+    if not names:
+        st.caption("Select a run to open it, or several to compare them.")
+    elif len(names) > 1:
+        show_several(names)
+    else:
+        show_run(names[0])
+offer_import()

@@ -1,4 +1,4 @@
-"""export: a cohort as an ImageFolder tree, a run's weights as one file to pass on."""
+"""export: a cohort as an ImageFolder tree; a run as one zip, its weights as one file, its claim sheet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.cli.output import Outcome, TerminalProgress, plain, table
 if TYPE_CHECKING:
     from core.settings import Settings
 
-__all__ = ["add_commands", "export_checkpoint", "export_imagefolder", "export_report"]
+__all__ = ["add_commands", "export_checkpoint", "export_imagefolder", "export_report", "export_whole_run"]
 
 
 def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -37,6 +37,17 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     parser.add_argument("run", metavar="RUN", help="a run's name or folder")
     parser.add_argument("--out", required=True, metavar="FILE", help="a .safetensors file; its card goes beside it")
+    parser.add_argument("--replace", action="store_true", help="overwrite the file if it exists")
+
+    parser = add_command(
+        forms,
+        "run",
+        export_whole_run,
+        "Write a run as one zip that runs import takes in elsewhere: settings, split, curves, predictions, weights.",
+        "Home folders in paths become ~; resume.pt and the log stay here.",
+    )
+    parser.add_argument("run", metavar="RUN", help="a run's name or folder; not one that is being trained")
+    parser.add_argument("--out", required=True, metavar="FILE", help="a .zip file")
     parser.add_argument("--replace", action="store_true", help="overwrite the file if it exists")
 
     parser = add_command(
@@ -99,6 +110,18 @@ def export_checkpoint(arguments: argparse.Namespace, settings: Settings) -> Outc
     card = publish_checkpoint(find_run(arguments.run, settings), path, replace=arguments.replace)
     document = {"checkpoint": str(path), "card": card.model_dump(mode="json")}
     return Outcome(document=document, lines=[f"Written: {plain(path)} and {plain(path.with_suffix('.md').name)}."])
+
+
+def export_whole_run(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Write a run as one zip."""
+    from core.training.bundle import export_run
+    from core.training.run import find_run
+
+    path = Path(arguments.out).expanduser()
+    manifest = export_run(find_run(arguments.run, settings), path, settings, replace=arguments.replace)
+    document = {"file": str(path), "bytes": path.stat().st_size, "manifest": manifest.model_dump(mode="json")}
+    rows = [(name, entry.bytes, entry.sha256[:12]) for name, entry in manifest.files.items()]
+    return Outcome(document=document, lines=[*table(rows, ("file", "bytes", "SHA-256")), f"Written: {plain(path)}"])
 
 
 def export_report(arguments: argparse.Namespace, settings: Settings) -> Outcome:

@@ -1,4 +1,4 @@
-"""runs: compare several, tag them, delete them."""
+"""runs: compare several, tag them, delete them, take in one from elsewhere, say where its data lies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from core.experiments.comparison import Comparison
     from core.settings import Settings
 
-__all__ = ["add_actions", "compare", "delete", "tag"]
+__all__ = ["add_actions", "compare", "delete", "import_from", "name_data_of", "tag"]
 
 
 def add_actions(actions: argparse._SubParsersAction[Parser]) -> None:
@@ -45,6 +45,22 @@ def add_actions(actions: argparse._SubParsersAction[Parser]) -> None:
     )  # fmt: skip
     parser.add_argument("runs", nargs="+", metavar="RUN", help="names of runs")
     parser.add_argument("--yes", action="store_true", help="they are to go; without it nothing is deleted")
+
+    parser = add_command(
+        actions, "import", import_from, "Take in a run that export run wrote elsewhere.",
+        "Everything in it is checked and its figures are computed anew; nothing is unpickled.",
+    )  # fmt: skip
+    parser.add_argument("file", metavar="FILE", help="the .zip file")
+    parser.add_argument("--name", help="what to call it (default: as it was called, with a number where that is taken)")
+
+    parser = add_command(
+        actions, "data", name_data_of, "Say where a run's cohort lies here: of an imported run, or where it was moved.",
+        "It must be the very same cohort: ids, labels and series are compared.",
+    )  # fmt: skip
+    parser.add_argument("run", metavar="RUN", help="a run's name or folder")
+    parser.add_argument("data", metavar="DATA", help="the cohort's folder")
+    parser.add_argument("--labels", metavar="CSV", help="label table, where it does not lie beside the data")
+    parser.add_argument("--identity", metavar="CSV", help="table of ids that are one patient, where the run had one")
 
 
 def compare(arguments: argparse.Namespace, settings: Settings) -> Outcome:
@@ -96,6 +112,32 @@ def delete(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         delete_run(run)
     names = [run.name for run in runs]
     return Outcome(document={"deleted": names}, lines=[f"Deleted: {plain(', '.join(names))}"])
+
+
+def import_from(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Take in a run's zip."""
+    from core.cli.runs import describe_run
+    from core.training.unbundle import import_run, read_import
+
+    run = import_run(Path(arguments.file).expanduser(), settings, name=arguments.name)
+    origin = read_import(run)
+    assert origin is not None
+    lines = [
+        f"{run.name}: imported, {run.status().state}.",
+        f"Its data lay at {plain(origin.data)}. To judge its test patients here, name it: runs data {run.name} DATA",
+    ]
+    return Outcome(document=describe_run(run) | {"imported": origin.model_dump(mode="json")}, lines=lines)
+
+
+def name_data_of(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Say where a run's cohort lies."""
+    from core.training.run import find_run
+    from core.training.unbundle import name_data
+
+    run = find_run(arguments.run, settings)
+    source = name_data(run, arguments.data, settings, arguments.labels, arguments.identity)
+    document = {"run": str(run.path), "name": run.name, "data": source.model_dump(mode="json")}
+    return Outcome(document=document, lines=[f"{plain(run.name)} is on {plain(source.root)}: the same cohort."])
 
 
 def _describe(comparison: Comparison) -> list[str]:

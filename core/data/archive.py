@@ -16,7 +16,7 @@ from core.errors import ArchiveError, LimitError
 from core.files import storage_errors
 from core.settings import Settings
 
-__all__ = ["Budget", "is_litter", "safe_path", "unpack", "write_file"]
+__all__ = ["Budget", "check_directory", "is_litter", "safe_path", "unpack", "write_file"]
 
 CHUNK = 1024 * 1024
 DEEPEST = 32
@@ -161,7 +161,7 @@ def unpack(archive: Path, folder: Path, settings: Settings, budget: Budget | Non
         return unpack_tar(archive, folder, settings, budget)
     written: list[Path] = []
     try:
-        _check_directory(archive, settings)
+        check_directory(archive, settings)
         with zipfile.ZipFile(archive) as opened:
             entries = [entry for entry in opened.infolist() if not entry.is_dir() and not is_litter(entry.filename)]
             for entry in entries:
@@ -198,8 +198,16 @@ def _check_entry(entry: zipfile.ZipInfo, archive: Path) -> None:
     safe_path(Path(), entry.filename)
 
 
-def _check_directory(archive: Path, settings: Settings) -> None:
-    """Refuse a zip whose directory is out of proportion, before it is read into memory."""
+def check_directory(archive: Path, settings: Settings) -> None:
+    """Refuse a zip whose directory is out of proportion, before it is read into memory.
+
+    Raises
+    ------
+    ArchiveError
+        It has no directory: it is damaged, or no zip.
+    LimitError
+        The directory lists more files than are accepted.
+    """
     size = archive.stat().st_size
     with archive.open("rb") as file:
         file.seek(max(0, size - 66_000))

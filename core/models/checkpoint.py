@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CheckpointCard",
     "checkpoint_name",
+    "copy_checkpoint",
     "find_checkpoint",
     "list_checkpoints",
     "load_model",
@@ -33,8 +34,16 @@ __all__ = [
 SCHEMA_VERSION = 1
 BEST = "best.safetensors"
 """The checkpoint in a run's folder."""
+COPIED_AT_ONCE = 1024 * 1024
 HEADER_BYTES = 16 * 1024 * 1024
 """A header that claims to be longer is damage: ours have some tens of kilobytes."""
+
+
+class Writes(Protocol):
+    """What bytes can be written to."""
+
+    def write(self, content: bytes, /) -> int:
+        """Write all of them."""
 
 
 class CheckpointCard(BaseModel):
@@ -165,6 +174,27 @@ def save_checkpoint(path: Path, state: Mapping[str, torch.Tensor], card: Checkpo
         value = value.detach().to("cpu", torch.bfloat16 if half and value.is_floating_point() else value.dtype)
         tensors[name] = value.clone(memory_format=torch.contiguous_format)
     write_atomic(path, save(tensors, metadata={"card": card.model_dump_json()}))
+
+
+def copy_checkpoint(source: Path, target: Writes, card: CheckpointCard | None = None) -> None:
+    """Copy a checkpoint to a stream, with another card where one is given; its tensors are copied byte for byte.
+
+    Raises
+    ------
+    CheckpointError
+        The file is damaged.
+    """
+    header = _read_header(source)
+    with source.open("rb") as file:
+        if card is not None:
+            header["__metadata__"] = {**header.get("__metadata__", {}), "card": card.model_dump_json()}
+            text = json.dumps(header, separators=(",", ":")).encode()
+            # safetensors pads its header with blanks, so that the tensors begin at a multiple of eight.
+            text += b" " * (-len(text) % 8)
+            file.seek(8 + int.from_bytes(file.read(8), "little"))
+            target.write(len(text).to_bytes(8, "little") + text)
+        while piece := file.read(COPIED_AT_ONCE):
+            target.write(piece)
 
 
 def load_model(path: Path) -> tuple[nn.Module, CheckpointCard]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from core.data.table import SliceTable
     from core.models.checkpoint import CheckpointCard
 
-__all__ = ["JudgedPart", "Judgement", "judge_run", "looks", "read_judgement"]
+__all__ = ["JudgedPart", "Judgement", "judge_run", "looks", "read_judgement", "store_judgement", "with_figures"]
 
 JudgedPart = Literal["test", "val", "data"]
 
@@ -182,7 +182,7 @@ def judge_run(
     labels = _labels(table, rows, card, cohort)
     frame = slice_frame(table.rows.iloc[rows], _score(model, card, table, rows, progress)).assign(label=labels)
     judged: JudgedPart = part if other is None else "data"
-    judgement = _figures(
+    judgement = with_figures(
         Judgement(
             part=judged,
             data=str(cohort.root),
@@ -205,7 +205,7 @@ def judge_run(
     )
     if judged != "val":
         judgement = replace(judgement, looked_at=record_look(digest, run.name, settings))
-    _store(run, judgement, digest)
+    store_judgement(run, judgement, digest)
     return judgement
 
 
@@ -316,7 +316,8 @@ def _score(
     return np.concatenate(pieces)
 
 
-def _figures(judgement: Judgement) -> Judgement:
+def with_figures(judgement: Judgement) -> Judgement:
+    """Return the judgement with every figure computed from its slices' logits."""
     options: dict[str, Any] = {
         "class_names": judgement.class_names,
         "positive_class": judgement.positive_class,
@@ -330,7 +331,8 @@ def _figures(judgement: Judgement) -> Judgement:
     )
 
 
-def _store(run: RunFolder, judgement: Judgement, digest: str) -> None:
+def store_judgement(run: RunFolder, judgement: Judgement, digest: str) -> None:
+    """Keep a judgement in the run's folder; `digest` is the other cohort's, where one was judged."""
     path = _stored_at(run, judgement.part, digest)
     with replace_atomically(path.with_suffix(".parquet")) as beside:
         judgement.frame.to_parquet(beside)

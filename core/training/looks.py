@@ -6,13 +6,14 @@ Each look at them lets a person choose, so a figure on patients that were looked
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 
 from core.files import append_line
 from core.settings import Settings
 from core.training.lock import hold_lock
 from core.training.run import now
 
-__all__ = ["count_looks", "list_looks", "record_look"]
+__all__ = ["count_looks", "list_looks", "merge_looks", "record_look"]
 
 
 def count_looks(digest: str, settings: Settings) -> int:
@@ -44,6 +45,27 @@ def record_look(digest: str, run_name: str, settings: Settings) -> int:
     settings.runs.mkdir(parents=True, exist_ok=True)
     with hold_lock(settings.runs / ".test_looks.lock", "The ledger of test looks is busy; try again.", 30):
         append_line(ledger, json.dumps({"test_digest": digest, "run": run_name, "when": now()}))
+        return count_looks(digest, settings)
+
+
+def merge_looks(digest: str, looks: Iterable[Mapping[str, str]], settings: Settings) -> int:
+    """Write down looks that were made elsewhere, those that are not known yet; return how many there are now.
+
+    Raises
+    ------
+    RunBusyError
+        Others write at the same time and do not come to an end.
+    StorageError
+        It cannot be written.
+    """
+    settings.runs.mkdir(parents=True, exist_ok=True)
+    with hold_lock(settings.runs / ".test_looks.lock", "The ledger of test looks is busy; try again.", 30):
+        known = {(look["run"], look["when"]) for look in list_looks(digest, settings)}
+        for look in looks:
+            if (look["run"], look["when"]) not in known:
+                entry = {"test_digest": digest, "run": look["run"], "when": look["when"]}
+                append_line(settings.runs / "test_looks.jsonl", json.dumps(entry))
+                known.add((look["run"], look["when"]))
         return count_looks(digest, settings)
 
 

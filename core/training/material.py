@@ -50,6 +50,11 @@ def open_cohort(source: DataSource, progress: Progress = silent, settings: Setti
     from core.data.cohort import scan_cohort
     from core.data.shuffle import shuffle_labels
 
+    if not source.named:
+        raise DataError(
+            "This run was imported, and where its data lies here has not been said; name it on the Runs page, or with: "
+            "python -m core runs data RUN DATA."
+        )
     cohort = scan_cohort(
         Path(source.root),
         labels=Path(source.labels) if source.labels else None,

@@ -8,12 +8,16 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from core.mri import MRSequence
 
-__all__ = ["MACHINE_FIELDS", "DataSource", "EpochRecord", "RunState", "RunStatus"]
+__all__ = ["MACHINE_FIELDS", "UNNAMED", "DataSource", "EpochRecord", "RunState", "RunStatus"]
 
 RunState = Literal["queued", "running", "stopped", "failed", "interrupted", "finished"]
 
 MACHINE_FIELDS = ("seconds", "images_per_second", "memory_bytes", "gpu_memory_bytes")
 """What an :class:`EpochRecord` says of the machine: all that may differ between a run and the same run resumed."""
+
+
+UNNAMED = "(imported; its data has not been named here)"
+"""Stands for the folder of an imported run's data until a person names it: a path from elsewhere is never opened here."""
 
 
 class _Record(BaseModel):
@@ -39,6 +43,11 @@ class DataSource(_Record):
     @classmethod
     def _sort(cls, pairs: tuple[tuple[str, MRSequence], ...]) -> tuple[tuple[str, MRSequence], ...]:
         return tuple(sorted(dict(pairs).items()))
+
+    @property
+    def named(self) -> bool:
+        """Whether it says where the data lies: an imported run's does not at first."""
+        return not self.root.endswith(UNNAMED)
 
 
 class EpochRecord(_Record):

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
-from core.evaluation.judge import judge
 from core.models.checkpoint import read_card
-from core.training.judgement import Judgement, read_judgement
+from core.training.judgement import Judgement, read_judgement, with_figures
 from core.training.run import RunFolder
-from core.training.summary import name_patients
 
 __all__ = ["judge_validation", "read_best_known"]
 
@@ -43,17 +38,7 @@ def judge_validation(run: RunFolder) -> Judgement:
         aggregation=card.config.aggregation,
         top_k=card.config.top_k,
     )
-    options: dict[str, Any] = {
-        "class_names": card.class_names,
-        "positive_class": card.positive_class,
-        "threshold": card.threshold,
-        "temperature": card.temperature,
-    }
-    return replace(
-        judgement,
-        patient=judge(judgement.patient_labels, judgement.patient_logits, **options),
-        slice=judge(judgement.slice_labels, judgement.slice_logits, name_patients(judgement.frame), **options),
-    )
+    return with_figures(judgement)
 
 
 def read_best_known(run: RunFolder) -> Judgement:

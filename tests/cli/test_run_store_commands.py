@@ -76,3 +76,25 @@ def test_runs_are_deleted_for_good_and_only_when_it_is_said(command: Command, tw
     assert command("runs", "delete", "again", "--yes", "--json").json == {"deleted": ["again"]}
     assert not (two_runs / "again").exists()
     assert (two_runs / "tiny").exists()
+
+
+def test_a_run_is_exported_imported_and_judged_where_its_data_is_named(
+    command: Command, home_with_run: Path, cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "tiny.zip"
+    written = command("export", "run", "tiny", "--out", archive, "--json").json
+    assert "best.safetensors" in written["manifest"]["files"]
+    assert "resume.pt" not in written["manifest"]["files"]
+    command("export", "run", "tiny", "--out", archive).assert_refused("exists")
+    before = command("runs", "compare", "tiny", "tiny2", "--json")
+    before.assert_refused("tiny2")
+    monkeypatch.setenv("MGMT_LAB_HOME", str(tmp_path / "elsewhere"))
+    taken = command("runs", "import", archive, "--json").json
+    assert (taken["name"], taken["state"]) == ("tiny", "finished")
+    assert command("runs", "import", archive, "--name", "again", "--json").json["name"] == "again"
+    assert command("runs", "compare", "tiny", "again", "--json").json["differences"][0]["difference"]["value"] == 0
+    command("evaluate", "tiny").assert_refused("runs data tiny")
+    command("runs", "data", "tiny", tmp_path).assert_refused()
+    assert command("runs", "data", "tiny", cohort, "--json").json["data"]["root"] == str(cohort)
+    assert command("evaluate", "tiny", "--json").json["part"] == "test"
+    command("runs", "import", tmp_path / "none.zip").assert_refused("There is no file")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -32,13 +32,20 @@ def make_judged_run(
     positive_class: int = 1,
     unit: str = "patient",
     test: Sequence[str] = ("90001", "90002"),
+    state: Mapping[str, torch.Tensor] | None = None,
     **changes: object,
 ) -> RunFolder:
     """A finished run that judged validation patients; every second of them is positive, the odds rise by `signal`.
 
     The noise of a patient is the same in every run of one seed, so that such runs are alike.
     """
-    config = RunConfig(preset="honest", weights="none", split=SplitConfig(split_unit=unit), **changes)  # type: ignore[arg-type]
+    options: dict[str, object] = {
+        "preset": "honest",
+        "weights": "none",
+        "split": SplitConfig(split_unit=unit),
+        **changes,
+    }
+    config = RunConfig(**options)  # type: ignore[arg-type]
     run = RunFolder.create(settings, config, DataSource(root="/data/cohort"), name=name, state="finished")
     rows = []
     for patient in patients:
@@ -56,15 +63,16 @@ def make_judged_run(
     ids = tuple(f"{patient:05d}" for patient in patients)
     split = Split(train=("80001",), val=ids, test=tuple(test), unit="patient", seed=0, cohort_digest=cohort)
     (run.path / "split.json").write_text(split.to_json())
+    sizes = {"slices": len(rows), "patients": len(ids), "per_class": [len(ids), len(ids)]}
     (run.path / "environment.json").write_text(
-        json.dumps({"versions": {"torch": "2"}, "cohort_digest": cohort, "sizes": {"val": {"patients": len(ids)}}})
+        json.dumps({"versions": {"torch": "2"}, "cohort_digest": cohort, "sizes": {"val": sizes}})
     )
     card = CheckpointCard(
         name=name, config=config, class_names=class_names, positive_class=positive_class,
         sequences=(MRSequence.FLAIR,), synthetic=False, cohort_digest=cohort, split_unit=unit,
         split_digest=split.digest, patients={"val": len(ids)}, weights_origin="random", reproduction=False, epoch=1,
     )  # fmt: skip
-    save_checkpoint(run.checkpoint, {"weight": torch.zeros(1)}, card)
+    save_checkpoint(run.checkpoint, state or {"weight": torch.zeros(1)}, card)
     for epoch in (1, 2):
         run.append_epoch(make_epoch(epoch))
     run.write_status(run.status().model_copy(update={"best_epoch": 1, "epoch": 2, "epochs": 2}))

@@ -17,7 +17,7 @@ from core.experiments.claim_page import write_claim_page
 from core.experiments.claim_sheet import gather_claim
 from core.experiments.evidence import CONTROLS, find_controls, list_answers
 from core.settings import Settings
-from core.training.judgement import Judgement, _figures, _store
+from core.training.judgement import Judgement, store_judgement, with_figures
 from core.training.looks import record_look
 from core.training.loop import fit
 from core.training.records import DataSource
@@ -58,7 +58,7 @@ def judge_test(run: RunFolder, settings: Settings, shift: float, leaky: bool = F
         class_names=("unmethylated", "methylated"), positive_class=1, threshold=0.5, temperature=1.0, epoch=1,
         leaky=leaky, synthetic=False, created="2026-01-01T00:00:00", patient={}, slice={}, frame=frame,
     )  # fmt: skip
-    _store(run, _figures(judgement), "")
+    store_judgement(run, with_figures(judgement), "")
 
 
 def test_before_anybody_looked_nothing_may_be_claimed(run: RunFolder, settings: Settings) -> None:

@@ -145,10 +145,10 @@ def store_test_judgement(run: RunFolder) -> None:
     """Leave what ``evaluate`` leaves."""
     from dataclasses import replace
 
-    from core.training.judgement import _store
+    from core.training.judgement import store_judgement
     from core.training.stored import judge_validation
 
-    _store(run, replace(judge_validation(run), part="test", looked_at=1), "")
+    store_judgement(run, replace(judge_validation(run), part="test", looked_at=1), "")
 
 
 def test_a_run_that_has_not_finished_an_epoch_has_a_course_and_no_figures(settings: Settings) -> None:

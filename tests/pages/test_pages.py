@@ -150,14 +150,6 @@ def test_a_run_is_judged_on_validation_and_test_waits_for_a_click(open_app: App,
     assert not (finished_run.path / "evaluation-test.json").exists()
 
 
-def test_one_click_does_not_delete_a_run(open_app: App, finished_run: RunFolder) -> None:
-    app = open_app("runs.py")
-    app.button(key="runs.delete").click().run()
-    assert not app.exception
-    assert "cannot be undone" in words(app)
-    assert finished_run.path.exists()
-
-
 def test_a_failed_run_tells_its_ways_out(open_app: App, finished_run: RunFolder) -> None:
     message = "The ImageNet weights cannot be fetched; give a local file, or choose weights=none."
     finished_run.write_status(finished_run.status().model_copy(update={"state": "failed", "message": message}))

@@ -1,0 +1,78 @@
+"""The Compare page: the same figures as the command line's, and no test patient opened."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from core.experiments.comparison import compare_runs
+from core.settings import Settings
+from core.training.judgement import store_judgement
+from core.training.run import RunFolder
+from core.training.stored import judge_validation
+from tests.experiments.judged_runs import make_judged_run
+from tests.pages.reading import App, words
+
+
+@pytest.fixture
+def runs(home: Settings) -> list[RunFolder]:
+    """Two honest runs and a leaky one."""
+    return [
+        make_judged_run(home, "alpha"),
+        make_judged_run(home, "beta", seed=1, batch_size=8),
+        make_judged_run(home, "sly", seed=2, unit="slice"),
+    ]
+
+
+def test_one_run_is_not_compared(open_app: App, home: Settings) -> None:
+    make_judged_run(home, "alpha")
+    app = open_app("compare.py")
+    assert not app.exception
+    assert "takes two runs" in words(app)
+
+
+def test_the_page_says_what_the_command_says(open_app: App, home: Settings, runs: list[RunFolder]) -> None:
+    app = open_app("compare.py", query={"run": ["alpha", "beta"]})
+    assert not app.exception
+    assert not app.error
+    assert app.multiselect(key="compare.runs").value == ["alpha", "beta"]
+    figure = compare_runs(runs[:2], home).differences[0].figure
+    assert figure is not None
+    (row,) = app.dataframe[0].value.to_dict("records")
+    assert row["difference (95%)"] == f"{figure.value:+.3f} [{figure.low:+.3f} to {figure.high:+.3f}]"
+    assert row["n"] == "20"
+    settings = app.dataframe[2].value.set_index("setting")
+    assert settings.loc["Batch size"].tolist()[1:] == ["32", "8"]
+    assert "2 runs are compared" in words(app)
+
+
+def test_a_leaky_run_is_warned_of_and_the_reference_can_be_chosen(open_app: App, runs: list[RunFolder]) -> None:
+    app = open_app("compare.py", query={"run": ["alpha", "beta", "sly"]})
+    assert any("Leaky split: sly" in warning.value.replace("\\", "") for warning in app.warning)
+    assert list(app.dataframe[0].value["run"]) == ["beta", "sly"]
+    app.selectbox(key="compare.reference").set_value("sly").run()
+    assert not app.exception
+    assert list(app.dataframe[0].value["run"]) == ["alpha", "beta"]
+    app.selectbox(key="compare.course").set_value("val_loss").run()
+    assert not app.exception
+
+
+def test_test_patients_are_not_opened(open_app: App, home: Settings, runs: list[RunFolder]) -> None:
+    app = open_app("compare.py", query={"run": ["alpha", "beta"]})
+    app.segmented_control(key="compare.part").set_value("test").run()
+    assert not app.exception
+    assert "not been looked at" in app.error[0].value
+    assert not (home.runs / "test_looks.jsonl").exists()
+    for run in runs[:2]:
+        store_judgement(run, replace(judge_validation(run), part="test", looked_at=1), "")
+    app.run()
+    assert not app.exception
+    assert not app.error
+    assert "Test patients" in words(app)
+
+
+def test_runs_of_the_address_that_are_not_here_are_left_out(open_app: App, runs: list[RunFolder]) -> None:
+    app = open_app("compare.py", query={"run": ["../../etc", "alpha"]})
+    assert not app.exception
+    assert set(app.multiselect(key="compare.runs").value) == {"alpha", "beta", "sly"}
