@@ -150,6 +150,9 @@ def draw_differences(comparison: Comparison, palette: Palette) -> go.Figure | No
             showlegend=False,
         )
     figure.add_vline(x=0, line={"color": palette.warning, "width": 1, "dash": "dash"})
+    ends = [0.0, *(end for trace in figure.data for end in trace.x)]
+    margin = 0.06 * (max(ends) - min(ends)) or 0.1
+    figure.update_xaxes(range=[min(ends) - margin, max(ends) + margin])
     names = [f"{_cut(item.run)}{' (leaky)' if item.leaky else ''}, n = {item.shared}" for item in paired]
     figure.update_yaxes(
         tickvals=list(range(len(paired))), ticktext=names, range=[len(paired) - 0.5, -0.5], showgrid=False, ticks=""
