@@ -62,7 +62,8 @@ def _ask_and_show(cohort: Cohort, path: Path) -> None:
     if st.button("Test the maps", icon=":material/target:", type="primary", key="validity.maps.start"):
         st.session_state[ASKED] = asked
     st.caption(
-        f"On up to {STUDIES} studies, every method at every layer: some minutes on two processor cores, longer while a run trains."
+        f"On up to {STUDIES} studies, every method of a layer at every layer: some minutes on two processor cores, longer while a "
+        "run trains. `python -m core maps` takes more studies, and occlusion."
     )
     if st.session_state.get(ASKED) == asked:
         with telling_errors():
