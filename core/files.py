@@ -15,6 +15,7 @@ __all__ = ["append_line", "replace_atomically", "storage_errors", "write_atomic"
 
 _REASONS = {
     errno.ENOSPC: "no space is left on the disk; free some, then try again",
+    errno.EFBIG: "a limit on the size of a file is reached (ulimit -f shows it); raise it, then try again",
     errno.EDQUOT: "the disk quota is used up; free some space, then try again",
     errno.EROFS: "the file system is read-only; set MGMT_LAB_HOME to a folder that can be written",
     errno.EACCES: "permission is denied; set MGMT_LAB_HOME to a folder that can be written",
@@ -86,7 +87,9 @@ def append_line(path: Path, line: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(descriptor, (line.rstrip("\n") + "\n").encode())
+            content = (line.rstrip("\n") + "\n").encode()
+            if os.write(descriptor, content) < len(content):  # as the last bytes of a disk are filled
+                raise OSError(errno.ENOSPC, "a part of the line was written", str(path))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

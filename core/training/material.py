@@ -87,10 +87,23 @@ def prepare_material(
 
     def prepare() -> tuple[Cohort, SliceTable]:
         cohort = open_cohort(task.source, progress, settings)
-        return cohort, build_table(cohort, task.config.prep, settings, progress=progress)
+        table = build_table(cohort, task.config.prep, settings, progress=progress)
+        _check_that_data_are_there(cohort, table)
+        return cohort, table
 
     torch.set_num_threads(task.threads)
     return world.machine_by_machine(prepare)
+
+
+def _check_that_data_are_there(cohort: Cohort, table: SliceTable) -> None:
+    """Where series could not be prepared because their files went away meanwhile, the rest is not the cohort any more."""
+    gone = [series for series in cohort.series if not series.files[0].exists()] if table.faults else []
+    if gone:
+        raise DataError(
+            f"The data went away while they were prepared: {gone[0].files[0]} is no longer there, nor are files of "
+            f"{len(gone) - 1} more series. See that the drive or the share is connected, then resume the run; what was "
+            "prepared is kept."
+        )
 
 
 def settle_split(run: RunFolder, cohort: Cohort, table: SliceTable, world: World) -> Split:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.config import RunConfig
 from core.errors import MGMTLabError, RunError, StorageError
+from core.files import write_atomic
 from core.settings import Settings, load_settings
 from core.training.distributed import World, join_world
 from core.training.events import check_tensorboard, follow_events
@@ -39,6 +40,8 @@ __all__ = ["open_cohort", "run_training", "train"]
 STATUS_SECONDS = 0.5
 NICENESS = 10
 LOCK_SECONDS = 10.0
+RESERVE_BYTES = 64 * 1024
+"""Kept on the disk while a run trains, and given up for its last word where the disk is full."""
 
 
 def run_training(
@@ -254,6 +257,9 @@ class _Reporter:
         self.written = 0.0
         self.first: tuple[float, float] | None = None
         self.epochs = before.epochs
+        self.reserve = run.path / ".reserve"
+        with suppress(StorageError):  # Then the next line says so.
+            write_atomic(self.reserve, RESERVE_BYTES * b"\1")
         self.tell(at_once=True)
 
     def tell(self, *, at_once: bool = False, **changes: Any) -> None:
@@ -294,9 +300,14 @@ class _Reporter:
     def end(self, state: str, message: str) -> None:
         changes: dict[str, Any] = {"state": state, "message": message, "finished": now(), "seconds_left": None}
         changes |= {"phase": "", "epochs": self.epochs}  # a first stage counts its own
-        # On a full disk the last word cannot be written either; the freed lock then says "interrupted".
-        with suppress(StorageError):
+        try:
             self.tell(at_once=True, **changes)
+        except StorageError:
+            self.reserve.unlink(missing_ok=True)
+            # Where even that is not enough, the freed lock says "interrupted".
+            with suppress(StorageError):
+                self.tell(at_once=True, **changes)
+        self.reserve.unlink(missing_ok=True)
 
 
 @contextmanager
