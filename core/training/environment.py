@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 import subprocess
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core import __version__
-from core.data.split import PARTS
+from core.config import RunConfig, leaf_values
+from core.data.split import PARTS, make_split
+from core.errors import SplitError
 from core.files import write_atomic
+from core.presets import PRESETS
 from core.settings import PROJECT_ROOT
 from core.training.run import now
 
 if TYPE_CHECKING:
     from core.training.job import Job, Training
+    from core.training.records import DataSource
     from core.training.run import RunFolder
 
-__all__ = ["find_commit", "list_versions", "write_environment"]
+__all__ = ["describe_command", "find_commit", "list_versions", "name_processor", "write_environment"]
 
-PACKAGES = ("torch", "torchvision", "numpy", "scipy", "pandas", "pydicom")
+PACKAGES = ("torch", "torchvision", "monai", "numpy", "scipy", "pandas", "pydicom", "nibabel", "python-gdcm")
+CPU_INFO = Path("/proc/cpuinfo")
 
 
 def list_versions() -> dict[str, str]:
@@ -48,8 +55,39 @@ def find_commit() -> str:
     return commit.stdout.strip() + ("+" if changes.stdout.strip() else "")
 
 
+def name_processor() -> str:
+    """The CPU's model where the system tells it, else its kind: another model may sum in another order."""
+    try:
+        lines = CPU_INFO.read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, "") or platform.processor() or platform.machine()
+
+
+def describe_command(config: RunConfig, source: DataSource, threads: int) -> str:
+    """The command that trains the same run again; empty where none can: shuffled labels, a preset that is gone.
+
+    The split must be the one that the configuration draws; :func:`write_environment` sees to that.
+    """
+    preset = PRESETS.get(config.preset)
+    if source.shuffle_seed is not None or preset is None:
+        return ""
+    words = ["python", "-m", "core", "train", source.root, "--preset", config.preset]
+    for option in ("labels", "patient_pattern", "layout", "sequence", "identity"):
+        value = getattr(source, option)
+        words += [f"--{option.replace('_', '-')}", value] if value is not None else []
+    for uid, sequence in source.assign:
+        words += ["--assign", f"{uid}={sequence}"]
+    theirs = leaf_values(preset.config)
+    for name, value in leaf_values(config).items():
+        if value != theirs[name]:
+            words += ["--set", f"{name}={','.join(map(str, value)) if isinstance(value, list) else value}"]
+    return shlex.join([*words, "--jobs", str(threads)])
+
+
 def write_environment(job: Job, training: Training) -> None:
-    """Write environment.json of the job's run; when a run is resumed only the moment is added.
+    """Write environment.json of the job's run, enough to repeat it; when a run is resumed only the moment is added.
 
     The number of threads (of each process) and of processes is kept on resume, because another one changes the result.
     """
@@ -60,6 +98,7 @@ def write_environment(job: Job, training: Training) -> None:
     if before:
         _write(job.run, before | {"resumed": [*before.get("resumed", []), now()]})
         return
+    drawn = job.world.size == 1 and _is_drawn(job)
     labels = job.table.rows["label"].to_numpy()
     rows = {part: job.split.indices(job.table, part) for part in PARTS}
     device = torch.device(training.compute.device)
@@ -69,10 +108,13 @@ def write_environment(job: Job, training: Training) -> None:
             "versions": list_versions(),
             "commit": find_commit(),
             "platform": platform.platform(),
-            "processor": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
+            "processor": torch.cuda.get_device_name(device) if device.type == "cuda" else name_processor(),
             "compute": asdict(training.compute),
             "threads": torch.get_num_threads(),
             "world_size": job.world.size,
+            "config": job.config.model_dump(mode="json"),
+            "data": job.run.source.model_dump(mode="json"),
+            "command": describe_command(job.config, job.run.source, torch.get_num_threads()) if drawn else "",
             "weights": {
                 **asdict(training.weights),
                 "missing": len(training.weights.missing),
@@ -95,6 +137,14 @@ def write_environment(job: Job, training: Training) -> None:
             },
         },
     )
+
+
+def _is_drawn(job: Job) -> bool:
+    """Whether the split is the one that the configuration draws; folds and twins bring their own."""
+    try:
+        return make_split(job.table, job.config.split, job.split.cohort_digest).digest == job.split.digest
+    except SplitError:
+        return False
 
 
 def _write(run: RunFolder, content: dict[str, Any]) -> None:

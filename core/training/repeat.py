@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from core.config import RunConfig, apply_settings
 from core.errors import RunError
-from core.training.environment import list_versions
+from core.training.environment import find_commit, list_versions, name_processor
 from core.training.records import DataSource
 from core.training.run import RunFolder
 
@@ -46,18 +47,26 @@ def plan_from(run: RunFolder, settings: Iterable[str] | Mapping[str, Any] = ()) 
     config = apply_settings(old, settings)
     environment = run.environment()
     split = _same_split(run, old, config)
-    before, today = environment.get("versions", {}), list_versions()
-    differences = tuple(
-        f"{name} was {version} then and is {today.get(name, 'not installed')} now"
-        for name, version in before.items()
-        if today.get(name) != version
-    )
+    differences = _find_differences(environment)
     return Plan(
         config=config,
         source=run.source,
         split=split,
         threads=environment.get("threads"),
         differences=differences,
+    )
+
+
+def _find_differences(environment: Mapping[str, Any]) -> tuple[str, ...]:
+    """What has changed since of all that decides the last digits: versions, the project's commit, the processor."""
+    before, today = dict(environment.get("versions", {})), list_versions()
+    before["the project's commit"], today["the project's commit"] = environment.get("commit"), find_commit()
+    if environment.get("compute", {}).get("device") == "cpu" and environment.get("processor") != platform.machine():
+        before["the processor"], today["the processor"] = environment.get("processor"), name_processor()
+    return tuple(
+        f"{name} was {version} then and is {today.get(name) or 'not known'} now"
+        for name, version in before.items()
+        if version and today.get(name) != version
     )
 
 

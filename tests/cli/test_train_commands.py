@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from core.presets import find_preset
 from core.settings import PROJECT_ROOT, load_settings
 from core.training.run import DataSource, RunFolder, find_run
 from tests.cli.commands import TINY, Command
+from tests.training.tiny import finished_epochs
 
 
 def test_train_ends_with_the_best_epoch(command: Command, cohort: Path, tmp_path: Path) -> None:
@@ -205,9 +207,23 @@ def test_versions_that_changed_since_are_named(command: Command, cohort: Path, t
     command("train", cohort, "--preset", "honest", *TINY, "--run", first)
     content = json.loads((first / "environment.json").read_text())
     content["versions"]["torch"] = "1.0"
+    content["commit"] = "0" * 40
     (first / "environment.json").write_text(json.dumps(content))
     result = command("train", "--from", first, "--run", tmp_path / "again")
     assert "torch was 1.0 then and is" in result.stderr
+    assert f"the project's commit was {'0' * 40} then and is" in result.stderr
+
+
+def test_environment_json_alone_is_enough_to_repeat_a_run(command: Command, cohort: Path, tmp_path: Path) -> None:
+    first, again = tmp_path / "first", tmp_path / "again"
+    command("train", cohort, "--preset", "honest", *TINY, "--run", first)
+    environment = json.loads((first / "environment.json").read_text())
+    assert environment["config"] == json.loads((first / "config.json").read_text())
+    words = shlex.split(environment["command"])
+    assert words[:3] == ["python", "-m", "core"]
+    assert command(*words[3:], "--run", again).status == 0
+    assert all(torch.equal(tensor, weights_of(again)[name]) for name, tensor in weights_of(first).items())
+    assert finished_epochs(again) == finished_epochs(first)
 
 
 @pytest.mark.parametrize("words", [(), ("somewhere", "--from", "a-run")])
