@@ -6,16 +6,19 @@ from core.config import RunConfig
 from core.data.study import Cohort
 from core.models.registry import ARCHITECTURES
 from core.presets import PRESETS, Preset
+from core.training.events import has_tensorboard
 from core.training.launch import submit
 from core.training.run import RunFolder
 from ui.cohorts import ask_cohort, show_cohort_line
 from ui.errors import telling_errors
+from ui.first_batch import show_first_batch
 from ui.form import draw_form
 from ui.live import show_live
 from ui.loaders import load_chosen_cohort
 from ui.page import begin_page
 from ui.preview import show_preview
 from ui.provenance import show_changes, show_provenance
+from ui.queue import show_queue
 from ui.runs import ACTIVE, find_own_run, own_runs, owns_run, show_config_badges
 from ui.state import chosen_cohort, current_settings, visitor
 from ui.text import plain
@@ -96,6 +99,13 @@ def start(config: RunConfig | None) -> None:
     note = st.text_input(
         "Note", key="train.note", max_chars=500, placeholder="What is this run for? (kept with it; optional)"
     )
+    tensorboard = st.toggle(
+        "TensorBoard event files",
+        key="train.tensorboard",
+        disabled=not has_tensorboard(),
+        help="Kept in the run's folder, for tensorboard --logdir; they change nothing of the result. "
+        + ("" if has_tensorboard() else "The package is missing: pip install tensorboard."),
+    )
     if not st.button(
         "Start training",
         type="primary",
@@ -106,7 +116,7 @@ def start(config: RunConfig | None) -> None:
         return
     assert config is not None and source is not None  # noqa: PT018 - the button is disabled otherwise
     with telling_errors():
-        run = submit(current_settings(), config, source, owner=visitor(), note=note)
+        run = submit(current_settings(), config, source, owner=visitor(), note=note, tensorboard=tensorboard)
         st.query_params["run"] = run.name
         st.rerun()
 
@@ -119,7 +129,8 @@ def watched_run() -> str | None:
     if named:
         del st.query_params["run"]
         st.warning("The run in the address is not here any more.", icon=":material/info:")
-    return next((entry.run.name for entry in own_runs() if entry.status.state in ACTIVE), None)
+    active = [entry for entry in own_runs() if entry.status.state in ACTIVE]
+    return next((entry.run.name for entry in sorted(active, key=lambda entry: entry.status.state != "running")), None)
 
 
 begin_page("Train")
@@ -127,6 +138,8 @@ watched = watched_run()
 if watched:
     with st.container(border=True), telling_errors():
         show_live(watched)
+with telling_errors():
+    show_queue()
 with st.expander("A new run", icon=":material/add_circle:", expanded=watched is None):
     st.markdown("**1. Data**")
     cohort = None
@@ -144,6 +157,7 @@ with st.expander("A new run", icon=":material/add_circle:", expanded=watched is 
     config = ask_config(preset)
     if config and cohort is not None:
         show_preview(cohort, config)
+        show_first_batch(cohort, config)
     start(config)
     if config:
         values, changes = st.tabs(["Where each value comes from", "Differences from the preset"])

@@ -8,12 +8,14 @@ import streamlit as st
 
 from core.training.launch import request_stop, resume
 from core.training.run import RunFolder
+from ui.course import show_course, show_last_step, show_warning_signs
 from ui.errors import telling_errors
-from ui.runs import ACTIVE, find_own_run, show_config_badges, show_course, show_state, show_status
+from ui.queue import describe_waiting
+from ui.runs import ACTIVE, find_own_run, show_config_badges, show_state, show_status
 from ui.state import choose_checkpoint, current_settings
 from ui.text import plain
 
-__all__ = ["part_sizes", "show_controls", "show_live"]
+__all__ = ["show_controls", "show_live"]
 
 LOG_LINES = 14
 
@@ -52,14 +54,6 @@ def show_controls(run: RunFolder, key: str) -> None:
             st.switch_page("pages/predict.py")
 
 
-def part_sizes(run: RunFolder, part: str) -> tuple[int, int, float | None]:
-    """Patients, slices, and the accuracy of always saying the commonest class, of a part; zeros before the start."""
-    sizes = run.environment().get("sizes", {}).get(part, {})
-    counts = sizes.get("per_class", [])
-    majority = max(counts) / sum(counts) if sum(counts) else None
-    return int(sizes.get("patients", 0)), int(sizes.get("slices", 0)), majority
-
-
 def _view(name: str, was_active: bool) -> None:
     with telling_errors():
         run = find_own_run(name)
@@ -71,8 +65,13 @@ def _view(name: str, was_active: bool) -> None:
             show_state(status)
             show_config_badges(run.config)
         show_status(status)
+        if status.state == "queued":
+            st.caption(describe_waiting(run))
+        if status.state == "running":
+            show_last_step(status)
+        show_warning_signs(run)
         show_controls(run, key=f"live.{run.name}")
-        show_course(run.epochs(), status, key=f"live.{run.name}", sizes=part_sizes(run, "val"))
+        show_course(run, status, key=f"live.{run.name}")
         log = run.log_tail(LOG_LINES)
         if log:
             with st.expander("Log", icon=":material/terminal:", expanded=status.state in ("failed", "running")):

@@ -7,12 +7,10 @@ import streamlit as st
 from core.config import RunConfig, leaf_values
 from core.errors import RunError
 from core.presets import PRESETS, is_reproduction
-from core.training.records import EpochRecord, RunState, RunStatus
+from core.training.records import RunState, RunStatus
 from core.training.run import RunEntry, RunFolder, find_run, list_runs
-from ui.figures.training import draw_accuracy, draw_auroc, draw_learning_rate, draw_loss
 from ui.state import current_settings, visitor
-from ui.text import duration_text, interval_text, number_text, plain, rate_text
-from ui.theme import current_palette, draw
+from ui.text import duration_text, plain, rate_text
 
 __all__ = [
     "ACTIVE",
@@ -21,7 +19,6 @@ __all__ = [
     "own_runs",
     "owns_run",
     "show_config_badges",
-    "show_course",
     "show_state",
     "show_status",
     "wake_queue",
@@ -119,28 +116,6 @@ def show_status(status: RunStatus) -> None:
             st.info(text, icon=":material/info:")
 
 
-def show_course(records: list[EpochRecord], status: RunStatus, key: str, sizes: tuple[int, int, float | None]) -> None:
-    """The curves by epoch and the figures of the best one.
-
-    `sizes` are the validation part's patients and slices, and what always saying its commonest class reaches.
-    """
-    if not records:
-        st.caption("Curves appear with the first finished epoch.")
-        return
-    palette = current_palette()
-    _show_best(records, sizes)
-    epochs = status.epochs or len(records)
-    figures = (
-        ("loss", draw_loss(records, epochs, palette)),
-        ("AUROC", draw_auroc(records, epochs, palette)),
-        ("accuracy", draw_accuracy(records, epochs, palette, sizes[2])),
-        ("learning rate", draw_learning_rate(records, epochs, palette)),
-    )
-    with st.grid(4, min_column_width=280):
-        for name, figure in figures:
-            draw(figure, key=f"{key}.{name}", alt=f"{name} by epoch")
-
-
 def changed_values(config: RunConfig) -> dict[str, tuple[object, object]]:
     """What differs from the preset that a configuration started from: (preset's, this one's) by name."""
     preset = PRESETS.get(config.preset)
@@ -150,31 +125,9 @@ def changed_values(config: RunConfig) -> dict[str, tuple[object, object]]:
     return {name: (theirs[name], ours[name]) for name in ours if ours[name] != theirs[name]}
 
 
-def _show_best(records: list[EpochRecord], sizes: tuple[int, int, float | None]) -> None:
-    patients, slices, majority = sizes
-    best = next((record for record in reversed(records) if record.best), records[-1])
-    interval = interval_text(best.val_patient_auroc_low, best.val_patient_auroc_high, 2)
-    guess = "" if majority is None else f"guessing {majority:.3f}, "
-    figures = (
-        (
-            "Validation AUROC by patient",
-            number_text(best.val_patient_auroc),
-            f"95%: {interval or 'none'}, n = {patients}",
-        ),
-        ("Validation accuracy by slice", number_text(best.val_accuracy), f"{guess}n = {slices}"),
-        ("Validation loss", number_text(best.val_loss), f"training {best.train_loss:.3f}"),
-        ("Best epoch", str(best.epoch), f"{len(records)} finished, {duration_text(best.seconds)} each"),
-    )
-    with st.grid(4, min_column_width=160):
-        for title, value, below in figures:
-            with st.container(gap="xxsmall"):
-                st.metric(title, value)
-                st.caption(below)
-
-
 def _progress(status: RunStatus) -> tuple[float, str]:
     if status.state == "queued":
-        return 0.0, "Waiting in the queue: one run trains at a time."
+        return 0.0, "Waiting in the queue."
     within = status.step / status.steps if status.steps else 0.0
     if status.phase == "preparing" or not status.epoch:
         done = f"{status.step} of {status.steps} series" if status.steps else ""

@@ -7,7 +7,7 @@ import re
 
 from core.evaluation.figure import Figure
 
-__all__ = ["duration_text", "figure_text", "interval_text", "number_text", "plain", "rate_text"]
+__all__ = ["bytes_text", "duration_text", "figure_text", "interval_text", "number_text", "plain", "rate_text"]
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=@])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -59,6 +59,13 @@ def duration_text(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def bytes_text(count: int | None) -> str:
+    """``1.3 GiB`` or ``640 MiB``, or a dash where it is not known."""
+    if count is None:
+        return "–"
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
 
 
 def rate_text(per_second: float | None, what: str) -> str:

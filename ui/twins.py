@@ -16,9 +16,9 @@ from core.experiments.twin import ARMS
 from core.experiments.twin_pair import TwinPair, find_pair, judge_pair, list_pairs, plan_pair, queue_pair, read_result
 from core.training.launch import WAITING, request_stop
 from core.training.records import DataSource
+from ui.course import part_sizes
 from ui.errors import telling_errors
 from ui.figures.twin import ARM_TITLES, draw_twins
-from ui.live import part_sizes
 from ui.progress import ProgressBar
 from ui.runs import show_state, show_status
 from ui.state import current_settings, visitor

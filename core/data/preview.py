@@ -14,7 +14,7 @@ from core.data.table import build_table
 from core.errors import DataError
 from core.settings import Settings
 
-__all__ = ["Preview", "preview_examples"]
+__all__ = ["Preview", "preview_examples", "show_example"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,8 +78,8 @@ def preview_examples(
                 label=int(row["label"]),
                 sequence=str(row["sequence"]),
                 slice_index=int(row["slice_index"]),
-                original=_show(pictures[place], config),
-                changed=tuple(_show(of_epoch[place].astype(np.uint8), config) for of_epoch in changed),
+                original=show_example(pictures[place], config),
+                changed=tuple(show_example(of_epoch[place].astype(np.uint8), config) for of_epoch in changed),
                 shares=tuple(tuple(of_epoch[place]) for of_epoch in shares),
             )
         )
@@ -95,7 +95,7 @@ def _choose(cohort: Cohort, count: int) -> tuple[Study, ...]:
     return tuple(turns[:count])
 
 
-def _show(example: NDArray[np.uint8], config: RunConfig) -> NDArray[np.uint8]:
+def show_example(example: NDArray[np.uint8], config: RunConfig) -> NDArray[np.uint8]:
     """One grey picture of an example: the middle layer of a volume, the first channel (the middle one of neighbours)."""
     if example.ndim == 2:
         return example

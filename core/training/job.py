@@ -56,7 +56,7 @@ class StepReport:
     loss: float | None = None
     """Of the last training step."""
     learning_rate: float | None = None
-    """Of the last training step."""
+    """Of the training step that comes next."""
     gradient_norm: torch.Tensor | None = None
     """Of the last training step, 0-d and on its device: reading it waits for the step, so only who shows it does,
     at once: the next epoch writes over it."""

@@ -105,7 +105,7 @@ class RunStatus(_Record):
     loss: float | None = None
     """Of the last training step."""
     learning_rate: float | None = None
-    """Of the last training step."""
+    """Of the training step that comes next."""
     gradient_norm: float | None = None
     """Of the last training step."""
     memory_bytes: int | None = None

@@ -114,9 +114,9 @@ def _class_never_predicted(records: Sequence[EpochRecord], circumstances: Circum
 
 
 def _validation_too_small(records: Sequence[EpochRecord], circumstances: Circumstances) -> WarningSign | None:
-    """The best epoch's gain over the first lies within half of its interval's width."""
+    """The best epoch's gain over the first (none, where it is the first) lies within half of its interval's width."""
     first, best = records[0], next((record for record in reversed(records) if record.best), None)
-    if best is None or best is first or best.val_patient_auroc is None or first.val_patient_auroc is None:
+    if len(records) < 2 or best is None or best.val_patient_auroc is None or first.val_patient_auroc is None:
         return None
     low, high = best.val_patient_auroc_low, best.val_patient_auroc_high
     if low is None or high is None:
@@ -127,8 +127,8 @@ def _validation_too_small(records: Sequence[EpochRecord], circumstances: Circums
     patients = f" with n = {circumstances.val_patients} patients" if circumstances.val_patients else ""
     return WarningSign(
         kind="validation too small",
-        message=f"Validation is too small for the differences shown: the best epoch's AUROC of "
-        f"{best.val_patient_auroc:.3f} lies {gain:+.3f} from the first epoch's, and its 95% interval is "
+        message=f"Validation is too small for the differences shown: the AUROC of the best epoch, {best.epoch}, is "
+        f"{best.val_patient_auroc:.3f}, {gain:+.3f} against the first epoch's, and its 95% interval is "
         f"{high - low:.3f} wide{patients} ({low:.3f} to {high:.3f}). Which epoch is best may be chance; more validation "
         "patients or cross-validation would tell.",
     )

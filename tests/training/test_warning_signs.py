@@ -67,10 +67,13 @@ def test_a_gain_within_half_of_the_interval_is_said_to_be_too_small_to_tell() ->
     records = [record(1), record(2, val_patient_auroc=0.7, **wide)]
     (sign,) = find_warning_signs(records, NAMES)
     assert sign.kind == "validation too small"
-    assert "0.700 lies +0.100 from the first" in sign.message
+    assert "0.700, +0.100 against the first" in sign.message
     assert "0.450 wide with n = 24 patients (0.450 to 0.900)" in sign.message
     assert kinds([record(1), record(2, val_patient_auroc=0.9, **wide)]) == []
     assert kinds([record(1), record(2, val_patient_auroc=None, **wide)]) == []
+    assert kinds([record(1)]) == []
+    never_better = [record(1, **wide), record(2, val_patient_auroc=0.5, best=False)]
+    assert kinds(never_better) == ["validation too small"]
 
 
 def test_a_run_shows_its_signs_and_logs_each_once(

@@ -22,7 +22,8 @@ from ui.figures.prediction import (
     draw_probability,
     draw_slice_probabilities,
 )
-from ui.figures.training import draw_accuracy, draw_auroc, draw_learning_rate, draw_loss
+from ui.figures.predictions import draw_moving_predictions
+from ui.figures.training import draw_accuracy, draw_auroc, draw_loss, draw_optimiser
 from ui.theme import DARK, LIGHT
 
 RECORDS = [
@@ -113,7 +114,7 @@ def test_an_empty_cohort_can_be_drawn() -> None:
     assert not cohort_figures.draw_slice_counts([], LIGHT).data
 
 
-@pytest.mark.parametrize("draw", [draw_loss, draw_accuracy, draw_auroc, draw_learning_rate])
+@pytest.mark.parametrize("draw", [draw_loss, draw_accuracy, draw_auroc, draw_optimiser])
 def test_the_last_best_epoch_is_marked(draw) -> None:  # type: ignore[no-untyped-def]
     figure = draw(RECORDS, 10, LIGHT)
     assert any(shape.x0 == 2 == shape.x1 for shape in figure.layout.shapes)
@@ -171,3 +172,36 @@ def test_curves_and_confusion() -> None:
     confusion = draw_confusion([[3, 1], [0, 4]], ["no", "yes"], "n = 8", LIGHT)
     assert np.allclose(confusion.data[0].z, [[0.75, 0.25], [0, 1]])
     assert any("<b>4</b>" in annotation.text for annotation in confusion.layout.annotations)
+
+
+def test_the_predictions_move_from_epoch_to_epoch_and_open_at_the_latest() -> None:
+    moving = [
+        record.model_copy(
+            update={
+                "train_histogram": ((3, 1), (0, 4)),
+                "val_histogram": ((record.epoch, 1), (0, 0)),
+            }
+        )
+        for record in RECORDS
+    ]
+    figure = draw_moving_predictions([RECORDS[0], *moving[1:]], ("unmethylated", "methylated"), 1, LIGHT)
+    assert figure is not None
+    assert [frame.name for frame in figure.frames] == ["2", "3"]
+    assert figure.layout.sliders[0].active == 1
+    training, _, validation, empty = figure.data
+    assert (training.marker.color, list(training.y)) == (LIGHT.unmethylated, [0.75, 0.25])
+    assert (list(validation.y), list(validation.customdata), list(empty.y)) == ([0.75, 0.25], [3, 1], [0, 0])
+    assert list(figure.frames[0].data[2].customdata) == [2, 1]
+    assert figure.layout.xaxis2.title.text == "probability of methylated"
+    assert draw_moving_predictions(RECORDS, ("unmethylated", "methylated"), 1, LIGHT) is None
+
+
+def test_the_gradient_is_drawn_to_its_largest_step_beside_the_learning_rate() -> None:
+    known = [
+        record.model_copy(update={"gradient_norm": 1.0, "gradient_norm_max": 3.0}) if record.epoch > 1 else record
+        for record in RECORDS
+    ]
+    band, mean, rate = draw_optimiser(known, 3, LIGHT).data
+    assert list(band.y) == [1, 1, 3, 3]
+    assert list(mean.y) == [None, 1, 1]
+    assert (rate.yaxis, list(rate.y)) == ("y2", [0.001] * 3)

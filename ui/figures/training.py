@@ -1,4 +1,4 @@
-"""A run's course: loss, accuracy, AUROC and learning rate by epoch."""
+"""A run's course: loss, accuracy, AUROC, gradient and learning rate by epoch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ui.theme import Palette, new_figure
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["draw_accuracy", "draw_auroc", "draw_learning_rate", "draw_loss"]
+__all__ = ["draw_accuracy", "draw_auroc", "draw_loss", "draw_optimiser"]
 
 
 def draw_loss(records: Sequence[EpochRecord], epochs: int, palette: Palette) -> go.Figure:
@@ -70,19 +70,50 @@ def draw_auroc(records: Sequence[EpochRecord], epochs: int, palette: Palette) ->
     return _mark_best(figure, records, epochs, palette)
 
 
-def draw_learning_rate(records: Sequence[EpochRecord], epochs: int, palette: Palette) -> go.Figure:
-    """Learning rate at each epoch's first step."""
-    figure = _by_epoch(epochs, palette, "learning rate")
+def draw_optimiser(records: Sequence[EpochRecord], epochs: int, palette: Palette) -> go.Figure:
+    """Gradient norm (mean of an epoch's steps, and up to the largest), and the learning rate on an axis of its own."""
+    figure = _by_epoch(epochs, palette, "gradient norm")
+    known = [
+        (record.epoch, record.gradient_norm, record.gradient_norm_max)
+        for record in records
+        if record.gradient_norm is not None and record.gradient_norm_max is not None
+    ]
+    if known:
+        there = [epoch for epoch, _, _ in known]
+        figure.add_scatter(
+            x=[*there, *reversed(there)],
+            y=[*(mean for _, mean, _ in known), *(largest for _, _, largest in reversed(known))],
+            mode="lines",
+            fill="toself",
+            fillcolor=_transparent(palette.accent, 0.16),
+            line={"width": 0},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    _add_line(figure, records, [record.gradient_norm for record in records], "gradient norm", palette.accent)
     figure.add_scatter(
         x=[record.epoch for record in records],
         y=[record.learning_rate for record in records],
-        mode="lines+markers",
-        line={"color": palette.muted, "shape": "hv", "width": 2},
-        marker={"size": 5},
-        hovertemplate="epoch %{x}: %{y:.3g}<extra></extra>",
-        showlegend=False,
+        yaxis="y2",
+        mode="lines",
+        line={"color": palette.muted, "shape": "hv", "width": 2, "dash": "dot"},
+        hovertemplate="learning rate, epoch %{x}: %{y:.3g}<extra></extra>",
+        name="learning rate",
     )
-    figure.update_yaxes(rangemode="tozero", exponentformat="power")
+    figure.update_yaxes(rangemode="tozero")
+    figure.update_layout(
+        yaxis2={
+            **figure.layout.yaxis.to_plotly_json(),
+            "overlaying": "y",
+            "side": "right",
+            "showgrid": False,
+            "rangemode": "tozero",
+            "tickmode": "auto",
+            "nticks": 4,
+            "tickformat": ".1~e",
+            "title": {"text": "learning rate", "font": {"size": 12, "color": palette.text}, "standoff": 8},
+        }
+    )
     return _mark_best(figure, records, epochs, palette)
 
 
