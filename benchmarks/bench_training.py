@@ -76,7 +76,7 @@ def make_job(folder: Path, device: str, batch_size: int) -> Job:
     from core.settings import load_settings
     from core.training.job import describe_job
 
-    make_phantom(folder / "cohort", PhantomConfig(studies=16, slices=16, size=160))
+    make_phantom(folder / "cohort", PhantomConfig(studies=8, slices=8, size=96))
     settings = load_settings({"MGMT_LAB_HOME": str(folder / "home")})
     config = apply_settings(
         find_preset("paper").config, ["weights=none", f"device={device}", f"batch_size={batch_size}", "slice_count=8"]

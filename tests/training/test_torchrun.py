@@ -17,6 +17,7 @@ import pytest
 
 from core.cli.main import main
 from core.errors import ConfigError, RunError
+from core.models.checkpoint import load_model
 from core.settings import PROJECT_ROOT, Settings
 from core.training.launch import mark_queued
 from core.training.records import DataSource
@@ -206,3 +207,17 @@ def test_a_failure_of_the_leader_ends_all(settings: Settings, tmp_path: Path) ->
     assert RunFolder(settings.runs / "empty").status().state == "failed"
     assert "Traceback" not in RunFolder(settings.runs / "empty").log_tail()
     assert "Another training process failed" in err
+
+
+@pytest.mark.slow
+def test_a_first_stage_is_trained_by_the_leader_and_shared(settings: Settings, source: DataSource) -> None:
+    small = ("size_px=32", "slice_count=8", "grid_mm=8", "batch_size=4", "epochs=1", "mask_epochs=1", "device=cpu")
+    words = ["train", source.root, "--preset", "two-stage", "--run", "masks"]
+    with torchrun(settings, *words, *(word for one in small for word in ("--set", one))) as process:
+        _, err = process.communicate(timeout=PATIENCE_SECONDS)
+    run = RunFolder(settings.runs / "masks")
+    assert run.status().state == "finished", err[-3000:]
+    assert run.environment()["world_size"] == 2
+    assert json.loads((run.path / "segmentation.json").read_text())["n"] > 0
+    assert bool(load_model(run.checkpoint)[0].state_dict()["stage_one_trained"])
+    assert run.log_tail().count("first stage, epoch 1/1") == 1
