@@ -194,6 +194,12 @@ def test_the_predictions_move_from_epoch_to_epoch_and_open_at_the_latest() -> No
     assert list(figure.frames[0].data[2].customdata) == [2, 1]
     assert figure.layout.xaxis2.title.text == "probability of methylated"
     assert draw_moving_predictions(RECORDS, ("unmethylated", "methylated"), 1, LIGHT) is None
+    long = [moving[1].model_copy(update={"epoch": epoch}) for epoch in range(1, 301)]
+    figure = draw_moving_predictions(long, (), 1, LIGHT)
+    assert figure is not None
+    frames = [int(frame.name) for frame in figure.frames]
+    assert (frames[0], frames[-1], len(frames)) == (1, 300, 48)
+    assert frames == sorted(set(frames))
 
 
 def test_the_gradient_is_drawn_to_its_largest_step_beside_the_learning_rate() -> None:

@@ -15,6 +15,8 @@ __all__ = ["draw_moving_predictions"]
 
 PARTS = (("training", "train_histogram", ("x", "y")), ("validation", "val_histogram", ("x2", "y2")))
 FRAME_MS = 350
+MOST_FRAMES = 48
+"""A longer run shows so many of its epochs, evenly spread, the first and the latest among them."""
 SLIDER_Y = -0.32
 """Below the axes' titles, in heights of the plot."""
 
@@ -25,13 +27,15 @@ def draw_moving_predictions(
     """Training and validation side by side, a colour for each true class, with a slider and a play button over epochs.
 
     Bars are shares of the true class's slices, so that classes of different size compare; the counts show on hovering.
-    It opens at the latest epoch. None where no record has histograms (a run of an older version).
+    It opens at the latest epoch. Of a long run not every epoch is there. None where no record has histograms (a run of an older version).
     """
     import plotly.graph_objects as go
 
     shown = [record for record in records if record.train_histogram and record.val_histogram]
     if not shown:
         return None
+    steps = min(len(shown), MOST_FRAMES)
+    shown = [shown[round(step * (len(shown) - 1) / max(steps - 1, 1))] for step in range(steps)]
     figure = new_figure(palette, height=318, y="share of the class's slices")
     figure.add_traces(_bars(shown[-1], class_names, positive_class, palette, go.Bar))
     figure.frames = [
