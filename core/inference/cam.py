@@ -39,6 +39,8 @@ class CamMethod:
     title: str
     summary: str
     implementation: str | None
+    smooth: float = 0.0
+    """Standard deviation of the Gaussian that the maps are blurred with, as a share of the picture's side."""
 
     @property
     def by_layer(self) -> bool:
@@ -78,6 +80,13 @@ METHODS: Mapping[str, CamMethod] = {
             title="LayerCAM",
             summary="As HiResCAM, with the negative gradients left out place by place (Jiang 2021).",
             implementation="LayerCAM",
+        ),
+        CamMethod(
+            name="layercam-smooth",
+            title="LayerCAM, smoothed",
+            summary="LayerCAM, blurred by 2% of the picture's side, so that a patch outweighs a speck beside it.",
+            implementation="LayerCAM",
+            smooth=0.02,
         ),
         CamMethod(
             name="occlusion",
@@ -185,6 +194,8 @@ def explain_many(
                 maps = occlude(predictor, prepared.pixels[batch], target)
         else:
             maps = _raw_maps(predictor, prepared.pixels[batch], chosen.implementation, target, place)
+        if chosen.smooth:
+            maps = _blur(maps, chosen.smooth)
         for index, heat in zip(batch, maps, strict=True):
             raw_max = float(heat.max())
             cams.append(
@@ -235,6 +246,14 @@ def _raw_maps(
     joint = torch.stack(maps, dim=1)
     enlarged = torch.nn.functional.interpolate(joint, size, mode="bilinear", align_corners=False)
     return (enlarged if "*" in place else enlarged[:, 0]).numpy()
+
+
+def _blur(maps: NDArray[np.float32], share: float) -> NDArray[np.float32]:
+    """Blur maps (n, ..., size, size) slice by slice, by a share of their side."""
+    from scipy.ndimage import gaussian_filter  # type: ignore[attr-defined]
+
+    spread = (0.0,) * (maps.ndim - 2) + (share * maps.shape[-1],) * 2
+    return np.asarray(gaussian_filter(maps, spread), np.float32)
 
 
 def _count_layers(place: str, predictor: Predictor) -> int:

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from core.data.prepare import PreparedSeries
 from core.errors import ConfigError
-from core.inference.cam import METHODS, explain, explain_many
+from core.inference.cam import METHODS, _blur, explain, explain_many
 from core.inference.predict import Predictor
 from core.models.forward import to_input
 
@@ -49,7 +50,7 @@ def closed_form(predictor: Predictor, pixels: np.ndarray, method: str, target: i
     return np.maximum(maps, 0)
 
 
-@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.by_layer])
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.by_layer and not method.smooth])
 @pytest.mark.parametrize("target", [0, 1])
 def test_map_is_its_formula_unscaled(predictor: Predictor, prepared: PreparedSeries, method: str, target: int) -> None:
     reference = closed_form(predictor, prepared.pixels, method, target)
@@ -65,6 +66,20 @@ def test_map_is_its_formula_unscaled(predictor: Predictor, prepared: PreparedSer
         assert cam.raw_max == pytest.approx(expected.max(), rel=1e-3, abs=1e-9)
         assert cam.heat.dtype == np.float32
         assert cam.heat.max() == pytest.approx(1) if cam.raw_max > 0 else not cam.heat.any()
+
+
+def test_a_smoothed_map_is_the_map_blurred_and_no_speck_outweighs_a_patch(
+    predictor: Predictor, prepared: PreparedSeries
+) -> None:
+    plain, smooth = (explain_many(predictor, prepared, [0], name)[0] for name in ("layercam", "layercam-smooth"))
+    expected = gaussian_filter(plain.heat * plain.raw_max, METHODS["layercam-smooth"].smooth * plain.heat.shape[-1])
+    np.testing.assert_allclose(smooth.heat * smooth.raw_max, expected, atol=1e-5 * plain.raw_max)
+    maps = np.zeros((1, 100, 100), np.float32)
+    maps[0, 50, 10] = 1.5
+    maps[0, 20:40, 60:80] = 1
+    row, column = np.unravel_index(_blur(maps, 0.02)[0].argmax(), (100, 100))
+    assert 20 <= row < 40
+    assert 60 <= column < 80
 
 
 def test_a_batch_gives_each_picture_its_own_map(predictor: Predictor, prepared: PreparedSeries) -> None:

@@ -69,6 +69,17 @@ def test_both_arms_have_their_curves() -> None:
     assert "siblings" in figure.data[0].name
 
 
+def test_an_auroc_has_its_interval_as_a_band() -> None:
+    interval = {"val_patient_auroc_low": 0.4, "val_patient_auroc_high": 0.9}
+    known = [make_record(epoch).model_copy(update=interval) for epoch in (1, 2)]
+    records: dict[Arm, list[EpochRecord]] = {"slice_split": known, "patient_split": []}
+    figure = draw_twins(records, 12, LIGHT, field="patient_auroc", title="AUROC", chance=0.5, chance_name="chance")
+    band, *lines = figure.data
+    assert "95% interval" in band.name
+    assert list(band.y) == [0.4, 0.4, 0.9, 0.9]
+    assert len(lines) == 4
+
+
 def test_the_sketch_mixes_by_slice_and_keeps_one_patient_apart() -> None:
     rows = {by_slice: draw_split_sketch(by_slice, LIGHT).data[1].y for by_slice in (True, False)}
     assert len(set(rows[True])) == 5

@@ -11,7 +11,7 @@ from ui.theme import Palette, new_figure
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["draw_accuracy", "draw_auroc", "draw_loss", "draw_optimiser"]
+__all__ = ["add_auroc_band", "draw_accuracy", "draw_auroc", "draw_loss", "draw_optimiser"]
 
 
 def draw_loss(records: Sequence[EpochRecord], epochs: int, palette: Palette) -> go.Figure:
@@ -41,9 +41,8 @@ def draw_accuracy(
     return _mark_best(figure, records, epochs, palette)
 
 
-def draw_auroc(records: Sequence[EpochRecord], epochs: int, palette: Palette) -> go.Figure:
-    """AUROC by patient, the validation's with its 95% interval as a band."""
-    figure = _by_epoch(epochs, palette, "AUROC by patient")
+def add_auroc_band(figure: go.Figure, records: Sequence[EpochRecord], colour: str, name: str) -> None:
+    """The 95% interval of the validation's AUROC by patient, epoch by epoch, as a band; nothing where there is none."""
     banded = [
         (record.epoch, record.val_patient_auroc_low, record.val_patient_auroc_high)
         for record in records
@@ -56,11 +55,17 @@ def draw_auroc(records: Sequence[EpochRecord], epochs: int, palette: Palette) ->
             y=[*(low for _, low, _ in banded), *(high for _, _, high in reversed(banded))],
             mode="lines",
             fill="toself",
-            fillcolor=_transparent(palette.validation, 0.16),
+            fillcolor=_transparent(colour, 0.16),
             line={"width": 0},
             hoverinfo="skip",
-            name="95% interval",
+            name=name,
         )
+
+
+def draw_auroc(records: Sequence[EpochRecord], epochs: int, palette: Palette) -> go.Figure:
+    """AUROC by patient, the validation's with its 95% interval as a band."""
+    figure = _by_epoch(epochs, palette, "AUROC by patient")
+    add_auroc_band(figure, records, palette.validation, "95% interval")
     _add_line(
         figure, records, [record.train_patient_auroc for record in records], "training", palette.train, dash="dot"
     )
