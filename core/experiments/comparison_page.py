@@ -31,7 +31,7 @@ STYLE = """
 body { font: 14px/1.5 system-ui, sans-serif; color: #18222d; background: #fff; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin: 0 0 .25rem; } h2 { font-size: 1.1rem; margin: 1.8rem 0 .4rem; border-bottom: 1px solid #cfd6dc; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; }
-td, th { text-align: left; vertical-align: top; padding: .2rem .9rem .2rem 0; border-bottom: 1px solid #e3e8ec; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+td, th { text-align: left; vertical-align: top; padding: .2rem .9rem .2rem 0; border-bottom: 1px solid #e3e8ec; font-variant-numeric: tabular-nums; overflow-wrap: break-word; max-width: 24rem; }
 th { font-weight: 600; } .muted { color: #5c6975; } .banner { border: 1px solid #c65200; border-radius: 4px; padding: .3rem .7rem; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(26rem, 1fr)); gap: 1rem; }
 @media (max-width: 30rem) { .pair { grid-template-columns: 1fr; } }

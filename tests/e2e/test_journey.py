@@ -24,6 +24,7 @@ PAGES = {
     "models": "Models",
     "train": "Train",
     "runs": "Runs",
+    "compare": "Compare",
     "paper": "The paper",
     "validity": "Validity",
 }
@@ -158,8 +159,14 @@ def test_a_stopped_run_is_found_after_a_restart_judged_and_deleted(server: Serve
     assert "looked at 0 times" in tab.text()
     tab.press("Look at the test patients")
     tab.page.get_by_text("looked at 1 time", exact=False).first.wait_for()
+    name = the_run(server).name
     tab.press("Delete")
-    tab.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    tab.page.get_by_text("No runs yet").wait_for()
+    assert not list((server.home / "runs").glob("*/config.json"))
+    tab.press("Undo")
+    tab.page.get_by_text("By patient", exact=True).wait_for()
+    assert the_run(server).name == name
+    tab.press("Delete")
     tab.page.get_by_text("No runs yet").wait_for()
     assert not list((server.home / "runs").glob("*/config.json"))
 
