@@ -152,6 +152,20 @@ KINDS: dict[str, Kind] = {
         "Delete one of the two: the same slice was saved again, scaled or compressed.",
     ),
     "unreadable": _kind("Unreadable file", "error", "Fetch the file again, or delete it; it is left out meanwhile."),
+    "unsupported-syntax": _kind(
+        "Compressed in a way that cannot be read",
+        "error",
+        "Convert the file to Explicit VR Little Endian, for example with dcmdjpeg or gdcmconv --raw.",
+    ),
+    "too-large": _kind(
+        "Larger than is accepted",
+        "error",
+        "See whether its header is damaged and fetch it again; the limits stand in core/settings.py.",
+    ),
+    "archive-inside": _kind("Archive among the scans", "warning", "Unpack it in its place, or delete it."),
+    "not-mr": _kind(
+        "Not an MR picture", "note", "Nothing to do: reports, screen shots and other modalities are not trained on."
+    ),
     "mixed-series": _kind(
         "Files of different volumes in one series",
         "error",
@@ -201,7 +215,7 @@ KINDS: dict[str, Kind] = {
     "set-aside": _kind(
         "Series that is not anatomical",
         "note",
-        "Nothing to do: a localiser or a time series is not trained on.",
+        "Nothing to do: a localiser, a mosaic or a time series is not trained on.",
     ),
     "known-same-patient": _kind(
         "Ids known to be one patient",

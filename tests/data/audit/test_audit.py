@@ -18,11 +18,15 @@ NEEDS_MORE = {
     "flagged-study",
     "known-same-patient",
     "set-aside",
+    "unsupported-syntax",
+    "too-large",
+    "archive-inside",
+    "not-mr",
     "patient-on-both-sides",
     "series-on-both-sides",
     "duplicate-on-both-sides",
 }
-"""Kinds that cannot be planted: they need a split, real ids, or a localiser, and have tests of their own."""
+"""Kinds that cannot be planted: they need a split, real ids, or files of another kind, and have tests of their own."""
 
 
 def test_every_planted_fault_is_found_and_nothing_else(spoilt_folder: Path, settings: Settings) -> None:

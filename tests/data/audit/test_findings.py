@@ -8,6 +8,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+from pydicom import dcmread
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGExtended12Bit
 
 from core.data.audit.findings import KINDS, PLACES_PER_CELL, AuditReport, find
 from core.data.audit.structure import find_structural
@@ -65,6 +68,38 @@ def test_what_the_scan_says_of_a_fault_decides_its_kind(tmp_path: Path) -> None:
         ("unreadable", "train/00003/T2w/broken.dcm"),
         ("empty-folder", "train/00004"),
     } <= found
+
+
+def test_what_cannot_be_read_is_told_by_kind(tmp_path: Path) -> None:
+    folder = tmp_path / "00001"
+    write_series(folder / "FLAIR", STACK)
+    write_mr(folder / "FLAIR/report.dcm", Modality="CT")
+    extended = dcmread(write_mr(folder / "FLAIR/extended.dcm", BitsStored=12, HighBit=11))
+    extended.file_meta.TransferSyntaxUID = JPEGExtended12Bit
+    extended.PixelData = encapsulate([b"\xff\xd8\xff\xd9"])
+    extended.save_as(folder / "FLAIR/extended.dcm")
+    huge = dcmread(write_mr(folder / "FLAIR/huge.dcm"))
+    huge.Rows = huge.Columns = 65535
+    huge.save_as(folder / "FLAIR/huge.dcm")
+    (folder / "FLAIR/more.zip").write_bytes(b"PK\x03\x04")
+    (folder / "FLAIR/cut.dcm").write_bytes((folder / "FLAIR/Image-1.dcm").read_bytes()[:-9])
+    write_series(folder / "mosaic", STACK[:1], ImageType=["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"])
+    for time in range(4):
+        write_series(
+            folder / "epi", STACK, names=[f"{time}-{n}.dcm" for n in range(len(STACK))], NumberOfTemporalPositions=4
+        )
+    findings = {finding.where[0]: finding for finding in find_structural(scan_cohort(tmp_path, jobs=1))}
+    kinds = {place: finding.kind for place, finding in findings.items() if place.startswith("00001/")}
+    assert {
+        "00001/FLAIR/report.dcm": "not-mr",
+        "00001/FLAIR/extended.dcm": "unsupported-syntax",
+        "00001/FLAIR/huge.dcm": "too-large",
+        "00001/FLAIR/more.zip": "archive-inside",
+        "00001/FLAIR/cut.dcm": "unreadable",
+        "00001/mosaic": "set-aside",
+        "00001/epi": "set-aside",
+    }.items() <= kinds.items()
+    assert "1.2.840.10008.1.2.4.51" in findings["00001/FLAIR/extended.dcm"].message
 
 
 def test_sequences_that_all_lack_are_one_finding_and_empty_folders_no_second(tmp_path: Path) -> None:
