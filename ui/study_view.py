@@ -74,7 +74,9 @@ def _list_series(study: Study, stacks: Sequence[SliceStack]) -> pd.DataFrame:
                 "description": series.description,
             }
         )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    asked = any(len(stack.probabilities) for stack in stacks)
+    return table if asked or table.empty else table.drop(columns="seen by the model")
 
 
 def show_faults(faults: Sequence[Fault], title: str = "files could not be used") -> None:
