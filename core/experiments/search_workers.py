@@ -14,9 +14,10 @@ from types import FrameType
 
 from core.errors import MGMTLabError, RunBusyError, RunError
 from core.experiments.foreground import STOP, queue_held
-from core.experiments.search import WANTED, Search, find_search, run_worker
+from core.experiments.search import WANTED, Search, find_search
 from core.experiments.search_claim import counted_trials, workers_alive
 from core.experiments.search_storage import PASSWORD_VARIABLE
+from core.experiments.search_worker import run_worker
 from core.files import write_atomic
 from core.settings import PROJECT_ROOT, Settings, load_settings
 from core.training.launch import process_environment
@@ -53,7 +54,7 @@ def conduct_search(
     behind_queue
         Wait until the queue of runs is empty, and let no queued run begin meanwhile.
     on_trial, on_epoch
-        As in :func:`core.experiments.search.run_worker`; of a worker in this process only.
+        As in :func:`core.experiments.search_worker.run_worker`; of a worker in this process only.
 
     Raises
     ------

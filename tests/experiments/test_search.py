@@ -14,7 +14,7 @@ from core.data.phantom import PhantomConfig, make_phantom
 from core.errors import ConfigError, RunError, StorageError
 from core.experiments import search_trial
 from core.experiments.foreground import STOP
-from core.experiments.search import FAILURES, Search, SearchParameters, find_search, open_search, run_worker
+from core.experiments.search import Search, SearchParameters, find_search, open_search
 from core.experiments.search_result import (
     judge_search,
     list_searches,
@@ -22,6 +22,7 @@ from core.experiments.search_result import (
     read_search_standing,
     write_result,
 )
+from core.experiments.search_worker import FAILURES, run_worker
 from core.experiments.search_workers import conduct_search, stop_search
 from core.models.registry import ARCHITECTURES
 from core.settings import Settings
@@ -164,7 +165,7 @@ def test_a_killed_trial_is_taken_up_again(
             raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("core.experiments.search.hand_back", lambda *arguments: None)
+        patch.setattr("core.experiments.search_worker.hand_back", lambda *arguments: None)
         with pytest.raises(Killed):
             run_worker(search, settings, trials=1, on_epoch=die)
     assert [trial.state.name for trial in search.open_study().trials] == ["RUNNING"]
