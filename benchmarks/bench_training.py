@@ -76,13 +76,13 @@ def make_job(folder: Path, device: str, batch_size: int) -> Job:
     from core.settings import load_settings
     from core.training.job import describe_job
 
-    make_phantom(folder / "cohort", PhantomConfig(studies=8, slices=8, size=96))
+    make_phantom(folder / "cohort", PhantomConfig(studies=8, slices=8, size=96), jobs=1)
     settings = load_settings({"MGMT_LAB_HOME": str(folder / "home")})
     config = apply_settings(
         find_preset("paper").config, ["weights=none", f"device={device}", f"batch_size={batch_size}", "slice_count=8"]
     )
     cohort = scan_cohort(folder / "cohort")
-    table = build_table(cohort, config.prep, settings)
+    table = build_table(cohort, config.prep, settings, jobs=1)
     split = make_split(table, config.split, cohort.digest)
     export_imagefolder(table, split, folder / "pictures")
     return describe_job(

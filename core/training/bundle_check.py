@@ -52,6 +52,7 @@ class _Environment(_Strict):
 
     versions: dict[str, str] = {}
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    world_size: Annotated[int, Field(ge=1, le=4096)] = 1
     class_names: list[str] = []
     positive_class: Annotated[int, Field(ge=0)] = 0
     sizes: dict[str, _Sizes] = {}

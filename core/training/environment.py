@@ -65,15 +65,18 @@ def name_processor() -> str:
     return next(models, "") or platform.processor() or platform.machine()
 
 
-def describe_command(config: RunConfig, source: DataSource, threads: int) -> str:
-    """The command that trains the same run again; empty where none can: shuffled labels, a preset that is gone.
+def describe_command(config: RunConfig, source: DataSource, threads: int, processes: int = 1) -> str:
+    """The command that trains the same run again, with so many threads in each of so many processes of one machine.
+
+    Empty where none can: shuffled labels, a preset that is gone.
 
     The split must be the one that the configuration draws; :func:`write_environment` sees to that.
     """
     preset = PRESETS.get(config.preset)
     if source.shuffle_seed is not None or preset is None:
         return ""
-    words = ["python", "-m", "core", "train", source.root, "--preset", config.preset]
+    launcher = ["python"] if processes == 1 else ["torchrun", "--nproc_per_node", str(processes)]
+    words = [*launcher, "-m", "core", "train", source.root, "--preset", config.preset]
     for option in ("labels", "patient_pattern", "layout", "sequence", "identity"):
         value = getattr(source, option)
         words += [f"--{option.replace('_', '-')}", value] if value is not None else []
@@ -83,7 +86,7 @@ def describe_command(config: RunConfig, source: DataSource, threads: int) -> str
     for name, value in leaf_values(config).items():
         if value != theirs[name]:
             words += ["--set", f"{name}={','.join(map(str, value)) if isinstance(value, list) else value}"]
-    return shlex.join([*words, "--jobs", str(threads)])
+    return shlex.join([*words, "--jobs", str(threads * processes)])
 
 
 def write_environment(job: Job, training: Training) -> None:
@@ -98,7 +101,7 @@ def write_environment(job: Job, training: Training) -> None:
     if before:
         _write(job.run, before | {"resumed": [*before.get("resumed", []), now()]})
         return
-    drawn = job.world.size == 1 and _is_drawn(job)
+    drawn = job.world.size == job.world.local_size and _is_drawn(job)
     labels = job.table.rows["label"].to_numpy()
     rows = {part: job.split.indices(job.table, part) for part in PARTS}
     device = torch.device(training.compute.device)
@@ -114,7 +117,9 @@ def write_environment(job: Job, training: Training) -> None:
             "world_size": job.world.size,
             "config": job.config.model_dump(mode="json"),
             "data": job.run.source.model_dump(mode="json"),
-            "command": describe_command(job.config, job.run.source, torch.get_num_threads()) if drawn else "",
+            "command": describe_command(job.config, job.run.source, torch.get_num_threads(), job.world.size)
+            if drawn
+            else "",
             "weights": {
                 **asdict(training.weights),
                 "missing": len(training.weights.missing),

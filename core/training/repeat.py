@@ -12,6 +12,7 @@ from core.errors import RunError
 from core.training.environment import find_commit, list_versions, name_processor
 from core.training.records import DataSource
 from core.training.run import RunFolder
+from core.training.torchrun import asked_size
 
 if TYPE_CHECKING:
     from core.data.split import Split
@@ -30,7 +31,7 @@ class Plan:
     threads: int | None
     """As many as the old run had: another number changes the last digits of a result."""
     differences: tuple[str, ...]
-    """Versions that have changed since, one sentence each: a repetition need not be identical."""
+    """What has changed since, versions and the number of processes, one sentence each: a repetition need not be identical."""
 
 
 def plan_from(run: RunFolder, settings: Iterable[str] | Mapping[str, Any] = ()) -> Plan:
@@ -48,6 +49,12 @@ def plan_from(run: RunFolder, settings: Iterable[str] | Mapping[str, Any] = ()) 
     environment = run.environment()
     split = _same_split(run, old, config)
     differences = _find_differences(environment)
+    size = environment.get("world_size", 1)
+    if size != asked_size():
+        parts = size * old.micro_batches
+        differences += (
+            f"{size} processes shared its batches then, {asked_size()} now (one computes the same with micro_batches={parts})",
+        )
     return Plan(
         config=config,
         source=run.source,

@@ -19,8 +19,10 @@ from core.cli.main import main
 from core.errors import ConfigError, RunError
 from core.models.checkpoint import load_model
 from core.settings import PROJECT_ROOT, Settings
+from core.training.environment import describe_command
 from core.training.launch import mark_queued
 from core.training.records import DataSource
+from core.training.repeat import plan_from
 from core.training.run import RunFolder
 from core.training.torchrun import asked_size, check_launcher, is_follower, resume_command
 from core.training.trainer import train
@@ -86,6 +88,19 @@ def test_the_queue_is_not_for_several_processes(
         monkeypatch.setenv(name, value)
     assert main(["train", source.root, "--queue", "--set", "architecture=tiny"]) == 2
     assert "leave out --queue" in capsys.readouterr().err
+
+
+def test_a_repetition_in_another_number_of_processes_says_so(settings: Settings, source: DataSource) -> None:
+    run = RunFolder.create(settings, tiny_config("micro_batches=3"), source, name="two", state="running")
+    (run.path / "environment.json").write_text('{"world_size": 2}')
+    assert plan_from(run).differences == (
+        "2 processes shared its batches then, 1 now (one computes the same with micro_batches=6)",
+    )
+    (run.path / "environment.json").write_text('{"world_size": 1}')
+    assert plan_from(run).differences == ()
+    command = describe_command(run.config, source, threads=3, processes=2)
+    assert command.startswith("torchrun --nproc_per_node 2 -m core train ")
+    assert command.endswith("--jobs 6")  # shared out again among the two
 
 
 def test_how_to_go_on() -> None:
