@@ -169,7 +169,7 @@ def _download(url: str, path: Path) -> None:
 def _ways_out(path: Path) -> str:
     return (
         f"Fetch {path.name} on another machine and name it (--set weights=/path/{path.name}) or put it into "
-        f"{path.parent}; or choose random weights yourself (--set weights=none), which is not the paper's method."
+        f"{path.parent}; or choose random weights yourself (--set weights=none), which is not the published method."
     )
 
 
