@@ -40,6 +40,7 @@ def show_answer(prediction: Prediction, card: CheckpointCard, stacks: list[Slice
         own = f"**{figure_text(found[0])}** ({found[1]})" if found else "not recorded"
         st.markdown(f"The checkpoint's own AUROC by patient: {own}")
         _show_words(prediction, card)
+        _show_members(prediction, card)
         _show_possible(prediction)
     with scale:
         _show_scale(prediction, card, key)
@@ -97,6 +98,20 @@ def _show_words(prediction: Prediction, card: CheckpointCard) -> None:
         )
 
 
+def _show_members(prediction: Prediction, card: CheckpointCard) -> None:
+    """Of an ensemble: how far its members lie apart."""
+    members = prediction.members
+    if not members:
+        return
+    st.markdown(
+        f"Its {len(members)} members: **{min(members):.2f} to {max(members):.2f}**",
+        help=f"What each member says by itself: {', '.join(f'{one:.2f}' for one in sorted(members))}. They differ in their "
+        "training patients and seeds; the wider they lie apart, the more the answer hangs on who was trained on. "
+        f"They mark the scale as small lines. The AUROC above is that of members on patients of {plain(card.name)} that they "
+        "never saw; the mean of all was not measured.",
+    )
+
+
 def _show_possible(prediction: Prediction) -> None:
     """The set of classes that the promised coverage allows; both and none are the same answer: cannot tell."""
     if prediction.possible is None:
@@ -117,7 +132,7 @@ def _show_scale(prediction: Prediction, card: CheckpointCard, key: str) -> None:
     palette = current_palette()
     if len(card.class_names) == 2:
         names = (card.class_names[1 - card.positive_class], card.class_names[card.positive_class])
-        figure = draw_probability(prediction.probability, prediction.threshold, names, palette)
+        figure = draw_probability(prediction.probability, prediction.threshold, names, palette, prediction.members)
     else:
         colours = [
             class_colour(palette, index, card.positive_class, len(card.class_names))

@@ -115,7 +115,7 @@ def show_card(card: CheckpointCard) -> None:
     show_badges(card)
     st.markdown(
         f"**Its own AUROC by patient:** {auroc_words(card)}",
-        help="Patients of another cohort say most, untouched test patients come next. Validation patients chose the "
+        help="Patients of another cohort say most; untouched test patients, and those of folds, come next. Validation patients chose the "
         "epoch, the threshold and the temperature, so their figure flatters. Runs are judged on the Runs page.",
     )
     with st.expander("Model card", icon=":material/description:"):
@@ -133,11 +133,24 @@ def _card_rows(card: CheckpointCard) -> dict[str, list[str]]:
         "Patients": ", ".join(f"{part} {count}" for part, count in card.patients.items()) or "not recorded",
         "Cohort": f"{card.cohort_digest}{', synthetic' if card.synthetic else ''}",
         "Split": f"by {card.split_unit}, {card.split_digest}",
-        "Epoch kept": f"{card.epoch} of {config.epochs}, chosen on {config.select_on}",
-        "Threshold, temperature": f"{card.threshold:.3f}, {card.temperature:.3f} (fitted on validation patients)",
+        **_how_made(card),
         "Made": card.created or "not recorded",
     }
     return {"": [plain(name) for name in rows], " ": [plain(value) for value in rows.values()]}
+
+
+def _how_made(card: CheckpointCard) -> dict[str, str]:
+    """Of a network its epoch and what was fitted; of an ensemble how its members answer together."""
+    if card.members:
+        return {
+            "Ensemble": f"{len(card.members)} networks, one for each fold: the mean of their log odds, each calibrated by "
+            "itself; its AUROC is its members', the mean was not measured",
+            "Threshold": f"{card.threshold:.3f} (mean of the members', on the scale of log odds)",
+        }
+    return {
+        "Epoch kept": f"{card.epoch} of {card.config.epochs}, chosen on {card.config.select_on}",
+        "Threshold, temperature": f"{card.threshold:.3f}, {card.temperature:.3f} (fitted on validation patients)",
+    }
 
 
 def _title(path: str) -> str:
@@ -147,4 +160,5 @@ def _title(path: str) -> str:
         return f"{Path(path).name} (cannot be read: {error})"
     auroc = own_auroc(card)
     value = f", AUROC {auroc[0].value:.2f}" if auroc else ""
-    return f"{card.name}: {card.config.architecture}{value}{', synthetic' if card.synthetic else ''}"
+    several = f"ensemble of {len(card.members)} " if card.members else ""
+    return f"{card.name}: {several}{card.config.architecture}{value}{', synthetic' if card.synthetic else ''}"

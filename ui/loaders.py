@@ -63,13 +63,13 @@ def load_chosen_cohort() -> Cohort | None:
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the checkpoint …")
 def _load_predictor(path: str, changed: float) -> Predictor:
-    from core.inference.predict import Predictor
+    from core.inference.ensemble import open_predictor
 
-    return Predictor(Path(path))
+    return open_predictor(Path(path))
 
 
 def load_predictor(path: Path) -> Predictor:
-    """A checkpoint ready to answer; sessions share it, and it guards itself by a lock."""
+    """A checkpoint or an ensemble ready to answer; sessions share it, and it guards itself by a lock."""
     import torch
 
     torch.set_num_threads(current_settings().threads)

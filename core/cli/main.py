@@ -12,6 +12,7 @@ from contextlib import contextmanager, redirect_stdout
 from core.cli import (
     audit,
     controls,
+    cross_validate,
     data,
     evaluate,
     explain,
@@ -113,6 +114,7 @@ def build_parser() -> Parser:
         reliability,
         questions,
         search,
+        cross_validate,
     ):
         module.add_commands(commands)
     return parser

@@ -42,12 +42,12 @@ def maps(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Put the maps to the test."""
     import torch
 
-    from core.inference.predict import Predictor
+    from core.inference.ensemble import open_predictor
     from core.inference.sanity import measure_maps
     from core.models.checkpoint import find_checkpoint
 
     torch.set_num_threads(settings.threads)
-    predictor = Predictor(find_checkpoint(arguments.checkpoint, settings))
+    predictor = open_predictor(find_checkpoint(arguments.checkpoint, settings))
     cohort = read_cohort(arguments, settings)
     found = measure_maps(
         predictor,

@@ -55,10 +55,10 @@ def open_scan(arguments: argparse.Namespace, settings: Settings) -> Iterator[tup
         )
         import torch
 
-        from core.inference.predict import Predictor
+        from core.inference.ensemble import open_predictor
 
         torch.set_num_threads(settings.threads)
-        yield Predictor(path), cohort
+        yield open_predictor(path), cohort
 
 
 def predict_all(predictor: Predictor, cohort: Cohort) -> tuple[list[Prediction], list[dict[str, str]]]:
@@ -118,6 +118,7 @@ def describe_source(predictor: Predictor, cohort: Cohort, failures: list[dict[st
             "reproduction": card.reproduction,
             "weights_origin": card.weights_origin,
             "epoch": card.epoch,
+            "members": list(card.members),
             "threshold": card.threshold,
             "temperature": card.temperature,
             "metrics": card.metrics,
@@ -133,6 +134,11 @@ def headline(prediction: Prediction, predictor: Predictor) -> list[str]:
     return [
         f"study {plain(prediction.study_id)}: probability of {names[positive]} {prediction.probability:.3f}, "
         f"that is {prediction.prediction}{threshold}, from {seen} slices. Research use only.",
+        *(
+            [f"  its {len(prediction.members)} members: {', '.join(f'{one:.3f}' for one in prediction.members)}"]
+            if prediction.members
+            else []
+        ),
         *(f"  ! {plain(warning)}" for warning in prediction.warnings),
     ]
 

@@ -16,7 +16,7 @@ from core.config import SplitConfig
 from core.data.table import SliceTable
 from core.errors import SplitError, SplitOverlapError
 
-__all__ = ["PARTS", "Part", "Split", "make_split"]
+__all__ = ["PARTS", "Part", "Split", "label_units", "make_split"]
 
 Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
@@ -143,7 +143,7 @@ def make_split(table: SliceTable, config: SplitConfig, cohort_digest: str) -> Sp
     rows = table.rows[table.rows["label"] >= 0]
     unit = config.split_unit
     column = "person" if unit == "patient" else "key"
-    labels = _unit_labels(rows, column)
+    labels = label_units(rows, column)
     names = table.class_names
     phases = {str(phase) for phase in rows["phase"].unique()} - {""}
     if phases & {"VAL", "TEST"}:
@@ -164,8 +164,21 @@ def make_split(table: SliceTable, config: SplitConfig, cohort_digest: str) -> Sp
     return split
 
 
-def _unit_labels(rows: pd.DataFrame, column: str) -> dict[str, int]:
-    """Label of each unit, in sorted order of the units."""
+def label_units(rows: pd.DataFrame, column: str) -> dict[str, int]:
+    """Return the label of each unit, in sorted order of the units.
+
+    Parameters
+    ----------
+    rows
+        Labelled rows of a slice table.
+    column
+        What the unit is: "person", or "key" for single slices.
+
+    Raises
+    ------
+    SplitError
+        One unit has two labels.
+    """
     pairs = rows[[column, "label"]].drop_duplicates()
     conflicting = sorted(pairs.loc[pairs[column].duplicated(), column].unique())
     if conflicting:

@@ -71,6 +71,8 @@ def answer_question(
     folder = settings.experiments / name
     folder.mkdir(parents=True, exist_ok=True)
     with hold_lock(folder / ".lock", f"Another process is working on {name}; wait for it.", 2.0):
+        if not behind_queue:  # Who gives the command by hand wants it to go on; a page has taken the file away itself.
+            (folder / STOP).unlink(missing_ok=True)
         _write_question(folder / "question.json", name, question)
         if not behind_queue:  # whoever starts it behind the queue has said so already, and may have stopped it since
             (folder / STOP).unlink(missing_ok=True)

@@ -134,7 +134,7 @@ def explain_many(
     batch_size: int = 16,
     progress: Progress = silent,
 ) -> tuple[Cam, ...]:
-    """Map what in each example, a slice or a volume, speaks for a class.
+    """Map what in each example, a slice or a volume, speaks for a class; of an ensemble, the mean of its members' maps.
 
     Explained is the class's log-odds, its logit less the log of the other classes' summed exponentials: with two
     classes, the difference of the two logits. One logit alone does not decide the answer, for the same number can be
@@ -189,11 +189,8 @@ def explain_many(
     batch_size = limit_batch(batch_size, prepared.pixels.shape[1:])
     for start in range(0, len(wanted), batch_size):
         batch = list(wanted[start : start + batch_size])
-        if chosen.implementation is None:
-            with predictor.lock:
-                maps = occlude(predictor, prepared.pixels[batch], target)
-        else:
-            maps = _raw_maps(predictor, prepared.pixels[batch], chosen.implementation, target, place)
+        pixels = prepared.pixels[batch]
+        maps = np.mean([_map(member, pixels, chosen, target, place) for member in predictor.members], axis=0)
         if chosen.smooth:
             maps = _blur(maps, chosen.smooth)
         for index, heat in zip(batch, maps, strict=True):
@@ -210,6 +207,16 @@ def explain_many(
             )
         progress(len(cams), len(wanted), chosen.title)
     return tuple(cams)
+
+
+def _map(
+    predictor: Predictor, pixels: NDArray[np.uint8], method: CamMethod, target: int, place: str
+) -> NDArray[np.float32]:
+    """The unscaled maps of one network."""
+    if method.implementation is None:
+        with predictor.lock:
+            return occlude(predictor, pixels, target)
+    return _raw_maps(predictor, pixels, method.implementation, target, place)
 
 
 def _raw_maps(

@@ -114,13 +114,13 @@ class Predictor:
         chosen, warnings = choose_series(study, self.card)
         prep = self.card.config.prep
         sources: list[Source] = [tuple(chosen)] if prep.grid_mm else [(series,) for series in chosen]
-        scored: list[tuple[Source, PreparedSeries, NDArray[np.float32]]] = []
+        scored: list[tuple[Source, PreparedSeries, NDArray[np.float64]]] = []
         failures: list[DataError] = []
         for done, source in enumerate(sources, start=1):
             name = " and ".join(str(series.sequence) for series in source)
             try:
                 prepared = prepare(source, prep) if cache is None else load_prepared(source, prep, cache)
-                scored.append((source, prepared, self.score(prepared)))
+                scored.append((source, prepared, self.score_members(prepared)))
                 warnings += [f"{name}: {Path(fault.path).name}: {fault.reason}" for fault in prepared.faults]
             except DataError as error:
                 failures.append(error)
@@ -137,14 +137,8 @@ class Predictor:
                 else inspect_pictures(source[0], prepared, self.card)
             )
             warnings += [finding.sentence for finding in findings]
-        logits = np.concatenate([part for _, _, part in scored])
-        _, combined = to_groups(
-            logits,
-            np.full(len(logits), study.study_id),
-            self.card.config.aggregation,
-            positive_class=self.card.positive_class,
-            k=self.card.config.top_k,
-        )
+        by_member = self._combine(np.concatenate([part for _, _, part in scored], axis=1))
+        combined = by_member.mean(axis=0, keepdims=True)
         answer = predict_classes(
             combined,
             positive_class=self.card.positive_class,
@@ -158,11 +152,47 @@ class Predictor:
             prediction=self.card.class_names[answer[0]],
             threshold=self.card.threshold,
             class_probabilities=tuple(float(value) for value in classes),
-            series=tuple(self._answer(*part) for part in scored),
-            warnings=(*_about_checkpoint(self.card, synthetic), *warnings, *privacy_warnings(study.series)),
+            series=tuple(self._answer(source, prepared, part.mean(axis=0)) for source, prepared, part in scored),
+            warnings=(
+                *_about_checkpoint(self.card, synthetic),
+                *self._disagreement(by_member),
+                *warnings,
+                *privacy_warnings(study.series),
+            ),
             seconds=time.perf_counter() - started,
+            members=self._member_probabilities(by_member),
             **_possible_classes(self.card, classes),
         )
+
+    @property
+    def members(self) -> tuple[Predictor, ...]:
+        """The networks that answer: this one alone, or those of an ensemble."""
+        return (self,)
+
+    def score_members(self, prepared: PreparedSeries) -> NDArray[np.float64]:
+        """Logits (members, examples, classes) of what was prepared, to be divided by the card's temperature."""
+        return self.score(prepared).astype(np.float64)[None]
+
+    def _combine(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """From examples to the study, each member by its own aggregation: (members, examples, classes) -> (members, classes)."""
+        rows = []
+        for member, one in zip(self.members, logits, strict=True):
+            config = member.card.config
+            options = {"positive_class": self.card.positive_class, "k": config.top_k}
+            rows.append(to_groups(one, np.full(len(one), "study"), config.aggregation, **options)[1][0])
+        return np.stack(rows)
+
+    def _member_probabilities(self, by_member: NDArray[np.float64]) -> tuple[float, ...]:
+        """Each member's own answer, where there are several."""
+        if len(by_member) == 1:
+            return ()
+        return tuple(
+            float(one) for one in to_probabilities(by_member, self.card.temperature)[:, self.card.positive_class]
+        )
+
+    def _disagreement(self, by_member: NDArray[np.float64]) -> list[str]:
+        """What is to be doubted where members come to different classes; a single network agrees with itself."""
+        return []
 
     def score(self, prepared: PreparedSeries) -> NDArray[np.float32]:
         """Logits (examples, classes) of what was prepared."""
@@ -171,7 +201,7 @@ class Predictor:
         with self.lock:
             return score_pictures(self.model, prepared.pixels, self.architecture, self.compute)
 
-    def _answer(self, source: Source, prepared: PreparedSeries, logits: NDArray[np.float32]) -> SeriesPrediction:
+    def _answer(self, source: Source, prepared: PreparedSeries, logits: NDArray[np.float64]) -> SeriesPrediction:
         classes = to_probabilities(logits, self.card.temperature)
         prep, own = self.card.config.prep, str(source[0].sequence)
         slices = tuple(

@@ -88,6 +88,8 @@ class Prediction:
     where the checkpoint was not calibrated for it."""
     possible_level: float = 0.9
     """Share of the patients of each class whose set holds it, as promised by calibration on validation patients."""
+    members: tuple[float, ...] = ()
+    """Of an ensemble: what each member says by itself, as ``probability``; empty for a single network."""
 
     @property
     def slices(self) -> tuple[SlicePrediction, ...]:
@@ -105,6 +107,7 @@ class Prediction:
             "possible": None
             if self.possible is None
             else {"level": self.possible_level, "classes": list(self.possible)},
+            "members": list(self.members),
             "series": [part.to_dict() for part in self.series],
             "slices": [piece.to_dict() for piece in self.slices],
             "warnings": list(self.warnings),

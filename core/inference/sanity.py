@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from core.data.examples import PreparedSeries
 from core.data.study import Cohort
+from core.errors import ConfigError
 from core.evaluation.figure import Figure
 from core.inference.cam import INPUT, METHODS, explain_many, find_method, list_layers
 from core.inference.map_pictures import TestedPictures, choose_pictures, pool, take
@@ -97,8 +98,13 @@ def measure_maps(
     DataError
         No picture can be tested.
     ConfigError
-        No such method or layer.
+        No such method or layer, or an ensemble.
     """
+    if len(predictor.members) > 1:
+        raise ConfigError(
+            f"{predictor.card.name!r} is an ensemble of {len(predictor.members)} networks, whose maps are averaged; the test "
+            "replaces the weights of one network: name the checkpoint of one of its members."
+        )
     combinations = list_combinations(predictor, methods, layers)
     material = _gather(predictor, choose_pictures(predictor, cohort, settings, studies, per_series, progress))
     stages = list_stages(predictor.model)

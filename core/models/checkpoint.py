@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = [
+    "ENSEMBLE",
     "CheckpointCard",
     "checkpoint_name",
     "copy_checkpoint",
@@ -34,6 +35,8 @@ __all__ = [
 SCHEMA_VERSION = 1
 BEST = "best.safetensors"
 """The checkpoint in a run's folder."""
+ENSEMBLE = "ensemble.json"
+"""The ensemble in an experiment's folder (:mod:`core.models.ensemble`); it is offered wherever a checkpoint is."""
 COPIED_AT_ONCE = 1024 * 1024
 HEADER_BYTES = 16 * 1024 * 1024
 """A header that claims to be longer is damage: ours have some tens of kilobytes."""
@@ -73,7 +76,9 @@ class CheckpointCard(BaseModel):
     reproduction: bool
     """Whether it may be called a reproduction of the paper."""
     epoch: int
-    """The epoch whose weights these are (1 is the first)."""
+    """The epoch whose weights these are (1 is the first); 0 for an ensemble, whose members have one each."""
+    members: tuple[str, ...] = ()
+    """Of an ensemble: the runs whose answers are averaged. Empty for a single network."""
     threshold: float = 0.5
     """Operating point on the probability of the positive class, chosen on validation patients."""
     temperature: float = 1.0
@@ -92,8 +97,8 @@ class CheckpointCard(BaseModel):
     def own_auroc(self) -> tuple[str, dict[str, Any]] | None:
         """Whose AUROC per patient to show beside an answer, and the figure; None where there is none.
 
-        The patients that say most come first: those of another cohort, the untouched test patients, and last the
-        validation patients, which chose the epoch and the threshold and therefore flatter.
+        The patients that say most come first: those of another cohort, the untouched test patients, those of folds, and
+        last the validation patients, which chose the epoch and the threshold and therefore flatter.
         """
         for part in JUDGED_PATIENTS:
             figure = self.metrics.get(part, {}).get("patient", {}).get("auroc")
@@ -109,19 +114,24 @@ class CheckpointCard(BaseModel):
 JUDGED_PATIENTS = {
     "data": "patients of another cohort",
     "test": "untouched test patients",
+    "folds": "patients, each judged by a member that never saw it",
     "val": "validation patients, which chose the epoch",
 }
 """Parts that a card may have figures of, those that say most first."""
 
 
 def read_card(path: Path) -> CheckpointCard:
-    """Read a checkpoint's card from the safetensors header alone, without torch.
+    """Read a checkpoint's card from the safetensors header alone, without torch; or an ensemble's.
 
     Raises
     ------
     CheckpointError
         The file is missing, cut short, not safetensors, without a card, or of another schema.
     """
+    if path.name == ENSEMBLE:
+        from core.models.ensemble import read_ensemble
+
+        return read_ensemble(path)[1]
     header = _read_header(path)
     metadata = header.get("__metadata__")
     text = metadata.get("card") if isinstance(metadata, dict) else None
@@ -213,6 +223,8 @@ def load_model(path: Path) -> tuple[nn.Module, CheckpointCard]:
 
     from core.models.registry import find_architecture
 
+    if path.name == ENSEMBLE:
+        raise CheckpointError(f"{path} is an ensemble of several networks; name one of its members' runs here.")
     card = read_card(path)
     try:
         architecture = find_architecture(card.config.architecture)
@@ -234,9 +246,13 @@ def load_model(path: Path) -> tuple[nn.Module, CheckpointCard]:
 
 
 def list_checkpoints(settings: Settings) -> list[Path]:
-    """The shipped checkpoints, a person's own, and the best of each run; newest first, shipped ones first of all."""
+    """The shipped checkpoints, a person's own, the best of each run, and ensembles; newest first, shipped ones first."""
     shipped = _newest_first(settings.shipped_checkpoints.glob("*.safetensors"))
-    own = [*settings.checkpoints.glob("*.safetensors"), *settings.runs.glob(f"*/{BEST}")]
+    own = [
+        *settings.checkpoints.glob("*.safetensors"),
+        *settings.runs.glob(f"*/{BEST}"),
+        *settings.experiments.glob(f"*/{ENSEMBLE}"),
+    ]
     return [*shipped, *(path for path in _newest_first(own) if path not in shipped)]
 
 
@@ -261,8 +277,9 @@ def find_checkpoint(name: str, settings: Settings) -> Path:
         path = Path(name).expanduser()
         if path.is_file():
             return path
-        if (path / BEST).is_file():
-            return path / BEST
+        for kept in (BEST, ENSEMBLE):
+            if (path / kept).is_file():
+                return path / kept
         waiting = (name and path.is_dir()) or name in {folder.name for folder in settings.runs.glob("*/")}
     except (OSError, RuntimeError):  # too long a name; the home of a user who does not exist
         waiting = False
@@ -278,8 +295,8 @@ def find_checkpoint(name: str, settings: Settings) -> Path:
 
 
 def checkpoint_name(path: Path) -> str:
-    """Name by which a checkpoint is listed and found: its run's, or the file's without its ending."""
-    return path.parent.name if path.name == BEST else path.stem
+    """Name by which a checkpoint is listed and found: its run's or experiment's, or the file's without its ending."""
+    return path.parent.name if path.name in (BEST, ENSEMBLE) else path.stem
 
 
 _RESTORE = "Restore the file from where it came from, or train anew."

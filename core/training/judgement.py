@@ -138,6 +138,8 @@ def judge_run(
     settings: Settings,
     other: Cohort | None = None,
     progress: Progress = silent,
+    *,
+    partition: str = "",
 ) -> Judgement:
     """Score a run's best weights on patients, and keep the result in the run's folder.
 
@@ -157,6 +159,8 @@ def judge_run(
         Another cohort, all of whose labelled studies are judged: external validation.
     progress
         Called with slices scored.
+    partition
+        Where the test patients are one fold of a cross-validation: its name, for the ledger.
 
     Raises
     ------
@@ -204,7 +208,8 @@ def judge_run(
         )
     )
     if judged != "val":
-        judgement = replace(judgement, looked_at=record_look(digest, run.name, settings))
+        by = {"cohort_digest": cohort.digest, "partition": partition} if other is None else {}
+        judgement = replace(judgement, looked_at=record_look(digest, run.name, settings, **by))
     store_judgement(run, judgement, digest)
     return judgement
 
@@ -247,7 +252,8 @@ def read_judgement(run: RunFolder, part: JudgedPart = "test", digest: str = "") 
 
 def looks(run: RunFolder, settings: Settings) -> int:
     """Return how often the run's test patients have been looked at, by any run; does not look."""
-    return count_looks(run.split().test_digest, settings)
+    split = run.split()
+    return count_looks(split.test_digest, settings, split.cohort_digest)
 
 
 def _own_rows(

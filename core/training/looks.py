@@ -1,6 +1,8 @@
 """How often test patients have been looked at: a ledger by the digest of the test patients, across all runs.
 
-Each look at them lets a person choose, so a figure on patients that were looked at often is worth less.
+Each look at them lets a person choose, so a figure on patients that were looked at often is worth less. A
+cross-validation looks at each of its folds once, and with them at every patient of the cohort: each of its partitions
+counts as one look at any other test patients of the same cohort, from its first fold on.
 """
 
 from __future__ import annotations
@@ -16,23 +18,53 @@ from core.training.run import now
 __all__ = ["count_looks", "list_looks", "merge_looks", "record_look"]
 
 
-def count_looks(digest: str, settings: Settings) -> int:
-    """Return how often the patients of that digest have been looked at; does not look."""
-    return len(list_looks(digest, settings))
+def count_looks(digest: str, settings: Settings, cohort_digest: str = "") -> int:
+    """Return how often the patients of that digest have been looked at; does not look. See :func:`list_looks`."""
+    return len(list_looks(digest, settings, cohort_digest))
 
 
-def list_looks(digest: str, settings: Settings) -> list[dict[str, str]]:
-    """Return each look at the patients of that digest, the first one first: ``run`` and ``when`` (ISO 8601, UTC)."""
+def list_looks(digest: str, settings: Settings, cohort_digest: str = "") -> list[dict[str, str]]:
+    """Return each look at the patients of that digest, the first one first: ``run`` and ``when`` (ISO 8601, UTC).
+
+    Parameters
+    ----------
+    digest
+        Of the test patients (``Split.test_digest``).
+    settings
+        Where the ledger lies.
+    cohort_digest
+        Of the cohort they belong to; with it, partitions of the whole cohort count too, each once.
+    """
     try:
         lines = (settings.runs / "test_looks.jsonl").read_text(errors="replace").splitlines()
     except OSError:
         return []
-    entries = [entry for line in lines if (entry := _entry(line)).get("test_digest") == digest]
-    return [{"run": str(entry.get("run", "")), "when": str(entry.get("when", ""))} for entry in entries]
+    entries = [_entry(line) for line in lines]
+    own = {entry.get("partition") for entry in entries if entry.get("test_digest") == digest} - {None, ""}
+    found, counted = [], set()
+    for entry in entries:
+        partition, run = str(entry.get("partition", "")), str(entry.get("run", ""))
+        if entry.get("test_digest") != digest:
+            whole = partition and cohort_digest and entry.get("cohort_digest") == cohort_digest
+            if not whole or partition in own or partition in counted:
+                continue
+            counted.add(partition)
+            run = partition
+        found.append({"run": run, "when": str(entry.get("when", ""))})
+    return found
 
 
-def record_look(digest: str, run_name: str, settings: Settings) -> int:
+def record_look(digest: str, run_name: str, settings: Settings, *, cohort_digest: str = "", partition: str = "") -> int:
     """Write one look down and return how many there are now, this one included.
+
+    Parameters
+    ----------
+    digest, run_name, settings
+        Of whom, by whom, where the ledger lies.
+    cohort_digest
+        The cohort they belong to.
+    partition
+        Where they are one fold of a cross-validation: its name, the same for all folds of one partition.
 
     Raises
     ------
@@ -43,9 +75,12 @@ def record_look(digest: str, run_name: str, settings: Settings) -> int:
     """
     ledger = settings.runs / "test_looks.jsonl"
     settings.runs.mkdir(parents=True, exist_ok=True)
+    entry = {"test_digest": digest, "run": run_name, "when": now()}
+    if partition:
+        entry |= {"cohort_digest": cohort_digest, "partition": partition}
     with hold_lock(settings.runs / ".test_looks.lock", "The ledger of test looks is busy; try again.", 30):
-        append_line(ledger, json.dumps({"test_digest": digest, "run": run_name, "when": now()}))
-        return count_looks(digest, settings)
+        append_line(ledger, json.dumps(entry))
+        return count_looks(digest, settings, cohort_digest)
 
 
 def merge_looks(digest: str, looks: Iterable[Mapping[str, str]], settings: Settings) -> int:

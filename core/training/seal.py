@@ -125,7 +125,7 @@ def make_seal(config: RunConfig, split: Split, criterion: Criterion, settings: S
             split_digest=split.digest,
             test_digest=split.test_digest,
             test_units=len(split.test),
-            looks_before=len(list_looks(split.test_digest, settings)),
+            looks_before=len(list_looks(split.test_digest, settings, split.cohort_digest)),
             config=config,
             criterion=criterion,
             note=note,
@@ -219,7 +219,7 @@ def _report(
 
     if fault:
         return say("broken", f"{fault}. It proves nothing.")
-    looks = list_looks(seal.test_digest, settings)
+    looks = list_looks(seal.test_digest, settings, seal.cohort_digest)
     earlier = [look for look in looks if look["when"] < seal.created]
     if earlier or seal.looks_before:
         times = max(len(earlier), seal.looks_before)

@@ -1,7 +1,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from core.settings import Settings
-from core.training.looks import count_looks, record_look
+from core.training.looks import count_looks, list_looks, record_look
 
 
 def test_looks_are_counted_by_digest_across_runs(settings: Settings) -> None:
@@ -24,3 +24,17 @@ def test_a_damaged_line_is_borne(settings: Settings) -> None:
     ledger = settings.runs / "test_looks.jsonl"
     ledger.write_text(ledger.read_text() + "[]\n{torn\n")
     assert record_look("aaa", "one", settings) == 2
+
+
+def test_a_partition_is_one_look_at_its_fold_and_one_at_other_test_patients_of_the_cohort(settings: Settings) -> None:
+    for fold in ("f1", "f2", "f3"):
+        record_look(fold, fold, settings, cohort_digest="c", partition="cv, seed 0")
+    assert [count_looks(fold, settings, "c") for fold in ("f1", "f2", "f3")] == [1, 1, 1]
+    assert count_looks("held-out", settings, "c") == 1
+    assert [look["run"] for look in list_looks("held-out", settings, "c")] == ["cv, seed 0"]
+    assert count_looks("held-out", settings, "another cohort") == 0
+    assert count_looks("held-out", settings) == 0
+    # A second partition judges everybody once more, also whom the first one had in another fold.
+    assert record_look("g1", "g1", settings, cohort_digest="c", partition="cv, seed 1") == 2
+    assert count_looks("f1", settings, "c") == 2
+    assert record_look("held-out", "run", settings, cohort_digest="c") == 3

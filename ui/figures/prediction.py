@@ -28,7 +28,13 @@ DIRECTIONS: Mapping[Plane, str] = {
 }
 
 
-def draw_probability(probability: float, threshold: float, class_names: tuple[str, str], palette: Palette) -> go.Figure:
+def draw_probability(
+    probability: float,
+    threshold: float,
+    class_names: tuple[str, str],
+    palette: Palette,
+    members: Sequence[float] = (),
+) -> go.Figure:
     """One probability on a scale from 0 to 1 with the threshold marked.
 
     Parameters
@@ -39,12 +45,23 @@ def draw_probability(probability: float, threshold: float, class_names: tuple[st
         The negative and the positive class's name.
     palette
         The theme's colours.
+    members
+        Of an ensemble: each member's probability, drawn as a small line.
     """
     figure = new_figure(palette, height=104)
     colour = palette.methylated if probability >= threshold else palette.unmethylated
     for length, shade, hover in ((1.0, palette.grid, "skip"), (probability, colour, "x")):
         figure.add_bar(
             x=[length], y=[""], orientation="h", marker={"color": shade}, hoverinfo=hover, showlegend=False, width=0.5
+        )
+    if members:
+        figure.add_scatter(
+            x=list(members),
+            y=[""] * len(members),
+            mode="markers",
+            marker={"symbol": "line-ns", "size": 16, "line": {"width": 2, "color": palette.text}},
+            hovertemplate="a member: %{x:.3f}<extra></extra>",
+            showlegend=False,
         )
     figure.add_vline(x=threshold, line={"color": palette.text, "width": 2})
     words = {"y": 1, "yref": "paper", "showarrow": False, "font": {"size": 12, "color": palette.text}}

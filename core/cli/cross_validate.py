@@ -1,0 +1,137 @@
+"""cross-validate: k folds by patient times s seeds, nested where candidates are compared; an ensemble of the folds."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from core.cli.options import Parser, add_backend, add_command, add_config, add_data, on_backend, positive, read_config, read_source
+from core.cli.output import Outcome, TerminalProgress, figure_text, note, plain, table
+
+if TYPE_CHECKING:
+    from core.settings import Settings
+
+__all__ = ["add_commands", "cross_validate"]
+
+
+def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add cross-validate."""
+    parser = add_command(
+        commands,
+        "cross-validate",
+        on_backend(cross_validate),
+        "Cross-validation by patient: each fold judged once, by what was trained and chosen without it.",
+        "With --vary it is nested: candidates are compared inside, and the winner alone is judged on the fold. Report "
+        "that form when anything was tuned. Interrupted or killed, it goes on with the same command. The networks of the "
+        "folds answer together as an ensemble: python -m core predict NAME SCAN.",
+    )
+    add_data(parser)
+    add_config(parser, preset="honest")
+    parser.add_argument("--folds", type=positive, default=5, metavar="K", help="parts of the patients (default: 5)")
+    parser.add_argument("--seeds", type=positive, default=1, metavar="S", help="repeats, each dealt anew (default: 1)")
+    parser.add_argument(
+        "--vary",
+        action="append",
+        nargs="+",
+        default=[],
+        metavar="NAME VALUE",
+        help="a setting and the values to try, for example: --vary learning_rate 0.001 0.0001; every combination of "
+        "several is a candidate",
+    )
+    parser.add_argument(
+        "--inner-folds",
+        type=positive,
+        default=1,
+        metavar="K",
+        help="compare candidates over so many inner folds (default: 1, one hold-out of val_fraction)",
+    )
+    parser.add_argument(
+        "--parallel", type=positive, default=1, metavar="N", help="trainings at the same time (default: 1)"
+    )
+    parser.add_argument(
+        "--name",
+        default="cross-validation",
+        help="folder below experiments/, and name of the ensemble (default: cross-validation)",
+    )
+    parser.add_argument("--behind-queue", action="store_true", help="wait until no run trains or waits, then begin")
+    add_backend(parser)
+
+
+def cross_validate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Train what is missing, judge each fold once, and say what was found."""
+    from pydantic import ValidationError
+
+    from core.errors import ConfigError
+    from core.experiments.cross_validation import KIND, CrossValidationParameters, count_members, list_candidates
+    from core.experiments.cross_validation import cross_validate as conduct
+    from core.experiments.foreground import answer_question
+    from core.training.run import absolute_source
+
+    config, source = read_config(arguments), absolute_source(read_source(arguments))
+    try:
+        parameters = CrossValidationParameters(
+            folds=arguments.folds,
+            seeds=arguments.seeds,
+            inner_folds=arguments.inner_folds,
+            vary={words[0]: list(words[1:]) for words in arguments.vary},
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"--{'-'.join(map(str, first['loc'])).replace('_', '-')}: {first['msg']}.") from error
+    list_candidates(config, parameters)
+    note(f"{count_members(parameters)} trainings.")
+    question = {
+        "kind": KIND,
+        "parameters": parameters.model_dump(mode="json"),
+        "config": config.model_dump(mode="json"),
+        "source": source.model_dump(mode="json"),
+    }
+    folder, result = answer_question(
+        settings,
+        arguments.name,
+        question,
+        lambda train: conduct(
+            settings.experiments / arguments.name,
+            config,
+            source,
+            parameters,
+            settings,
+            jobs=arguments.parallel,
+            progress=TerminalProgress("epochs"),
+            preparing=TerminalProgress("preparing"),
+        ),
+        source,
+        behind_queue=arguments.behind_queue,
+    )
+    return Outcome(document={"experiment": str(folder), **result}, lines=_describe(result, str(folder)))
+
+
+def _describe(result: dict[str, Any], folder: str) -> list[str]:
+    header = ("seed", "fold", "candidate", "epoch", "AUROC", "low", "high", "accuracy", "bal. acc.", "Brier", "n")
+    rows = [
+        (
+            fold["seed"],
+            fold["fold"],
+            fold["candidate"],
+            fold["epoch"],
+            *(fold["auroc"][key] for key in ("value", "low", "high")),
+            *(fold[name]["value"] for name in ("accuracy", "balanced_accuracy", "brier")),
+            fold["patients"],
+        )
+        for fold in result["folds"]
+    ]
+    lines = [plain(result["sentence"]), *table(rows, header)]
+    for title, name in (("accuracy", "accuracy"), ("balanced accuracy", "balanced_accuracy"), ("Brier score", "brier")):
+        lines.append(f"{title}, each patient by its own fold's threshold: {figure_text(result['patient'][name])}")
+    if result["design"] == "nested":
+        lines += [
+            f"candidate {one['number']}: {', '.join(f'{name} {value}' for name, value in one['choices'].items())}; "
+            f"chosen {one['wins']} times"
+            for one in result["candidates"]
+        ]
+    name = folder.rpartition("/")[2]
+    lines.append(result["left_out"])
+    lines.append(
+        f"Ask its ensemble: python -m core predict {name} SCAN" if result["ensemble"] else result["no_ensemble"]
+    )
+    return [plain(line) for line in [*lines, folder]]

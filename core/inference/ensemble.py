@@ -1,0 +1,77 @@
+"""An ensemble that answers like one checkpoint: its members see the same prepared pictures, and their answers are averaged."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.data.examples import PreparedSeries
+from core.evaluation.calibration import to_probabilities
+from core.evaluation.judge import predict_classes
+from core.inference.predict import Predictor
+from core.models.ensemble import ENSEMBLE, read_ensemble
+
+__all__ = ["Ensemble", "open_predictor"]
+
+
+def open_predictor(path: Path) -> Predictor:
+    """Load a checkpoint or an ensemble, whichever the file is.
+
+    Raises
+    ------
+    CheckpointError
+        It is missing or damaged, or a member of it is.
+    """
+    return Ensemble(path) if path.name == ENSEMBLE else Predictor(path)
+
+
+class Ensemble(Predictor):
+    """Several networks on the same pictures; see :mod:`core.models.ensemble` for how their answers are joined.
+
+    ``model`` and ``architecture`` are the first member's. A map is the mean of the members' maps: the gradient of the mean
+    of their log odds is the mean of their gradients.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Load every member; raises CheckpointError where one is missing or damaged."""
+        files, card = read_ensemble(path)
+        self.path = path
+        self.card = card
+        self._members = tuple(Predictor(file) for file in files)
+        first = self._members[0]
+        self.architecture, self.compute, self.model = first.architecture, first.compute, first.model
+        self.lock = threading.Lock()
+
+    @property
+    def members(self) -> tuple[Predictor, ...]:
+        """The networks that answer."""
+        return self._members
+
+    def score_members(self, prepared: PreparedSeries) -> NDArray[np.float64]:
+        """Logits (members, examples, classes), each member's divided by its own temperature."""
+        return np.stack([member.score(prepared) / member.card.temperature for member in self._members]).astype(
+            np.float64
+        )
+
+    def score(self, prepared: PreparedSeries) -> NDArray[np.float32]:
+        """Mean over the members of their calibrated logits: (examples, classes)."""
+        return self.score_members(prepared).mean(axis=0).astype(np.float32)
+
+    def _disagreement(self, by_member: NDArray[np.float64]) -> list[str]:
+        names = self.card.class_names
+        called = [
+            int(predict_classes(one[None], positive_class=self.card.positive_class, threshold=member.card.threshold)[0])
+            for member, one in zip(self._members, by_member, strict=True)
+        ]
+        if len(set(called)) == 1:
+            return []
+        counts = " and ".join(f"{called.count(index)} {names[index]}" for index in sorted(set(called)))
+        sure = to_probabilities(by_member)[:, self.card.positive_class]
+        return [
+            f"The {len(called)} members of this ensemble do not agree: {counts}, each at its own threshold; their "
+            f"probabilities of {names[self.card.positive_class]} run from {sure.min():.2f} to {sure.max():.2f}. Other "
+            "training patients would have given another answer."
+        ]

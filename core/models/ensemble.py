@@ -1,0 +1,133 @@
+"""Several checkpoints that answer together: a small JSON file that names them, with a card of its own.
+
+What it is: the networks of a cross-validation, one for each fold, whose answers are averaged. Each member divides its
+logits by its own temperature first, for networks trained apart have scales of their own; the threshold is the mean of the
+members' on the scale of log odds, so that the ensemble answers "positive" where its members do so on average.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+from scipy.special import expit, logit
+
+from core.errors import CheckpointError
+from core.files import write_atomic
+from core.models.checkpoint import ENSEMBLE, CheckpointCard, read_card
+
+__all__ = ["ENSEMBLE", "read_ensemble", "write_ensemble"]
+
+SCHEMA_VERSION = 1
+CERTAIN = 1e-6
+"""A threshold of 0 or 1 is taken as that far from it: its log odds are then finite."""
+
+
+def write_ensemble(path: Path, members: Sequence[Path], *, name: str, figures: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write an ensemble of checkpoints, as paths relative to it.
+
+    Parameters
+    ----------
+    path
+        The JSON file to write or replace.
+    members
+        Two checkpoints or more.
+    name
+        What it is called.
+    figures
+        By patient, within folds: each patient judged by a member that never saw it.
+
+    Raises
+    ------
+    CheckpointError
+        There are fewer than two, or they cannot answer together: they see different pictures, know different classes, or
+        are different networks, whose maps could not be averaged.
+    """
+    cards = [read_card(member) for member in members]
+    _require_alike(cards)
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "members": [str(member.resolve().relative_to(path.parent.resolve())) for member in members],
+        "card": _describe(cards, name, figures).model_dump(mode="json"),
+    }
+    write_atomic(path, json.dumps(content, indent=1))
+
+
+def read_ensemble(path: Path) -> tuple[list[Path], CheckpointCard]:
+    """Return the members' files and the ensemble's card.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing or damaged, or a member is not there any more.
+    """
+    remedy = "Run the cross-validation's command again; it trains nothing that is there."
+    try:
+        content = json.loads(path.read_text())
+        if content["schema_version"] != SCHEMA_VERSION:
+            raise CheckpointError(f"{path} is of ensemble schema {content['schema_version']}, not {SCHEMA_VERSION}.")
+        members = [path.parent / str(member) for member in content["members"]]
+        card = CheckpointCard.model_validate(content["card"])
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be opened ({error.strerror}). {remedy}") from error
+    except (ValidationError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged ({type(error).__name__}). {remedy}") from error
+    lost = [
+        member for member in members if not member.is_file() or path.parent.resolve() not in member.resolve().parents
+    ]
+    if lost or len(members) < 2:
+        raise CheckpointError(
+            f"{path} names {lost[0] if lost else 'fewer than two members'}, which is not there. {remedy}"
+        )
+    return members, card
+
+
+def _require_alike(cards: Sequence[CheckpointCard]) -> None:
+    if len(cards) < 2:
+        raise CheckpointError("An ensemble needs two members or more.")
+    properties: dict[str, list[object]] = {
+        "see differently prepared pictures": [card.config.prep for card in cards],
+        "are different networks": [card.config.architecture for card in cards],
+        "know different classes": [(card.class_names, card.positive_class) for card in cards],
+    }
+    for what, values in properties.items():
+        if any(value != values[0] for value in values):
+            raise CheckpointError(
+                f"There is no ensemble: the chosen networks {what}. Each of them can be used by itself, from its run's folder."
+            )
+
+
+def _describe(cards: Sequence[CheckpointCard], name: str, figures: Mapping[str, Mapping[str, Any]]) -> CheckpointCard:
+    first = cards[0]
+    thresholds = np.clip([card.threshold for card in cards], CERTAIN, 1 - CERTAIN)
+    digests = "\n".join(card.split_digest for card in cards)
+    known = [sequence for sequence in first.sequences if all(sequence in card.sequences for card in cards)]
+    histograms = {
+        sequence: np.mean([card.intensity[sequence] for card in cards], axis=0).tolist()
+        for sequence in first.intensity
+        if all(sequence in card.intensity for card in cards)
+    }
+    figure = figures.get("auroc", {})
+    return first.model_copy(
+        update={
+            "name": name,
+            "members": tuple(card.name for card in cards),
+            "sequences": tuple(known),
+            "planes": tuple(sorted({plane for card in cards for plane in card.planes})),
+            "split_digest": hashlib.sha256(digests.encode()).hexdigest()[:12],
+            "patients": {"folds": int(figure.get("n", 0))},
+            "weights_origin": "; ".join(dict.fromkeys(card.weights_origin for card in cards)),
+            "reproduction": False,
+            "epoch": 0,
+            "threshold": float(expit(logit(thresholds).mean())) if len(first.class_names) == 2 else 0.5,
+            "temperature": 1.0,
+            "conformal": {},
+            "metrics": {"folds": {"patient": {key: dict(value) for key, value in figures.items()}}},
+            "intensity": histograms,
+        }
+    )

@@ -1,0 +1,102 @@
+"""Pictures of a cross-validation: each fold with its interval, the mean below them, and what the candidates did inside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ui.theme import Palette, new_figure
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+__all__ = ["draw_candidates", "draw_folds"]
+
+ROW_PX = 24
+
+
+def draw_folds(result: dict[str, Any], palette: Palette) -> go.Figure:
+    """A forest plot: every fold's AUROC with its interval, each seed's mean where there are several, and the mean of all."""
+    folds = result["folds"]
+    several = len(result["by_seed"]) > 1
+    rows: list[tuple[str, dict[str, Any]]] = []
+    for one in result["by_seed"]:
+        prefix = f"seed {one['seed']}, " if several else ""
+        rows += [
+            (f"{prefix}fold {fold['fold']} (n = {fold['auroc']['n']})", fold["auroc"])
+            for fold in folds
+            if fold["seed"] == one["seed"]
+        ]
+    means = [(f"seed {one['seed']}: mean of its folds", one["auroc"]) for one in result["by_seed"]] if several else []
+    whole = [(f"mean within folds (n = {result['patient']['auroc']['n']})", result["patient"]["auroc"])]
+    names = [name for name, _ in (*rows, *means, *whole)]
+    figure = new_figure(palette, x="AUROC by patient", height=90 + ROW_PX * len(names))
+    for part, colour, symbol, size in (
+        (rows, palette.muted, "square", 7),
+        (means, palette.text, "diamond", 9),
+        (whole, palette.accent, "diamond", 13),
+    ):
+        _add_points(figure, part, colour, symbol, size)
+    figure.add_vline(x=0.5, line={"color": palette.muted, "width": 1, "dash": "dash"})
+    lows = [one["low"] if one["low"] is not None else one["value"] for _, one in (*rows, *means, *whole)]
+    known = [low for low in lows if low is not None]
+    figure.update_xaxes(range=[max(-0.02, min([0.45, *known]) - 0.03), 1.02])
+    figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], showgrid=False, ticks="", automargin=True)
+    return figure
+
+
+def draw_candidates(result: dict[str, Any], titles: Sequence[str], palette: Palette) -> go.Figure:
+    """What each candidate reached on the inner validation patients of each fold; the one that was chosen is marked."""
+    folds = result["folds"]
+    several = len(result["by_seed"]) > 1
+    names = [f"seed {fold['seed']}, fold {fold['fold']}" if several else f"fold {fold['fold']}" for fold in folds]
+    figure = new_figure(palette, y="AUROC inside (validation)", height=320)
+    symbols = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "hexagon")
+    for number, title in enumerate(titles):
+        values = [fold["inner_auroc"][number] for fold in folds]
+        chosen = [fold["candidate"] == number + 1 for fold in folds]
+        figure.add_scatter(
+            x=names,
+            y=values,
+            mode="markers",
+            name=title,
+            marker={
+                "symbol": symbols[number % len(symbols)],
+                "size": [13 if won else 8 for won in chosen],
+                "color": [palette.accent if won else palette.muted for won in chosen],
+                "line": {"width": 1, "color": palette.surface},
+            },
+            text=["chosen" if won else "not chosen" for won in chosen],
+            hovertemplate="%{x}: %{y:.3f}, %{text}<extra>" + title + "</extra>",
+        )
+    figure.update_xaxes(showgrid=False, ticks="")
+    return figure
+
+
+def _add_points(
+    figure: go.Figure, rows: Sequence[tuple[str, dict[str, Any]]], colour: str, symbol: str, size: int
+) -> None:
+    known = [(name, one) for name, one in rows if one["value"] is not None]
+    if not known:
+        return
+    values = [one["value"] for _, one in known]
+    figure.add_scatter(
+        x=values,
+        y=[name for name, _ in known],
+        mode="markers",
+        marker={"color": colour, "size": size, "symbol": symbol},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": [one["high"] - one["value"] if one["high"] is not None else 0 for _, one in known],
+            "arrayminus": [one["value"] - one["low"] if one["low"] is not None else 0 for _, one in known],
+            "color": colour,
+            "thickness": 2 if size > 10 else 1.5,
+            "width": 0,
+        },
+        text=[
+            "no interval" if one["low"] is None else f"95%: {one['low']:.3f} to {one['high']:.3f}" for _, one in known
+        ],
+        hovertemplate="%{y}: %{x:.3f}<br>%{text}<extra></extra>",
+        showlegend=False,
+    )

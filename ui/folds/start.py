@@ -1,0 +1,161 @@
+"""Asking for a cross-validation: data, protocol, folds, seeds, candidates."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import streamlit as st
+
+from core.config import RunConfig
+from core.experiments.background import start_experiment
+from core.experiments.cross_validation import CrossValidationParameters, count_members, list_candidates
+from core.models.registry import ARCHITECTURES
+from core.presets import PRESETS
+from core.training.records import DataSource
+from ui.cohorts import ask_cohort, show_cohort_line
+from ui.commands import command_words
+from ui.errors import telling_errors
+from ui.form import draw_form
+from ui.loaders import load_chosen_cohort
+from ui.state import chosen_cohort, current_settings
+from ui.text import plain
+
+__all__ = ["ask_new", "fold_words"]
+
+WEIGHTS = {"default": "pretrained (ImageNet; Kinetics for videos)", "none": "random (trained from scratch)"}
+EXAMPLE = "learning_rate 0.001 0.0001"
+
+
+def ask_new() -> None:
+    """The form, the command that it means, and the button that starts it in the background."""
+    st.markdown("**1. Data**")
+    cohort = None
+    with telling_errors():
+        cohort = load_chosen_cohort()
+    if cohort is None:
+        st.info("Make a synthetic cohort here, or name a folder.", icon=":material/database:")
+        ask_cohort()
+    else:
+        show_cohort_line(cohort)
+    st.markdown("**2. Protocol**")
+    config = _ask_config()
+    st.markdown("**3. Folds, and what is compared inside them**")
+    parameters = _ask_parameters()
+    source = chosen_cohort()
+    if config is None or parameters is None or source is None or cohort is None:
+        return
+    with telling_errors():
+        _ask_start(config, source, parameters)
+
+
+def fold_words(
+    config: RunConfig, source: DataSource, parameters: CrossValidationParameters, jobs: int = 1
+) -> list[str]:
+    """The command line's words for a cross-validation, without its name."""
+    words = [*command_words("cross-validate", config, source), "--folds", str(parameters.folds)]
+    words += ["--seeds", str(parameters.seeds), "--inner-folds", str(parameters.inner_folds)]
+    for name, values in parameters.vary.items():
+        words += ["--vary", name, *values]
+    return [*words, "--parallel", str(jobs)]
+
+
+def _ask_config() -> RunConfig | None:
+    names = list(PRESETS)
+    name = st.selectbox(
+        "Protocol",
+        names,
+        format_func=lambda preset: PRESETS[preset].title,
+        index=names.index("honest"),
+        key="folds.preset",
+        persist_state="session",
+    )
+    preset = PRESETS[name]
+    form = ARCHITECTURES[preset.config.architecture].input_form
+    titles = {key: entry.title for key, entry in ARCHITECTURES.items() if entry.input_form == form}
+    with telling_errors(), st.expander("Values", icon=":material/tune:"):
+        st.caption(
+            "Whatever the split says, the folds are by patient; its validation share is taken within the patients outside "
+            "a fold, and its test share is not used: every patient is in a fold."
+        )
+        return draw_form(
+            preset.config,
+            key=f"folds.{preset.name}",
+            choices={"architecture": titles, "weights": WEIGHTS},
+            typed=("weights",),
+        )
+    return None
+
+
+def _ask_parameters() -> CrossValidationParameters | None:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        folds = st.number_input("Folds", 2, 20, 5, key="folds.folds", width=130, help="Parts of the patients.")
+        seeds = st.number_input(
+            "Seeds",
+            1,
+            20,
+            1,
+            key="folds.seeds",
+            width=130,
+            help="Repeats, each with partitions, initial weights and batch order of its own: their spread shows what chance "
+            "in training and in dealing out does.",
+        )
+        inner = st.number_input(
+            "Inner folds",
+            1,
+            10,
+            1,
+            key="folds.inner",
+            width=130,
+            help="Within the patients outside a fold: 1 holds a share of them out for validation; more compares candidates "
+            "over so many inner folds.",
+        )
+    text = st.text_area(
+        "Candidates to compare inside (nested)",
+        key="folds.vary",
+        height=90,
+        placeholder=EXAMPLE,
+        help="A setting and the values to try on each line, as --set takes them; every combination is a candidate. Leave it "
+        "empty to judge the one configuration above.",
+    )
+    vary: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        words = [word for word in re.split(r"[\s=]+", line.strip()) if word]
+        if len(words) == 1:
+            st.error(f"{plain(words[0])}: give at least one value after it, for example {plain(EXAMPLE)}.")
+            return None
+        if words:
+            vary[words[0]] = words[1:]
+    return CrossValidationParameters(folds=folds, seeds=seeds, inner_folds=inner, vary=vary)
+
+
+def _ask_start(config: RunConfig, source: DataSource, parameters: CrossValidationParameters) -> None:
+    settings = current_settings()
+    candidates = list_candidates(config, parameters)
+    known = {path.name for path in settings.experiments.glob("*/")}
+    free = next(name for number in range(1, 10_000) if (name := f"folds-{number:02d}") not in known)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        name = st.text_input("Name", placeholder=free, key="folds.name", width=260) or free
+        jobs = int(
+            st.number_input(
+                "At the same time", 1, max(1, settings.threads), 1, key="folds.jobs", width=150,
+                help="Trainings at once, in processes of their own that share the threads.",
+            )
+        )  # fmt: skip
+        pressed = st.button("Start", type="primary", icon=":material/play_circle:", key="folds.start")
+    total = count_members(parameters)
+    epochs = parameters.folds * parameters.seeds * parameters.inner_folds * sum(one.epochs for _, one in candidates)
+    st.caption(
+        f"{total} trainings, {epochs} epochs in all. It waits behind queued runs, goes on with no page open, and looks at "
+        f"every patient of the cohort {'once' if parameters.seeds == 1 else f'{parameters.seeds} times'}, which the ledger "
+        "of looks counts for other runs' test patients, too."
+    )
+    words = fold_words(config, source, parameters, jobs)
+    st.code(shlex.join(["python", "-m", "core", *words, "--name", name]), language="sh", wrap_lines=True)
+    if pressed:
+        if name in known:
+            st.error(f"{plain(name)} is there already; choose another name, or go on with it above.")
+            return
+        start_experiment(settings, name, words)
+        st.query_params["experiment"] = name
+        st.rerun()
