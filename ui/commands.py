@@ -17,6 +17,8 @@ def command_words(command: str, config: RunConfig, source: DataSource) -> list[s
         ("--patient-pattern", source.patient_pattern),
         ("--layout", source.layout),
         ("--sequence", source.sequence),
+        ("--identity", source.identity),
+        *(("--assign", f"{series_uid}={sequence}") for series_uid, sequence in source.assign),
     )
     for option, given in options:
         words += [option, given] if given else []

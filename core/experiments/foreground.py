@@ -10,7 +10,7 @@ from typing import Any
 
 from core.config import RunConfig, parse_config
 from core.data.split import Split
-from core.errors import ConfigError, RunError
+from core.errors import ConfigError, MGMTLabError, RunError
 from core.experiments.optimism import TrainMember
 from core.files import write_atomic
 from core.settings import Settings
@@ -71,13 +71,16 @@ def answer_question(
     folder = settings.experiments / name
     folder.mkdir(parents=True, exist_ok=True)
     with hold_lock(folder / ".lock", f"Another process is working on {name}; wait for it.", 2.0):
-        if not behind_queue:  # Who gives the command by hand wants it to go on; a page has taken the file away itself.
-            (folder / STOP).unlink(missing_ok=True)
         _write_question(folder / "question.json", name, question)
         if not behind_queue:  # whoever starts it behind the queue has said so already, and may have stopped it since
             (folder / STOP).unlink(missing_ok=True)
-        with queue_held(settings) if behind_queue else nullcontext():
-            result = conduct(member_trainer(folder, settings, source, on_epoch))
+        try:
+            with queue_held(settings) if behind_queue else nullcontext():
+                result = conduct(member_trainer(folder, settings, source, on_epoch))
+        except MGMTLabError:
+            if not any(folder.glob("runs/*/")):  # A question that came to nothing does not keep its name.
+                (folder / "question.json").unlink(missing_ok=True)
+            raise
         write_atomic(folder / "result.json", json.dumps(result, indent=1))
     return folder, result
 

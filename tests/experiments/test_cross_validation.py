@@ -36,7 +36,7 @@ from core.training.run import RunFolder
 from core.training.trainer import open_cohort
 from tests.training.tiny import tiny_config
 
-CONFIG = tiny_config("epochs=2", "val_fraction=0.25", "slice_count=1", "sequences=T1wCE")
+CONFIG = tiny_config("epochs=2", "batch_size=4", "val_fraction=0.25", "slice_count=1", "sequences=T1wCE")
 THREE = CrossValidationParameters(folds=3)
 
 
@@ -186,21 +186,20 @@ def test_what_was_killed_and_gone_on_with_is_what_was_never_interrupted(source: 
 
 
 def die_in_the_middle(folder: Path, source: DataSource, settings: Settings) -> None:
-    """Cross-validate until the seventh step of the optimiser: the second training's second epoch has begun."""
+    """Cross-validate until the first step of the second training's second epoch."""
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
     from core.models.registry import ARCHITECTURES
     from tests.training.tiny import TINY_NETWORK
 
     ARCHITECTURES[TINY_NETWORK.name] = TINY_NETWORK  # type: ignore[index]
-    steps = []
+    second = RunFolder(folder / "runs" / "seed-00-fold-02")
 
-    def count(*_: object) -> None:
-        steps.append(1)
-        if len(steps) == 7:
+    def die(*_: object) -> None:
+        if second.epochs():
             os.kill(os.getpid(), signal.SIGKILL)
 
-    register_optimizer_step_post_hook(count)
+    register_optimizer_step_post_hook(die)
     folder.mkdir(parents=True)
     conduct(folder, source, settings)
 

@@ -10,9 +10,8 @@ import streamlit as st
 
 from core.experiments.background import read_standing, start_experiment, stop_experiment
 from core.experiments.evidence import list_answers
-from core.training.run import RunFolder
+from ui.commands import command_words
 from ui.errors import telling_errors
-from ui.runs import changed_values
 from ui.state import current_settings
 from ui.text import plain
 from ui.validity.subject import ask_run, judged_runs
@@ -62,7 +61,7 @@ def show_asking(
         if run is None:
             return
         more, total = ask_parameters()
-        command = [*_command(command_name or kind, run), *more]
+        command = [*command_words(command_name or kind, run.config, run.source), *more]
         name = f"{kind}-{run.name}"
         running = read_standing(current_settings(), name).state == "running"
         view: Callable[..., None] = st.fragment(_show_standing, run_every=2.0 if running else None)
@@ -100,24 +99,3 @@ def _show_standing(name: str, command: Sequence[str], total: int, was_running: b
             )
         else:
             st.caption(f"{total} trainings.")
-
-
-def _command(command_name: str, run: RunFolder) -> list[str]:
-    """The command for a question, with a run's data, its preset and what was changed in it."""
-    words = [command_name, run.source.root]
-    options: tuple[tuple[str, str | None], ...] = (
-        ("--labels", run.source.labels),
-        ("--patient-pattern", run.source.patient_pattern),
-        ("--layout", run.source.layout),
-        ("--sequence", run.source.sequence),
-        ("--identity", run.source.identity),
-        *(("--assign", f"{series_uid}={sequence}") for series_uid, sequence in run.source.assign),
-    )
-    for option, given in options:
-        words += [option, given] if given else []
-    config = run.config
-    words += ["--preset", config.preset]
-    for name, (_, value) in changed_values(config).items():
-        text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-        words += ["--set", f"{name}={text}"]
-    return words
