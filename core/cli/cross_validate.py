@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from core.cli.options import Parser, add_backend, add_command, add_config, add_data, on_backend, positive, read_config, read_source
-from core.cli.output import Outcome, TerminalProgress, figure_text, note, plain, table
+from core.cli.output import Outcome, TerminalProgress, figure_text, plain, table
 
 if TYPE_CHECKING:
     from core.settings import Settings
@@ -62,7 +62,7 @@ def cross_validate(arguments: argparse.Namespace, settings: Settings) -> Outcome
     from pydantic import ValidationError
 
     from core.errors import ConfigError
-    from core.experiments.cross_validation import KIND, CrossValidationParameters, count_members, list_candidates
+    from core.experiments.cross_validation import KIND, CrossValidationParameters, list_candidates
     from core.experiments.cross_validation import cross_validate as conduct
     from core.experiments.foreground import answer_question
     from core.training.run import absolute_source
@@ -79,7 +79,6 @@ def cross_validate(arguments: argparse.Namespace, settings: Settings) -> Outcome
         first = error.errors()[0]
         raise ConfigError(f"--{'-'.join(map(str, first['loc'])).replace('_', '-')}: {first['msg']}.") from error
     list_candidates(config, parameters)
-    note(f"{count_members(parameters)} trainings.")
     question = {
         "kind": KIND,
         "parameters": parameters.model_dump(mode="json"),
