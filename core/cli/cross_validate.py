@@ -5,7 +5,17 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from core.cli.options import Parser, add_backend, add_command, add_config, add_data, on_backend, positive, read_config, read_source
+from core.cli.options import (
+    Parser,
+    add_backend,
+    add_command,
+    add_config,
+    add_data,
+    on_backend,
+    positive,
+    read_config,
+    read_source,
+)
 from core.cli.output import Outcome, TerminalProgress, figure_text, plain, table
 
 if TYPE_CHECKING:
