@@ -121,7 +121,9 @@ def share_interval(
     """Return a share (accuracy, sensitivity) with Wilson's interval; clustered rows count for what they are worth.
 
     With clusters the interval is Agresti and Coull's and the number of observations the effective one,
-    ``p (1 - p) / variance``, the variance being that of the mean over clusters; never more than the rows there are.
+    ``p (1 - p) / variance``, the variance being that of the mean over clusters; never more than the rows there are, and
+    never fewer than rows that are all alike within their cluster would be worth (Kish): a single miss says little of the
+    spread, but it cannot be larger than that.
 
     Parameters
     ----------
@@ -153,7 +155,9 @@ def share_interval(
         freedom = max(1, min(freedom, 2 * rarer - 1))
         shrink = float(ndtri(level) / stdtrit(freedom, level)) ** 2
         if variance > 0:
-            effective = min(value * (1 - value) / variance, len(right)) * shrink
+            sizes = np.unique(names, return_counts=True)[1]
+            alike = float(sizes.sum() ** 2 / (sizes**2).sum())
+            effective = max(min(value * (1 - value) / variance, len(right)) * shrink, alike)
     return value, *agresti_coull_interval(value * effective, effective, confidence)
 
 

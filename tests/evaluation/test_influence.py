@@ -95,3 +95,14 @@ def test_mean_of_two_shares_joins_their_limits() -> None:
     assert low == pytest.approx(0.75 - np.hypot(0.9 - one[0], 0.6 - other[0]) / 2)
     assert high == pytest.approx(0.75 + np.hypot(one[1] - 0.9, other[1] - 0.6) / 2)
     assert mean_share_interval(np.ones(60), POSITIVE)[2] == 1.0
+
+
+def test_a_single_miss_of_clustered_rows_is_no_less_sure_than_whole_clusters_are() -> None:
+    patients = np.repeat(np.arange(24), 2)
+    hits = np.ones(48)
+    hits[5] = 0
+    value, low, high = share_interval(hits, np.zeros(48, int), patients)
+    assert (low, high) == pytest.approx(agresti_coull_interval(value * 24, 24, 0.95))
+    hits[4] = 0  # the whole patient: as one miss of 24
+    value, low, high = share_interval(hits, np.zeros(48, int), patients)
+    assert (low, high) == pytest.approx(agresti_coull_interval(23, 24, 0.95))
