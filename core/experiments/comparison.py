@@ -256,7 +256,7 @@ def _notes(runs: Sequence[ComparedRun], part: ComparedPart, settings: Settings) 
     notes = [
         f"{len(runs)} runs are compared, {count} {'difference' if count == 1 else 'differences'} with the reference."
         + (
-            f" By chance alone one of {count} intervals of 95% misses 0 with a probability of up to "
+            f" By chance alone at least one of {count} intervals of 95% misses 0 with a probability of up to "
             f"{min(0.05 * count, 1):.0%}; the adjusted ones keep all of them together at 95%."
             if count > 1
             else ""
