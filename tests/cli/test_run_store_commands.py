@@ -91,8 +91,9 @@ def test_a_run_is_exported_imported_and_judged_where_its_data_is_named(
     assert (taken["name"], taken["state"]) == ("tiny", "finished")
     assert command("runs", "import", archive, "--name", "again", "--json").json["name"] == "again"
     assert command("runs", "compare", "tiny", "again", "--json").json["differences"][0]["shared_patients"] == 2
-    command("evaluate", "tiny").assert_refused("runs data tiny")
-    command("runs", "data", "tiny", tmp_path).assert_refused()
+    command("evaluate", "tiny").assert_refused("runs data RUN DATA")
+    (tmp_path / "empty").mkdir()
+    command("runs", "data", "tiny", tmp_path / "empty").assert_refused("empty")
     assert command("runs", "data", "tiny", cohort, "--json").json["data"]["root"] == str(cohort)
     assert command("evaluate", "tiny", "--json").json["part"] == "test"
     command("runs", "import", tmp_path / "none.zip").assert_refused("There is no file")
