@@ -33,7 +33,7 @@ SHARED = (
     "flip_planes=all", "rotation_degrees=20", "scale_fraction=0.15", "shift_fraction=0.08", "brightness_shift=0.05",
     "brightness_scale=0.15", "gamma_spread=0.3", "bias_field=0.15", "val_fraction=0.15", "test_fraction=0",
 )  # fmt: skip
-TURNS = (("epochs=10", "select_on=val_patient_auroc"), ("epochs=16", "select_on=val_loss"))
+TURNS = (("epochs=10", "select_on=val_patient_auroc"), ("epochs=12", "select_on=val_accuracy"))
 
 
 def run(*arguments: object, home: Path) -> Any:

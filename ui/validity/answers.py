@@ -34,7 +34,11 @@ def ask_answer(kind: str) -> dict[str, Any] | None:
 
 
 def show_asking(
-    kind: str, ask_parameters: Callable[[], tuple[list[str], int]], command_name: str | None = None
+    kind: str,
+    ask_parameters: Callable[[], tuple[list[str], int]],
+    command_name: str | None = None,
+    *,
+    whom: str = "patients are held out inside those that training may use",
 ) -> None:
     """Let the visitor ask a question with the settings of one of his runs, and show how far it is.
 
@@ -46,6 +50,8 @@ def show_asking(
         Draws the question's own widgets and returns the words of the command line, and how many trainings they mean.
     command_name
         The command that answers it; named like the kind where it is not given.
+    whom
+        On whom it is answered, after "the test patients stay untouched".
     """
     if current_settings().hosted:
         st.caption(
@@ -54,8 +60,8 @@ def show_asking(
         return
     with st.expander("Ask this of your own data", icon=":material/add_circle:", expanded=bool(judged_runs())):
         st.caption(
-            "The test patients of your runs stay untouched: patients are held out inside those that training may use. It "
-            "goes on with no page open, waits behind queued runs, and can be stopped and gone on with."
+            f"The test patients of your runs stay untouched: {whom}. It goes on with no page open, waits behind queued runs, "
+            "and can be stopped and gone on with."
         )
         run = ask_run(f"validity.{kind}.run")
         if run is None:

@@ -85,7 +85,7 @@ def _reruns() -> None:
     result = ask_answer(KIND)
     if result is not None:
         _show(result)
-    show_asking(KIND, _ask_shuffles, "permute")
+    show_asking(KIND, _ask_shuffles, "permute", whom="the figures are of validation patients")
 
 
 def _ask_shuffles() -> tuple[list[str], int]:
