@@ -16,7 +16,6 @@ from core.errors import SplitError
 from core.training.trainer import open_cohort
 from ui.progress import ProgressBar
 from ui.state import current_settings
-from ui.text import plain
 from ui.validity.data import ask_data
 from ui.validity.subject import ask_run, judged_runs
 from ui.validity.words import say_otherwise
@@ -119,5 +118,5 @@ def _show(report: AuditReport, by_slice: bool) -> None:
         ),
         icon=":material/warning:",
     )
-    rows = [{"kind": one.kind, "what": plain(one.message, 300), "where": ", ".join(one.where[:3])} for one in found]
+    rows = [{"kind": one.kind, "what": one.message[:300], "where": ", ".join(one.where[:3])} for one in found]
     st.dataframe(pd.DataFrame(rows), hide_index=True, height=min(420, 38 + 35 * len(rows)))
