@@ -2,10 +2,10 @@
 
 A ResNet18 goes on from the shipped checkpoint's weights at 224 px, on the contrast-enhanced series of 120 synthetic studies
 of signal 3, in two turns of AdamW and one cycle, with stronger augmentation than ``honest`` (places, sizes, turns and grey
-levels give nothing away). Its maps are then put to the test on 24 studies of another cohort. LayerCAM at layer2,
+levels give nothing away). Its maps are then put to the test on 100 studies of another cohort. LayerCAM at layer2,
 smoothed, was chosen beforehand, on a third one.
 
-    python benchmarks/bench_maps.py [--checkpoint FILE] [--studies 24]
+    python benchmarks/bench_maps.py [--checkpoint FILE] [--studies 100]
 
 At least 0.90 of the maps should be strongest inside the tumour, with the interval above both controls, a random place and
 the same network with random weights. The training takes about twenty minutes on one core with AMX; ``--checkpoint``
@@ -66,7 +66,7 @@ def main() -> None:
     """Train, test the maps, print a table, and say whether the chosen method does what is asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path)
-    parser.add_argument("--studies", type=int, default=24)
+    parser.add_argument("--studies", type=int, default=100)
     parser.add_argument("--method", action="append", default=[], help="beside the chosen one; repeat for several")
     arguments = parser.parse_args()
     print(machine())
