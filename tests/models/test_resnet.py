@@ -25,4 +25,4 @@ def test_bottleneck_blocks_start_as_the_identity() -> None:
 def test_basic_blocks_start_as_torchvision_starts_them() -> None:
     blocks = [part for part in build_resnet("resnet18", 2).modules() if isinstance(part, BasicBlock)]
     assert blocks
-    assert all(float(block.bn2.weight.min()) == 1.0 for block in blocks)
+    assert all(float(block.bn2.weight.detach().min()) == 1.0 for block in blocks)
