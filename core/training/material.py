@@ -80,13 +80,18 @@ def prepare_material(
         `progress` raised it, in any process.
     DataError
         It cannot be read; RunError where another process says so.
+    WeightsUnavailableError, ConfigError
+        The weights to start from are not at hand.
     """
     import torch
 
     from core.data.table import build_table
+    from core.models.weights import ensure_weights
 
     def prepare() -> tuple[Cohort, SliceTable]:
         cohort = open_cohort(task.source, progress, settings)
+        if world.leads:  # After the scan, which finds a wrong folder at once, and before the hours of preparing.
+            ensure_weights(task.config.architecture, task.config.weights)
         table = build_table(cohort, task.config.prep, settings, progress=progress)
         _check_that_data_are_there(cohort, table)
         return cohort, table

@@ -200,7 +200,6 @@ def _prepare_and_fit(
     world: World,
 ) -> None:
     from core.models.registry import check_form, find_architecture
-    from core.models.weights import ensure_weights
 
     def stop() -> bool:
         return signalled() or run.stop_requested()
@@ -220,7 +219,6 @@ def _prepare_and_fit(
 
     def brief() -> str:
         check_form(find_architecture(config.architecture), config.prep)
-        ensure_weights(config.architecture, config.weights)
         return task.model_dump_json()
 
     world.alone(brief)

@@ -29,11 +29,13 @@ from core.experiments.fold_result import choose_winners
 from core.experiments.foreground import STOP
 from core.experiments.members import _watched, train_members
 from core.models.checkpoint import read_card
+from core.parallel import dask_cluster
 from core.settings import Settings
 from core.training.looks import count_looks
 from core.training.records import DataSource
 from core.training.run import RunFolder
 from core.training.trainer import open_cohort
+from tests.cluster import start_cluster
 from tests.training.tiny import tiny_config
 
 CONFIG = tiny_config("epochs=2", "batch_size=4", "val_fraction=0.25", "slice_count=1", "sequences=T1wCE")
@@ -239,3 +241,29 @@ def test_the_judged_networks_are_the_ensemble(folder: Path, source: DataSource, 
     card = read_card(folder / "ensemble.json")
     assert card.metrics["folds"]["patient"]["auroc"]["value"] == result["patient"]["auroc"]["value"]
     assert card.members == tuple(one["run"] for one in result["folds"])
+
+
+@pytest.mark.slow
+def test_a_cluster_trains_the_folds_as_this_process_does_though_a_worker_dies(
+    folder: Path, source: DataSource, settings: Settings, tmp_path: Path
+) -> None:
+    pytest.importorskip("distributed", reason="an extra: pip install 'dask[distributed]'")
+    config = CONFIG.model_copy(update={"architecture": "resnet18"})  # the workers know no network of the tests
+    expected = cross_validate(folder, config, source, THREE, settings)
+    elsewhere = replace(settings, home=tmp_path / "cluster-home")
+    other = elsewhere.experiments / "cv"
+    other.mkdir(parents=True)
+    killed: list[int] = []
+    with start_cluster(tmp_path, 2) as (address, workers), dask_cluster(address):
+
+        def kill_half_way(done: int, total: int, what: str = "") -> None:
+            if done and not killed:
+                workers[0].kill()
+                killed.append(done)
+
+        found = cross_validate(other, config, source, THREE, elsewhere, progress=kill_half_way)
+        assert workers[0].wait() != 0
+    assert killed
+    assert killed[0] < 3 * config.epochs
+    assert found["folds"] == expected["folds"]
+    assert found["patient"] == expected["patient"]
