@@ -4,48 +4,22 @@ import streamlit as st
 
 from core.config import RunConfig
 from core.data.study import Cohort
-from core.models.registry import ARCHITECTURES
-from core.presets import PRESETS, Preset
+from core.presets import Preset
 from core.training.events import has_tensorboard
 from core.training.launch import submit
 from core.training.run import RunFolder
-from ui.cohorts import ask_cohort, show_cohort_line
 from ui.errors import telling_errors
 from ui.first_batch import show_first_batch
 from ui.form import draw_form
 from ui.live import show_live
-from ui.loaders import load_chosen_cohort
 from ui.page import begin_page
 from ui.preview import show_preview
+from ui.protocol import ask_data, ask_preset, config_choices
 from ui.provenance import show_changes, show_provenance
 from ui.queue import show_queue
 from ui.runs import ACTIVE, find_own_run, own_runs, owns_run, show_config_badges
 from ui.state import chosen_cohort, current_settings, visitor
 from ui.text import plain
-
-WEIGHTS = {"default": "pretrained (ImageNet; Kinetics for videos)", "none": "random (trained from scratch)"}
-
-
-def ask_preset() -> Preset:
-    """The protocol to start from."""
-    names = list(PRESETS)
-    name = st.selectbox(
-        "Protocol",
-        names,
-        format_func=lambda preset: PRESETS[preset].title,
-        index=names.index("honest"),
-        key="train.preset",
-        persist_state="session",
-    )
-    preset = PRESETS[name]
-    st.markdown(preset.summary)
-    return preset
-
-
-def architecture_titles(preset: Preset) -> dict[str, str]:
-    """The networks that take what the preset prepares."""
-    form = ARCHITECTURES[preset.config.architecture].input_form
-    return {name: entry.title for name, entry in ARCHITECTURES.items() if entry.input_form == form}
 
 
 def cloned_run(preset: Preset) -> RunFolder | None:
@@ -72,7 +46,7 @@ def ask_config(preset: Preset) -> RunConfig | None:
         config = draw_form(
             cloned.config if cloned else preset.config,
             key=f"train.clone.{cloned.name}" if cloned else f"train.{preset.name}",
-            choices={"architecture": architecture_titles(preset), "weights": WEIGHTS},
+            choices=config_choices(preset),
             maxima={"epochs": settings.hosted_epochs} if settings.hosted else None,
             typed=() if settings.hosted else ("weights",),
         )
@@ -142,17 +116,12 @@ with telling_errors():
     show_queue()
 with st.expander("A new run", icon=":material/add_circle:", expanded=watched is None):
     st.markdown("**1. Data**")
-    cohort = None
-    with telling_errors():
-        cohort = load_chosen_cohort()
-    if cohort is None:
-        st.info("Training needs a cohort. Make a synthetic one here, or name a folder.", icon=":material/database:")
-        ask_cohort()
-    else:
-        show_cohort_line(cohort)
+    cohort = ask_data("Training")
+    if cohort is not None:
         show_majority(cohort)
     st.markdown("**2. Protocol**")
-    preset = ask_preset()
+    preset = ask_preset("train.preset")
+    st.markdown(preset.summary)
     st.markdown("**3. What matters**")
     config = ask_config(preset)
     if config and cohort is not None:

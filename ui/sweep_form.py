@@ -17,9 +17,8 @@ from core.experiments.search_space import check_space, parse_space
 from core.experiments.search_storage import PASSWORD_VARIABLE, read_place
 from core.presets import PRESETS
 from core.training.records import DataSource
-from ui.cohorts import ask_cohort, show_cohort_line
 from ui.errors import telling_errors
-from ui.loaders import load_chosen_cohort
+from ui.protocol import ask_data, ask_preset
 from ui.state import chosen_cohort, current_settings
 from ui.sweeps import search_command
 
@@ -29,25 +28,9 @@ __all__ = ["ask_search"]
 def ask_search() -> None:
     """The form, and the button that starts the search in the background."""
     st.markdown("**1. Data**")
-    cohort = None
-    with telling_errors():
-        cohort = load_chosen_cohort()
-    if cohort is None:
-        st.info("A search needs a cohort. Make a synthetic one here, or name a folder.", icon=":material/database:")
-        ask_cohort()
-    else:
-        show_cohort_line(cohort)
+    ask_data("A search")
     st.markdown("**2. Protocol**")
-    names = list(PRESETS)
-    preset = st.selectbox(
-        "Protocol",
-        names,
-        index=names.index("honest"),
-        format_func=lambda name: PRESETS[name].title,
-        key="sweeps.preset",
-        persist_state="session",
-        label_visibility="collapsed",
-    )
+    preset = ask_preset("sweeps.preset").name
     config = None
     with telling_errors():
         config = _ask_config(preset)

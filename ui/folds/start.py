@@ -10,34 +10,23 @@ import streamlit as st
 from core.config import RunConfig
 from core.experiments.background import start_experiment
 from core.experiments.cross_validation import CrossValidationParameters, count_members, list_candidates
-from core.models.registry import ARCHITECTURES
-from core.presets import PRESETS
 from core.training.records import DataSource
-from ui.cohorts import ask_cohort, show_cohort_line
 from ui.commands import command_words
 from ui.errors import telling_errors
 from ui.form import draw_form
-from ui.loaders import load_chosen_cohort
+from ui.protocol import ask_data, ask_preset, config_choices
 from ui.state import chosen_cohort, current_settings
 from ui.text import plain
 
 __all__ = ["ask_new", "fold_words"]
 
-WEIGHTS = {"default": "pretrained (ImageNet; Kinetics for videos)", "none": "random (trained from scratch)"}
 EXAMPLE = "learning_rate 0.001 0.0001"
 
 
 def ask_new() -> None:
     """The form, the command that it means, and the button that starts it in the background."""
     st.markdown("**1. Data**")
-    cohort = None
-    with telling_errors():
-        cohort = load_chosen_cohort()
-    if cohort is None:
-        st.info("Make a synthetic cohort here, or name a folder.", icon=":material/database:")
-        ask_cohort()
-    else:
-        show_cohort_line(cohort)
+    cohort = ask_data("A cross-validation")
     st.markdown("**2. Protocol**")
     config = _ask_config()
     st.markdown("**3. Folds, and what is compared inside them**")
@@ -61,18 +50,7 @@ def fold_words(
 
 
 def _ask_config() -> RunConfig | None:
-    names = list(PRESETS)
-    name = st.selectbox(
-        "Protocol",
-        names,
-        format_func=lambda preset: PRESETS[preset].title,
-        index=names.index("honest"),
-        key="folds.preset",
-        persist_state="session",
-    )
-    preset = PRESETS[name]
-    form = ARCHITECTURES[preset.config.architecture].input_form
-    titles = {key: entry.title for key, entry in ARCHITECTURES.items() if entry.input_form == form}
+    preset = ask_preset("folds.preset")
     with telling_errors(), st.expander("Values", icon=":material/tune:"):
         st.caption(
             "Whatever the split says, the folds are by patient; its validation share is taken within the patients outside "
@@ -81,7 +59,7 @@ def _ask_config() -> RunConfig | None:
         return draw_form(
             preset.config,
             key=f"folds.{preset.name}",
-            choices={"architecture": titles, "weights": WEIGHTS},
+            choices=config_choices(preset),
             typed=("weights",),
         )
     return None
