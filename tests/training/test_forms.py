@@ -195,7 +195,7 @@ def test_a_map_follows_the_layer_of_a_volume_that_decides(cohort: Cohort) -> Non
 
             from core.models.forward import Compute
 
-            self.model, self.lock = Corner().eval(), Lock()
+            self.model, self.lock, self.members = Corner().eval(), Lock(), (self,)
             self.architecture = toy("volume", 1, deep(1), target="look")
             self.compute = Compute(device="cpu", precision="float32", channels_last=False)
             self.card = type("Card", (), {"positive_class": 1, "class_names": ("no", "yes")})
