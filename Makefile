@@ -12,8 +12,8 @@ help:  ## list the targets
 app: $(VENV)/.runtime  ## start the app on localhost
 	$(BIN)/streamlit run streamlit_app.py --server.port $(PORT)
 
-test: $(VENV)/.dev  ## the fast tests
-	$(BIN)/python -m pytest -m "not slow and not e2e"
+test: $(VENV)/.dev  ## the fast tests, one process for each core
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not slow and not e2e"
 
 test-slow: $(VENV)/.dev  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

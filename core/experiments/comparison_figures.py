@@ -67,7 +67,8 @@ def draw_courses(comparison: Comparison, name: str, palette: Palette, *, height:
                 hovertemplate=f"{label}, best epoch %{{x}}: %{{y:.4g}}<extra></extra>",
                 showlegend=False,
             )
-    figure.update_xaxes(tickformat="d")
+    longest = max((record.epoch for run in comparison.runs for record in run.epochs), default=1)
+    figure.update_xaxes(tick0=0, dtick=max(1, round(longest / 8)), tickformat="d")
     if "auroc" in name or "accuracy" in name:
         figure.update_yaxes(range=[-0.03, 1.03])
     if "auroc" in name:
