@@ -25,6 +25,8 @@ PAGES = {
     "train": "Train",
     "runs": "Runs",
     "compare": "Compare",
+    "sweeps": "Sweeps",
+    "cross_validation": "Cross-validation",
     "paper": "The paper",
     "validity": "Validity",
 }

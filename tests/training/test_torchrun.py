@@ -7,10 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 import psutil
 import pytest
@@ -108,21 +110,39 @@ def test_how_to_go_on() -> None:
     assert resume_command("/runs/a", 3) == "torchrun --nproc_per_node 3 -m core runs resume /runs/a"
 
 
+class Launch(subprocess.Popen[str]):
+    """A process whose words go to files: a pipe stays open for as long as any worker of its workers lives."""
+
+    def __init__(self, command: list[str], out: IO[str], err: IO[str], **options: Any) -> None:
+        self.out, self.err = out, err
+        super().__init__(command, text=True, stdout=out, stderr=err, **options)
+
+    def finish(self) -> tuple[str, str]:
+        """Wait for its end, and return what it said on standard output and standard error."""
+        self.wait(PATIENCE_SECONDS)
+        return self.said(self.out), self.said(self.err)
+
+    @staticmethod
+    def said(file: IO[str]) -> str:
+        file.seek(0)
+        return file.read()
+
+
 @contextmanager
-def torchrun(settings: Settings, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def torchrun(settings: Settings, *arguments: str) -> Iterator[Launch]:
     """Start the command line with the tiny network in two processes; nothing of it outlives the block."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "--"]
     environment = {**os.environ, "MGMT_LAB_HOME": str(settings.home), "MGMT_LAB_THREADS": "2", "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [*command, "tests.training.tiny_cli", *arguments], cwd=PROJECT_ROOT, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        for one in (*psutil.Process(process.pid).children(recursive=True), process) if process.poll() is None else ():
-            one.kill()
-        process.communicate()
+    command += ["tests.training.tiny_cli", *arguments]
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = Launch(command, out, err, cwd=PROJECT_ROOT, env=environment)
+        try:
+            yield process
+        finally:
+            living = [*psutil.Process(process.pid).children(recursive=True), process] if process.poll() is None else []
+            for one in living:
+                one.kill()
+            process.finish()
 
 
 def train_words(source: DataSource, name: str, epochs: int) -> list[str]:
@@ -130,15 +150,15 @@ def train_words(source: DataSource, name: str, epochs: int) -> list[str]:
     return ["train", source.root, "--run", name, "--json", *(word for one in settings for word in ("--set", one))]
 
 
-def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+def wait_until(happened: Callable[[], bool], process: Launch) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not happened():
-        assert process.poll() is None, process.communicate()[1][-3000:]
+        assert process.poll() is None, process.said(process.err)[-3000:]
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def pid_of_rank(process: subprocess.Popen[str], rank: int) -> int:
+def pid_of_rank(process: Launch, rank: int) -> int:
     (found,) = [
         child.pid for child in psutil.Process(process.pid).children() if child.environ().get("RANK") == str(rank)
     ]
@@ -148,7 +168,7 @@ def pid_of_rank(process: subprocess.Popen[str], rank: int) -> int:
 @pytest.mark.slow
 def test_one_run_of_two_processes_stopped_resumed_and_whole(settings: Settings, source: DataSource) -> None:
     with torchrun(settings, *train_words(source, "whole", 40)) as process:
-        out, err = process.communicate(timeout=PATIENCE_SECONDS)
+        out, err = process.finish()
     assert process.returncode == 0, err[-3000:]
     whole = RunFolder(settings.runs / "whole")
     assert json.loads(out)["state"] == whole.status().state == "finished"
@@ -160,12 +180,12 @@ def test_one_run_of_two_processes_stopped_resumed_and_whole(settings: Settings, 
     with torchrun(settings, *train_words(source, "broken", 40)) as process:
         wait_until(lambda: len(broken.epochs()) > 1, process)
         broken.ask_to_stop()
-        out, err = process.communicate(timeout=PATIENCE_SECONDS)
+        out, err = process.finish()
     assert json.loads(out)["state"] == broken.status().state == "stopped", err[-3000:]
     with pytest.raises(RunError, match="begun by 2 processes"):
         train(broken, settings)
     with torchrun(settings, "runs", "resume", "broken", "--json") as process:
-        out, err = process.communicate(timeout=PATIENCE_SECONDS)
+        out, err = process.finish()
     assert json.loads(out)["state"] == broken.status().state == "finished", err[-3000:]
     assert finished_epochs(broken.path) == finished_epochs(whole.path)
     assert broken.predictions().equals(whole.predictions())
@@ -177,7 +197,7 @@ def test_a_killed_worker_ends_the_run_as_failed_with_a_clear_word(settings: Sett
     with torchrun(settings, *train_words(source, "lost", 5000)) as process:
         wait_until(lambda: len(run.epochs()) > 1, process)
         os.kill(pid_of_rank(process, 1), signal.SIGKILL)
-        _, err = process.communicate(timeout=PATIENCE_SECONDS)
+        _, err = process.finish()
     assert process.returncode != 0
     assert run.status().state == "failed"
     assert "Of the 2 training processes another is gone" in run.status().message
@@ -191,10 +211,10 @@ def test_a_killed_leader_leaves_a_run_to_resume(settings: Settings, source: Data
     with torchrun(settings, *train_words(source, "headless", 12)) as process:
         wait_until(lambda: len(run.epochs()) > 1, process)
         os.kill(pid_of_rank(process, 0), signal.SIGKILL)
-        process.communicate(timeout=PATIENCE_SECONDS)
+        process.finish()
     assert run.status().state == "interrupted"
     with torchrun(settings, "runs", "resume", "headless") as process:
-        process.communicate(timeout=PATIENCE_SECONDS)
+        process.finish()
     assert run.status().state == "finished"
     assert [record.epoch for record in run.epochs()] == list(range(1, 13))
 
@@ -208,7 +228,7 @@ def test_a_signal_to_torchrun_stops_all_at_a_batch(
     with torchrun(settings, *train_words(source, "signalled", 5000)) as process:
         wait_until(lambda: len(run.epochs()) > 1, process)
         process.send_signal(number)
-        process.communicate(timeout=PATIENCE_SECONDS)
+        process.finish()
     assert run.status().state == "stopped"
     assert run.resume_file.exists()
 
@@ -217,7 +237,7 @@ def test_a_signal_to_torchrun_stops_all_at_a_batch(
 def test_a_failure_of_the_leader_ends_all(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with torchrun(settings, *train_words(DataSource(root=str(tmp_path / "empty")), "empty", 2)) as process:
-        _, err = process.communicate(timeout=PATIENCE_SECONDS)
+        _, err = process.finish()
     assert process.returncode != 0
     assert RunFolder(settings.runs / "empty").status().state == "failed"
     assert "Traceback" not in RunFolder(settings.runs / "empty").log_tail()
@@ -229,7 +249,7 @@ def test_a_first_stage_is_trained_by_the_leader_and_shared(settings: Settings, s
     small = ("size_px=32", "slice_count=8", "grid_mm=8", "batch_size=4", "epochs=1", "mask_epochs=1", "device=cpu")
     words = ["train", source.root, "--preset", "two-stage", "--run", "masks"]
     with torchrun(settings, *words, *(word for one in small for word in ("--set", one))) as process:
-        _, err = process.communicate(timeout=PATIENCE_SECONDS)
+        _, err = process.finish()
     run = RunFolder(settings.runs / "masks")
     assert run.status().state == "finished", err[-3000:]
     assert run.environment()["world_size"] == 2
