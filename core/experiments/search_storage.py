@@ -10,7 +10,7 @@ import os
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -183,11 +183,8 @@ def beating(study: optuna.Study, place: StudyPlace, trial: optuna.trial.Trial) -
         from core.errors import MGMTLabError
 
         while True:
-            try:
-                with speaking(place):
-                    storage.record_heartbeat(trial._trial_id)
-            except MGMTLabError:
-                pass  # The next report says that the database is gone.
+            with suppress(MGMTLabError), speaking(place):  # The trial's next report says that the database is gone.
+                storage.record_heartbeat(trial._trial_id)
             if ended.wait(HEARTBEAT_SECONDS):
                 return
 

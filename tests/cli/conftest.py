@@ -23,6 +23,14 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve synthetic patients, for what needs several parts of them."""
+    folder = tmp_path_factory.mktemp("twelve") / "cohort"
+    make_phantom(folder, PhantomConfig(studies=12, slices=4, size=32, signal=3), jobs=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def study(cohort: Path) -> Path:
     """One study's folder."""
     return sorted(path for path in (cohort / "train").iterdir() if path.is_dir())[0]

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from core.data.phantom import PhantomConfig, make_phantom
 from core.settings import load_settings
 from tests.cli.commands import TINY, Command
 
@@ -14,14 +11,6 @@ SMALL = (
     *TINY, "--set", "epochs=1", "--set", "size_px=32", "--set", "slice_count=1", "--set", "sequences=FLAIR",
     "--set", "val_fraction=0.3", "--folds", "2",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve synthetic patients."""
-    folder = tmp_path_factory.mktemp("twelve") / "cohort"
-    make_phantom(folder, PhantomConfig(studies=12, slices=4, size=32, signal=3), jobs=1)
-    return folder
 
 
 def test_it_is_answered_once_and_its_ensemble_predicts_by_name(command: Command, patients: Path) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from core.data.phantom import PhantomConfig, make_phantom
 from core.settings import load_settings
 from core.training.looks import list_looks
 from core.training.run import list_runs
@@ -16,14 +15,6 @@ SMALL = (
     *TINY, "--set", "epochs=1", "--set", "size_px=32", "--set", "slice_count=1", "--set", "sequences=FLAIR",
     "--space", "learning_rate=1e-4..1e-2:log", "--space", "optimiser=sgd,adamw",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve synthetic patients."""
-    folder = tmp_path_factory.mktemp("twelve") / "cohort"
-    make_phantom(folder, PhantomConfig(studies=12, slices=4, size=32, signal=3), jobs=1)
-    return folder
 
 
 def test_a_search_is_shown_and_judged_once(command: Command, patients: Path) -> None:
