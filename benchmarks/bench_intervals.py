@@ -2,7 +2,8 @@
 
 Patients are drawn from a binormal model of a known AUROC, 52.5% of them positive; the truth of the other figures is
 computed from the same model. The coverage of each figure is to lie between 93 and 98.5%. Below it: figures by slice,
-eight alike slices a patient, whose intervals treat patients as what was sampled; and the time of 2,000 resamples.
+eight alike slices a patient, whose intervals treat patients as what was sampled; the paired bootstrap that Compare draws
+beside DeLong's interval, which is only reported, on a quarter of the samples; and the time of 2,000 resamples.
 
     python benchmarks/bench_intervals.py [--draws 2000]
 """
@@ -22,9 +23,10 @@ from numpy.typing import NDArray
 from scipy.special import expit, ndtr, ndtri
 
 from core.evaluation import metrics
+from core.evaluation.figure import Figure
 from core.evaluation.influence import average_precision_interval, mean_interval, mean_share_interval, share_interval
 from core.evaluation.intervals import auroc_interval, bootstrap_interval
-from core.evaluation.paired import auroc_difference, mean_difference
+from core.evaluation.paired import auroc_difference, bootstrap_auroc_difference, mean_difference
 
 PATIENTS = (40, 117, 585)
 AREAS = (0.5, 0.75, 0.9, 0.98)
@@ -35,6 +37,8 @@ ALIKE = 0.8
 """Correlation of the scores of one patient's slices beyond what the label says."""
 THRESHOLD = 0.2
 """Score from which a patient is called positive: not the middle, so that the classes' shares differ."""
+
+BOOTSTRAP = "AUROC difference by paired bootstrap"
 
 Array = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -103,22 +107,41 @@ def intervals(
     }
 
 
-def paired(
+def scores_of_both(
     generator: np.random.Generator, better: Model, worse: Model, positive: NDArray[np.bool_]
-) -> dict[str, Interval]:
-    """Differences between two models whose scores share half of their noise."""
+) -> tuple[Array, Array]:
+    """Scores of two models that share half of their noise."""
     shared = generator.standard_normal(len(positive))
     one, other = (
         np.sqrt(0.5) * (shared + generator.standard_normal(len(positive))) + model.distance * (positive - 0.5)
         for model in (better, worse)
     )
+    return one, other
+
+
+def paired(
+    generator: np.random.Generator, better: Model, worse: Model, positive: NDArray[np.bool_]
+) -> dict[str, Interval]:
+    """Differences between two models."""
+    one, other = scores_of_both(generator, better, worse, positive)
     losses = [(model.probabilities(score) - positive) ** 2 for model, score in ((better, one), (worse, other))]
     area, brier = auroc_difference(positive, one, other), mean_difference(*losses, positive)
-    assert area.low is not None
-    assert area.high is not None
-    assert brier.low is not None
-    assert brier.high is not None
-    return {"AUROC difference": (area.low, area.high), "Brier difference": (brier.low, brier.high)}
+    return {"AUROC difference": limits(area), "Brier difference": limits(brier)}
+
+
+def resampled(
+    generator: np.random.Generator, better: Model, worse: Model, positive: NDArray[np.bool_]
+) -> dict[str, Interval]:
+    """The difference of two AUROCs by the paired bootstrap."""
+    figure = bootstrap_auroc_difference(positive, *scores_of_both(generator, better, worse, positive), draws=1000)
+    return {BOOTSTRAP: limits(figure)}
+
+
+def limits(figure: Figure) -> Interval:
+    """The interval of a figure that has one."""
+    assert figure.low is not None
+    assert figure.high is not None
+    return figure.low, figure.high
 
 
 def coverage(sample: Callable[[], dict[str, Interval]], truth: dict[str, float], draws: int) -> dict[str, float]:
@@ -130,8 +153,17 @@ def coverage(sample: Callable[[], dict[str, Interval]], truth: dict[str, float],
     return {name: count / draws for name, count in held.items()}
 
 
-def measure(area: float, patients: int, draws: int) -> tuple[dict[str, float], dict[str, float]]:
-    """Coverage by patient (paired differences included) and by slice."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """Coverages at one number of patients and one AUROC; by slice and by bootstrap for small numbers only."""
+
+    by_patient: dict[str, float]
+    by_slice: dict[str, float]
+    by_bootstrap: dict[str, float]
+
+
+def measure(area: float, patients: int, draws: int) -> Cell:
+    """Coverage by patient (paired differences included), by slice, and of the paired bootstrap."""
     generator = np.random.default_rng([patients, round(1000 * area)])
     positive = np.arange(patients) < round(PREVALENCE * patients)
     model, worse = Model(area=area), Model(area=max(0.5, area - 0.06))
@@ -144,13 +176,16 @@ def measure(area: float, patients: int, draws: int) -> tuple[dict[str, float], d
     by_patient = coverage(lambda: intervals(model, positive, model.scores(generator, positive)), truth, draws)
     by_patient |= coverage(partial(paired, generator, model, worse, positive), apart, draws)
     if patients > 200:
-        return by_patient, {}
+        return Cell(by_patient=by_patient, by_slice={}, by_bootstrap={})
     by_slice = coverage(
         lambda: intervals(model, np.repeat(positive, SLICES), model.scores(generator, positive, SLICES), clusters),
         truth,
         draws,
     )
-    return by_patient, by_slice
+    by_bootstrap = coverage(
+        partial(resampled, generator, model, worse, positive), {BOOTSTRAP: apart["AUROC difference"]}, draws // 4
+    )
+    return Cell(by_patient=by_patient, by_slice=by_slice, by_bootstrap=by_bootstrap)
 
 
 def show(title: str, cells: dict[tuple[int, float], dict[str, float]]) -> bool:
@@ -193,14 +228,14 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=2000, help="samples per cell; 2,000 know a coverage to 0.5 points")
     draws = parser.parse_args().draws
     print(machine())
-    by_patient, by_slice = {}, {}
-    for patients in PATIENTS:
-        for area in AREAS:
-            by_patient[patients, area], slices = measure(area, patients, draws)
-            if slices:
-                by_slice[patients, area] = slices
-    holds = show(f"Coverage of 95% intervals by patient, in percent ({draws} samples a cell)", by_patient)
-    holds &= show(f"By slice, {SLICES} slices a patient ({draws} samples a cell)", by_slice)
+    cells = {(patients, area): measure(area, patients, draws) for patients in PATIENTS for area in AREAS}
+    few = {place: cell for place, cell in cells.items() if cell.by_slice}
+    title = f"Coverage of 95% intervals by patient, in percent ({draws} samples a cell)"
+    holds = show(title, {place: cell.by_patient for place, cell in cells.items()})
+    title = f"By slice, {SLICES} slices a patient ({draws} samples a cell)"
+    holds &= show(title, {place: cell.by_slice for place, cell in few.items()})
+    title = f"By resampling, reported only ({draws // 4} samples a cell)"
+    show(title, {place: cell.by_bootstrap for place, cell in few.items()})
     print_table("Time at 585 patients", ["what", "milliseconds"], speed())
     sys.exit(not holds)
 

@@ -159,7 +159,8 @@ def speaking(place: StudyPlace) -> Iterator[None]:
             yield
     except ImportError as error:
         raise StorageError(
-            f"The driver of {place.url} is not installed (for postgresql: pip install psycopg2-binary). {place.clean(error)}"
+            f"The driver of {place.url} is not installed ({place.clean(error.__cause__ or error)}); "
+            'for postgresql: pip install "psycopg[binary]".'
         ) from None
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         cause = error.__cause__ or error

@@ -64,8 +64,8 @@ def show_why() -> None:
     st.markdown(
         "- **Why the AUROC is averaged within folds.** Each fold has a network of its own, and its logits have a scale and "
         "an origin of their own. Ranking all patients by pooled logits ranks networks as well as patients: in simulation "
-        "it lies below the true AUROC (benchmarks/bench_folds.py). Decisions and losses are each patient's own, so accuracy and Brier score are "
-        "taken over all patients, each by its fold's threshold and temperature.\n"
+        "it lies below the true AUROC, by up to 0.13 (benchmarks/bench_folds.py). Decisions and losses are each patient's "
+        "own, so accuracy and Brier score are taken over all patients, each by its fold's threshold and temperature.\n"
         "- **Why nested.** Whoever compares settings on the patients that are then reported, reports the best of several "
         "chances. Here candidates are compared on validation patients inside the other folds, and the winner alone is "
         "judged on the fold; epoch, threshold and temperature are chosen inside, too. Report this form when anything was "
