@@ -1,13 +1,14 @@
-"""How much memory this process has held at most: its own, and on a GPU."""
+"""How much memory this process has held at most, its own and on a GPU; and whether the system ends processes for want of it."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-__all__ = ["peak_gpu_memory", "peak_memory"]
+__all__ = ["oom_kills", "peak_gpu_memory", "peak_memory"]
 
 LINUX_STATUS = Path("/proc/self/status")
+LINUX_EVENTS = Path("/proc/vmstat")
 
 
 def peak_memory() -> int | None:
@@ -36,3 +37,18 @@ def peak_gpu_memory(device: str) -> int | None:
     if torch.device(device).type != "cuda":
         return None
     return int(torch.cuda.max_memory_allocated(device))
+
+
+def oom_kills() -> int | None:
+    """How many processes the system has killed for want of memory since it started; None where it does not tell.
+
+    Linux counts all of them, whoever's they were and whatever limit they ran into: a rise says that memory ran out while
+    one watched, not for whom.
+    """
+    try:
+        for line in LINUX_EVENTS.read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    except OSError:
+        pass
+    return None

@@ -17,12 +17,19 @@ from core.errors import RunBusyError
 from core.settings import PROJECT_ROOT, Settings, load_settings
 from core.training.launch import process_environment, worker_lock
 from core.training.lock import hold_lock
+from core.training.memory import oom_kills
 from core.training.queue import next_queued
 from core.training.run import RunFolder, list_runs, now
 
 __all__ = ["serve"]
 
 LOOK_SECONDS = 0.5
+KILLED = -9
+"""Return code of a process that SIGKILL ended."""
+OUT_OF_MEMORY = (
+    "The system ended the training at a moment at which memory ran out. Close other programs, or lower batch_size or "
+    "size_px in a new run; resumed as it is, this one goes on where it was last saved."
+)
 
 
 def serve(settings: Settings) -> None:
@@ -46,6 +53,8 @@ class _Trainer:
     process: subprocess.Popen[bytes]
     queued: str
     """The moment that the run had in the queue."""
+    kills: int | None
+    """How often the system had ended a process for want of memory when it began."""
 
 
 def _serve_locked(settings: Settings) -> None:
@@ -53,7 +62,7 @@ def _serve_locked(settings: Settings) -> None:
     while True:
         for trainer in trainers:
             if trainer.process.poll() is not None:
-                _fail_if_not_started(trainer.run, trainer.process.returncode, trainer.queued)
+                _note_end(trainer)
         trainers = [trainer for trainer in trainers if trainer.process.returncode is None]
         if len(trainers) < settings.jobs:
             ours = [trainer.run for trainer in trainers]
@@ -83,7 +92,7 @@ def _wait(trainers: Sequence[_Trainer], seconds: float) -> None:
 
 def _start(run: RunFolder, settings: Settings) -> _Trainer | None:
     """Start a run's trainer with its share of the threads; a resumed run keeps its number. None where it was deleted."""
-    before = run.status()
+    before, kills = run.status(), oom_kills()
     share = max(1, settings.threads // settings.jobs)
     threads = run.environment().get("threads") or share
     try:
@@ -100,16 +109,22 @@ def _start(run: RunFolder, settings: Settings) -> _Trainer | None:
             stderr=log,
             start_new_session=True,
         )
-    return _Trainer(run=run, process=process, queued=before.queued)
+    return _Trainer(run=run, process=process, queued=before.queued, kills=kills)
 
 
-def _fail_if_not_started(run: RunFolder, code: int, queued: str) -> None:
-    """A run whose trainer died before it began would be started for ever."""
+def _note_end(trainer: _Trainer) -> None:
+    """Mark a run as failed whose trainer could not do so itself: one that never began, or that ran out of memory."""
+    run, code = trainer.run, trainer.process.returncode
     with suppress(RunBusyError, FileNotFoundError), run.lock():
         status = run.status()
-        if status.state == "queued" and status.queued == queued:
+        message = ""
+        if status.state == "queued" and status.queued == trainer.queued:  # It would be started for ever.
             message = f"The trainer ended with code {code} before it began; see train.log, then resume the run."
-            run.write_status(status.model_copy(update={"state": "failed", "message": message, "finished": now()}))
+        elif status.state == "running" and code == KILLED and (oom_kills() or 0) > (trainer.kills or 0):
+            message = OUT_OF_MEMORY
+        if message:
+            changes = {"state": "failed", "message": message, "finished": now(), "seconds_left": None}
+            run.write_status(status.model_copy(update=changes))
 
 
 if __name__ == "__main__":

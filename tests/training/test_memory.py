@@ -34,3 +34,10 @@ def test_elsewhere_the_system_is_asked_in_its_own_unit(monkeypatch: pytest.Monke
 
 def test_no_gpu_has_no_peak() -> None:
     assert memory.peak_gpu_memory("cpu") is None
+
+
+def test_where_the_system_does_not_count_its_kills_nothing_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(memory, "LINUX_EVENTS", tmp_path / "none")
+    assert memory.oom_kills() is None

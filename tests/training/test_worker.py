@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import pytest
@@ -85,6 +86,37 @@ def test_a_trainer_that_cannot_start_does_not_block_the_queue(
     serve(settings)
     assert run.status().state == "failed"
     assert "ended with code 1 before it began" in run.status().message
+
+
+KILLED_TRAINER = """#!{python}
+import os, sys
+from pathlib import Path
+sys.path.insert(0, {project!r})
+from core.training.run import RunFolder
+run = RunFolder(Path(sys.argv[3]))
+run.write_status(run.status().model_copy(update={{"state": "running"}}))
+Path({counter!r}).write_text("nr_free_pages 7\\noom_kill {after}\\n")
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize(("after", "state"), [(4, "failed"), (3, "interrupted")])
+def test_a_trainer_that_the_system_ended_for_memory_is_told_from_one_that_was_killed(
+    settings: Settings, source: DataSource, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, after: int, state: str
+) -> None:
+    counter = tmp_path / "vmstat"
+    counter.write_text("nr_free_pages 7\noom_kill 3\n")
+    monkeypatch.setattr("core.training.memory.LINUX_EVENTS", counter)
+    trainer = tmp_path / "trainer"
+    trainer.write_text(
+        KILLED_TRAINER.format(python=sys.executable, project=str(PROJECT_ROOT), counter=str(counter), after=after)
+    )
+    trainer.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(trainer))
+    run = RunFolder.create(settings, tiny_config(), source)
+    serve(settings)
+    assert run.status().state == state
+    assert ("memory ran out" in run.status().message) == (state == "failed")
 
 
 def test_a_second_worker_goes_at_once(settings: Settings, source: DataSource, monkeypatch: pytest.MonkeyPatch) -> None:
