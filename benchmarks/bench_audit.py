@@ -25,7 +25,7 @@ from core.config import PrepConfig, SplitConfig
 from core.data.audit import AuditReport, audit_cohort
 from core.data.cohort import scan_cohort
 from core.data.phantom import PhantomConfig, make_phantom
-from core.data.phantom_faults import Planted, read_planted
+from core.data.phantom.faults import Planted, read_planted
 from core.data.split import PARTS, Split, make_split
 from core.data.study import Cohort
 from core.data.table import build_table

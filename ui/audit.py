@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from core.data.audit import AuditReport, Finding, audit_cohort
 from core.data.audit.findings import KINDS, SEVERITIES, Severity
-from core.data.series import relative_to
+from core.data.index.series import relative_to
 from core.data.study import Cohort
 from core.errors import MGMTLabError
 from core.training.run import RunFolder

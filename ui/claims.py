@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from core.data.layout import is_synthetic
+from core.data.index.layout import is_synthetic
 from core.training.paper_claims import CLAIMS, UNRECONCILED, UNSTATED, ClaimRow, compare_claims
 from core.training.run import RunFolder
 from ui.runs import own_runs, show_config_badges

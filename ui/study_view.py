@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from core.data.assign import note_choices
+from core.data.index.assign import note_choices
 from core.data.study import Fault, Study
 from core.mri import MRSequence
 from ui.slices import SliceStack

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from core.config import RunConfig
-from core.data.layout import is_synthetic
+from core.data.index.layout import is_synthetic
 from core.evaluation.figure import Figure
 from core.experiments.twin import ARMS
 from core.experiments.twin_pair import TwinPair, find_pair, judge_pair, list_pairs, plan_pair, queue_pair, read_result

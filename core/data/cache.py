@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from core.config import PrepConfig
 from core.data.examples import PictureFrame, PreparedSeries
+from core.data.index.stamped import StampedCache, digest_of
 from core.data.joint import prepare_study
 from core.data.prepare import prepare_series
 from core.data.quick import read_files
-from core.data.stamped import StampedCache, digest_of
 from core.data.study import Fault, Series
 from core.errors import DataError
 from core.files import replace_atomically, write_atomic

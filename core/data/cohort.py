@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from core.data.assign import apply_overrides, note_choices
-from core.data.dicomdir import check_references
-from core.data.discovery import relative_to, walk_files
-from core.data.folder_stamp import FolderStamp, stamp_folders
-from core.data.identity import person_of
-from core.data.imagefolder import find_positive, name_some, scan_pictures
-from core.data.index_cache import decode_scan, encode_scan, index_key
-from core.data.labels import normalise_id, read_labels
-from core.data.layout import (
+from core.data.formats.dicomdir import check_references
+from core.data.formats.discovery import relative_to, walk_files
+from core.data.index.assign import apply_overrides, note_choices
+from core.data.index.cache import decode_scan, encode_scan, index_key
+from core.data.index.folder_stamp import FolderStamp, stamp_folders
+from core.data.index.identity import person_of
+from core.data.index.imagefolder import find_positive, name_some, scan_pictures
+from core.data.index.labels import normalise_id, read_labels
+from core.data.index.layout import (
     Layout,
     detect_layout,
     is_sequence_folder,
@@ -25,7 +25,7 @@ from core.data.layout import (
     phase_folders,
     study_folders,
 )
-from core.data.stamped import StampedCache
+from core.data.index.stamped import StampedCache
 from core.data.study import Cohort, Fault, SeriesScan, Study
 from core.errors import EmptyCohortError
 from core.mri import CLASS_NAMES, MRSequence
@@ -111,7 +111,7 @@ def scan_cohort(
         Series UID to the sequence that a person assigns to it, against what was recognised; UNKNOWN sets a
         series aside.
     identity
-        A table of ids that are one patient, beside the known pairs (:mod:`core.data.identity`).
+        A table of ids that are one patient, beside the known pairs (:mod:`core.data.index.identity`).
 
     Returns
     -------
@@ -224,7 +224,7 @@ def _recall(study: _StudyFolder, reading: _Reading) -> SeriesScan | None:
 
 
 def _scan_study(study: _StudyFolder, reading: _Reading) -> SeriesScan:
-    from core.data.series import scan_series  # and with it pydicom: not needed where nothing changed
+    from core.data.index.series import scan_series  # and with it pydicom: not needed where nothing changed
 
     scan = scan_series(study.study_id, walk_files(study.folder), reading.root, reading.limits, reading.sequence)
     if reading.cache:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from core.config import PrepConfig
-from core.data.assign import series_order
 from core.data.examples import PreparedSeries
+from core.data.index.assign import series_order
 from core.data.prepare import prepare_volumes
 from core.data.resample import Grid, common_grid, resample_to
 from core.data.study import Fault, Series, Study

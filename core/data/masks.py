@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from core.config import PrepConfig
 from core.data.cache import load_prepared
+from core.data.formats.nifti import read_nifti
 from core.data.geometry import orient
 from core.data.joint import choose_candidates
-from core.data.nifti import read_nifti
+from core.data.phantom.truth import draw_mask, has_truth, read_truth
 from core.data.study import Cohort, Study
 from core.data.table import SliceTable
-from core.data.truth import draw_mask, has_truth, read_truth
 from core.data.volume import Volume
 from core.errors import DataError
 from core.mri import MRSequence

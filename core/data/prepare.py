@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from core.config import PrepConfig
 from core.data.blank import blank_heads
 from core.data.examples import PictureFrame, PreparedSeries, build_examples, resize
+from core.data.formats.pictures import read_picture
 from core.data.percentile import percentiles
-from core.data.pictures import read_picture
 from core.data.study import Fault, Series
 from core.data.volume import Volume, find_blank_slices, read_volume
 from core.errors import DataError

@@ -1,6 +1,6 @@
 """What in an upload can tell who the patient is: names of attributes, never their values.
 
-The project keeps an allow-list of attributes (:mod:`core.data.header`) and no other; names and numbers of people are
+The project keeps an allow-list of attributes (:mod:`core.data.formats.header`) and no other; names and numbers of people are
 read only to take them out of the texts on that list (:mod:`core.data.redact`). This check looks only at
 whether the identifying ones (:mod:`core.data.identifying`) are there, so that a person knows what he or she is about
 to hand on.
@@ -23,9 +23,9 @@ NAMED_AT_ONCE = 6
 def list_identifying_tags(path: Path, settings: Settings | None = None) -> tuple[str, ...]:
     """Return the keywords of the identifying attributes that one DICOM file holds with some content, sorted.
 
-    Values are not kept. Raises as :func:`core.data.dicom.read_header` does.
+    Values are not kept. Raises as :func:`core.data.formats.dicom.read_header` does.
     """
-    from core.data.dicom import read_headers
+    from core.data.formats.dicom import read_headers
 
     return tuple(sorted(set(read_headers(path, settings)[0].identifying)))
 

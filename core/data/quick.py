@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import PrepConfig
-from core.data.alike import EXPLICIT, AlikeReader
-from core.data.dicom import rescale
+from core.data.formats.alike import EXPLICIT, AlikeReader
+from core.data.formats.dicom import rescale
+from core.data.formats.header import IMPLICIT, InstanceHeader
 from core.data.geometry import orient
-from core.data.header import IMPLICIT, InstanceHeader
+from core.data.index.stack import Stack, arrange
 from core.data.percentile import percentiles_of_counts
 from core.data.prepare import (
     FOREGROUND,
@@ -34,7 +35,6 @@ from core.data.prepare import (
     find_head,
     place,
 )
-from core.data.stack import Stack, arrange
 from core.data.study import Series
 from core.data.volume import BLANK_LEVEL, BRIGHTNESS_PERCENTILE, SPARE_VOXELS, Volume, name_fault
 from core.errors import DataError

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pydicom.datadict import tag_for_keyword
 
-from core.data.elements import Elements, text_of
-from core.data.recognise import CONTRAST, LOCALISERS, NO_CONTRAST, OTHER_KINDS, recognise_name
+from core.data.formats.elements import Elements, text_of
+from core.data.index.recognise import CONTRAST, LOCALISERS, NO_CONTRAST, OTHER_KINDS, recognise_name
 
 __all__ = ["NAMING_TAGS", "REDACTED", "Redactor"]
 

@@ -54,7 +54,7 @@ class Series:
     sequence_reason: str = ""
     """Why the sequence was recognised as it was ("folder name", "file name", "SeriesDescription", ...)."""
     sequence_confidence: Literal["certain", "likely", "guess", ""] = ""
-    """How sure that is (:mod:`core.data.recognise`); empty where the sequence is unknown."""
+    """How sure that is (:mod:`core.data.index.recognise`); empty where the sequence is unknown."""
     slice_total: int = 0
     """Slices, which are more than the files where one file holds a volume; 0 where only the pixels tell."""
     identifying: tuple[str, ...] = ()
@@ -80,7 +80,7 @@ class Study:
     """One examination of one patient.
 
     ``study_id`` stays a string (RSNA-MICCAI: five digits, zero-padded). ``person`` groups ids that are one
-    human being (:mod:`core.data.identity`); splits are made over persons. ``label`` indexes
+    human being (:mod:`core.data.index.identity`); splits are made over persons. ``label`` indexes
     ``Cohort.class_names`` and is ``mgmt_value`` in the RSNA-MICCAI cohort; None is unlabelled.
     """
 

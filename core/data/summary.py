@@ -37,7 +37,7 @@ def count_slices(series: Series) -> int:
     """Return how many slices (or loose pictures) a series has, from its headers; 0 where it cannot be read."""
     if series.kind != "nifti":
         return series.slice_total or len(series.files)
-    from core.data.nifti import read_nifti_header
+    from core.data.formats.nifti import read_nifti_header
 
     try:
         return read_nifti_header(series.files[0]).shape[0]

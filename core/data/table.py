@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.config import PrepConfig
-from core.data.assign import ASSIGNED
 from core.data.cache import Source, fill_cache, load_prepared, open_prepared, prune_contents
 from core.data.examples import PreparedSeries
+from core.data.index.assign import ASSIGNED
 from core.data.joint import choose_candidates
 from core.data.study import Cohort, Fault, Series, Study
 from core.errors import DataError, EmptyCohortError

@@ -11,17 +11,17 @@ from itertools import chain, count
 from pathlib import Path
 from typing import IO
 
-from core.data.archive import Budget, safe_path, unpack, write_file
-from core.data.assign import apply_overrides, note_choices
-from core.data.dicom import InstanceHeader
-from core.data.dicomdir import is_dicomdir, read_dicomdir
-from core.data.discovery import detect_kind, walk_files
-from core.data.identity import person_of
-from core.data.labels import normalise_id
-from core.data.layout import COMPETITION_ID, is_sequence_folder
+from core.data.formats.archive import Budget, safe_path, unpack, write_file
+from core.data.formats.dicom import InstanceHeader
+from core.data.formats.dicomdir import is_dicomdir, read_dicomdir
+from core.data.formats.discovery import detect_kind, walk_files
+from core.data.index.assign import apply_overrides, note_choices
+from core.data.index.identity import person_of
+from core.data.index.labels import normalise_id
+from core.data.index.layout import COMPETITION_ID, is_sequence_folder
+from core.data.index.recognise import recognise_name, strip_sequence
+from core.data.index.series import FileScan, build_series, scan_files
 from core.data.phantom import is_synthetic
-from core.data.recognise import recognise_name, strip_sequence
-from core.data.series import FileScan, build_series, scan_files
 from core.data.study import Cohort, Fault, Study
 from core.errors import DataError, EmptyCohortError
 from core.mri import MRSequence
@@ -133,7 +133,7 @@ def open_scan(
     EmptyCohortError
         Nothing in it can be used; the message gives the first reason.
     DataError
-        A path does not exist; or see :func:`core.data.archive.unpack`.
+        A path does not exist; or see :func:`core.data.formats.archive.unpack`.
     """
     groups: dict[object, _Group] = {}
     faults: list[Fault] = []

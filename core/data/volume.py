@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.dicom import InstanceHeader, read_frames
+from core.data.formats.dicom import InstanceHeader, read_frames
+from core.data.formats.nifti import read_nifti
 from core.data.geometry import PLANE_AXES, orient
-from core.data.nifti import read_nifti
+from core.data.index.stack import arrange
 from core.data.percentile import percentiles
-from core.data.stack import arrange
 from core.data.study import Fault, Series
 from core.errors import DataError
 from core.mri import MRSequence, Plane
@@ -123,7 +123,7 @@ def read_volume(series: Series, settings: Settings | None = None) -> tuple[Volum
     Raises
     ------
     MixedSeriesError
-        The files do not form one volume (see :func:`core.data.stack.arrange`).
+        The files do not form one volume (see :func:`core.data.index.stack.arrange`).
     DataError
         Loose pictures, which have no place in the patient; or none of the files can be read (the reason is that
         of the first one).

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.data.cache import load_prepared
-from core.data.counterfactual import find_changes, make_counterfactual
 from core.data.examples import PreparedSeries
+from core.data.phantom.counterfactual import find_changes, make_counterfactual
+from core.data.phantom.truth import draw_mask, has_truth, read_truth
 from core.data.study import Cohort, Series, Study
-from core.data.truth import draw_mask, has_truth, read_truth
 from core.errors import DataError
 from core.inference.predict import choose_series
 from core.progress import Progress

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import apply_settings
-from core.data.assign import series_order
 from core.data.cache import Source, load_prepared, prepare
 from core.data.examples import PreparedSeries, list_seen
+from core.data.index.assign import series_order
 from core.data.joint import pixel_spacing
 from core.data.privacy import privacy_warnings
 from core.data.study import Series, Study

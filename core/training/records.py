@@ -33,7 +33,7 @@ class DataSource(_Record):
     sequence: str | None = None
     layout: str | None = None
     identity: str | None = None
-    """A table of ids that are one patient, beside the known pairs (:mod:`core.data.identity`)."""
+    """A table of ids that are one patient, beside the known pairs (:mod:`core.data.index.identity`)."""
     assign: tuple[tuple[str, MRSequence], ...] = ()
     """Series UID and the sequence that a person says it is, against what was recognised; sorted by UID."""
     shuffle_seed: int | None = None

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 
-from core.data.series import scan_series
+from core.data.index.series import scan_series
 from core.data.upload import open_scan
 from core.data.volume import read_volume
 from core.errors import MGMTLabError

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from core.data.cohort import scan_cohort
-from core.data.phantom_dicom import SYNTHETIC_MARK
+from core.data.phantom.dicom import SYNTHETIC_MARK
 from core.errors import ConfigError, EmptyCohortError, LabelError
 from core.mri import CLASS_NAMES, MRSequence, Plane
 from tests.data.dicom_files import CORONAL, write_mr, write_series

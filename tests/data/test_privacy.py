@@ -10,7 +10,7 @@ from pydicom.datadict import DicomDictionary
 
 from core.config import PrepConfig
 from core.data.cohort import scan_cohort
-from core.data.header import ATTRIBUTES
+from core.data.formats.header import ATTRIBUTES
 from core.data.privacy import list_identifying_tags, privacy_warnings, survey_identifying_tags
 from core.data.summary import describe_cohort
 from core.data.table import build_table

@@ -17,7 +17,7 @@ from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
 
 from core.config import PrepConfig
 from core.data import prepare as prepare_module
-from core.data.dicom import read_headers
+from core.data.formats.dicom import read_headers
 from core.data.prepare import PreparedSeries, prepare_series, prepare_volume
 from core.data.quick import FIELDS, prepare_quickly, read_files
 from core.data.study import Series

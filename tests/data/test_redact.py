@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from pydicom.uid import ImplicitVRLittleEndian
 
-from core.data import dicom
-from core.data.alike import AlikeReader
 from core.data.cohort import scan_cohort
-from core.data.dicom import read_header
+from core.data.formats import dicom
+from core.data.formats.alike import AlikeReader
+from core.data.formats.dicom import read_header
 from core.data.privacy import privacy_warnings
 from core.data.summary import describe_cohort
 from core.data.upload import open_scan

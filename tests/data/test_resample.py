@@ -6,8 +6,8 @@ import pytest
 from numpy.typing import NDArray
 
 from core.data.cohort import scan_cohort
+from core.data.index.series import scan_series
 from core.data.resample import Grid, common_grid, resample_to
-from core.data.series import scan_series
 from core.data.volume import Volume, read_volume
 from core.errors import DataError, LimitError
 from core.mri import MRSequence, Plane

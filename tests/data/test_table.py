@@ -15,9 +15,9 @@ import pytest
 
 from core.config import PrepConfig
 from core.data import table as table_module
-from core.data.assign import ASSIGNED
 from core.data.cache import load_prepared
 from core.data.cohort import scan_cohort
+from core.data.index.assign import ASSIGNED
 from core.data.phantom import PhantomConfig, make_phantom
 from core.data.study import Cohort
 from core.data.table import build_table

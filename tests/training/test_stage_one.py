@@ -16,9 +16,9 @@ from core.data.cohort import scan_cohort
 from core.data.joint import choose_candidates
 from core.data.masks import find_mask, load_masks
 from core.data.phantom import PhantomConfig, make_phantom
+from core.data.phantom.truth import read_truth
 from core.data.study import Cohort
 from core.data.table import build_table
-from core.data.truth import read_truth
 from core.errors import DataError
 from core.inference.cam import explain_many
 from core.inference.predict import Predictor

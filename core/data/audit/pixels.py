@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.data.pictures import read_picture
-from core.data.series import relative_to
+from core.data.formats.pictures import read_picture
+from core.data.index.series import relative_to
 from core.data.study import Series
 from core.data.volume import find_blank_slices, read_volume
 from core.errors import DataError

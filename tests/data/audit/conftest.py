@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydicom.uid import generate_uid
 
-from core.data.phantom_faults import LEAST_SLICES, LEAST_STUDIES, plant_faults
+from core.data.phantom.faults import LEAST_SLICES, LEAST_STUDIES, plant_faults
 from tests.data.audit.pictures import draw_head
 from tests.data.dicom_files import AXIAL, CORONAL, write_series
 

@@ -10,7 +10,7 @@ import pytest
 from core.data.audit import audit_cohort
 from core.data.audit.findings import KINDS
 from core.data.cohort import scan_cohort
-from core.data.phantom_faults import read_planted
+from core.data.phantom.faults import read_planted
 from core.settings import Settings
 from tests.data.audit.conftest import write_study
 

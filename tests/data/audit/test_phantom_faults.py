@@ -10,7 +10,7 @@ import pytest
 
 from core.data import phantom
 from core.data.phantom import PhantomConfig, make_phantom
-from core.data.phantom_faults import FAULT_FILE, LEAST_STUDIES, plant_faults, read_planted
+from core.data.phantom.faults import FAULT_FILE, LEAST_STUDIES, plant_faults, read_planted
 from core.errors import ConfigError, StorageError
 
 

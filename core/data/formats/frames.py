@@ -1,0 +1,105 @@
+"""The frames of one enhanced (multi-frame) MR object: a header for each, from its functional groups.
+
+An enhanced object states what its frames share in Shared Functional Groups (5200,9229) and what differs in
+Per-frame Functional Groups (5200,9230), one item a frame (DICOM PS3.3 C.7.6.16); a macro stands in one of the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as DicomSequence
+
+from core.data.formats.elements import floats_of, text_of
+from core.data.formats.header import InstanceHeader, directions_of
+from core.errors import DicomError
+
+__all__ = ["has_functional_groups", "split_frames"]
+
+SHARED, PER_FRAME = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
+
+
+def has_functional_groups(dataset: Dataset) -> bool:
+    """Whether an object describes its frames in functional groups."""
+    return PER_FRAME in dataset or SHARED in dataset
+
+
+def split_frames(dataset: Dataset, header: InstanceHeader) -> tuple[InstanceHeader, ...]:
+    """Return the header of every frame.
+
+    Parameters
+    ----------
+    dataset
+        The object, without its pixels.
+    header
+        What :func:`core.data.formats.header.build_header` made of its top level.
+
+    Raises
+    ------
+    DicomError
+        Several frames without functional groups (what each frame is cannot be known), or not one item a frame.
+    """
+    if not has_functional_groups(dataset):
+        if header.frames == 1:
+            return (header,)
+        raise DicomError(
+            f"{header.path.name} holds {header.frames} frames and does not say where they lie (it has no functional "
+            "groups); convert it to enhanced MR or to one file per slice."
+        )
+    shared = _items(dataset, SHARED)[:1]
+    items = _items(dataset, PER_FRAME)
+    if len(items) != header.frames and (items or header.frames > 1):
+        raise DicomError(
+            f"{header.path.name} holds {header.frames} frames and describes {len(items)}; it is damaged, export it again."
+        )
+    own = [[item] for item in items] or [[]]
+    return tuple(_frame_header([*item, *shared], header, number) for number, item in enumerate(own))
+
+
+def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
+    value = dataset[keyword].value if keyword in dataset else None
+    return list(value) if isinstance(value, DicomSequence) else []
+
+
+def _frame_header(groups: Sequence[Dataset], header: InstanceHeader, number: int) -> InstanceHeader:
+    """Overlay one frame's macros on what the object's top level says."""
+
+    def floats(macro: str, keyword: str, count: int | None = None) -> tuple[float, ...]:
+        found = _macro(groups, macro)
+        return floats_of(found, keyword, count) if found is not None else ()
+
+    changes: dict[str, Any] = {"frame": number}
+    position = floats("PlanePositionSequence", "ImagePositionPatient", 3)
+    if position:
+        changes["position_mm"] = position
+    directions = directions_of(floats("PlaneOrientationSequence", "ImageOrientationPatient", 6))
+    if None not in directions:
+        changes["row_direction"], changes["column_direction"] = directions
+    spacing = floats("PixelMeasuresSequence", "PixelSpacing", 2)
+    if spacing and min(spacing) > 0:
+        changes["pixel_spacing_mm"] = spacing
+    for field, macro, keyword in (
+        ("slice_thickness_mm", "PixelMeasuresSequence", "SliceThickness"),
+        ("slope", "PixelValueTransformationSequence", "RescaleSlope"),
+        ("intercept", "PixelValueTransformationSequence", "RescaleIntercept"),
+        ("repetition_time_ms", "MRTimingAndRelatedParametersSequence", "RepetitionTime"),
+        ("echo_time_ms", "MREchoSequence", "EffectiveEchoTime"),
+        ("inversion_time_ms", "MRModifierSequence", "InversionTimes"),
+    ):
+        values = floats(macro, keyword)
+        if values:
+            changes[field] = values[0]
+    if changes.get("slope") == 0:
+        raise DicomError(f"{header.path.name}: the RescaleSlope of frame {number + 1} is 0.")
+    kind = _macro(groups, "MRImageFrameTypeSequence")
+    if kind is not None and text_of(kind, "FrameType"):
+        changes["image_type"] = tuple(part.strip() for part in text_of(kind, "FrameType").split("\\"))
+    return replace(header, **changes)
+
+
+def _macro(groups: Sequence[Dataset], keyword: str) -> Dataset | None:
+    """Return a macro's one item, of the frame itself before what all frames share."""
+    return next((items[0] for group in groups if (items := _items(group, keyword))), None)

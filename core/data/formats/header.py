@@ -1,0 +1,273 @@
+"""The header of one MR image: an allow-list of attributes, checked, as plain values.
+
+Nothing that names a person is on the list, so nothing of the kind can leave this module; a name that somebody typed
+into one of the listed texts is taken out of it (:mod:`core.data.redact`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from pydicom.datadict import tag_for_keyword
+
+from core.data.formats.codestream import check_syntax
+from core.data.formats.elements import Elements, floats_of, integer_of, text_of
+from core.data.phantom.dicom import SYNTHETIC_MARK
+from core.data.redact import NAMING_TAGS, Redactor
+from core.errors import DicomError, NoPixelsError, NotMRError
+
+__all__ = [
+    "ALLOWED_TAGS",
+    "BIG_ENDIAN",
+    "DEFLATED",
+    "IMPLICIT",
+    "NATIVE_SYNTAXES",
+    "READ_TAGS",
+    "InstanceHeader",
+    "build_header",
+    "check_kind",
+    "directions_of",
+    "is_burned_in",
+]
+
+ATTRIBUTES = (
+    "SpecificCharacterSet",
+    "ImageType",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "Modality",
+    "Manufacturer",
+    "SeriesDescription",
+    "ContrastBolusAgent",
+    "ScanningSequence",
+    "SequenceName",
+    "SliceThickness",
+    "RepetitionTime",
+    "EchoTime",
+    "InversionTime",
+    "MagneticFieldStrength",
+    "ProtocolName",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "InstanceNumber",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "ImageComments",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "PixelSpacing",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "RescaleIntercept",
+    "RescaleSlope",
+    "AcquisitionContrast",
+    "NumberOfTemporalPositions",
+    "BurnedInAnnotation",
+    "PatientIdentityRemoved",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+)
+"""The allow-list. Image Comments is only compared with the synthetic mark; of the two sequences of functional
+groups :mod:`core.data.formats.frames` reads the few attributes that it names."""
+ALLOWED_TAGS: list[int] = [tag for tag in map(tag_for_keyword, ATTRIBUTES) if tag is not None]
+READ_TAGS: list[int] = [*ALLOWED_TAGS, *NAMING_TAGS]
+"""The allow-list, and what is compared with its texts and not kept."""
+
+DEFLATED = "1.2.840.10008.1.2.1.99"
+BIG_ENDIAN = "1.2.840.10008.1.2.2"
+IMPLICIT = "1.2.840.10008.1.2"
+NATIVE_SYNTAXES = frozenset({"", IMPLICIT, "1.2.840.10008.1.2.1", BIG_ENDIAN, DEFLATED})
+MR_CLASSES = ("1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4")
+
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+"""Secondary Capture Image Storage, and the root of its multi-frame kinds."""
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceHeader:
+    """What one MR image says about itself; nothing that names a person."""
+
+    path: Path
+    transfer_syntax: str
+    """Transfer Syntax UID (0002,0010); empty where the file has no file meta."""
+    sop_instance_uid: str
+    study_uid: str
+    series_uid: str
+    instance_number: int | None
+    """Instance Number (0020,0013). It has no spatial meaning."""
+    image_type: tuple[str, ...]
+    """Image Type (0008,0008), for example ("ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC")."""
+    rows: int
+    columns: int
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    signed: bool
+    """Pixel Representation (0028,0103) is 1."""
+    inverted: bool
+    """Photometric Interpretation (0028,0004) is MONOCHROME1: small values are bright."""
+    slope: float
+    intercept: float
+    position_mm: Triple | None
+    """Image Position (Patient) (0020,0032): centre of the first pixel, LPS millimetres."""
+    row_direction: Triple | None
+    """First half of Image Orientation (Patient) (0020,0037): the way along a row, a unit vector in LPS."""
+    column_direction: Triple | None
+    """Second half: the way down a column."""
+    pixel_spacing_mm: tuple[float, float] | None
+    """Pixel Spacing (0028,0030): between rows, between columns."""
+    slice_thickness_mm: float | None
+    series_description: str
+    protocol_name: str
+    sequence_name: str
+    scanning_sequence: str
+    contrast_agent: str
+    repetition_time_ms: float | None
+    echo_time_ms: float | None
+    inversion_time_ms: float | None
+    field_strength_tesla: float | None
+    manufacturer: str
+    synthetic: bool
+    """Written by the phantom (Image Comments (0020,4000) is its mark)."""
+    acquisition_contrast: str = ""
+    """Acquisition Contrast (0008,9209) of enhanced MR: T1, T2, FLUID_ATTENUATED, DIFFUSION, ..."""
+    temporal_positions: int | None = None
+    """Number of Temporal Positions (0020,0105)."""
+    frame: int = 0
+    """Which frame of its file, from 0."""
+    frames: int = 1
+    """Number of Frames (0028,0008) of its file."""
+    identifying: tuple[str, ...] = ()
+    """Keywords, never values, of the identifying attributes that the file holds (:mod:`core.data.privacy`)."""
+    identity_removed: bool = False
+    """Patient Identity Removed (0012,0062) is YES."""
+    burned_in: bool = False
+    """The pixels are said, or must be feared, to carry text: see :func:`is_burned_in`."""
+
+
+def check_kind(dataset: Elements, path: Path, *, has_pixels: bool) -> None:
+    """Refuse what is not one grey MR image, before anything else is asked of it."""
+    modality, sop_class = text_of(dataset, "Modality"), text_of(dataset, "SOPClassUID")
+    if not modality and not sop_class and not has_pixels:
+        raise DicomError(f"{path.name} is not a DICOM image: it has neither Modality, SOP Class UID nor pixels.")
+    if modality != "MR" and (modality or sop_class not in MR_CLASSES):
+        raise NotMRError(f"{path.name} has Modality {modality or 'not stated'}; only MR images can be used here.")
+    if not has_pixels or not integer_of(dataset, "Rows") or not integer_of(dataset, "Columns"):
+        raise NoPixelsError(f"{path.name} is an MR object without pixel data; hand in the images of the series.")
+    samples, photometric = integer_of(dataset, "SamplesPerPixel"), text_of(dataset, "PhotometricInterpretation")
+    if (samples or 1) != 1 or not photometric.startswith("MONOCHROME"):
+        raise DicomError(
+            f"{path.name} is a colour picture ({photometric or 'no photometric interpretation'}); MR signal is grey."
+        )
+
+
+def is_burned_in(dataset: Elements) -> bool:
+    """Whether text may be burned into the pixels.
+
+    So it is where Burned In Annotation (0028,0301) says YES, and where the object is a secondary capture or a
+    screen shot, which does not say NO.
+    """
+    stated = text_of(dataset, "BurnedInAnnotation").upper()
+    kinds = text_of(dataset, "ImageType").upper()
+    captured = text_of(dataset, "SOPClassUID").startswith(SECONDARY_CAPTURE) or "SCREEN" in kinds
+    return stated == "YES" or (captured and stated != "NO")
+
+
+def build_header(dataset: Elements, path: Path, syntax: str, identifying: tuple[str, ...] = ()) -> InstanceHeader:
+    """Read the allowed attributes of one object into plain values; of several frames, what they share.
+
+    `identifying` are the keywords of the identifying attributes that were seen on the way.
+
+    Raises
+    ------
+    DicomError
+        An attribute that does not make sense.
+    UnsupportedSyntaxError
+        A transfer syntax that no codec here reads.
+    """
+
+    def number(keyword: str) -> float | None:
+        return next(iter(floats_of(dataset, keyword)), None)
+
+    allocated = integer_of(dataset, "BitsAllocated") or 16
+    stored = integer_of(dataset, "BitsStored") or allocated
+    high_bit = integer_of(dataset, "HighBit")
+    position, spacing = floats_of(dataset, "ImagePositionPatient", 3), floats_of(dataset, "PixelSpacing", 2)
+    row_direction, column_direction = directions_of(floats_of(dataset, "ImageOrientationPatient", 6))
+    slope, intercept = number("RescaleSlope"), number("RescaleIntercept")
+    high_bit = stored - 1 if high_bit is None else high_bit
+    frames = integer_of(dataset, "NumberOfFrames") or 1
+    redactor = Redactor(dataset, path)
+    if syntax not in NATIVE_SYNTAXES:
+        check_syntax(syntax, stored)
+    if frames < 1:
+        raise DicomError(f"NumberOfFrames is {frames}; expected 1 or more.")
+    if allocated not in (8, 16, 32, 64):
+        raise DicomError(f"BitsAllocated is {allocated}; 8, 16 and 32 bits a pixel can be read.")
+    if slope == 0 or not stored - 1 <= high_bit < allocated:
+        raise DicomError(
+            f"RescaleSlope {slope}, BitsAllocated {allocated}, BitsStored {stored}, HighBit {high_bit} do not fit."
+        )
+    return InstanceHeader(
+        path=path,
+        transfer_syntax=syntax,
+        sop_instance_uid=text_of(dataset, "SOPInstanceUID"),
+        study_uid=text_of(dataset, "StudyInstanceUID"),
+        series_uid=text_of(dataset, "SeriesInstanceUID"),
+        instance_number=integer_of(dataset, "InstanceNumber"),
+        image_type=tuple(part.strip() for part in text_of(dataset, "ImageType").split("\\") if part.strip()),
+        rows=integer_of(dataset, "Rows") or 0,
+        columns=integer_of(dataset, "Columns") or 0,
+        bits_allocated=allocated,
+        bits_stored=stored,
+        high_bit=high_bit,
+        signed=integer_of(dataset, "PixelRepresentation") == 1,
+        inverted=text_of(dataset, "PhotometricInterpretation") == "MONOCHROME1",
+        slope=1.0 if slope is None else slope,
+        intercept=intercept or 0.0,
+        position_mm=(position[0], position[1], position[2]) if position else None,
+        row_direction=row_direction,
+        column_direction=column_direction,
+        pixel_spacing_mm=(spacing[0], spacing[1]) if spacing and min(spacing) > 0 else None,
+        slice_thickness_mm=number("SliceThickness"),
+        series_description=redactor.clean(text_of(dataset, "SeriesDescription")),
+        protocol_name=redactor.clean(text_of(dataset, "ProtocolName")),
+        sequence_name=redactor.clean(text_of(dataset, "SequenceName")),
+        scanning_sequence=text_of(dataset, "ScanningSequence"),
+        contrast_agent=redactor.clean(text_of(dataset, "ContrastBolusAgent")),
+        repetition_time_ms=number("RepetitionTime"),
+        echo_time_ms=number("EchoTime"),
+        inversion_time_ms=number("InversionTime"),
+        field_strength_tesla=number("MagneticFieldStrength"),
+        manufacturer=text_of(dataset, "Manufacturer"),
+        synthetic=text_of(dataset, "ImageComments") == SYNTHETIC_MARK,
+        acquisition_contrast=text_of(dataset, "AcquisitionContrast"),
+        temporal_positions=integer_of(dataset, "NumberOfTemporalPositions"),
+        frames=frames,
+        identifying=identifying,
+        identity_removed=text_of(dataset, "PatientIdentityRemoved").upper() == "YES",
+        burned_in=is_burned_in(dataset),
+    )
+
+
+@lru_cache(maxsize=256)  # the slices of a series share one
+def directions_of(values: tuple[float, ...]) -> tuple[Triple | None, Triple | None]:
+    """Split Image Orientation (Patient) into two unit vectors; raises DicomError where it is none."""
+    if not values:
+        return None, None
+    pair = np.reshape(values, (2, 3))
+    lengths = np.linalg.norm(pair, axis=1)
+    if np.abs(lengths - 1).max() > 0.01 or abs(pair[0] @ pair[1]) > 0.01:
+        raise DicomError(f"ImageOrientationPatient {values} is not two perpendicular unit vectors.")
+    row, column = (pair / lengths[:, None]).tolist()
+    return (row[0], row[1], row[2]), (column[0], column[1], column[2])

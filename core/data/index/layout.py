@@ -1,0 +1,160 @@
+"""What a data folder is laid out as, by what lies in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal, get_args
+
+from core.data.formats.discovery import FileKind, detect_kind, natural_key, walk_files
+from core.data.index.recognise import recognise_name
+from core.data.study import Phase
+from core.errors import ConfigError, EmptyCohortError
+from core.mri import MRSequence
+
+__all__ = [
+    "COMPETITION_ID",
+    "LAYOUTS",
+    "SYNTHETIC_FILE",
+    "Layout",
+    "LayoutName",
+    "detect_layout",
+    "is_sequence_folder",
+    "is_synthetic",
+    "phase_folders",
+    "study_folders",
+    "subfolders",
+]
+
+LayoutName = Literal["rsna", "phases", "classes", "flat"]
+LAYOUTS: tuple[LayoutName, ...] = get_args(LayoutName)
+
+PHASES: dict[str, Phase] = {
+    "train": "TRAIN",
+    "training": "TRAIN",
+    "val": "VAL",
+    "valid": "VAL",
+    "validation": "VAL",
+    "test": "TEST",
+    "testing": "TEST",
+}
+COMPETITION_ID = re.compile(r"\d{5}")
+LOOKED_AT = 64
+"""Files of a folder that are looked at to tell what it holds."""
+SYNTHETIC_FILE = "synthetic.json"
+"""Stands in a synthetic cohort's folder, and says that the cohort is whole: it is written last."""
+EXPECTED = (
+    "expected studies as ID/SEQUENCE/*.dcm (the competition's root or its train folder), TRAIN/VAL/TEST or plain "
+    "class folders of pictures, or pictures with a label table"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """A recognised layout."""
+
+    name: LayoutName
+    base: Path
+    """The folder in which studies, phases, classes or pictures lie."""
+    stated: bool = False
+    """Whether a person said so; otherwise it was detected."""
+
+
+def detect_layout(root: Path, stated: str | None = None) -> Layout:
+    """Tell what a data folder is laid out as.
+
+    Parameters
+    ----------
+    root
+        The folder that a person named.
+    stated
+        A layout that a person insists on: one of "rsna", "phases", "classes", "flat".
+
+    Raises
+    ------
+    EmptyCohortError
+        The folder does not exist, is a file, or holds nothing that could be a cohort.
+    ConfigError
+        `stated` is none of the layouts.
+    """
+    insisted = next((name for name in LAYOUTS if name == stated), None)
+    if stated is not None and insisted is None:
+        raise ConfigError(f"There is no layout {stated!r}; choose one of: {', '.join(LAYOUTS)}.")
+    if not root.exists():
+        raise EmptyCohortError(f"The folder {root} does not exist; check its name.")
+    if not root.is_dir():
+        raise EmptyCohortError(f"{root} is a file; name the folder that holds the data, or predict on the file.")
+    train = next((folder for folder in subfolders(root) if folder.name.lower() == "train"), root)
+    studies = train if _holds(train, "study") else root
+    if insisted is not None:
+        return Layout(name=insisted, base=studies if insisted == "rsna" else root, stated=True)
+    if any(_holds(folder, "class") for _, folder in phase_folders(root)):
+        return Layout(name="phases", base=root)
+    if _holds(studies, "study") or _is_study(root):
+        return Layout(name="rsna", base=studies)
+    if _holds(root, "class"):
+        return Layout(name="classes", base=root)
+    if "picture" in _kinds(_files(root)):
+        return Layout(name="flat", base=root)
+    raise EmptyCohortError(f"No study was found in {root}: {EXPECTED}.")
+
+
+def is_synthetic(root: Path) -> bool:
+    """Tell whether a folder is a synthetic cohort, or the ``train`` folder of one."""
+    return (root / SYNTHETIC_FILE).is_file() or (root.parent / SYNTHETIC_FILE).is_file()
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Return the visible folders in a folder, in natural order."""
+    found = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__MACOSX"))]
+    return sorted(found, key=lambda path: natural_key(path.name))
+
+
+def phase_folders(root: Path) -> list[tuple[Phase, Path]]:
+    """Return the folders that are named as phases (TRAIN, val, Test, ...), training first."""
+    named = [(PHASES[folder.name.lower()], folder) for folder in subfolders(root) if folder.name.lower() in PHASES]
+    return sorted(named, key=lambda pair: list(PHASES.values()).index(pair[0]))
+
+
+def study_folders(base: Path) -> list[Path]:
+    """Return the folders that are studies; `base` itself where it is one."""
+    return [base] if _is_study(base) else subfolders(base)
+
+
+def is_sequence_folder(folder: Path) -> bool:
+    """Whether a folder is named as one of the four sequences."""
+    return recognise_name(folder.name) not in (None, MRSequence.UNKNOWN)
+
+
+def _holds(folder: Path, what: Literal["study", "class"]) -> bool:
+    """Whether a folder's subfolders are studies, or classes of pictures."""
+    return any(_kind_of_folder(child) == what for child in subfolders(folder))
+
+
+def _kind_of_folder(folder: Path) -> Literal["study", "class"] | None:
+    if is_sequence_folder(folder):
+        return None
+    if any(is_sequence_folder(child) for child in subfolders(folder)):
+        return "study"
+    direct = _kinds(_files(folder))
+    if "picture" in direct:
+        return "study" if COMPETITION_ID.fullmatch(folder.name) else "class"
+    deep = direct or _kinds(walk_files(folder))
+    return "study" if deep & {"dicom", "nifti"} else None
+
+
+def _is_study(folder: Path) -> bool:
+    """Whether a folder is one study: most of its folders are sequences, or it holds scans directly."""
+    sequences = sum(is_sequence_folder(child) for child in subfolders(folder))
+    return 2 * sequences > len(subfolders(folder)) or bool(_kinds(_files(folder)) & {"dicom", "nifti"})
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+
+
+def _kinds(files: Iterator[Path]) -> set[FileKind]:
+    return {kind for kind in map(detect_kind, islice(files, LOOKED_AT)) if kind}

@@ -1,0 +1,243 @@
+"""From the files of one study to its series, by headers alone."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.data.formats.alike import AlikeReader
+from core.data.formats.dicom import InstanceHeader
+from core.data.formats.discovery import detect_kind, natural_key, relative_to
+from core.data.formats.nifti import read_nifti_header
+from core.data.formats.pictures import read_picture_size
+from core.data.geometry import plane_of
+from core.data.index.assign import series_order
+from core.data.index.recognise import Recognition, recognise_sequence
+from core.data.index.separate import separate, set_aside
+from core.data.index.stack import Stack, arrange
+from core.data.study import Fault, Series, SeriesScan
+from core.errors import DataError
+from core.mri import MRSequence, Plane
+from core.settings import Settings
+
+__all__ = [
+    "FileScan",
+    "SeriesScan",
+    "build_series",
+    "picture_series",
+    "relative_to",
+    "scan_files",
+    "scan_series",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileScan:
+    """Files by what they are; each was opened, and those that cannot be read are faults."""
+
+    headers: tuple[InstanceHeader, ...]
+    niftis: tuple[Path, ...]
+    pictures: dict[Path, tuple[int, int]]
+    """Each with its rows and columns."""
+    faults: tuple[Fault, ...]
+
+
+def scan_series(
+    study_id: str, files: Iterable[Path], root: Path, settings: Settings, sequence: MRSequence | None = None
+) -> SeriesScan:
+    """Read the headers of one study's files and group them; see :func:`scan_files` and :func:`build_series`."""
+    return build_series(study_id, scan_files(files, root, settings), root, settings, sequence)
+
+
+def scan_files(files: Iterable[Path], root: Path, settings: Settings) -> FileScan:
+    """Read the headers of DICOM files and pictures; other files are passed over. Fault paths are relative to `root`."""
+    headers: list[InstanceHeader] = []
+    niftis: list[Path] = []
+    pictures: dict[Path, tuple[int, int]] = {}
+    faults: list[Fault] = []
+    reader = AlikeReader(settings)
+    for path in files:
+        alike = reader.recognise(path)
+        if alike is not None:
+            headers.append(alike)
+            continue
+        try:
+            kind = detect_kind(path)
+            if kind == "dicom":
+                headers += reader.read_headers(path)
+            elif kind == "nifti":
+                niftis.append(path)
+            elif kind == "picture":
+                pictures[path] = read_picture_size(path, settings)
+            elif kind == "archive":
+                raise DataError(f"{path.name} is an archive among the scans; unpack it.")
+        except DataError as error:
+            faults.append(Fault(path=relative_to(path, root), reason=str(error)))
+    return FileScan(headers=tuple(headers), niftis=tuple(niftis), pictures=pictures, faults=tuple(faults))
+
+
+def build_series(
+    study_id: str, files: FileScan, root: Path, settings: Settings, sequence: MRSequence | None = None
+) -> SeriesScan:
+    """Group one study's files into series.
+
+    DICOM files are grouped by folder and Series Instance UID (0020,000E), pictures by the sequence that their
+    names state; a NIfTI file is a series.
+
+    Parameters
+    ----------
+    study_id
+        Which study they belong to.
+    files
+        What :func:`scan_files` found.
+    root
+        Fault paths are relative to it.
+    settings
+        The limits.
+    sequence
+        What a series is that does not say so itself.
+
+    Returns
+    -------
+    SeriesScan
+        Series in the order of the four sequences, of each the one to be used first
+        (:func:`core.data.index.assign.series_order`). A series that forms no volume is a fault.
+    """
+    scan = _dicom_series(study_id, files.headers, root, sequence)
+    series = [*scan.series, *picture_series(study_id, files.pictures, sequence)]
+    faults = [*files.faults, *scan.faults]
+    for path in files.niftis:
+        try:
+            series.append(_nifti_series(study_id, path, settings, sequence))
+        except DataError as error:
+            faults.append(Fault(path=relative_to(path, root), reason=str(error)))
+    ordered = tuple(sorted(series, key=series_order))
+    return SeriesScan(series=ordered, faults=tuple(faults), synthetic=scan.synthetic, notes=scan.notes)
+
+
+def _dicom_series(
+    study_id: str, headers: Iterable[InstanceHeader], root: Path, sequence: MRSequence | None
+) -> SeriesScan:
+    groups: dict[tuple[Path, str], list[InstanceHeader]] = defaultdict(list)
+    for header in headers:
+        groups[header.path.parent, header.series_uid].append(header)
+    series: list[Series] = []
+    faults: list[Fault] = []
+    notes: list[str] = []
+    for (folder, _), group in groups.items():
+        aside = set_aside(group, folder.name)
+        if aside:
+            faults.append(Fault(path=relative_to(folder, root), reason=aside))
+            continue
+        parts = separate(group)
+        if parts.split_by:
+            notes.append(
+                f"The {len(group)} files of {relative_to(folder, root)} are {len(parts.groups)} series by their "
+                f"{parts.split_by}, and were split."
+            )
+        for number, part in enumerate(parts.groups):
+            try:
+                stack = arrange(part)
+            except DataError as error:
+                faults.append(Fault(path=relative_to(folder, root), reason=str(error)))
+                continue
+            faults += [Fault(path=relative_to(Path(fault.path), root), reason=fault.reason) for fault in stack.faults]
+            found = recognise_sequence(folder=folder.name, file=stack.headers[0].path.stem, header=stack.headers[0])
+            suffix = f"/{number + 1}" if parts.split_by else ""
+            series.append(_series_of(study_id, stack, _or_stated(found, sequence), suffix))
+    synthetic = any(header.synthetic for group in groups.values() for header in group)
+    return SeriesScan(series=tuple(series), faults=tuple(faults), synthetic=synthetic, notes=tuple(notes))
+
+
+def _series_of(study_id: str, stack: Stack, found: Recognition, suffix: str) -> Series:
+    first = stack.headers[0]
+    named = {keyword for header in stack.headers if not header.identity_removed for keyword in header.identifying}
+    return Series(
+        study_id=study_id,
+        sequence=found.sequence,
+        series_uid=first.series_uid + suffix,
+        plane=stack.plane,
+        files=tuple(dict.fromkeys(header.path for header in stack.headers)),
+        rows=first.rows,
+        columns=first.columns,
+        spacing_mm=stack.spacing_mm,
+        description=first.series_description,
+        manufacturer=first.manufacturer,
+        sequence_reason=found.reason,
+        sequence_confidence=found.confidence,
+        slice_total=len(stack.headers),
+        identifying=tuple(sorted(named)),
+        burned_in=any(header.burned_in for header in stack.headers),
+    )
+
+
+def picture_series(
+    study_id: str, files: Mapping[Path, tuple[int, int]], sequence: MRSequence | None = None
+) -> list[Series]:
+    """Group loose pictures of one study by the sequence that their names state, in natural name order.
+
+    `files` maps each picture to its rows and columns.
+    """
+    groups: dict[MRSequence, list[Path]] = defaultdict(list)
+    reasons: dict[MRSequence, Recognition] = {}
+    for path in files:
+        found = recognise_sequence(file=path.stem)
+        if found.sequence is MRSequence.UNKNOWN:
+            found = recognise_sequence(folder=path.parent.name)
+        found = _or_stated(found, sequence)
+        groups[found.sequence].append(path)
+        reasons.setdefault(found.sequence, found)
+    series = []
+    for kind, paths in groups.items():
+        ordered = sorted(paths, key=lambda path: natural_key(path.name))
+        rows, columns = files[ordered[0]]
+        series.append(
+            Series(
+                study_id=study_id,
+                sequence=kind,
+                series_uid=f"{study_id}.{kind}",
+                plane=Plane.UNKNOWN,
+                files=tuple(ordered),
+                kind="picture",
+                rows=rows,
+                columns=columns,
+                sequence_reason=reasons[kind].reason,
+                sequence_confidence=reasons[kind].confidence,
+                slice_total=len(ordered),
+            )
+        )
+    return series
+
+
+def _nifti_series(study_id: str, path: Path, settings: Settings, sequence: MRSequence | None) -> Series:
+    header = read_nifti_header(path, settings)
+    stem = path.name.removesuffix(".gz").removesuffix(".nii")
+    found = recognise_sequence(file=stem)
+    if found.sequence is MRSequence.UNKNOWN and {"seg", "mask"} & set(stem.lower().replace("_", "-").split("-")):
+        raise DataError(f"{path.name} is a segmentation by its name, not a scan.")
+    if found.sequence is MRSequence.UNKNOWN:
+        found = recognise_sequence(folder=path.parent.name)
+    found = _or_stated(found, sequence)
+    slices_mm, rows_mm, columns_mm = header.spacing_mm
+    return Series(
+        study_id=study_id,
+        sequence=found.sequence,
+        series_uid=f"{study_id}.{stem}",
+        plane=plane_of(header.affine[:3, 0]),
+        files=(path,),
+        kind="nifti",
+        rows=header.shape[1],
+        columns=header.shape[2],
+        spacing_mm=(slices_mm, rows_mm, columns_mm),
+        sequence_reason=found.reason,
+        sequence_confidence=found.confidence,
+        slice_total=header.shape[0],
+    )
+
+
+def _or_stated(found: Recognition, sequence: MRSequence | None) -> Recognition:
+    if found.sequence is MRSequence.UNKNOWN and sequence is not None:
+        return Recognition(sequence=sequence, reason="as stated by you", confidence="certain")
+    return found

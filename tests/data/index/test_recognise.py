@@ -1,0 +1,102 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.data.formats.dicom import read_header
+from core.data.index.recognise import recognise_name, recognise_sequence, strip_sequence
+from core.mri import MRSequence
+from tests.data.dicom_files import write_mr
+
+FLAIR, T1W, T1WCE, T2W, UNKNOWN = MRSequence
+
+
+@pytest.mark.parametrize("sequence", [FLAIR, T1W, T1WCE, T2W])
+def test_the_competitions_folders(sequence: MRSequence) -> None:
+    assert recognise_name(sequence) is sequence
+
+
+@pytest.mark.parametrize(
+    ("name", "sequence"),
+    [
+        ("t2f", FLAIR), ("t1n", T1W), ("t1c", T1WCE), ("t2w", T2W), ("t1ce", T1WCE), ("t1gd", T1WCE), ("t1", T1W),
+        ("00430_T1wCE_012", T1WCE), ("BraTS-GLI-00001-000-t2f", FLAIR), ("BraTS20_Training_001_t2", T2W),
+        ("AX T2 FLAIR", FLAIR), ("AXT2FLAIR", FLAIR), ("Sag 3D CUBE FLAIR", FLAIR), ("t2_space_dark-fluid_sag", FLAIR),
+        ("T1 FLAIR", T1W), ("t1_mprage_sag_p2_iso", T1W), ("MP RAGE", T1W), ("T1-weighted", T1W), ("AX_T1_PRE_CONTRAST", T1W),
+        ("AX T1 POST", T1WCE), ("AXT1POST", T1WCE), ("T1+C", T1WCE), ("t1_se_tra_km", T1WCE), ("POST GAD T1 COR", T1WCE),
+        ("MPRAGE post", T1WCE), ("t2_tse_tra_320", T2W), ("T2WI", T2W),
+        ("T2*", UNKNOWN), ("t2star", UNKNOWN), ("DWI_b1000", UNKNOWN), ("localizer", UNKNOWN), ("SWI", UNKNOWN),
+        ("axial_epi_fmri", UNKNOWN), ("T1 T2 mapping", UNKNOWN), ("flair_seg", UNKNOWN),
+        ("Image-12", None), ("T10", None), ("yes", None), ("", None), ("1 no", None), ("unmethylated", None),
+    ],
+)  # fmt: skip
+def test_names(name: str, sequence: MRSequence | None) -> None:
+    assert recognise_name(name) is sequence
+    assert recognise_name(name.upper()) is sequence
+    assert recognise_name(name.lower()) is sequence
+
+
+def test_the_folder_decides_before_the_file_and_the_header(tmp_path: Path) -> None:
+    header = read_header(write_mr(tmp_path / "a.dcm", SeriesDescription="T2 TSE", ProtocolName="FLAIR"))
+    found = recognise_sequence(folder="T1wCE", file="t2w", header=header)
+    assert (found.sequence, found.reason) == (T1WCE, "folder name 'T1wCE'")
+    found = recognise_sequence(folder="series 4", file="Image-3", header=header)
+    assert (found.sequence, found.reason) == (T2W, "SeriesDescription 'T2 TSE'")
+    found = recognise_sequence(folder="DWI", header=header)
+    assert (found.sequence, found.confidence) == (UNKNOWN, "")
+
+
+SPIN_ECHO_T1 = {"RepetitionTime": 500, "EchoTime": 12, "ScanningSequence": "SE"}
+
+
+@pytest.mark.parametrize(
+    ("folder", "attributes", "sequence", "confidence", "reason"),
+    [
+        ("T2w", SPIN_ECHO_T1, T2W, "certain", "folder name 'T2w'"),
+        ("s1", {"SeriesDescription": "AX T1"}, T1W, "likely", "SeriesDescription 'AX T1'"),
+        ("s1", {"SeriesDescription": "AX T1", **SPIN_ECHO_T1}, T1W, "certain",
+         "SeriesDescription 'AX T1', borne out by timing (TR 500 ms, TE 12 ms)"),
+        ("s1", {"SeriesDescription": "AX T1", "ContrastBolusAgent": "Gadavist", **SPIN_ECHO_T1}, T1W, "guess",
+         "SeriesDescription 'AX T1', though timing (TR 500 ms, TE 12 ms, contrast agent) speaks for T1wCE"),
+        ("s1", {"ProtocolName": "T2 TSE", **SPIN_ECHO_T1}, T2W, "guess",
+         "ProtocolName 'T2 TSE', though timing (TR 500 ms, TE 12 ms) speaks for T1w"),
+        ("s1", SPIN_ECHO_T1, T1W, "guess", "timing (TR 500 ms, TE 12 ms)"),
+        ("s1", {"AcquisitionContrast": "FLUID_ATTENUATED"}, FLAIR, "likely", "AcquisitionContrast 'FLUID_ATTENUATED'"),
+        ("s1", {"AcquisitionContrast": "T1", "ContrastBolusAgent": "Gadavist"}, T1WCE, "likely", "AcquisitionContrast 'T1'"),
+        ("s1", {}, UNKNOWN, "", "neither name nor timing say which sequence it is"),
+    ],
+)  # fmt: skip
+def test_how_sure_it_is(
+    tmp_path: Path, folder: str, attributes: dict[str, Any], sequence: MRSequence, confidence: str, reason: str
+) -> None:
+    header = read_header(write_mr(tmp_path / "a.dcm", **attributes))
+    found = recognise_sequence(folder=folder, file="Image-1", header=header)
+    assert (found.sequence, found.confidence, found.reason) == (sequence, confidence, reason)
+
+
+@pytest.mark.parametrize(
+    ("timing", "sequence"),
+    [
+        ({"RepetitionTime": 9000, "EchoTime": 125, "InversionTime": 2500, "ScanningSequence": ["SE", "IR"]}, FLAIR),
+        ({"RepetitionTime": 500, "EchoTime": 12, "ScanningSequence": "SE"}, T1W),
+        ({"RepetitionTime": 500, "EchoTime": 12, "ScanningSequence": "SE", "ContrastBolusAgent": "Gadavist"}, T1WCE),
+        ({"RepetitionTime": 2300, "EchoTime": 3, "InversionTime": 900, "ScanningSequence": ["GR", "IR"]}, T1W),
+        ({"RepetitionTime": 4500, "EchoTime": 100, "ScanningSequence": "SE"}, T2W),
+        ({"RepetitionTime": 4500, "EchoTime": 100, "ScanningSequence": ["EP", "SE"]}, UNKNOWN),
+        ({"RepetitionTime": 700, "EchoTime": 20, "ScanningSequence": "GR"}, UNKNOWN),
+        ({"RepetitionTime": 3000, "EchoTime": 30, "ScanningSequence": "SE"}, UNKNOWN),
+        ({}, UNKNOWN),
+    ],
+)
+def test_the_timing_is_asked_last(tmp_path: Path, timing: dict[str, Any], sequence: MRSequence) -> None:
+    header = read_header(write_mr(tmp_path / "a.dcm", **timing))
+    found = recognise_sequence(folder="series", file="Image-1", header=header)
+    assert found.sequence is sequence
+    assert ("TR" in found.reason) == bool(timing)
+
+
+def test_the_sequence_comes_off_a_files_stem() -> None:
+    assert strip_sequence("BraTS-GLI-00001-000-t2f") == "BraTS-GLI-00001-000"
+    assert strip_sequence("case_7_t1ce") == "case_7"
+    assert strip_sequence("t1") == "t1"
+    assert strip_sequence("case_7") == "case_7"
