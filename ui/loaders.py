@@ -10,8 +10,8 @@ import streamlit as st
 from core.data.study import Cohort, Fault, Series
 from core.errors import MGMTLabError
 from core.mri import MRSequence
+from core.training.material import open_cohort
 from core.training.records import DataSource
-from core.training.trainer import open_cohort
 from ui.progress import ProgressBar
 from ui.slices import SliceStack
 from ui.stacks import read_stack

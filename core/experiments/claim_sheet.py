@@ -108,7 +108,7 @@ def gather_claim(
 def audit_leakage(run: RunFolder, settings: Settings, progress: Progress = silent) -> tuple[str, ...]:
     """Read every picture of a run's cohort and name what stands on both sides of its split, a sentence each."""
     from core.data.audit import audit_split
-    from core.training.trainer import open_cohort
+    from core.training.material import open_cohort
 
     cohort = open_cohort(run.source, progress, settings)
     report = audit_split(cohort, run.split(), settings, progress=progress)
@@ -121,7 +121,7 @@ def ask_shortcuts(run: RunFolder, settings: Settings, progress: Progress = silen
     Nothing is trained but linear heads (:mod:`core.experiments.shortcuts`). Where it cannot be asked the control is not done, and says why.
     """
     from core.experiments.shortcuts import CONTROLS, find_shortcuts
-    from core.training.trainer import open_cohort
+    from core.training.material import open_cohort
 
     control = next(control for control in EVERY_CONTROL if control.kind == "shortcuts")
     try:

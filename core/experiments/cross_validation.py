@@ -25,8 +25,8 @@ from core.experiments.members import Member, train_members
 from core.experiments.specification import SpecificationParameters, list_cells
 from core.progress import Progress, silent
 from core.settings import Settings
+from core.training.material import open_cohort
 from core.training.records import DataSource
-from core.training.trainer import open_cohort
 
 __all__ = [
     "KIND",

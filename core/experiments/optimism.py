@@ -19,10 +19,10 @@ from core.experiments.inner_split import split_inside
 from core.progress import Progress, silent
 from core.settings import Settings
 from core.training.judgement import judge_run
+from core.training.material import open_cohort
 from core.training.records import DataSource
 from core.training.run import RunFolder
 from core.training.stored import judge_validation
-from core.training.trainer import open_cohort
 
 __all__ = ["OptimismParameters", "TrainMember", "compare_pairs", "measure_optimism"]
 

@@ -25,9 +25,9 @@ from core.files import write_atomic
 from core.progress import Progress, silent
 from core.settings import Settings
 from core.training.lock import hold_lock
+from core.training.material import open_cohort
 from core.training.records import DataSource
 from core.training.run import NAME_PATTERN, now, with_absolute_paths
-from core.training.trainer import open_cohort
 
 if TYPE_CHECKING:
     import optuna

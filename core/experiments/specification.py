@@ -17,8 +17,8 @@ from core.experiments.optimism import TrainMember
 from core.progress import Progress, silent
 from core.settings import Settings
 from core.training.judgement import judge_run
+from core.training.material import open_cohort
 from core.training.records import DataSource
-from core.training.trainer import open_cohort
 
 __all__ = ["MOST_CELLS", "SpecificationParameters", "list_cells", "measure_specification"]
 

@@ -21,9 +21,10 @@ from core.files import write_atomic
 from core.progress import Progress, silent
 from core.settings import Settings
 from core.training.launch import WAITING, ensure_worker, mark_queued
+from core.training.material import open_cohort
 from core.training.records import DataSource, EpochRecord, RunStatus
 from core.training.run import RunFolder, list_runs, now, with_absolute_paths
-from core.training.trainer import open_cohort, train
+from core.training.trainer import train
 
 __all__ = ["TwinPair", "find_pair", "judge_pair", "list_pairs", "plan_pair", "queue_pair", "read_result", "train_pair"]
 

@@ -22,9 +22,9 @@ from core.progress import Progress, silent
 from core.settings import Settings
 from core.training.best import slice_frame
 from core.training.looks import count_looks, record_look
+from core.training.material import open_cohort
 from core.training.run import RunFolder, now
 from core.training.summary import name_patients
-from core.training.trainer import open_cohort
 
 if TYPE_CHECKING:
     from torch import nn

@@ -24,7 +24,7 @@ from core.training.distributed import World, join_world
 from core.training.events import check_tensorboard, follow_events
 from core.training.job import StepReport, TrainingStopped
 from core.training.loop import fit
-from core.training.material import Task, open_cohort, prepare_material, settle_split
+from core.training.material import Task, prepare_material, settle_split
 from core.training.memory import peak_memory
 from core.training.records import DataSource, EpochRecord, RunStatus
 from core.training.run import RunFolder, now
@@ -35,7 +35,7 @@ from core.training.warning_signs import read_warning_signs
 if TYPE_CHECKING:
     from core.data.split import Split
 
-__all__ = ["open_cohort", "run_training", "train"]
+__all__ = ["run_training", "train"]
 
 STATUS_SECONDS = 0.5
 NICENESS = 10

@@ -32,9 +32,9 @@ from core.models.checkpoint import read_card
 from core.parallel import dask_cluster
 from core.settings import Settings
 from core.training.looks import count_looks
+from core.training.material import open_cohort
 from core.training.records import DataSource
 from core.training.run import RunFolder
-from core.training.trainer import open_cohort
 from tests.cluster import start_cluster
 from tests.training.tiny import tiny_config
 

@@ -17,9 +17,10 @@ from core.experiments.optimism import OptimismParameters, Pair, TrainMember, com
 from core.models.registry import ARCHITECTURES
 from core.settings import Settings
 from core.training.looks import count_looks
+from core.training.material import open_cohort
 from core.training.records import DataSource
 from core.training.run import RunFolder
-from core.training.trainer import open_cohort, train
+from core.training.trainer import train
 from tests.training.tiny import TINY_NETWORK, tiny_config
 
 CONFIG = tiny_config("epochs=2", "test_fraction=0.25", "val_fraction=0.25")

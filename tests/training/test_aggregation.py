@@ -11,8 +11,9 @@ from core.inference.predict import Predictor
 from core.models.checkpoint import read_card
 from core.settings import Settings
 from core.training.judgement import judge_run
+from core.training.material import open_cohort
 from core.training.records import DataSource
-from core.training.trainer import open_cohort, run_training
+from core.training.trainer import run_training
 from tests.training.tiny import tiny_config
 
 

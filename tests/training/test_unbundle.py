@@ -20,9 +20,9 @@ from core.models.checkpoint import CheckpointCard
 from core.settings import Settings
 from core.training.bundle import export_run
 from core.training.judgement import store_judgement
+from core.training.material import open_cohort
 from core.training.records import UNNAMED, DataSource
 from core.training.stored import judge_validation
-from core.training.trainer import open_cohort
 from core.training.unbundle import import_run, name_data
 from tests.experiments.judged_runs import make_judged_run
 from tests.training.tiny import build_tiny

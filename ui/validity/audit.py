@@ -13,7 +13,7 @@ from core.data.audit import AuditReport, audit_split, parse_split
 from core.data.cohort import scan_cohort
 from core.data.split import Split
 from core.errors import SplitError
-from core.training.trainer import open_cohort
+from core.training.material import open_cohort
 from ui.progress import ProgressBar
 from ui.state import current_settings
 from ui.validity.data import ask_data
