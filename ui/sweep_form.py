@@ -7,10 +7,9 @@ import shlex
 import streamlit as st
 
 from core.config import RunConfig, apply_settings
-from core.data.split import Split
 from core.errors import ConfigError
 from core.experiments.background import start_experiment
-from core.experiments.search import Search, SearchParameters
+from core.experiments.search import NOBODY, Search, SearchParameters
 from core.experiments.search_defaults import default_space
 from core.experiments.search_result import list_searches
 from core.experiments.search_space import check_space, parse_space
@@ -136,9 +135,8 @@ def _command(
     name: str, config: RunConfig, source: DataSource, parameters: SearchParameters, trials: int, parallel: int
 ) -> list[str]:
     folder = current_settings().experiments / name
-    nobody = Split(train=(), val=(), test=(), unit="patient", seed=0, cohort_digest="")
     place = read_place(name, folder, parameters.storage)
-    search = Search(folder=folder, config=config, source=source, parameters=parameters, split=nobody, place=place)
+    search = Search(folder=folder, config=config, source=source, parameters=parameters, split=NOBODY, place=place)
     return search_command(search, trials, parallel)
 
 

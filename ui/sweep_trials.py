@@ -39,11 +39,10 @@ def show_figures(study: optuna.Study, result: SearchResult) -> None:
             with st.container():
                 st.markdown("**Validation curves**")
                 draw(draw_curves(study, target, palette), key=f"{key}.curves", alt=f"{target} of every trial by epoch")
-        if finished:
+        if finished > 1:
             with st.container():
                 st.markdown("**History**")
                 draw(draw_history(study, target, palette), key=f"{key}.history", alt=f"{target} by trial")
-        if finished > 1:
             with st.container():
                 st.markdown("**Parallel coordinates**")
                 short = SHORT_TARGETS[result.select_on]
@@ -54,6 +53,8 @@ def show_figures(study: optuna.Study, result: SearchResult) -> None:
                 draw(draw_importance(study, target, palette), key=f"{key}.importance", alt="importance of the settings")
     if 0 < finished < FEWEST_FOR_IMPORTANCE:
         st.caption(f"The importance of the settings is drawn from {FEWEST_FOR_IMPORTANCE} finished trials on.")
+    if not finished:
+        return
     st.caption(
         "The figures are Optuna's. History, coordinates and importance hold finished trials only: pruned ones ended before "
         "they could be compared. With few trials the importance is mostly noise."
@@ -68,6 +69,7 @@ def show_trials(result: SearchResult) -> None:
     st.dataframe(
         table if any(row.reason for row in result.trials) else table.drop(columns="why"),
         hide_index=True,
+        placeholder="–",
         height="content" if len(result.trials) <= 10 else 390,
         key=f"sweeps.{result.name}.table",
         column_config={

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.errors import MGMTLabError
 from core.evaluation.figure import Figure
-from core.experiments.background import read_standing, start_experiment
+from core.experiments.background import Standing, read_standing, start_experiment, stop_experiment
 from core.experiments.search import Search, find_search
 from core.experiments.search_result import SearchResult, TrialRow, judge_search, read_result, read_search_standing
 from core.experiments.search_workers import stop_search
@@ -24,6 +24,8 @@ from ui.text import figure_text, number_text, plain
 __all__ = ["search_command", "show_search"]
 
 REFRESH_SECONDS = 3.0
+TRIALS = 20
+"""Offered where it is not known how many were asked for."""
 
 
 def show_search(name: str) -> None:
@@ -77,35 +79,76 @@ def _view(name: str, was_running: bool) -> None:
     if was_running and standing.state != "running":
         st.rerun()
     with telling_errors():
-        _show_head(search, result, standing.state, standing.message)
+        _show_head(search, result, standing)
+        running = standing.state == "running"
         if not result.trials:
-            st.caption("The first trial is about to begin.")
+            st.caption("The first trial is about to begin." if running else "It ended before its first trial.")
             return
-        _show_best(search, result)
+        _show_best(search, result, running=running)
         show_figures(study, result)
         show_trials(result)
 
 
 def _show_beginning(name: str, error: MGMTLabError, was_running: bool) -> None:
     """A search whose folder or study is not complete yet, or never will be."""
-    standing = read_standing(current_settings(), name)
-    st.subheader(plain(name), anchor=False)
+    settings = current_settings()
+    standing = read_standing(settings, name)
+    if was_running and standing.state != "running":
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.subheader(plain(name), anchor=False, width="content")
+        _show_state(standing.state)
     if standing.state == "running":
         st.caption("Starting: reading the data and setting the test patients apart.")
+        if standing.message not in ("", "starting"):
+            st.caption(plain(standing.message, 200))
+        _offer_stop(name, standing, lambda: stop_experiment(settings, name))
         return
-    if was_running:
-        st.rerun()
-    said = standing.message if standing.message.startswith("error:") else str(error)
-    st.error(plain(said, 800), icon=":material/error:")
+    if standing.message.startswith("error:"):
+        st.error(plain(standing.message, 800), icon=":material/error:")
+    try:
+        search = find_search(settings, name, unsplit=True)
+    except MGMTLabError:
+        if not standing.message.startswith("error:"):
+            st.error(plain(str(error), 800), icon=":material/error:")
+        return
+    st.caption("It ended before its first trial.")
+    with telling_errors():
+        _offer_going_on(search, ended=0, wanted=TRIALS)
 
 
-def _show_head(search: Search, result: SearchResult, state: str, message: str) -> None:
+def _show_state(state: str) -> None:
+    st.badge(state, color="blue" if state == "running" else "gray")
+
+
+def _offer_stop(name: str, standing: Standing, stop: Callable[[], None]) -> None:
+    """The button that stops a search, and that it was heard."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if st.button("Stop", icon=":material/stop_circle:", key=f"sweeps.{name}.stop", disabled=standing.stopping):
+            stop()
+            st.rerun()
+        if standing.stopping:
+            st.caption("Stopping; what is done so far is kept.", width="content")
+
+
+def _offer_going_on(search: Search, *, ended: int, wanted: int) -> None:
+    """The button that goes on with a search that rests, and how far."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        more = st.number_input("Trials in all", ended or 1, 1000, wanted, key=f"sweeps.{search.name}.trials", width=160)
+        parallel = st.number_input("Workers", 1, 32, 1, key=f"sweeps.{search.name}.parallel", width=120)
+        title = "Go on" if ended < wanted else "Search further"
+        if st.button(title, icon=":material/play_circle:", key=f"sweeps.{search.name}.go", disabled=int(more) <= ended):
+            start_experiment(current_settings(), search.name, search_command(search, int(more), int(parallel)))
+            st.rerun()
+
+
+def _show_head(search: Search, result: SearchResult, standing: Standing) -> None:
     """Name, state, progress, and stop or go on."""
     ended = result.count("finished", "pruned", "failed")
     wanted = max(result.wanted, ended, 1)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.subheader(plain(search.name), anchor=False, width="content")
-        st.badge(state, color="blue" if state == "running" else "gray")
+        _show_state(standing.state)
         st.badge(plain(search.config.preset), color="gray")
         if search.place.shared:
             st.badge("shared storage", icon=":material/database:", color="gray", help=plain(search.place.url))
@@ -113,23 +156,15 @@ def _show_head(search: Search, result: SearchResult, state: str, message: str) -
         f"{result.count(kind)} {kind}" for kind in ("finished", "pruned", "failed", "running") if result.count(kind)
     )
     st.progress(min(1.0, ended / wanted), text=f"{ended} of {wanted} trials have ended: {counts or 'none yet'}")
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        if state == "running":
-            if st.button("Stop", icon=":material/stop_circle:", key=f"sweeps.{search.name}.stop"):
-                stop_search(search, current_settings())
-                st.rerun(scope="fragment")
-            return
-        more = st.number_input("Trials in all", ended or 1, 1000, wanted, key=f"sweeps.{search.name}.trials", width=160)
-        parallel = st.number_input("Workers", 1, 32, 1, key=f"sweeps.{search.name}.parallel", width=120)
-        title = "Go on" if ended < wanted else "Search further"
-        if st.button(title, icon=":material/play_circle:", key=f"sweeps.{search.name}.go", disabled=int(more) <= ended):
-            start_experiment(current_settings(), search.name, search_command(search, int(more), int(parallel)))
-            st.rerun()
-        if state == "stopped" and message.startswith("error:"):
-            st.error(plain(message, 800), icon=":material/error:")
+    if standing.state == "running":
+        _offer_stop(search.name, standing, lambda: stop_search(search, current_settings()))
+        return
+    _offer_going_on(search, ended=ended, wanted=wanted)
+    if standing.state == "stopped" and standing.message.startswith("error:"):
+        st.error(plain(standing.message, 800), icon=":material/error:")
 
 
-def _show_best(search: Search, result: SearchResult) -> None:
+def _show_best(search: Search, result: SearchResult, *, running: bool) -> None:
     """The best trial with its interval, what noise alone would have given, and the test patients."""
     best = result.best
     if best is None:
@@ -153,11 +188,11 @@ def _show_best(search: Search, result: SearchResult) -> None:
             else "Said once two trials have ended, where the AUROC by patient is what trials are compared by."
         )
     with right:
-        _show_test(search, result)
+        _show_test(search, result, running=running)
     _show_ways_on(search, best)
 
 
-def _show_test(search: Search, result: SearchResult) -> None:
+def _show_test(search: Search, result: SearchResult, *, running: bool) -> None:
     """The test patients: how often they were looked at, the button that looks, and the figure."""
     times = "once" if result.looked_at == 1 else f"{result.looked_at} times" if result.looked_at else "never"
     st.metric(f"{result.test_patients} test patients, looked at", times)
@@ -175,8 +210,10 @@ def _show_test(search: Search, result: SearchResult) -> None:
         "Look at the test patients",
         icon=":material/visibility:",
         key=f"sweeps.{search.name}.judge",
-        disabled=not search.split.test,
-        help="Judges the best trial on them; the ledger counts it.",
+        disabled=running or not search.split.test,
+        help="The search goes on: another trial may yet be the best. Stop it first, or wait."
+        if running
+        else "Judges the best trial on them; the ledger counts it.",
     ):
         with telling_errors():
             bar = ProgressBar("Judging the test patients", "slices")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from core.config import RunConfig
     from core.experiments.search import Search
     from core.experiments.search_result import SearchResult, TrialRow
+    from core.progress import Progress
     from core.settings import Settings
     from core.training.records import EpochRecord
 
@@ -71,9 +72,9 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def search(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Search, show or judge."""
-    from core.experiments.search import find_search
+    from core.experiments.search import check_name, find_search
     from core.experiments.search_result import read_result, write_result
-    from core.experiments.search_workers import conduct_search
+    from core.experiments.search_workers import conduct_search, leading
 
     if arguments.data in ("show", "judge") and arguments.known:
         found = find_search(settings, arguments.known, storage=arguments.storage)
@@ -81,20 +82,22 @@ def search(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     if arguments.known:
         raise UsageError(f"{arguments.known!r} is one word too many; name DATA alone, or show NAME, or judge NAME.")
     settings = replace(settings, threads=arguments.jobs or settings.threads)
-    found = _open(arguments, settings)
-    try:
-        conduct_search(
-            found,
-            settings,
-            trials=arguments.trials,
-            parallel=arguments.parallel,
-            behind_queue=arguments.behind_queue,
-            on_trial=lambda number, how: note(f"trial {number} {how}"),
-            on_epoch=_show_epoch,
-        )
-    except KeyboardInterrupt:
-        note(f"Stopped; the same command goes on with {found.name}.")
-        return replace(_answer(found, settings, judge=False), exit_status=INTERRUPTED)
+    check_name(arguments.name)
+    with leading(settings.experiments / arguments.name):  # from here on, for reading the data may take long
+        found = _open(arguments, settings)
+        try:
+            conduct_search(
+                found,
+                settings,
+                trials=arguments.trials,
+                parallel=arguments.parallel,
+                behind_queue=arguments.behind_queue,
+                on_trial=lambda number, how: note(f"trial {number} {how}"),
+                on_epoch=_show_epoch,
+            )
+        except KeyboardInterrupt:
+            note(f"Stopped; the same command goes on with {found.name}.")
+            return replace(_answer(found, settings, judge=False), exit_status=INTERRUPTED)
     write_result(found, read_result(found, settings))
     return _answer(found, settings, judge=arguments.judge)
 
@@ -102,6 +105,7 @@ def search(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 def _open(arguments: argparse.Namespace, settings: Settings) -> Search:
     from core.experiments.search import SearchParameters, open_search
     from core.experiments.search_defaults import default_space
+    from core.experiments.search_workers import stopping_with
 
     config = read_config(arguments)
     if arguments.seed < 0:
@@ -115,6 +119,9 @@ def _open(arguments: argparse.Namespace, settings: Settings) -> Search:
     parameters = SearchParameters(
         space=tuple(space), sampler=arguments.sampler, pruner=arguments.pruner, seed=arguments.seed
     )
+    preparing: Progress = TerminalProgress("preparing")
+    if arguments.behind_queue:  # whoever started it elsewhere can stop it in no other way
+        preparing = stopping_with(settings.experiments / arguments.name, preparing)
     return open_search(
         settings,
         arguments.name,
@@ -122,7 +129,7 @@ def _open(arguments: argparse.Namespace, settings: Settings) -> Search:
         read_source(arguments),
         parameters,
         storage=arguments.storage,
-        progress=TerminalProgress("preparing"),
+        progress=preparing,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,8 +22,8 @@ from core.training.run import RunFolder
 __all__ = ["Standing", "read_standing", "start_experiment", "stop_experiment"]
 
 LOG = "log.txt"
-START_SECONDS = 30.0
-"""A process that was started so long ago and holds no lock never began."""
+START_SECONDS = 120.0
+"""A process that was started so long ago and holds no lock never began; on a busy machine Python alone takes half a minute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,8 @@ class Standing:
     """Members that are trained."""
     message: str
     """The last line that it said."""
+    stopping: bool = False
+    """It runs, and was asked to stop."""
 
 
 def start_experiment(settings: Settings, name: str, command: Sequence[str]) -> None:
@@ -64,7 +67,7 @@ def start_experiment(settings: Settings, name: str, command: Sequence[str]) -> N
     (folder / STOP).unlink(missing_ok=True)
     write_atomic(folder / "started", "")
     with (folder / LOG).open("ab") as log:
-        subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "core", *command, "--name", name, "--behind-queue"],
             cwd=PROJECT_ROOT,
             env=process_environment(settings),
@@ -73,6 +76,8 @@ def start_experiment(settings: Settings, name: str, command: Sequence[str]) -> N
             stderr=log,
             start_new_session=True,
         )
+    # Whoever started it must also bury it, or it stays a zombie for as long as the app lives.
+    threading.Thread(target=process.wait, name=f"bury {name}", daemon=True).start()
 
 
 def stop_experiment(settings: Settings, name: str) -> None:
@@ -93,7 +98,7 @@ def read_standing(settings: Settings, name: str) -> Standing:
     done = sum(RunFolder(path).status().state == "finished" for path in folder.glob("runs/*/"))
     message = _last_line(folder / LOG)
     if is_locked(folder / ".lock"):
-        return Standing(state="running", done=done, message=message)
+        return Standing(state="running", done=done, message=message, stopping=(folder / STOP).exists())
     if (folder / "result.json").exists():
         return Standing(state="finished", done=done, message=message)
     started = folder / "started"

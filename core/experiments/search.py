@@ -32,13 +32,15 @@ from core.training.run import NAME_PATTERN, now, with_absolute_paths
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["QUESTION", "WANTED", "Search", "SearchParameters", "find_search", "open_search"]
+__all__ = ["NOBODY", "QUESTION", "WANTED", "Search", "SearchParameters", "check_name", "find_search", "open_search"]
 
 QUESTION = "question.json"
 WANTED = "trials.txt"
 """How many trials were asked for last."""
 STARTUP_TRIALS = 4
 """Finished trials before any is pruned."""
+NOBODY = Split(train=(), val=(), test=(), unit="patient", seed=0, cohort_digest="")
+"""The split of a search whose patients have not been split yet."""
 
 
 class SearchParameters(BaseModel):
@@ -120,8 +122,7 @@ def open_search(
     MGMTLabError
         The data cannot be read or split.
     """
-    if not NAME_PATTERN.fullmatch(name) or len(name) > 60:
-        raise ConfigError(f"{name!r} cannot name a search; use up to 60 letters, digits, dots, dashes and underscores.")
+    check_name(name)
     if config.split.split_unit != "patient":
         raise ConfigError(
             "A search chooses on validation patients, and a split by slice has none that training has not seen; add "
@@ -138,8 +139,16 @@ def open_search(
     return search
 
 
-def find_search(settings: Settings, name: str, *, storage: str = "") -> Search:
+def check_name(name: str) -> None:
+    """Raise ConfigError where a search cannot be called so."""
+    if not NAME_PATTERN.fullmatch(name) or len(name) > 60:
+        raise ConfigError(f"{name!r} cannot name a search; use up to 60 letters, digits, dots, dashes and underscores.")
+
+
+def find_search(settings: Settings, name: str, *, storage: str = "", unsplit: bool = False) -> Search:
     """Open a search by its name; `storage` gives the URL with its password where the environment has none.
+
+    With `unsplit` one that was cut off before its patients were split is found, too, its split empty.
 
     Raises
     ------
@@ -155,7 +164,8 @@ def find_search(settings: Settings, name: str, *, storage: str = "") -> Search:
         question = json.loads((folder / QUESTION).read_text())
         parameters = SearchParameters(**question["parameters"])
         config, source = parse_config(question["config"]), DataSource(**question["source"])
-        split = Split.from_json((folder / "split.json").read_text())
+        drawn = (folder / "split.json").exists() or not unsplit
+        split = Split.from_json((folder / "split.json").read_text()) if drawn else NOBODY
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
         raise RunError(
             f"{folder} is damaged or was never begun ({type(error).__name__}); start the search anew."

@@ -12,6 +12,7 @@ from core.evaluation.figure import Figure
 from core.evaluation.power import auroc_variance
 from core.evaluation.selection import expected_gain
 from core.experiments.background import Standing, read_standing
+from core.experiments.foreground import STOP
 from core.experiments.search import QUESTION, WANTED, Search
 from core.experiments.search_claim import counted_trials, workers_alive
 from core.experiments.search_storage import speaking
@@ -249,7 +250,7 @@ def read_search_standing(search: Search, settings: Settings, result: SearchResul
     seen = read_standing(settings, search.name)
     ended = result.count("finished", "pruned", "failed") if result else 0
     if seen.state == "running" or workers_alive(search.folder):
-        return replace(seen, state="running", done=ended)
+        return replace(seen, state="running", done=ended, stopping=(search.folder / STOP).exists())
     enough = result is not None and ended >= result.wanted > 0
     return replace(seen, state="finished" if enough else "stopped", done=ended)
 

@@ -19,13 +19,14 @@ from core.experiments.search_claim import counted_trials, workers_alive
 from core.experiments.search_storage import PASSWORD_VARIABLE
 from core.experiments.search_worker import run_worker
 from core.files import write_atomic
+from core.progress import Progress
 from core.settings import PROJECT_ROOT, Settings, load_settings
 from core.training.launch import process_environment
 from core.training.lock import hold_lock
 from core.training.records import EpochRecord
 from core.training.run import RunFolder
 
-__all__ = ["conduct_search", "stop_search"]
+__all__ = ["conduct_search", "leading", "stop_search", "stopping_with"]
 
 STOPPED = 130
 """Exit status of a worker that was stopped."""
@@ -66,11 +67,22 @@ def conduct_search(
     write_atomic(search.folder / WANTED, str(trials))
     if not behind_queue and not workers_alive(search.folder):  # behind the queue it may have been stopped since
         (search.folder / STOP).unlink(missing_ok=True)
-    with _leading(search.folder), queue_held(settings) if behind_queue else nullcontext():
+    with leading(search.folder), queue_held(settings) if behind_queue else nullcontext():
         if parallel == 1:
             run_worker(search, settings, trials=trials, on_trial=on_trial, on_epoch=on_epoch)
         else:
             _run_processes(search, settings, trials, parallel)
+
+
+def stopping_with(folder: Path, progress: Progress) -> Progress:
+    """The same progress, but it raises KeyboardInterrupt once somebody has asked the search in `folder` to stop."""
+
+    def report(done: int, total: int, what: str = "") -> None:
+        if (folder / STOP).exists():
+            raise KeyboardInterrupt
+        progress(done, total, what)
+
+    return report
 
 
 def stop_search(search: Search, settings: Settings) -> None:
@@ -86,8 +98,9 @@ def stop_search(search: Search, settings: Settings) -> None:
 
 
 @contextmanager
-def _leading(folder: Path) -> Iterator[None]:
-    """Hold the lock that says that the search goes on; a second call beside the first one does without."""
+def leading(folder: Path) -> Iterator[None]:
+    """Hold the lock that says that the search goes on; a second call, beside the first or within it, does without."""
+    folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         with suppress(RunBusyError):
             stack.enter_context(hold_lock(folder / ".lock", "The search goes on already.", 0.2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from core.config import RunConfig, apply_settings
 from core.data.phantom import PhantomConfig, make_phantom
 from core.experiments.search import SearchParameters, open_search
 from core.experiments.search_claim import at_work
+from core.experiments.search_workers import leading, stopping_with
+from core.progress import silent
 from core.settings import Settings
 from core.training.looks import count_looks
 from core.training.records import DataSource
@@ -214,6 +217,40 @@ def test_a_search_that_failed_to_begin_says_why(open_app: App, home: Settings) -
     assert not app.exception
     assert len(app.error) == 1
     assert "no folder /nowhere" in words(app)
+
+
+def test_a_search_that_reads_its_data_for_long_says_so_and_stops_and_goes_on(
+    open_app: App, searched: str, home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = started(monkeypatch)
+    folder = home.experiments / searched
+    for name in ("split.json", "journal.jsonl"):
+        (folder / name).unlink()
+    (folder / "log.txt").write_text("preparing  17/585  1.0 s each  9:28 left\n")
+    (folder / "started").touch()
+    os.utime(folder / "started", (0, 0))
+    with leading(folder):
+        app = open_app("sweeps.py", query={"search": searched})
+        assert not app.exception
+        assert "preparing 17/585" in " ".join(words(app).split())
+        app.button(key="sweeps.mine.stop").click().run()
+        assert app.button(key="sweeps.mine.stop").disabled
+        assert "Stopping" in words(app)
+        with pytest.raises(KeyboardInterrupt):
+            stopping_with(folder, silent)(1, 2)
+    app = open_app("sweeps.py", query={"search": searched})
+    assert not app.error
+    app.number_input(key="sweeps.mine.trials").set_value(7).run()
+    app.button(key="sweeps.mine.go").click().run()
+    ((name, command),) = commands
+    assert name == searched
+    assert command[command.index("--trials") + 1] == "7"
+
+
+def test_a_search_that_goes_on_keeps_its_test_patients_shut(open_app: App, searched: str, home: Settings) -> None:
+    with leading(home.experiments / searched):
+        app = open_app("sweeps.py", query={"search": searched})
+    assert app.button(key="sweeps.mine.judge").disabled
 
 
 def test_a_demo_offers_none_and_says_so(open_app: App, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,8 @@ def draw_history(study: optuna.Study, target: str, palette: Palette) -> go.Figur
             trace.update(line={"color": palette.accent, "shape": "hv", "width": 2})
         trace.update(showlegend=trace.name != "Infeasible Trial")
     _name_traces(figure, {target: "a finished trial", "Best Value": "best so far"})
+    last = max((trial.number for trial in study.get_trials(deepcopy=False)), default=0)
+    figure.update_xaxes(range=[-0.5, last + 0.5], dtick=max(1, round(last / 10)))
     return figure
 
 

@@ -56,7 +56,14 @@ def show_result(name: str, question: dict[str, Any], result: dict[str, Any]) -> 
         _show_candidates(name, result)
     st.caption(result["left_out"])
     with st.expander("Every fold", icon=":material/table:"):
-        st.dataframe(_table(result), hide_index=True)
+        table = _table(result)
+        figures = [name for name in table.columns if table[name].dtype == float]
+        st.dataframe(
+            table,
+            hide_index=True,
+            placeholder="–",
+            column_config={name: st.column_config.NumberColumn(format="%.3f") for name in figures},
+        )
 
 
 def show_why() -> None:

@@ -46,7 +46,7 @@ def _show(name: str, question: dict[str, Any], was_running: bool) -> None:
         with telling_errors():
             _show_buttons(name, question, standing)
     if not question:
-        st.caption(plain(standing.message, 300) or "starting")
+        st.caption(_said(standing))
         return
     with telling_errors():
         _show_bar(name, question, standing)
@@ -55,8 +55,11 @@ def _show(name: str, question: dict[str, Any], was_running: bool) -> None:
 def _show_buttons(name: str, question: dict[str, Any], standing: Standing) -> None:
     settings = current_settings()
     if standing.state == "running":
-        if st.button("Stop", icon=":material/stop_circle:", key=f"folds.{name}.stop"):
+        if st.button("Stop", icon=":material/stop_circle:", key=f"folds.{name}.stop", disabled=standing.stopping):
             stop_experiment(settings, name)
+            st.rerun()
+        if standing.stopping:
+            st.caption("Stopping; what is trained so far is kept.", width="content")
     elif standing.state == "stopped" and question:
         jobs = int(st.session_state.get("folds.jobs", 1))
         if st.button("Go on", icon=":material/play_circle:", key=f"folds.{name}.go_on", type="primary"):
@@ -77,5 +80,12 @@ def _show_bar(name: str, question: dict[str, Any], standing: Standing) -> None:
     st.progress(found.share, text=text)
     if found.training:
         st.caption(f"Training now: {plain(', '.join(found.training))}")
-    elif standing.message:
-        st.caption(plain(standing.message, 300))
+    else:
+        st.caption(_said(standing))
+
+
+def _said(standing: Standing) -> str:
+    """What it said last, in words for a person who waits."""
+    if standing.state == "running" and standing.message in ("", "starting", "Interrupted."):
+        return "Starting: reading the data."
+    return plain(standing.message, 300)
