@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.experiments.comparison import MOST_RUNS, ComparedPart
 from ui.comparison import (
+    follow,
     load_comparison,
     offer_files,
     show_curves,
@@ -57,7 +58,8 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     )
     reference = st.selectbox("Compared with", chosen, key="compare.reference", width=320)
 with telling_errors(stop=True):
-    comparison = load_comparison([find_own_run(name) for name in chosen], cast(ComparedPart, part), reference)
+    runs = [find_own_run(name) for name in chosen]
+    comparison = load_comparison(runs, cast(ComparedPart, part), reference)
 for note in comparison.notes:
     if note.startswith("Leaky"):
         st.warning(plain(note, 600), icon=":material/warning:")
@@ -71,3 +73,4 @@ show_figures_of_runs(comparison)
 st.markdown("#### In what they differ")
 show_settings(comparison)
 offer_files(comparison)
+follow(runs, cast(ComparedPart, part), reference)

@@ -13,7 +13,9 @@ from core.evaluation.figure import Figure
 from core.evaluation.judge import FIGURE_TITLES
 from core.experiments.run_differences import value_words
 from core.training.run import RunFolder
+from ui.errors import telling_errors
 from ui.fields import label_of
+from ui.runs import ACTIVE
 from ui.state import current_settings
 from ui.text import interval_text, number_text, plain
 from ui.theme import current_palette, draw
@@ -21,27 +23,56 @@ from ui.theme import current_palette, draw
 if TYPE_CHECKING:
     from core.experiments.comparison import ComparedPart, Comparison
 
-__all__ = ["load_comparison", "offer_files", "show_curves", "show_differences", "show_figures_of_runs", "show_settings"]
+__all__ = [
+    "follow",
+    "load_comparison",
+    "offer_files",
+    "show_curves",
+    "show_differences",
+    "show_figures_of_runs",
+    "show_settings",
+]
 
 WATCHED = (
-    "config.json", "data.json", "status.json", "epochs.jsonl", "predictions.parquet", "best.safetensors", "tags.json",
+    "config.json", "data.json", "epochs.jsonl", "predictions.parquet", "best.safetensors", "tags.json",
     "evaluation-test.json",
 )  # fmt: skip
-"""Files of a run that a comparison is made from."""
+"""Files of a run that a comparison is made from; of its status, which is written at every step, only the state."""
+FOLLOW_SECONDS = 5.0
 
 
 def load_comparison(runs: Sequence[RunFolder], part: ComparedPart, reference: str) -> Comparison:
     """Compare runs, or take the comparison from before where none of their files has changed."""
     paths = [str(run.path) for run in runs]
-    stamps = [_stamp(run.path / name) for run in runs for name in WATCHED]
-    return _compare(tuple(paths), part, reference, tuple(stamps))
+    return _compare(tuple(paths), part, reference, _stamps(runs))
+
+
+def follow(runs: Sequence[RunFolder], part: ComparedPart, reference: str) -> None:
+    """While some of the runs train, draw the page anew, choices and all, whenever an epoch has ended."""
+    if any(run.status().state in ACTIVE for run in runs):
+        st.fragment(_follow, run_every=FOLLOW_SECONDS)(runs, part, reference, _stamps(runs))
+
+
+def _follow(runs: Sequence[RunFolder], part: ComparedPart, reference: str, drawn: tuple[int | str, ...]) -> None:
+    training = [plain(run.name) for run in runs if run.status().state in ACTIVE]
+    if training:
+        st.caption(f":material/sync: Still training: {', '.join(training)}. Each finished epoch is drawn by itself.")
+    if _stamps(runs) != drawn:
+        with telling_errors():  # compared here, so that the page stands still meanwhile
+            load_comparison(runs, part, reference)
+            st.rerun()
 
 
 @st.cache_data(max_entries=8, show_spinner="Comparing …")
-def _compare(paths: tuple[str, ...], part: ComparedPart, reference: str, stamps: tuple[int, ...]) -> Comparison:
+def _compare(paths: tuple[str, ...], part: ComparedPart, reference: str, stamps: tuple[int | str, ...]) -> Comparison:
     from core.experiments.comparison import compare_runs
 
     return compare_runs([RunFolder(Path(path)) for path in paths], current_settings(), part, reference)
+
+
+def _stamps(runs: Sequence[RunFolder]) -> tuple[int | str, ...]:
+    files = [_stamp(run.path / name) for run in runs for name in WATCHED]
+    return (*files, *(run.status().state for run in runs))
 
 
 def _stamp(path: Path) -> int:

@@ -76,3 +76,16 @@ def test_runs_of_the_address_that_are_not_here_are_left_out(open_app: App, runs:
     app = open_app("compare.py", query={"run": ["../../etc", "alpha"]})
     assert not app.exception
     assert set(app.multiselect(key="compare.runs").value) == {"alpha", "beta", "sly"}
+
+
+def test_a_run_that_trains_is_followed(open_app: App, runs: list[RunFolder]) -> None:
+    run = runs[1]
+    app = open_app("compare.py", query={"run": ["alpha", "beta"]})
+    assert "Still training" not in words(app)
+    run.write_status(run.status().model_copy(update={"state": "running", "finished": None}))
+    with run.lock():
+        app = open_app("compare.py", query={"run": ["alpha", "beta"]})
+        assert not app.exception
+        assert "Still training: beta" in words(app)
+        app.selectbox(key="compare.reference").set_value("beta").run()
+        assert list(app.dataframe[0].value["run"]) == ["alpha"]

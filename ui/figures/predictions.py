@@ -36,7 +36,7 @@ def draw_moving_predictions(
         return None
     steps = min(len(shown), MOST_FRAMES)
     shown = [shown[round(step * (len(shown) - 1) / max(steps - 1, 1))] for step in range(steps)]
-    figure = new_figure(palette, height=318, y="share of the class's slices")
+    figure = new_figure(palette, height=338, y="share of the class's slices")
     figure.add_traces(_bars(shown[-1], class_names, positive_class, palette, go.Bar))
     figure.frames = [
         go.Frame(
@@ -51,7 +51,8 @@ def draw_moving_predictions(
     figure.update_layout(
         barmode="overlay",
         bargap=0.04,
-        margin={"l": 8, "r": 12, "t": 28, "b": 92},
+        margin={"l": 8, "r": 12, "t": 48, "b": 92},
+        legend={"y": 1.1},  # clear of the titles, also where the screen is narrow
         xaxis={"domain": [0, 0.48]},
         xaxis2={**figure.layout.xaxis.to_plotly_json(), "domain": [0.52, 1], "anchor": "y2"},
         yaxis={"range": [0, min(1.0, highest * 1.08)], "tickformat": ".0%"},
