@@ -39,6 +39,7 @@ st.markdown(
 st.subheader("Why the split decides", anchor=False)
 explain()
 st.subheader("The twin run", anchor=False)
+pair = None
 with telling_errors():
     pairs = own_pairs()
     with st.expander("A new twin run", icon=":material/add_circle:", expanded=not pairs):
@@ -53,7 +54,7 @@ say_otherwise(
 )
 st.subheader("Each claim, beside a run", anchor=False)
 with telling_errors():
-    show_claims(ask_claim_run())
+    show_claims(ask_claim_run(pair))
 unstated, unreconciled = st.columns(2, gap="large")
 with unstated:
     st.subheader("Not stated", anchor=False)

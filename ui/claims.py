@@ -8,23 +8,29 @@ import pandas as pd
 import streamlit as st
 
 from core.data.index.layout import is_synthetic
+from core.evaluation.figure import Figure
+from core.experiments.twin_pair import TwinPair
 from core.training.paper_claims import CLAIMS, UNRECONCILED, UNSTATED, ClaimRow, compare_claims
 from core.training.run import RunFolder
 from ui.runs import own_runs, show_config_badges
-from ui.text import interval_text, number_text
 
 __all__ = ["ask_claim_run", "show_claims", "show_unreconciled", "show_unstated"]
 
 
-def ask_claim_run() -> RunFolder | None:
-    """The run to lay beside the claims: one with finished epochs."""
+def ask_claim_run(pair: TwinPair | None = None) -> RunFolder | None:
+    """The run to lay beside the claims, one with finished epochs: at first the leaky arm of the twin run that is shown."""
     runs = {entry.run.name: entry.run for entry in own_runs() if entry.run.epochs()}
     if not runs:
         return None
-    leaky = next((name for name, run in runs.items() if run.config.split.split_unit == "slice"), None)
-    first = 0 if leaky is None else list(runs).index(leaky)
+    shown = pair.runs["slice_split"].name if pair is not None else ""
+    leaky = next((name for name, run in runs.items() if run.config.split.split_unit == "slice"), next(iter(runs)))
+    first = shown if shown in runs else leaky
     name = st.selectbox(
-        "Beside the claims: this run", list(runs), index=first, key="paper.run", persist_state="session"
+        "Beside the claims: this run",
+        list(runs),
+        index=list(runs).index(first),
+        key=f"paper.run.{first}",
+        persist_state="session",
     )
     return runs.get(name)
 
@@ -36,6 +42,8 @@ def show_claims(run: RunFolder | None) -> None:
         with st.container(horizontal=True, gap="xsmall"):
             if is_synthetic(Path(run.source.root)):
                 st.badge("synthetic", icon=":material/science:", color="orange")
+            if run.source.shuffle_seed is not None:
+                st.badge("labels shuffled by patient", icon=":material/shuffle:", color="violet")
             show_config_badges(run.config)
     st.dataframe(pd.DataFrame(_rows(rows)), hide_index=True, height="content")
     if run is None:
@@ -59,17 +67,25 @@ def _rows(rows: list[ClaimRow]) -> list[dict[str, object]]:
         row = found.get(claim.name)
         content: dict[str, object] = {
             "figure": claim.name,
-            "the paper's claim": f"{100 * claim.paper:.2f}%" if claim.percent else f"{claim.paper:.4f}",
+            "the paper's claim": f"{claim.paper:.2%}" if claim.percent else f"{claim.paper:.4f}",
             "its epoch": claim.where,
             "its n and interval": "not stated",
         }
         if row is not None:
-            interval = interval_text(row.figure.low, row.figure.high)
-            content["this run"] = number_text(row.figure.value) + (f" [{interval}]" if interval else "")
+            content["this run"] = _value(row.figure, percent=claim.percent)
             content["epoch"] = row.epoch
             content["n (slices)"] = row.figure.n
         table.append(content)
     return table
+
+
+def _value(figure: Figure, *, percent: bool) -> str:
+    """In the unit of the claim, with the interval where there is one."""
+    if figure.value is None:
+        return "–"
+    write = "{:.1%}".format if percent else "{:.3f}".format
+    interval = "" if figure.low is None or figure.high is None else f" [{write(figure.low)} to {write(figure.high)}]"
+    return write(figure.value) + interval
 
 
 def show_unstated() -> None:

@@ -96,6 +96,13 @@ def show_result(found: dict[str, Any]) -> None:
             row["n"] = f"{found['slice_split'][level][figure]['n']} {level}s"
             rows.append(row)
     st.dataframe(pd.DataFrame(rows), hide_index=True, height="content")
+    for reason in dict.fromkeys(
+        figure["reason"]
+        for figures in found["difference"].values()
+        for figure in figures.values()
+        if figure["low"] is None and figure.get("reason")
+    ):
+        st.caption(f"A difference without an interval: {plain(reason, 300)}")
     best = found["validation"]["patient_split"]["patient"]["auroc"]
     st.caption(
         "Accuracies of the table use the threshold that was chosen on validation; the curves use the larger output. "
