@@ -51,9 +51,11 @@ class SpecificationCurve:
 
     def sentence(self, what: str = "AUROC by patient") -> str:
         """The whole curve in words."""
+        least, most = (limit(cell.figure.n for cell in self.cells) for limit in (min, max))
+        n = f"n = {least} patients" if least == most else f"n = {least} to {most} patients"
         return (
             f"Over {len(self.cells)} combinations of choices the median {what} is {self.median:.3f} "
-            f"({self.values[0]:.3f} to {self.values[-1]:.3f}); {self.above:.0%} lie above 0.5, {self.told:.0%} with "
+            f"({self.values[0]:.3f} to {self.values[-1]:.3f}, {n} each); {self.above:.0%} lie above 0.5, {self.told:.0%} with "
             "their whole interval." + (f" {self.failed} more gave no figure." if self.failed else "")
         )
 

@@ -137,8 +137,8 @@ def compare_pairs(pairs: Sequence[Pair]) -> dict[str, Any]:
     half = float(stdtrit(len(gaps) - 1, 0.975) * gaps.std(ddof=1) / np.sqrt(len(gaps)))
     gap = Figure(
         value=float(gaps.mean()),
-        low=float(gaps.mean() - half),
-        high=float(gaps.mean() + half),
+        low=max(float(gaps.mean() - half), -1.0),
+        high=min(float(gaps.mean() + half), 1.0),
         n=len(gaps),
         method="Student's t over trainings, whose patients overlap: a little too narrow",
     )

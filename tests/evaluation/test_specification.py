@@ -15,7 +15,7 @@ def test_cells_are_ordered_and_summarised() -> None:
     curve = order_cells([cell(0.7, 0, 0.55), cell(0.4, 1, 0.2), cell(0.6, 2, 0.45), cell(None, 3)])
     assert [one.run for one in curve.cells] == ["r1", "r2", "r0"]
     assert (curve.median, curve.above, curve.told, curve.failed) == (0.6, 2 / 3, 1 / 3, 1)
-    assert "median AUROC by patient is 0.600 (0.400 to 0.700)" in curve.sentence()
+    assert "median AUROC by patient is 0.600 (0.400 to 0.700, n = 20 patients each)" in curve.sentence()
     assert "1 more gave no figure" in curve.sentence()
 
 

@@ -95,6 +95,11 @@ def test_the_gap_has_students_interval_over_trainings() -> None:
     assert len(result["pairs"]) == 5
 
 
+def test_the_interval_of_few_trainings_stays_where_a_difference_can_lie() -> None:
+    gap = compare_pairs([pair(0, 1.0, 0.0), pair(1, 0.5, 0.5)])["optimism"]
+    assert (gap["low"], gap["high"]) == (-1.0, 1.0)
+
+
 def test_one_training_says_nothing() -> None:
     with pytest.raises(EvaluationError, match="Fewer than two"):
         compare_pairs([pair(0, 0.7, 0.6), pair(1, None, 0.6)])

@@ -92,6 +92,7 @@ def test_the_matrix_below_the_curve_has_one_mark_for_each_setting_of_each_cell()
     assert list(figure.data[0].y) == sorted(figure.data[0].y)
     marks = [trace for trace in figure.data[1:] if trace.marker.color == LIGHT.text]
     assert sum(len(trace.x) for trace in marks) == 2 * len(cells)
+    assert next(trace.name for trace in figure.data if trace.showlegend) == "chance 0.5"
     assert list(figure.layout.yaxis2.ticktext) == [
         "seed: 0", "seed: 1", "seed: 2", "sequences: FLAIR", "sequences: T1w",
     ]  # fmt: skip

@@ -45,16 +45,20 @@ def draw_specification(curve: SpecificationCurve, palette: Palette) -> go.Figure
                 marker={"color": colour, "size": size, "symbol": "square"}, showlegend=False, hoverinfo="skip",
                 row=2, col=1,
             )  # fmt: skip
-    figure.add_hline(y=0.5, line={"color": palette.muted, "width": 1, "dash": "dash"}, row=1, col=1)
-    figure.add_hline(
-        y=curve.median, line={"color": palette.methylated, "width": 1},
-        annotation={"text": f"median {curve.median:.3f}", "font": {"size": 11, "color": palette.text}},
-        annotation_position="top left", row=1, col=1,
-    )  # fmt: skip
+    # Both lines may lie on each other; their names stand in the legend, where they cannot overlap.
+    for reference, line, name in (
+        (0.5, {"color": palette.muted, "width": 1, "dash": "dash"}, "chance 0.5"),
+        (curve.median, {"color": palette.methylated, "width": 1}, f"median {curve.median:.3f}"),
+    ):
+        figure.add_scatter(
+            x=[0, len(curve.cells) + 1], y=[reference, reference], mode="lines", line=line, name=name, showlegend=True,
+            hoverinfo="skip", row=1, col=1,
+        )  # fmt: skip
+    figure.update_xaxes(range=[0, len(curve.cells) + 1])
     font = {"size": 11, "color": palette.text}
     figure.update_yaxes(title={"text": "AUROC by patient"}, tickfont=font, gridcolor=palette.grid, row=1, col=1)
     figure.update_yaxes(
-        tickvals=list(range(len(rows))), ticktext=rows, autorange="reversed", showgrid=False, zeroline=False,
+        tickvals=list(range(len(rows))), ticktext=rows, range=[len(rows) - 0.2, -0.8], showgrid=False, zeroline=False,
         tickfont=font, automargin=True, row=2, col=1,
     )  # fmt: skip
     figure.update_xaxes(showticklabels=False, showgrid=False, zeroline=False)

@@ -199,7 +199,12 @@ def draw_noise_course(course: Floats, palette: Palette) -> go.Figure:
         textposition="middle right" if best < len(course) * 0.6 else "middle left", marker={"color": palette.methylated, "size": 10},
         showlegend=False, hoverinfo="skip",
     )  # fmt: skip
-    add_line(figure, palette, "knows nothing", y=0.5)
+    # The course goes to and fro about this line, so that a word beside it would lie on the course.
+    figure.add_scatter(
+        x=[0, len(course) + 1], y=[0.5, 0.5], mode="lines", line={"color": palette.muted, "width": 1, "dash": "dash"},
+        name="its true AUROC: 0.5", showlegend=True, hoverinfo="skip",
+    )  # fmt: skip
+    figure.update_xaxes(range=[0, len(course) + 1])
     figure.update_yaxes(range=[min(0.2, float(course.min()) - 0.05), 1.02])
     return figure
 
@@ -245,8 +250,8 @@ def draw_pairs(pairs: Sequence[tuple[str, float, float]], palette: Palette, name
         x=list(names),
         y=means,
         mode="lines+markers+text",
-        text=[f"{mean:.3f}" for mean in means],
-        textposition="top center",
+        text=[f"{means[0]:.3f}  ", f"  {means[1]:.3f}"],
+        textposition=["middle left", "middle right"],  # outside, where no line passes
         line={"color": palette.accent, "width": 3},
         marker={"color": palette.accent, "size": 11},
         name="mean",
