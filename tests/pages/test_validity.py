@@ -82,7 +82,7 @@ def test_a_plan_is_sealed_by_a_click_and_the_next_look_followed_it(
     assert fault == ""
     assert seal is not None
     assert seal.hash in app.success[0].value
-    app.run()
+    assert "No plan was sealed" not in words(app)
     assert "before anybody had looked" in words(app)
 
 

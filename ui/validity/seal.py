@@ -34,10 +34,11 @@ def draw_section() -> None:
     run = ask_run("validity.seal.run")
     if run is not None:
         with telling_errors():
-            judgement = read_judgement(run, "test")
-            report = seal_of_run(run, current_settings(), judgement.patient if judgement else None)
-            show_seal(report)
+            standing = st.container()  # filled once the form was read, so that a plan sealed just now counts
             _ask_plan(run)
+            judgement = read_judgement(run, "test")
+            with standing:
+                show_seal(seal_of_run(run, current_settings(), judgement.patient if judgement else None))
     _show_all()
     say_otherwise(
         "somebody had looked at these test patients before the plan was sealed, a setting differed, or one character of the "
