@@ -21,6 +21,9 @@ th { font-weight: 600; } td.number { font-variant-numeric: tabular-nums; white-s
 .sentence { font-size: 1.1rem; border-left: 4px solid #0b6a78; padding: .4rem .8rem; background: #f1f6f7; }
 .banner { border: 1px solid #c65200; border-radius: 4px; padding: .3rem .7rem; margin: .3rem 0; }
 .muted { color: #5c6975; } .open { color: #5c6975; font-style: italic; } svg { max-width: 100%; height: auto; }
+p { overflow-wrap: anywhere; }
+@media (max-width: 600px) { tr, td, th { display: block; border: 0; padding: 0; } tr { border-bottom: 1px solid #e3e8ec; padding: .3rem 0; }
+  tr.head { display: none; } td[data-is]:not([data-is=""])::before { content: attr(data-is) ": "; color: #5c6975; } }
 @media print { body { margin: 0; max-width: none; font-size: 11px; } h2 { break-after: avoid; } tr { break-inside: avoid; } }
 """
 
@@ -135,8 +138,10 @@ def _bullets(texts: Iterable[str]) -> str:
 def _table(rows: Iterable[tuple[str, ...]], header: tuple[str, ...]) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in header) if any(header) else ""
     body = "".join(
-        "<tr>" + "".join(f"<td{' class=number' if place == 1 and len(row) == 4 and row[2].isdigit() else ''}>{escape(cell)}</td>"
+        "<tr>" + "".join(f'<td{" class=number" if place == 1 and len(row) == 4 and row[2].isdigit() else ""} '
+                         f'data-is="{escape(header[place] if place else "")}">{escape(cell)}</td>'
                          for place, cell in enumerate(row)) + "</tr>"
         for row in rows
     )  # fmt: skip
-    return f"<table>{f'<tr>{head}</tr>' if head else ''}{body}</table>"
+    head_row = f'<tr class="head">{head}</tr>' if head else ""
+    return f"<table>{head_row}{body}</table>"

@@ -25,6 +25,12 @@ __all__ = ["ChecklistItem", "ClaimSheet", "ask_shortcuts", "audit_leakage", "gat
 SHORTCUT_PERMUTATIONS = 99
 MOST_SENTENCES = 12
 """Findings of an audit that the sheet lists."""
+SELECTED_BY = {
+    "val_accuracy": "validation accuracy by slice",
+    "val_patient_auroc": "validation AUROC by patient",
+    "val_loss": "validation loss",
+}
+"""What chose the epoch, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +200,7 @@ def _protocol(run: RunFolder, card: CheckpointCard, split: Split) -> tuple[tuple
         ("Network", f"{config.architecture}; weights started from {card.weights_origin}"),
         ("Training", f"{config.epochs} epochs, batch {config.batch_size}, {config.optimiser.optimiser} at "
          f"{config.optimiser.learning_rate:g}, schedule {config.schedule.schedule}, seed {config.seed}"),
-        ("Epoch kept", f"{card.epoch}, by {config.select_on}"),
+        ("Epoch kept", f"{card.epoch}, by {SELECTED_BY[config.select_on]}"),
         ("Threshold, temperature", f"{card.threshold:.3f}, {card.temperature:.3f}, both chosen on validation patients"),
         ("Preset", f"{config.preset}; {'the paper’s stated values' if card.reproduction else 'not a reproduction of the paper'}"),
         ("Made with", ", ".join(f"{name} {version}" for name, version in card.versions.items()) + f"; commit {commit[:13]}"),
@@ -275,7 +281,7 @@ def _checklist(
         if held_out >= 8
         else f"{sum(card.patients.values())} patients"
     )
-    sensitivity = "; ".join(control.result for control in controls if control.done)
+    sensitivity = " ".join(f"{control.result.rstrip('.')}." for control in controls if control.done)
     figures = "" if test is None else "AUROC, AUPRC, balanced accuracy, Brier and others by patient, 95% intervals"
     rows = (
         ("Title and abstract", "", "Say that it is a prediction model by machine learning, and what it predicts."),
@@ -291,7 +297,7 @@ def _checklist(
          "At which level the parts are disjoint."),
         ("Model", f"{config.architecture}, {card.weights_origin}", "Architecture, inputs, initial weights."),
         ("Training", f"{config.epochs} epochs, {config.optimiser.optimiser}, seed {config.seed}", "All settings."),
-        ("Choice of the final model", f"epoch {card.epoch} by {config.select_on}, on validation patients", "How it was chosen."),
+        ("Choice of the final model", f"epoch {card.epoch}, by {SELECTED_BY[config.select_on]}", "How it was chosen."),
         ("Performance with uncertainty", figures, "Figures by patient with intervals, on patients that chose nothing."),
         ("Calibration", f"temperature {card.temperature:.2f} on validation patients" if card.temperature != 1 else "",
          "Reliability curve, Brier score."),
