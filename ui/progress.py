@@ -34,10 +34,10 @@ class ProgressBar:
         elapsed = now - self._started
         rate = done / elapsed if done and elapsed > 0 else None
         left = (total - done) / rate if rate else None
+        pace = "" if rate is None else f", {rate_text(rate, self._unit)}, {duration_text(left)} left"
         self._bar.progress(
             min(1.0, done / total) if total else 0.0,
-            text=f"{self._title}: {done} of {total} {self._unit}, {rate_text(rate, self._unit)}, "
-            f"{duration_text(left)} left" + (f" ({plain(what, 60)})" if what else ""),
+            text=f"{self._title}: {done} of {total} {self._unit}{pace}" + (f" ({plain(what, 60)})" if what else ""),
         )
 
     def close(self) -> None:

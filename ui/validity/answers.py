@@ -100,8 +100,8 @@ def _show_standing(name: str, command: Sequence[str], total: int, was_running: b
             st.rerun()
         if standing.state != "none":
             share = min(1.0, standing.done / max(total, 1))
-            st.progress(
-                share, text=f"{standing.state}: {standing.done} of {total} trained. {plain(standing.message, 160)}"
-            )
+            # More than asked for now, where it was asked before with other choices.
+            done = f"{standing.done} of {total}" if standing.done <= total else str(standing.done)
+            st.progress(share, text=f"{standing.state}: {done} trained. {plain(standing.message, 160)}")
         else:
             st.caption(f"{total} trainings.")
