@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -35,6 +36,18 @@ def open_section(open_app: App, name: str) -> AppTest:
     app.button(key=f"validity.section.{name}").click().run()
     assert not app.exception
     return app
+
+
+def note_processes(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Let experiments be started without a process; the commands are noted."""
+    started: list[list[str]] = []
+
+    def start(command: list[str], **options: object) -> Mock:
+        started.append(command)
+        return Mock()
+
+    monkeypatch.setattr("core.experiments.background.subprocess.Popen", start)
+    return started
 
 
 def test_sections_have_names_of_their_own_and_known_groups() -> None:
@@ -161,10 +174,7 @@ def test_a_folder_without_parts_is_no_split(open_app: App, phantom_folder: Path)
 def test_permutation_reruns_are_started_from_the_page_and_shown_when_they_are_done(
     open_app: App, run_with_split: RunFolder, home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started: list[list[str]] = []
-    monkeypatch.setattr(
-        "core.experiments.background.subprocess.Popen", lambda command, **options: started.append(command)
-    )
+    started = note_processes(monkeypatch)
     app = open_section(open_app, "permutation")
     app.segmented_control(key="validity.permute.way").set_value("Reruns of the training").run()
     app.number_input(key="validity.permute.shuffles").set_value(4).run()
@@ -216,10 +226,7 @@ def test_answered_questions_are_shown_whole(open_app: App, run_with_split: RunFo
 def test_a_question_is_asked_in_the_background_once(
     open_app: App, run_with_split: RunFolder, home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started: list[list[str]] = []
-    monkeypatch.setattr(
-        "core.experiments.background.subprocess.Popen", lambda command, **options: started.append(command)
-    )
+    started = note_processes(monkeypatch)
     app = open_section(open_app, "optimism")
     app.button(key="optimism-done.start").click().run()
     assert not app.exception
