@@ -89,7 +89,7 @@ def load_card(path: Path) -> CheckpointCard:
 
 
 @st.cache_resource(scope="session", max_entries=8, show_spinner=False)
-def _load_stack(files: tuple[str, ...], _series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
+def _load_stack(files: tuple[str, ...], sequence: str, _series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
     return read_stack(_series)
 
 
@@ -103,7 +103,7 @@ def load_stack(series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
     MGMTLabError
         Nothing of the series can be shown.
     """
-    return _load_stack(tuple(str(file) for file in series.files), series)
+    return _load_stack(tuple(str(file) for file in series.files), str(series.sequence), series)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -42,6 +42,8 @@ class SliceStack:
     box: tuple[int, int, int, int]
     """First and last row and column of what there is to see: what is shown in the middle of the square."""
     files: tuple[str, ...] = ()
+    series_uid: str = ""
+    """Of the series that these slices are; empty on a common grid."""
     on_grid: bool = False
     """Whether these are slices of a common grid, as the model saw them, and not the series' own."""
     probabilities: Mapping[int, float] = field(default_factory=dict)

@@ -41,6 +41,7 @@ def _read_volume(series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
     _, row_mm, column_mm = volume.spacing_mm
     stack = SliceStack(
         sequence=series.sequence,
+        series_uid=series.series_uid,
         plane=volume.plane,
         pixels=pixels,
         positions=np.asarray(volume.positions_mm, dtype=np.float64),
@@ -60,6 +61,7 @@ def _read_pictures(series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
     side = prepared.pixels.shape[1]
     stack = SliceStack(
         sequence=series.sequence,
+        series_uid=series.series_uid,
         plane=series.plane,
         pixels=np.asarray(prepared.pixels),
         positions=prepared.slice_index.astype(np.float64) + 1,

@@ -58,6 +58,8 @@ def _list_series(study: Study, stacks: Sequence[SliceStack]) -> pd.DataFrame:
     rows = []
     for series in study.series:
         stack = by_sequence.get(series.sequence)
+        if stack is not None and stack.series_uid not in ("", series.series_uid):
+            stack = None  # of several series of one sequence, another one is shown
         own = None if stack is None or stack.on_grid else stack
         spacing = series.spacing_mm
         rows.append(

@@ -47,6 +47,8 @@ def test_a_sequence_is_overruled_and_recognised_anew(
     text = words(app)
     assert "has 2 series of T2w" in text.replace("\\", "")
     assert "1 series of this cohort are named by you" in text
+    assert f"**{MRSequence.T2W}**" in text
+    assert f"**{first.sequence}**" not in text, "the viewer says what the person says"
     app.switch_page("pages/train.py").run()
     app.button(key="train.start").click().run()
     (entry,) = list_runs(home)

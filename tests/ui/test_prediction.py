@@ -49,7 +49,7 @@ def answer_all(series: Series, prepared: PreparedSeries, study_id: str) -> Predi
 @pytest.fixture(autouse=True)
 def without_session(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read anew each time: what is cached for a session needs one."""
-    monkeypatch.setattr("ui.loaders._load_stack", lambda files, series: read_stack(series))
+    monkeypatch.setattr("ui.loaders._load_stack", lambda files, sequence, series: read_stack(series))
 
 
 @pytest.fixture
