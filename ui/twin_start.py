@@ -53,7 +53,7 @@ def ask_twin(key: str, *, shuffled: bool | None = None) -> None:
         title = "Start the twin run" if cohort else "Make a synthetic cohort and start the twin run"
         pressed = st.button(title, type="primary", icon=":material/compare_arrows:", key=f"{key}.start")
     st.caption(
-        "Two trainings in the queue, one after the other; about two minutes in all for 40 synthetic patients on one core. "
+        "Two trainings in the queue, one after the other, of some minutes each; the run says how long is left. "
         "Both arms are judged on the same test slices at the end, which counts as a look at these patients."
     )
     if pressed:

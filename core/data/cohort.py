@@ -289,10 +289,10 @@ def _note_labels(studies: Sequence[Study], table: Mapping[str, int], path: Path)
     unlabelled = sorted(ids - table.keys())
     notes = [f"Labels from {path.name}: {len(ids & table.keys())} of {len(ids)} studies."]
     if unlabelled:
-        notes.append(f"{len(unlabelled)} studies have no label: {name_some(unlabelled)}.")
+        notes.append(f"Studies without a label: {len(unlabelled)} ({name_some(unlabelled)}).")
     without_study = len(table.keys() - ids)
     if without_study:
-        notes.append(f"{without_study} labels belong to studies that are not here.")
+        notes.append(f"Labels of studies that are not here: {without_study}.")
     return notes
 
 

@@ -115,8 +115,8 @@ def test_labels_that_do_not_fit_are_told(tmp_path: Path) -> None:
     root = write_competition(tmp_path, labels="1,1\n2,0\n77,1\n")
     cohort = scan_cohort(root)
     assert [study.label for study in cohort] == [1, 0, None]
-    assert "1 studies have no label: 00003." in cohort.notes
-    assert "1 labels belong to studies that are not here." in cohort.notes
+    assert "Studies without a label: 1 (00003)." in cohort.notes
+    assert "Labels of studies that are not here: 1." in cohort.notes
     (root / "train_labels.csv").write_text("BraTS21ID,MGMT_value\n00001,2\n")
     with pytest.raises(LabelError, match="expected 0 or 1"):
         scan_cohort(root)

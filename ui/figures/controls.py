@@ -87,7 +87,8 @@ def draw_null(null: ArrayLike, observed: float, caption: str, palette: Palette, 
     figure.add_vline(
         x=observed,
         line={"color": palette.error, "width": 2},
-        annotation={"text": caption, "font": {"size": 12, "color": palette.text}},
+        # Above the bars, which may stand as high as the line.
+        annotation={"text": caption, "font": {"size": 12, "color": palette.text}, "yanchor": "bottom"},
         annotation_position="top left" if observed > 0.6 else "top right",
     )
     figure.update_xaxes(range=[0, 1])

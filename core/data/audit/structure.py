@@ -84,14 +84,14 @@ def _find_label_gaps(cohort: Cohort) -> Iterator[Finding]:
         yield find(
             "study-without-label",
             unlabelled,
-            f"{len(unlabelled)} of {len(cohort)} studies have no label: {_some(unlabelled)}.",
+            f"{len(unlabelled)} of {len(cohort)} studies without a label: {_some(unlabelled)}.",
         )
     orphans = cohort.labels_without_study
     if orphans:
         yield find(
             "label-without-study",
             orphans,
-            f"{len(orphans)} labels belong to studies that are not here: {_some(orphans)}.",
+            f"Labels of studies that are not here: {len(orphans)} ({_some(orphans)}).",
         )
 
 
