@@ -8,8 +8,8 @@ smoothed, was chosen beforehand, on a third one.
     python benchmarks/bench_maps.py [--checkpoint FILE] [--studies 100]
 
 At least 0.90 of the maps should be strongest inside the tumour, with the interval above both controls, a random place and
-the same network with random weights. The training takes about twenty minutes on one core with AMX; ``--checkpoint``
-tests the maps of one that is there.
+the same network with random weights. The training takes about twenty minutes on one core with AMX, and
+about an hour on one without; ``--checkpoint`` tests the maps of one that is there.
 """
 
 from __future__ import annotations
