@@ -15,17 +15,13 @@ about an hour on one without; ``--checkpoint`` tests the maps of one that is the
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from measuring import machine, print_table
+from measuring import PROJECT, call_core, machine, print_table
 
-ROOT = Path(__file__).resolve().parents[1]
 METHOD, LAYER = "layercam-smooth", "layer2.1"
 LEAST = 0.90
 SHARED = (
@@ -36,23 +32,16 @@ SHARED = (
 TURNS = (("epochs=10", "select_on=val_patient_auroc"), ("epochs=12", "select_on=val_accuracy"))
 
 
-def run(*arguments: object, home: Path) -> Any:
-    """Call the command line as a person would; its progress goes to standard error."""
-    command = [sys.executable, "-m", "core", *map(str, arguments), "--json"]
-    environment = {**os.environ, "MGMT_LAB_HOME": str(home)}
-    return json.loads(subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE).stdout)
-
-
 def train(home: Path) -> Path:
     """Train in turns, each from the weights that the one before left, and return the last checkpoint."""
-    cohort, weights = home / "train", ROOT / "checkpoints" / "demo-synthetic.safetensors"
-    run("phantom", cohort, "--studies", 120, "--signal", 3, "--seed", 21, home=home)
+    cohort, weights = home / "train", PROJECT / "checkpoints" / "demo-synthetic.safetensors"
+    call_core("phantom", cohort, "--studies", 120, "--signal", 3, "--seed", 21, home=home)
     for number, turn in enumerate(TURNS):
         settings = [word for name in (*SHARED, *turn, f"weights={weights}") for word in ("--set", name)]
         weights = Path(
-            run("train", cohort, "--preset", "honest", "--run", home / "runs" / f"turn-{number}", *settings, home=home)[
-                "checkpoint"
-            ]
+            call_core(
+                "train", cohort, "--preset", "honest", "--run", home / "runs" / f"turn-{number}", *settings, home=home
+            )["checkpoint"]
         )
     return weights
 
@@ -73,9 +62,9 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         home = Path(folder)
         checkpoint = arguments.checkpoint.resolve() if arguments.checkpoint else train(home)
-        run("phantom", home / "judge", "--studies", arguments.studies, "--signal", 3, "--seed", 22, home=home)
+        call_core("phantom", home / "judge", "--studies", arguments.studies, "--signal", 3, "--seed", 22, home=home)
         methods = [word for name in (METHOD, *arguments.method) for word in ("--method", name)]
-        found = run("maps", checkpoint, home / "judge", "--studies", arguments.studies, *methods, home=home)
+        found = call_core("maps", checkpoint, home / "judge", "--studies", arguments.studies, *methods, home=home)
     print_table(
         f"Maps of {checkpoint.name}: {found['pictures']} pictures of {found['studies']} studies, signal 3",
         ("method", "layer", "hits", f"within {found['tolerance_px']:.0f} px", "hits what z changes", "random weights hit",

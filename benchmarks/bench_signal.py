@@ -13,37 +13,28 @@ training on two cores; at signal 0 it should lie within three standard errors of
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import os
-import subprocess
 import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from measuring import call_core
+
 STUDIES_TO_TRAIN, STUDIES_TO_JUDGE = 120, 200
-
-
-def run(*arguments: object, home: Path) -> Any:
-    """Call the command line as a person would; its progress goes to standard error."""
-    command = [sys.executable, "-m", "core", *map(str, arguments), "--json"]
-    environment = {**os.environ, "MGMT_LAB_HOME": str(home)}
-    return json.loads(subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE).stdout)
 
 
 def measure(signal: float, size_px: int, home: Path) -> dict[str, Any]:
     """Train on one cohort, judge on another."""
     train, judge = home / f"train-{signal:g}", home / f"judge-{signal:g}"
-    run("phantom", train, "--studies", STUDIES_TO_TRAIN, "--signal", signal, "--seed", 1, home=home)
-    truth = run("phantom", judge, "--studies", STUDIES_TO_JUDGE, "--signal", signal, "--seed", 2, home=home)
+    call_core("phantom", train, "--studies", STUDIES_TO_TRAIN, "--signal", signal, "--seed", 1, home=home)
+    truth = call_core("phantom", judge, "--studies", STUDIES_TO_JUDGE, "--signal", signal, "--seed", 2, home=home)
     settings = ("--set", "weights=none", "--set", f"size_px={size_px}")
     began = time.perf_counter()
-    trained = run("train", train, "--preset", "honest", *settings, home=home)
+    trained = call_core("train", train, "--preset", "honest", *settings, home=home)
     minutes = (time.perf_counter() - began) / 60
-    auroc = run("evaluate", trained["run"], "--data", judge, home=home)["patient"]["auroc"]
+    auroc = call_core("evaluate", trained["run"], "--data", judge, home=home)["patient"]["auroc"]
     return {
         "signal": signal,
         "best": truth["best_auroc"],

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -98,3 +101,10 @@ class PeakMemory:
         self.stopped.set()
         self.thread.join()
         return self.parent / 1e6, self.whole / 1e6
+
+
+def call_core(*arguments: object, home: Path) -> Any:
+    """Call the command line as a person would, and return its JSON; its progress goes to standard error."""
+    command = [sys.executable, "-m", "core", *map(str, arguments), "--json"]
+    environment = {**os.environ, "MGMT_LAB_HOME": str(home)}
+    return json.loads(subprocess.run(command, cwd=PROJECT, env=environment, check=True, stdout=subprocess.PIPE).stdout)
