@@ -50,8 +50,9 @@ def show_claims(run: RunFolder | None) -> None:
         st.caption("Start a twin run above, or train one, and its figures stand beside the claims.")
         return
     st.caption(
-        "Accuracies are by slice and by the larger output, as in the paper's curves, without a chosen threshold. A run keeps "
-        "each slice's output for its best epoch only, so that only there an interval (95%, over patients) can be given."
+        "Accuracies are by slice and by the larger output, as in the paper's curves, without a chosen threshold. Intervals are "
+        "95% ones over patients: the slices of one patient are not independent. Training figures are those of the steps "
+        "themselves, with weights that moved. The peak is the best of all epochs on these very slices, so that it is too high."
     )
     if run.config.weights != "default" or run.config.epochs != 30:
         st.caption(
@@ -74,7 +75,7 @@ def _rows(rows: list[ClaimRow]) -> list[dict[str, object]]:
         if row is not None:
             content["this run"] = _value(row.figure, percent=claim.percent)
             content["epoch"] = row.epoch
-            content["n (slices)"] = row.figure.n
+            content["n"] = f"{row.figure.n} slices of {row.patients} patients"
         table.append(content)
     return table
 

@@ -76,17 +76,23 @@ def show_course(run: RunFolder, status: RunStatus, key: str) -> None:
 def _show_best(records: list[EpochRecord], sizes: tuple[int, int, float | None]) -> None:
     patients, slices, majority = sizes
     best = next((record for record in reversed(records) if record.best), records[-1])
-    interval = interval_text(best.val_patient_auroc_low, best.val_patient_auroc_high, 2)
     guess = "" if majority is None else f"guessing {majority:.3f}, "
     memory = f", {bytes_text(best.memory_bytes)}" if best.memory_bytes else ""
+    auroc = interval_text(best.val_patient_auroc_low, best.val_patient_auroc_high, 2)
+    accuracy = interval_text(best.val_accuracy_low, best.val_accuracy_high, 2)
+    loss = interval_text(best.val_loss_low, best.val_loss_high, 2)
     figures = (
         (
             "Validation AUROC by patient",
             number_text(best.val_patient_auroc),
-            f"95%: {interval or 'none'}, n = {patients}",
+            f"95%: {auroc or 'none'}, n = {patients}",
         ),
-        ("Validation accuracy by slice", number_text(best.val_accuracy), f"{guess}n = {slices}"),
-        ("Validation loss", number_text(best.val_loss), f"training {best.train_loss:.3f}"),
+        (
+            "Validation accuracy by slice",
+            number_text(best.val_accuracy),
+            f"95%: {accuracy or 'none'}, {guess}n = {slices}",
+        ),
+        ("Validation loss", number_text(best.val_loss), f"95%: {loss or 'none'}, training {best.train_loss:.3f}"),
         (
             "Best epoch",
             str(best.epoch),

@@ -192,8 +192,8 @@ def _show_curves(pair: TwinPair, key: str) -> None:
         )
     st.caption(
         f"Validation: the same {slices} slices of {patients} patients in both arms. Training: {pair.trained_on} slices in "
-        f"both; in one of them {pair.siblings} are siblings, other slices of the judged patients. Bands are 95% intervals over "
-        "patients; an accuracy by slice has one at the end, in the table."
+        f"both; in one of them {pair.siblings} are siblings, other slices of the judged patients. Bands are 95% intervals of "
+        "the validation's figures, over patients."
     )
 
 

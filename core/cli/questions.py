@@ -73,10 +73,10 @@ def optimism(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         behind_queue=arguments.behind_queue,
     )
     rows = [
-        (pair["seed"], pair["epoch"], pair["validation"]["value"], pair["untouched"]["value"], pair["untouched"]["n"])
+        (pair["seed"], pair["epoch"], figure_text(pair["validation"]), figure_text(pair["untouched"]))
         for pair in result["pairs"]
     ]
-    header = ("seed", "best epoch", "AUROC where chosen", "AUROC untouched", "n untouched")
+    header = ("seed", "best epoch", "AUROC where chosen", "AUROC untouched")
     lines = [
         plain(result["sentence"]),
         *table(rows, header),

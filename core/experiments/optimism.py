@@ -15,16 +15,18 @@ from core.data.split import Split
 from core.data.table import build_table
 from core.errors import EvaluationError
 from core.evaluation.figure import Figure
+from core.evaluation.unpaired import unpaired_difference
 from core.experiments.inner_split import split_inside
+from core.models.checkpoint import read_card
 from core.progress import Progress, silent
 from core.settings import Settings
-from core.training.judgement import judge_run
+from core.training.judgement import judge_run, read_judgement
 from core.training.material import open_cohort
 from core.training.records import DataSource
 from core.training.run import RunFolder
 from core.training.stored import judge_validation
 
-__all__ = ["OptimismParameters", "TrainMember", "compare_pairs", "measure_optimism"]
+__all__ = ["OptimismParameters", "Pair", "TrainMember", "compare_pairs", "measure_optimism", "read_own_pair"]
 
 TrainMember = Callable[[str, RunConfig, Split], RunFolder]
 """Trains one member run (name, configuration, split) to its end, or returns it where it has finished before."""
@@ -48,6 +50,22 @@ class Pair:
     epoch: int
     validation: Figure
     untouched: Figure
+
+    @property
+    def gap(self) -> Figure:
+        """Validation less untouched: two groups of patients, which differ by chance, too."""
+        return unpaired_difference(self.validation, self.untouched)
+
+    @property
+    def complete(self) -> bool:
+        """Whether both figures have a value."""
+        return self.gap.value is not None
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Pair:
+        """From :meth:`to_dict`'s content."""
+        figures = {name: Figure(**content[name]) for name in ("validation", "untouched")}
+        return cls(seed=content["seed"], run=content["run"], epoch=content["epoch"], **figures)
 
     def to_dict(self) -> dict[str, Any]:
         """As in the experiment's result."""
@@ -117,41 +135,71 @@ def measure_optimism(
 
 
 def compare_pairs(pairs: Sequence[Pair]) -> dict[str, Any]:
-    """Summarise the pairs: their mean gap with Student's interval over trainings.
+    """Summarise the pairs: the means of both figures and of their gap, with Student's interval over trainings.
 
     Raises
     ------
     EvaluationError
         Fewer than two trainings gave both figures.
     """
-    values = np.array(
-        [
-            (pair.validation.value, pair.untouched.value)
-            for pair in pairs
-            if pair.validation.value is not None and pair.untouched.value is not None
-        ]
-    )
-    if len(values) < 2:
+    complete = [pair for pair in pairs if pair.complete]
+    if len(complete) < 2:
         raise EvaluationError("Fewer than two trainings gave both figures; more patients of both classes are needed.")
-    gaps = values[:, 0] - values[:, 1]
-    half = float(stdtrit(len(gaps) - 1, 0.975) * gaps.std(ddof=1) / np.sqrt(len(gaps)))
-    gap = Figure(
-        value=float(gaps.mean()),
-        low=max(float(gaps.mean() - half), -1.0),
-        high=min(float(gaps.mean() + half), 1.0),
-        n=len(gaps),
-        method="Student's t over trainings, whose patients overlap: a little too narrow",
-    )
-    validation, untouched = values.mean(axis=0)
+    validation = _over_trainings([pair.validation for pair in complete], least=0.0)
+    untouched = _over_trainings([pair.untouched for pair in complete], least=0.0)
+    gap = _over_trainings([pair.gap for pair in complete], least=-1.0)
     sentence = (
-        f"Over {len(gaps)} trainings the best epoch's AUROC by patient was {validation:.3f} on the patients that chose it "
-        f"and {untouched:.3f} on patients that chose nothing: {gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f}) by choice."
+        f"Over {gap.n} trainings the best epoch's AUROC by patient was {_text(validation)} on the patients that chose it "
+        f"and {_text(untouched)} on patients that chose nothing: {_text(gap, '+')} by choice."
     )
-    result: Mapping[str, Any] = {
+    return {
         "sentence": sentence,
         "optimism": gap.to_dict(),
-        "validation": float(validation),
-        "untouched": float(untouched),
+        "validation": validation.to_dict(),
+        "untouched": untouched.to_dict(),
         "pairs": [pair.to_dict() for pair in pairs],
     }
-    return dict(result)
+
+
+def read_own_pair(run: RunFolder) -> Pair | None:
+    """Return both figures of a run whose test patients have been looked at; None where they do not belong here.
+
+    That is before a look, with a class missing, in a split by slice, and with shuffled labels: a control, not a result.
+
+    Raises
+    ------
+    MGMTLabError
+        The checkpoint or a stored judgement is damaged.
+    """
+    test = read_judgement(run, "test")
+    if test is None or test.leaky or run.source.shuffle_seed is not None:
+        return None
+    validation = read_card(run.checkpoint).metrics.get("val", {}).get("patient", {}).get("auroc")
+    if validation is None or "auroc" not in test.patient:
+        return None
+    pair = Pair(
+        seed=run.config.seed,
+        run=run.name,
+        epoch=test.epoch,
+        validation=Figure(**validation),
+        untouched=test.patient["auroc"],
+    )
+    return pair if pair.complete else None
+
+
+def _over_trainings(figures: Sequence[Figure], *, least: float) -> Figure:
+    """The mean with Student's interval, inside `least` and 1."""
+    values = np.array([figure.value for figure in figures], dtype=np.float64)
+    mean = float(values.mean())
+    half = float(stdtrit(len(values) - 1, 0.975) * values.std(ddof=1) / np.sqrt(len(values)))
+    return Figure(
+        value=mean,
+        low=max(mean - half, least),
+        high=min(mean + half, 1.0),
+        n=len(values),
+        method="Student's t over trainings, whose patients overlap: a little too narrow",
+    )
+
+
+def _text(figure: Figure, sign: str = "") -> str:
+    return f"{figure.value:{sign}.3f} ({figure.low:{sign}.3f} to {figure.high:{sign}.3f})"

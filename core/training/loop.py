@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -218,11 +218,9 @@ def _record(job: Job, training: Training, train: PhaseSummary, val: PhaseSummary
     record = EpochRecord(
         epoch=training.epoch,
         learning_rate=training.learning_rate,
-        train_loss=train.loss,
-        train_accuracy=train.accuracy,
+        **_in_record("train", train),
         train_patient_auroc=train.patient_auroc,
-        val_loss=val.loss,
-        val_accuracy=val.accuracy,
+        **_in_record("val", val),
         val_patient_auroc=val.patient_auroc,
         val_patient_auroc_low=val.patient_auroc_low,
         val_patient_auroc_high=val.patient_auroc_high,
@@ -242,7 +240,17 @@ def _record(job: Job, training: Training, train: PhaseSummary, val: PhaseSummary
     return record.model_copy(update={"best": better})
 
 
-def _summarise_gradient(training: Training) -> dict[str, float | None]:
+def _in_record(part: str, phase: PhaseSummary) -> dict[str, Any]:
+    """Loss and accuracy by slice with their intervals, as an :class:`EpochRecord` names them."""
+    found = {"loss": (phase.loss, phase.loss_interval), "accuracy": (phase.accuracy, phase.accuracy_interval)}
+    return {
+        f"{part}_{name}{end}": number
+        for name, (value, (low, high)) in found.items()
+        for end, number in (("", value), ("_low", low), ("_high", high))
+    }
+
+
+def _summarise_gradient(training: Training) -> dict[str, Any]:
     """Mean and largest norm over the epoch's steps; a run resumed from an older version's state lacks some."""
     norms = training.gradient_norms.cpu().numpy().astype(np.float64)
     known = norms[np.isfinite(norms)]

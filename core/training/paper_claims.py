@@ -6,17 +6,12 @@ section 5 and Figure 4. Its split unit, learning rate, batch size and slices are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from core.errors import RunError
 from core.evaluation.figure import Figure
-from core.evaluation.influence import share_interval
 from core.training.records import EpochRecord
 from core.training.run import RunFolder
-from core.training.summary import name_patients
 
 __all__ = ["CLAIMS", "UNRECONCILED", "UNSTATED", "Claim", "ClaimRow", "compare_claims"]
 
@@ -30,55 +25,49 @@ class Claim:
     where: str
     """Which epoch of the paper's 30."""
     percent: bool
-    part: str
-    """"train" or "val"."""
-    pick: Callable[[Sequence[EpochRecord]], tuple[int, float]]
-    """Epoch and value of the same place in a run."""
+    field: str
+    """Of an :class:`EpochRecord`."""
+    pick: Callable[[Sequence[EpochRecord]], EpochRecord]
+    """The record of the same place in a run."""
+
+    @property
+    def part(self) -> str:
+        """Whose slices it is of: "train" or "val"."""
+        return self.field.partition("_")[0]
 
 
-def _first(name: str) -> Callable[[Sequence[EpochRecord]], tuple[int, float]]:
-    return lambda records: (records[0].epoch, float(getattr(records[0], name)))
+def _first(records: Sequence[EpochRecord]) -> EpochRecord:
+    return records[0]
 
 
-def _last(name: str) -> Callable[[Sequence[EpochRecord]], tuple[int, float]]:
-    return lambda records: (records[-1].epoch, float(getattr(records[-1], name)))
+def _last(records: Sequence[EpochRecord]) -> EpochRecord:
+    return records[-1]
 
 
-def _peak(records: Sequence[EpochRecord]) -> tuple[int, float]:
-    best = max(records, key=lambda record: record.val_accuracy)
-    return best.epoch, best.val_accuracy
+def _peak(records: Sequence[EpochRecord]) -> EpochRecord:
+    return max(records, key=lambda record: record.val_accuracy)
 
 
 CLAIMS: tuple[Claim, ...] = (
     Claim(
-        name="Training accuracy, first epoch", paper=0.6049, where="1", percent=True, part="train",
-        pick=_first("train_accuracy"),
+        name="Training accuracy, first epoch",
+        paper=0.6049,
+        where="1",
+        percent=True,
+        field="train_accuracy",
+        pick=_first,
     ),
     Claim(
-        name="Training accuracy, last epoch", paper=0.9300, where="30", percent=True, part="train",
-        pick=_last("train_accuracy"),
+        name="Training accuracy, last epoch", paper=0.9300, where="30", percent=True, field="train_accuracy", pick=_last
     ),
+    Claim(name="Training loss, first epoch", paper=3.0781, where="1", percent=False, field="train_loss", pick=_first),
+    Claim(name="Training loss, last epoch", paper=0.5954, where="30", percent=False, field="train_loss", pick=_last),
+    Claim(name="Validation loss, first epoch", paper=2.2196, where="1", percent=False, field="val_loss", pick=_first),
+    Claim(name="Validation loss, last epoch", paper=1.7253, where="30", percent=False, field="val_loss", pick=_last),
     Claim(
-        name="Training loss, first epoch", paper=3.0781, where="1", percent=False, part="train",
-        pick=_first("train_loss"),
+        name="Validation accuracy, peak", paper=0.9087, where="about 10", percent=True, field="val_accuracy", pick=_peak
     ),
-    Claim(
-        name="Training loss, last epoch", paper=0.5954, where="30", percent=False, part="train",
-        pick=_last("train_loss"),
-    ),
-    Claim(
-        name="Validation loss, first epoch", paper=2.2196, where="1", percent=False, part="val",
-        pick=_first("val_loss"),
-    ),
-    Claim(
-        name="Validation loss, last epoch", paper=1.7253, where="30", percent=False, part="val",
-        pick=_last("val_loss"),
-    ),
-    Claim(
-        name="Validation accuracy, peak", paper=0.9087, where="about 10", percent=True, part="val",
-        pick=_peak,
-    ),
-)  # fmt: skip
+)
 
 UNSTATED: tuple[tuple[str, str], ...] = (
     ("Split unit", "by slice or by patient is not stated. A split by slice alone is enough for such a figure; whether it was used cannot be known."),
@@ -110,7 +99,8 @@ class ClaimRow:
     claim: Claim
     epoch: int
     figure: Figure
-    """The run's; an interval only where the epoch's predictions are kept."""
+    """The run's: n slices, the interval over patients; none in a run of an older version."""
+    patients: int
 
 
 def compare_claims(run: RunFolder) -> list[ClaimRow]:
@@ -122,31 +112,17 @@ def compare_claims(run: RunFolder) -> list[ClaimRow]:
     if not records:
         return []
     sizes = run.environment().get("sizes", {})
-    rows = []
-    for claim in CLAIMS:
-        epoch, value = claim.pick(records)
-        count = int(sizes.get(claim.part, {}).get("slices", 0))
-        reason = "only the mean of each epoch is kept"
-        figure = Figure(value=value, low=None, high=None, n=count, reason=reason)
-        if claim.part == "val" and claim.percent:
-            figure = _with_interval(run, records, epoch, figure)
-        rows.append(ClaimRow(claim=claim, epoch=epoch, figure=figure))
-    return rows
+    return [_compare(claim, records, sizes.get(claim.part, {})) for claim in CLAIMS]
 
 
-def _with_interval(run: RunFolder, records: Sequence[EpochRecord], epoch: int, figure: Figure) -> Figure:
-    """The interval of an accuracy over patients, where its epoch is the best one, whose predictions are kept."""
-    best = next((record.epoch for record in reversed(records) if record.best), None)
-    try:
-        frame = run.predictions()
-    except RunError:
-        return figure
-    if epoch != best or frame.empty:
-        return figure
-    columns = sorted(name for name in frame.columns if name.startswith("logit_"))
-    labels = frame["label"].to_numpy(np.int64)
-    hits = frame[columns].to_numpy(np.float64).argmax(axis=1) == labels
-    patients = name_patients(frame)
-    value, low, high = share_interval(hits, labels, patients)
-    method = f"Wilson over {len(np.unique(patients))} patients; the epoch was chosen on them"
-    return Figure(value=value, low=low, high=high, n=len(frame), method=method)
+def _compare(claim: Claim, records: Sequence[EpochRecord], sizes: Mapping[str, int]) -> ClaimRow:
+    record = claim.pick(records)
+    value, low, high = (getattr(record, claim.field + end) for end in ("", "_low", "_high"))
+    figure = Figure(
+        value=value,
+        low=low,
+        high=high,
+        n=int(sizes.get("slices", 0)),
+        reason="" if low is not None else "the run keeps no interval for this epoch",
+    )
+    return ClaimRow(claim=claim, epoch=record.epoch, figure=figure, patients=int(sizes.get("patients", 0)))

@@ -85,6 +85,16 @@ class EpochRecord(_Record):
     0..1; in training as the steps themselves said, so with augmentation and with weights that moved."""
     val_histogram: tuple[tuple[int, ...], ...] | None = None
     """The same of the validation phase."""
+    train_loss_low: float | None = None
+    """Ends of a 95% interval whose observations are patients, not slices. These and the six below are None in a run of
+    an older version, and where a class has fewer than two patients."""
+    train_loss_high: float | None = None
+    train_accuracy_low: float | None = None
+    train_accuracy_high: float | None = None
+    val_loss_low: float | None = None
+    val_loss_high: float | None = None
+    val_accuracy_low: float | None = None
+    val_accuracy_high: float | None = None
     val_predicted: tuple[int, ...] | None = None
     """(classes,): validation examples for which each class had the largest logit."""
 

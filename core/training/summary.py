@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax
 
 from core.errors import EvaluationError
 from core.evaluation import metrics
 from core.evaluation.aggregate import Aggregation, group_labels, log_odds, to_groups
 from core.evaluation.calibration import to_probabilities
+from core.evaluation.influence import mean_interval, share_interval
 from core.evaluation.intervals import auroc_interval
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ __all__ = ["HISTOGRAM_BINS", "PhaseSummary", "count_probabilities", "name_patien
 
 HISTOGRAM_BINS = 20
 
+Ends = tuple[float, float] | tuple[None, None]
+"""Of a 95% interval whose observations are patients, not slices; None where a class has fewer than two of them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseSummary:
@@ -29,8 +34,10 @@ class PhaseSummary:
 
     loss: float
     """Mean cross-entropy over slices, in nats."""
+    loss_interval: Ends
     accuracy: float
     """Share of slices whose largest logit is the true class: the paper's accuracy."""
+    accuracy_interval: Ends
     patient_accuracy: float
     """The same over patients, by the logits that their slices are combined to."""
     patient_auroc: float | None
@@ -78,13 +85,17 @@ def summarise_phase(
         From slices to patients (:func:`core.evaluation.aggregate.to_groups`).
     """
     scores = logits.astype(np.float64)
-    likelihood = log_softmax(scores, axis=1)[np.arange(len(labels)), labels]
+    losses = -log_softmax(scores, axis=1)[np.arange(len(labels)), labels]
+    hits = scores.argmax(axis=1) == labels
+    clusters = np.unique(patients, return_inverse=True)[1]
     _, patient_logits = to_groups(scores, patients, aggregation, positive_class=positive_class, k=top_k)
     truth = group_labels(labels, patients)
     value, low, high = _auroc(truth, patient_logits, positive_class)
     return PhaseSummary(
-        loss=float(-likelihood.mean()),
-        accuracy=float((scores.argmax(axis=1) == labels).mean()),
+        loss=float(losses.mean()),
+        loss_interval=_ends(mean_interval, losses, labels, clusters),
+        accuracy=float(hits.mean()),
+        accuracy_interval=_ends(share_interval, hits, labels, clusters),
         patient_accuracy=float((patient_logits.argmax(axis=1) == truth).mean()),
         patient_auroc=value,
         patient_auroc_low=low,
@@ -116,6 +127,18 @@ def count_probabilities(
     return tuple(
         tuple(np.bincount(places[labels == label], minlength=bins).tolist()) for label in range(logits.shape[1])
     )
+
+
+def _ends(
+    interval: Callable[[ArrayLike, ArrayLike, ArrayLike], tuple[float, float, float]],
+    values: NDArray[np.float64] | NDArray[np.bool_],
+    labels: NDArray[np.int64],
+    clusters: NDArray[np.int64],
+) -> Ends:
+    try:
+        return interval(values, labels, clusters)[1:]
+    except EvaluationError:
+        return None, None
 
 
 def _auroc(

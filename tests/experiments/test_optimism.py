@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,23 @@ from core.data.split import Split, make_split
 from core.data.table import build_table
 from core.errors import EvaluationError
 from core.evaluation.figure import Figure
-from core.experiments.optimism import OptimismParameters, Pair, TrainMember, compare_pairs, measure_optimism
+from core.experiments.optimism import (
+    OptimismParameters,
+    Pair,
+    TrainMember,
+    compare_pairs,
+    measure_optimism,
+    read_own_pair,
+)  # fmt: skip
 from core.models.registry import ARCHITECTURES
 from core.settings import Settings
+from core.training.judgement import judge_run
 from core.training.looks import count_looks
 from core.training.material import open_cohort
 from core.training.records import DataSource
 from core.training.run import RunFolder
-from core.training.trainer import train
+from core.training.stored import judge_validation
+from core.training.trainer import run_training, train
 from tests.training.tiny import TINY_NETWORK, tiny_config
 
 CONFIG = tiny_config("epochs=2", "test_fraction=0.25", "val_fraction=0.25")
@@ -91,7 +101,9 @@ def test_the_gap_has_students_interval_over_trainings() -> None:
     assert result["optimism"]["value"] == pytest.approx(0.2)
     assert (result["optimism"]["low"], result["optimism"]["high"]) == pytest.approx((expected.low, expected.high))
     assert result["optimism"]["n"] == 4
-    assert "0.787 on the patients that chose it and 0.588" in result["sentence"]
+    of_one = ttest_1samp(untouched, 0).confidence_interval()
+    assert (result["untouched"]["low"], result["untouched"]["high"]) == pytest.approx((of_one.low, of_one.high))
+    assert "0.787 (0.652 to 0.923) on the patients that chose it and 0.588 (" in result["sentence"]
     assert len(result["pairs"]) == 5
 
 
@@ -103,3 +115,25 @@ def test_the_interval_of_few_trainings_stays_where_a_difference_can_lie() -> Non
 def test_one_training_says_nothing() -> None:
     with pytest.raises(EvaluationError, match="Fewer than two"):
         compare_pairs([pair(0, 0.7, 0.6), pair(1, None, 0.6)])
+
+
+def test_a_pair_is_read_as_it_was_written() -> None:
+    written = pair(3, 0.7, 0.6)
+    assert Pair.from_dict(json.loads(json.dumps(written.to_dict()))) == written
+
+
+def test_ones_own_run_gives_a_pair_after_a_look_and_a_control_never_does(
+    settings: Settings, source: DataSource
+) -> None:
+    config = CONFIG.model_copy(update={"epochs": 1})
+    run = run_training(settings, config, source, name="own")
+    assert read_own_pair(run) is None
+    judge_run(run, "test", settings)
+    found = read_own_pair(run)
+    assert found is not None
+    assert (found.run, found.epoch) == ("own", 1)
+    assert found.validation == judge_validation(run).patient["auroc"]
+    assert found.gap.n == found.validation.n + found.untouched.n
+    shuffled = run_training(settings, config, source.model_copy(update={"shuffle_seed": 1}), name="shuffled")
+    judge_run(shuffled, "test", settings)
+    assert read_own_pair(shuffled) is None

@@ -220,7 +220,8 @@ def test_answered_questions_are_shown_whole(open_app: App, run_with_split: RunFo
     curve = words(open_section(open_app, "specification"))
     assert "Over 3 combinations of choices the median AUROC by patient is 0.600" in curve
     assert "it diverged" in curve
-    assert "0.700 on the patients that chose it and 0.500" in words(open_section(open_app, "optimism"))
+    meter = words(open_section(open_app, "optimism"))
+    assert "0.700 (0.700 to 0.700) on the patients that chose it and 0.500 (" in meter
 
 
 def test_a_question_is_asked_in_the_background_once(

@@ -30,18 +30,26 @@ def test_each_claim_finds_its_place_in_a_run(settings: Settings, source: DataSou
     peak = rows["Validation accuracy, peak"]
     assert peak.figure.value == pytest.approx(max(record.val_accuracy for record in records))
     assert peak.figure.n == sizes["val"]["slices"]
-    assert peak.figure.low is not None
-    assert peak.figure.high is not None
-    assert peak.figure.low <= (peak.figure.value or 0) <= peak.figure.high
+    for row in rows.values():
+        assert row.figure.low is not None, row.claim.name
+        assert row.figure.high is not None
+        assert row.figure.low <= (row.figure.value or 0) <= row.figure.high
+        assert row.patients == sizes[row.claim.part]["patients"]
 
 
 def test_a_run_without_a_finished_epoch_has_nothing_beside_the_claims(settings: Settings, source: DataSource) -> None:
     assert compare_claims(RunFolder.create(settings, tiny_config(), source, "new")) == []
 
 
-def test_without_predictions_there_is_no_interval(settings: Settings, source: DataSource) -> None:
+def test_a_run_of_an_older_version_has_no_interval(settings: Settings, source: DataSource) -> None:
     run = run_training(settings, tiny_config("epochs=1", preset="paper"), source)
-    (run.path / "predictions.parquet").unlink()
+    ends = {
+        f"{part}_{field}_{end}": None
+        for part in ("train", "val")
+        for field in ("loss", "accuracy")
+        for end in ("low", "high")
+    }
+    run.replace_epochs([record.model_copy(update=ends) for record in run.epochs()])
     peak = compare_claims(run)[-1].figure
     assert (peak.low, peak.high) == (None, None)
     assert peak.reason

@@ -22,11 +22,27 @@ def test_figures_of_a_phase() -> None:
     assert summary.patient_auroc_low is not None
 
 
+def test_slices_of_a_patient_count_as_one_in_the_intervals() -> None:
+    generator = np.random.default_rng(1)
+    labels = np.arange(40) % 2
+    logits = generator.normal(size=(40, 2)).astype(np.float32) + 0.8 * np.eye(2, dtype=np.float32)[labels]
+    once = summarise_phase(labels, logits, np.arange(40).astype(str), 1)
+    fivefold = summarise_phase(
+        np.repeat(labels, 5), np.repeat(logits, 5, axis=0), np.repeat(np.arange(40), 5).astype(str), 1
+    )
+    for name in ("loss_interval", "accuracy_interval"):
+        value, low, high = getattr(once, name.partition("_")[0]), *getattr(once, name)
+        assert low < value < high
+        # Copies of a slice tell nothing new: the interval must not shrink by the root of five.
+        assert getattr(fivefold, name) == pytest.approx((low, high), abs=0.15 * (high - low))
+
+
 def test_one_class_has_no_auroc_and_one_patient_of_a_class_no_interval() -> None:
     logits = np.eye(2, dtype=np.float32)[[0, 1, 0]]
     assert summarise_phase(np.zeros(3, int), logits, np.array(["a", "b", "c"]), 1).patient_auroc is None
     lonely = summarise_phase(np.array([0, 1, 0]), logits, np.array(["a", "b", "c"]), 1)
     assert (lonely.patient_auroc, lonely.patient_auroc_low) == (1.0, None)
+    assert lonely.loss_interval == (None, None)
 
 
 def test_three_classes_have_a_mean_auroc() -> None:

@@ -42,6 +42,10 @@ RECORDS = [
         seconds=1,
         images_per_second=10,
         best=epoch in (1, 2),
+        val_loss_low=None if epoch == 3 else 0.6,
+        val_loss_high=None if epoch == 3 else 0.8,
+        val_accuracy_low=None if epoch == 3 else 0.5,
+        val_accuracy_high=None if epoch == 3 else 0.6,
     )
     for epoch in (1, 2, 3)
 ]
@@ -122,11 +126,14 @@ def test_the_last_best_epoch_is_marked(draw) -> None:  # type: ignore[no-untyped
     assert tuple(figure.layout.xaxis.range) == (0.5, 10.5)
 
 
-def test_the_interval_is_a_band_where_there_is_one() -> None:
-    band = draw_auroc(RECORDS, 3, LIGHT).data[0]
+@pytest.mark.parametrize(
+    ("draw", "low", "high"), [(draw_auroc, 0.5, 0.9), (draw_loss, 0.6, 0.8), (draw_accuracy, 0.5, 0.6)]
+)
+def test_the_interval_is_a_band_where_there_is_one(draw, low: float, high: float) -> None:  # type: ignore[no-untyped-def]
+    band = draw(RECORDS, 3, LIGHT).data[0]
     assert band.fill == "toself"
     assert list(band.x) == [1, 2, 2, 1]
-    assert list(band.y) == [0.5, 0.5, 0.9, 0.9]
+    assert list(band.y) == [low, low, high, high]
 
 
 def test_guessing_stands_beside_the_accuracy() -> None:

@@ -54,8 +54,11 @@ def test_the_best_epoch_of_noise_is_marked() -> None:
 
 
 def test_pairs_have_their_mean_on_top() -> None:
-    figure = draw_pairs([("a", 0.8, 0.6), ("b", 0.7, 0.6)], LIGHT, ("val", "test"))
+    high, middle, low = (Figure(value=value, low=0.5, high=0.9, n=30) for value in (0.8, 0.7, 0.6))
+    figure = draw_pairs([("a", high, low), ("b", middle, low)], LIGHT, ("val", "test"))
     assert list(figure.data[-1].y) == pytest.approx([0.75, 0.6])
+    assert figure.data[-1].name == "mean of 2"
+    assert figure.data[0].text[0] == "0.800 [0.500 to 0.900], n = 30 patients"
     assert len(figure.data) == 3
 
 

@@ -11,12 +11,13 @@ from ui.theme import Palette, new_figure
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["add_auroc_band", "draw_accuracy", "draw_auroc", "draw_loss", "draw_optimiser"]
+__all__ = ["add_interval_band", "draw_accuracy", "draw_auroc", "draw_loss", "draw_optimiser"]
 
 
 def draw_loss(records: Sequence[EpochRecord], epochs: int, palette: Palette) -> go.Figure:
-    """Cross-entropy of training and validation by epoch."""
+    """Cross-entropy of training and validation by epoch, the validation's with its 95% interval over patients as a band."""
     figure = _by_epoch(epochs, palette, "cross-entropy loss")
+    add_interval_band(figure, records, "val_loss", palette.validation)
     _add_line(figure, records, [record.train_loss for record in records], "training", palette.train, dash="dot")
     _add_line(figure, records, [record.val_loss for record in records], "validation", palette.validation)
     figure.update_yaxes(rangemode="tozero")
@@ -26,8 +27,9 @@ def draw_loss(records: Sequence[EpochRecord], epochs: int, palette: Palette) -> 
 def draw_accuracy(
     records: Sequence[EpochRecord], epochs: int, palette: Palette, majority: float | None = None
 ) -> go.Figure:
-    """Accuracy by slice, with what always guessing the commoner class reaches as a line."""
+    """Accuracy by slice, with what always guessing the commoner class reaches as a line, and the band of :func:`draw_loss`."""
     figure = _by_epoch(epochs, palette, "accuracy by slice")
+    add_interval_band(figure, records, "val_accuracy", palette.validation)
     _add_line(figure, records, [record.train_accuracy for record in records], "training", palette.train, dash="dot")
     _add_line(figure, records, [record.val_accuracy for record in records], "validation", palette.validation)
     if majority is not None:
@@ -41,12 +43,15 @@ def draw_accuracy(
     return _mark_best(figure, records, epochs, palette)
 
 
-def add_auroc_band(figure: go.Figure, records: Sequence[EpochRecord], colour: str, name: str) -> None:
-    """The 95% interval of the validation's AUROC by patient, epoch by epoch, as a band; nothing where there is none."""
+def add_interval_band(
+    figure: go.Figure, records: Sequence[EpochRecord], field: str, colour: str, name: str = "95% interval"
+) -> None:
+    """The 95% interval of a field of the records ("val_loss", ...), epoch by epoch, as a band; nothing where there is none."""
     banded = [
-        (record.epoch, record.val_patient_auroc_low, record.val_patient_auroc_high)
+        (record.epoch, low, high)
         for record in records
-        if record.val_patient_auroc_low is not None and record.val_patient_auroc_high is not None
+        if (low := getattr(record, f"{field}_low")) is not None
+        and (high := getattr(record, f"{field}_high")) is not None
     ]
     if banded:
         there = [epoch for epoch, _, _ in banded]
@@ -65,7 +70,7 @@ def add_auroc_band(figure: go.Figure, records: Sequence[EpochRecord], colour: st
 def draw_auroc(records: Sequence[EpochRecord], epochs: int, palette: Palette) -> go.Figure:
     """AUROC by patient, the validation's with its 95% interval as a band."""
     figure = _by_epoch(epochs, palette, "AUROC by patient")
-    add_auroc_band(figure, records, palette.validation, "95% interval")
+    add_interval_band(figure, records, "val_patient_auroc", palette.validation)
     _add_line(
         figure, records, [record.train_patient_auroc for record in records], "training", palette.train, dash="dot"
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from core.experiments.twin import ARMS, Arm
 from core.training.records import EpochRecord
-from ui.figures.training import add_auroc_band
+from ui.figures.training import add_interval_band
 from ui.theme import Palette, new_figure
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def draw_twins(
     chance: float | None,
     chance_name: str,
 ) -> go.Figure:
-    """One figure of each arm by epoch, training dotted and validation solid, an AUROC with its interval as a band.
+    """One figure of each arm by epoch, training dotted, validation solid with its interval as a band.
 
     Parameters
     ----------
@@ -55,8 +55,7 @@ def draw_twins(
     figure = new_figure(palette, x="epoch", y=title, height=330)
     for arm in ARMS:
         colour = arm_colour(arm, palette)
-        if field == "patient_auroc":
-            add_auroc_band(figure, records[arm], colour, f"{ARM_TITLES[arm]}, 95% interval")
+        add_interval_band(figure, records[arm], f"val_{field}", colour, f"{ARM_TITLES[arm]}, 95% interval")
         for part, dash, width in (("train", "dot", 1.5), ("val", "solid", 2.5)):
             name = f"{ARM_TITLES[arm]}, {'training' if part == 'train' else 'validation'}"
             figure.add_scatter(

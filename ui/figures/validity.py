@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from core.evaluation.figure import Figure
 from core.evaluation.metrics import Floats
+from ui.text import figure_text
 from ui.theme import Palette, new_figure
 
 if TYPE_CHECKING:
@@ -232,20 +234,25 @@ def draw_optimism(chosen: Floats, untouched: Floats, palette: Palette) -> go.Fig
     return figure
 
 
-def draw_pairs(pairs: Sequence[tuple[str, float, float]], palette: Palette, names: tuple[str, str]) -> go.Figure:
-    """Two figures of the same thing joined by a line, one line per name: what was chosen on, and what chose nothing."""
+def draw_pairs(pairs: Sequence[tuple[str, Figure, Figure]], palette: Palette, names: tuple[str, str]) -> go.Figure:
+    """Two figures of the same thing joined by a line, one line per name: what was chosen on, and what chose nothing.
+
+    Every figure has a value; its interval and n are told where the mouse rests.
+    """
     figure = new_figure(palette, x="", y="AUROC by patient", height=320)
     for name, first, second in pairs:
         figure.add_scatter(
             x=list(names),
-            y=[first, second],
+            y=[first.value, second.value],
             mode="lines+markers",
             line={"color": palette.muted, "width": 1},
             marker={"color": [palette.methylated, palette.unmethylated], "size": 8},
-            hovertemplate=f"{name}: %{{y:.3f}}<extra></extra>",
+            text=[figure_text(first), figure_text(second)],
+            hovertemplate=f"{name}: %{{text}}<extra></extra>",
             showlegend=False,
         )
-    means = [float(np.mean([pair[place] for pair in pairs])) for place in (1, 2)]
+    values = np.array([(first.value, second.value) for _, first, second in pairs], dtype=np.float64)
+    means = values.mean(axis=0).tolist()
     figure.add_scatter(
         x=list(names),
         y=means,
@@ -254,11 +261,10 @@ def draw_pairs(pairs: Sequence[tuple[str, float, float]], palette: Palette, name
         textposition=["middle left", "middle right"],  # outside, where no line passes
         line={"color": palette.accent, "width": 3},
         marker={"color": palette.accent, "size": 11},
-        name="mean",
+        name=f"mean of {len(pairs)}",
         hoverinfo="skip",
     )
     add_line(figure, palette, "chance", y=0.5)
-    lowest = min(min(pair[1:]) for pair in pairs)
-    figure.update_yaxes(range=[min(0.38, lowest - 0.05), 1.05])
+    figure.update_yaxes(range=[min(0.38, float(values.min()) - 0.05), 1.05])
     figure.update_xaxes(range=[-0.4, 1.4])
     return figure

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from core.errors import MGMTLabError
 from core.evaluation.simulated import BestOfEpochs, best_of_noise
-from core.training.judgement import read_judgement
+from core.evaluation.unpaired import mean_under_dependence
+from core.experiments.optimism import Pair, compare_pairs, read_own_pair
 from ui.figures.validity import draw_noise_course, draw_optimism, draw_pairs
-from ui.loaders import load_card
-from ui.text import plain
+from ui.text import figure_text, interval_text, number_text, plain
 from ui.theme import current_palette, draw
 from ui.validity.answers import ask_answer, show_asking
 from ui.validity.subject import judged_runs
@@ -76,16 +80,11 @@ def draw_section() -> None:
 def _show_answer() -> None:
     result = ask_answer("optimism")
     if result is not None:
-        pairs = [
-            (f"seed {pair['seed']}", pair["validation"]["value"], pair["untouched"]["value"])
-            for pair in result["pairs"]
-            if pair["validation"]["value"] is not None and pair["untouched"]["value"] is not None
-        ]
-        names = (CHOSEN, "patients that chose nothing")
-        draw(
-            draw_pairs(pairs, current_palette(), names), key="validity.optimism.pairs", alt="both figures of each seed"
-        )
-        st.markdown(f"**{plain(result['sentence'], 500)}**")
+        pairs = [Pair.from_dict(pair) for pair in result["pairs"]]
+        names = {pair.run: f"seed {pair.seed}" for pair in pairs}
+        _show_pairs([pair for pair in pairs if pair.complete], names, (CHOSEN, "patients that chose nothing"), "pairs")
+        # Said anew: an older version's sentence lacks intervals.
+        st.markdown(f"**{plain(compare_pairs(pairs)['sentence'], 500)}**")
     show_asking("optimism", _ask_seeds)
 
 
@@ -97,30 +96,40 @@ def _ask_seeds() -> tuple[list[str], int]:
 def _show_own() -> None:
     pairs = []
     for entry in judged_runs():
-        try:
-            test = read_judgement(entry.run, "test")
-            val = (
-                load_card(entry.run.checkpoint).metrics.get("val", {}).get("patient", {}).get("auroc", {}).get("value")
-            )
-        except MGMTLabError:
-            continue
-        if test is None or val is None or test.leaky or test.patient["auroc"].value is None:
-            continue
-        pairs.append((entry.run.name, float(val), float(test.patient["auroc"].value)))
+        with suppress(MGMTLabError):  # The Runs page says what is wrong with it.
+            pair = read_own_pair(entry.run)
+            pairs += [] if pair is None else [pair]
     if not pairs:
         st.info(
             "No run split by patient has been judged on its test patients yet. When the plan is final, look at them on "
-            "the Runs page; the same checkpoint's two figures then stand here side by side.",
+            "the Runs page; the same checkpoint's two figures then stand here side by side. Runs with shuffled labels are "
+            "controls and stand aside.",
             icon=":material/info:",
         )
         return
-    draw(
-        draw_pairs(pairs, current_palette(), (CHOSEN, UNTOUCHED)),
-        key="validity.optimism.own",
-        alt="validation and test",
+    _show_pairs(pairs, {pair.run: pair.run for pair in pairs}, (CHOSEN, UNTOUCHED), "own")
+    gap = mean_under_dependence([pair.gap for pair in pairs])
+    runs = f"{len(pairs)} {'run' if len(pairs) == 1 else 'runs'}"
+    interval = interval_text(gap.low, gap.high)
+    st.markdown(
+        f"**Validation less test, the same checkpoint on both: {number_text(gap.value)} "
+        f"[{interval or 'no interval'}], the mean of {runs}.**"
     )
-    gap = float(np.mean([val - test for _, val, test in pairs]))
     st.caption(
-        f"Validation less test, the same checkpoint on both: {gap:+.3f} on average over {len(pairs)} "
-        f"{'run' if len(pairs) == 1 else 'runs'}. One run says little; its two groups of patients differ by chance, too."
+        "The two groups of patients differ by chance, too, and runs of one cohort share patients: the interval is as wide "
+        "as if all runs had the same ones, so that more runs do not make it narrower."
     )
+
+
+def _show_pairs(pairs: Sequence[Pair], names: Mapping[str, str], groups: tuple[str, str], key: str) -> None:
+    rows = [(names[pair.run], pair.validation, pair.untouched) for pair in pairs]
+    draw(
+        draw_pairs(rows, current_palette(), groups), key=f"validity.optimism.{key}", alt="both figures of each training"
+    )
+    table = [
+        {"training": names[pair.run], groups[0]: figure_text(pair.validation), groups[1]: figure_text(pair.untouched),
+         "difference": figure_text(pair.gap)}
+        for pair in pairs
+    ]  # fmt: skip
+    with st.expander("All figures", icon=":material/table:"):
+        st.dataframe(pd.DataFrame(table), hide_index=True, height="content")
