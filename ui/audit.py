@@ -21,7 +21,7 @@ from core.training.run import RunFolder
 from ui.errors import telling_errors
 from ui.figures.audit import draw_findings
 from ui.loaders import load_stack
-from ui.progress import ProgressBar
+from ui.progress import ProgressBar, offer_cancel
 from ui.runs import find_own_run, own_runs
 from ui.state import current_settings
 from ui.text import plain
@@ -49,7 +49,7 @@ def show_audit(cohort: Cohort) -> None:
         )
         if not st.button("Audit this cohort", icon=":material/fact_check:", key="audit.start"):
             return
-        st.button("Cancel", icon=":material/close:", key="audit.cancel", help="What was read so far is kept.")
+        offer_cancel("audit.cancel", "What was read so far is kept.")
     with telling_errors():
         report = _audit(cohort.digest, str(cohort.root), run, cohort)
         if not st.session_state.get(key):

@@ -15,7 +15,7 @@ from core.settings import Settings
 from core.training.records import DataSource
 from ui.errors import telling_errors
 from ui.loaders import load_cohort, rescan
-from ui.progress import ProgressBar
+from ui.progress import ProgressBar, offer_cancel
 from ui.slices import SliceStack
 from ui.state import choose_cohort, chosen_cohort, current_settings
 from ui.study_view import edit_sequences
@@ -189,7 +189,7 @@ def _ask_synthetic(settings: Settings) -> None:
         raise HostedModeError(f"{studies} studies are more than the {settings.hosted_studies} of this demo.")
     config = PhantomConfig(studies=studies, signal=signal, seed=seed, slices=slices, size=size)
     name = f"{studies}-studies-signal-{signal:g}-seed-{seed}-{slices}x{size}px"
-    st.button("Cancel", icon=":material/close:", key="cohort.cancel", help="What is made so far is taken up next time.")
+    offer_cancel("cohort.cancel", "What is made so far is taken up next time.")
     bar = ProgressBar("Making brains", "studies")
     report = make_phantom(settings.cache / "synthetic" / name, config, progress=bar)
     bar.close()

@@ -7,7 +7,7 @@ import streamlit as st
 from core.config import RunConfig
 from core.data.first_batch import BatchExample, FirstBatch, preview_first_batch
 from core.data.study import Cohort
-from ui.errors import telling_errors
+from ui.measured import ask_measured
 from ui.progress import ProgressBar
 from ui.state import current_settings
 from ui.text import plain
@@ -17,7 +17,6 @@ __all__ = ["show_first_batch"]
 
 SHOWN = 48
 """Examples that are drawn; a larger batch is said to go on."""
-ASKED = "train.first_batch"
 
 
 def show_first_batch(cohort: Cohort, config: RunConfig) -> None:
@@ -28,19 +27,22 @@ def show_first_batch(cohort: Cohort, config: RunConfig) -> None:
             "Exactly what the first training step will get: split, order, augmentation and labels of this seed. The cohort "
             "is prepared for it as the run would; the cache keeps that."
         )
-        if st.button("Show the first batch", icon=":material/grid_view:", key="train.first_batch.show"):
-            st.session_state[ASKED] = key
-        if st.session_state.get(ASKED) != key:
-            return
-        with telling_errors():
-            _draw(_load(key, cohort, config), cohort, config)
+        batch = ask_measured(
+            "train.first_batch",
+            key,
+            "Show the first batch",
+            ":material/grid_view:",
+            lambda: _load(cohort, config),
+            primary=False,
+        )
+        if batch is not None:
+            _draw(batch, cohort, config)
 
 
-@st.cache_data(scope="session", max_entries=2, show_spinner=False)
-def _load(key: tuple[str, ...], _cohort: Cohort, _config: RunConfig) -> FirstBatch:
+def _load(cohort: Cohort, config: RunConfig) -> FirstBatch:
     bar = ProgressBar("Preparing", "series")
     try:
-        return preview_first_batch(_cohort, _config, current_settings(), progress=bar)
+        return preview_first_batch(cohort, config, current_settings(), progress=bar)
     finally:
         bar.close()
 

@@ -8,7 +8,12 @@ import streamlit as st
 
 from ui.text import duration_text, plain, rate_text
 
-__all__ = ["ProgressBar"]
+__all__ = ["ProgressBar", "offer_cancel"]
+
+
+def offer_cancel(key: str, what_is_kept: str) -> None:
+    """Draw a Cancel button before work with a :class:`ProgressBar`: the click itself ends it."""
+    st.button("Cancel", icon=":material/close:", key=key, help=what_is_kept)
 
 
 class ProgressBar:

@@ -14,7 +14,7 @@ from core.training.records import DataSource
 from ui.cohorts import show_cohort_line
 from ui.errors import telling_errors
 from ui.loaders import load_chosen_cohort, load_cohort
-from ui.progress import ProgressBar
+from ui.progress import ProgressBar, offer_cancel
 from ui.state import choose_cohort, chosen_cohort, current_settings
 from ui.twins import start_pair
 
@@ -83,6 +83,7 @@ def _quick_config(cohort: Cohort) -> RunConfig:
 def _make_demo(settings: Settings) -> DataSource:
     studies = min(DEMO.studies, settings.hosted_studies) if settings.hosted else DEMO.studies
     config = DEMO.model_copy(update={"studies": studies})
+    offer_cancel("twin.demo.cancel", "What is made so far is taken up next time.")
     bar = ProgressBar("Making brains", "studies")
     try:
         report = make_phantom(

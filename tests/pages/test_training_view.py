@@ -101,7 +101,7 @@ def test_the_first_batch_is_shown_when_it_is_asked_for(open_app: App, phantom_fo
     app.number_input(key="train.honest.test_fraction").set_value(0.0)
     app.run()
     assert "Step 1 of" not in words(app)
-    app.button(key="train.first_batch.show").click().run()
+    app.button(key="train.first_batch.start").click().run()
     assert not app.exception
     assert not app.error
     assert "Step 1 of 3 in epoch 1: 5 of 16 training examples" in words(app).replace("**", "")

@@ -67,6 +67,7 @@ def draw_twins(
                 marker={"size": 6},
                 hovertemplate=f"{name}, epoch %{{x}}: %{{y:.3f}}<extra></extra>",
             )
+    figure.update_traces(showlegend=False, selector={"fill": "toself"})  # the words below say what a band is
     if chance is not None:
         figure.add_hline(
             y=chance,

@@ -6,8 +6,8 @@ import streamlit as st
 
 from core.data.study import Cohort
 from core.experiments.leak_meter import LeakMeter, measure_cohort
-from ui.errors import telling_errors
 from ui.figures.controls import draw_dose, draw_leak
+from ui.measured import ask_measured
 from ui.progress import ProgressBar
 from ui.state import current_settings
 from ui.text import figure_text, plain
@@ -16,8 +16,6 @@ from ui.validity.data import ask_data
 from ui.validity.words import say_otherwise
 
 __all__ = ["draw_section", "measured_leak", "show_leak"]
-
-ASKED = "validity.leak.asked"
 
 
 def draw_section() -> None:
@@ -29,11 +27,11 @@ def draw_section() -> None:
     )
     cohort = ask_data()
     if cohort is not None:
-        if st.button("Measure the leak", icon=":material/speed:", type="primary", key="validity.leak.start"):
-            st.session_state[ASKED] = cohort.digest
-        if st.session_state.get(ASKED) == cohort.digest:
-            with telling_errors():
-                show_leak(measured_leak(cohort), key="validity.leak")
+        found = ask_measured(
+            "validity.leak", cohort.digest, "Measure the leak", ":material/speed:", lambda: measured_leak(cohort)
+        )
+        if found is not None:
+            show_leak(found, key="validity.leak")
     say_otherwise(
         "slices of one head looked no more alike than slices of two: with one slice a patient, or a split by patient, "
         "the two labellings fall to chance together."

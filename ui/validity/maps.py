@@ -16,9 +16,9 @@ from core.inference.cam import METHODS
 from core.inference.map_test import MapExample, MapTest
 from core.inference.overlay import blend
 from ui.checkpoints import ask_checkpoint
-from ui.errors import telling_errors
 from ui.figures.maps import draw_cascade, draw_hits
 from ui.loaders import load_predictor
+from ui.measured import ask_measured
 from ui.progress import ProgressBar
 from ui.state import current_settings
 from ui.text import figure_text, interval_text
@@ -28,7 +28,6 @@ from ui.validity.words import say_otherwise
 
 __all__ = ["draw_section", "show_map_test"]
 
-ASKED = "validity.maps.asked"
 STUDIES = 3
 OPACITY = 0.65
 
@@ -58,26 +57,28 @@ def draw_section() -> None:
 
 
 def _ask_and_show(cohort: Cohort, path: Path) -> None:
-    asked = (cohort.digest, str(path))
-    if st.button("Test the maps", icon=":material/target:", type="primary", key="validity.maps.start"):
-        st.session_state[ASKED] = asked
+    found = ask_measured(
+        "validity.maps",
+        (cohort.digest, str(path)),
+        "Test the maps",
+        ":material/target:",
+        lambda: _measure(cohort, path),
+    )
     st.caption(
         f"On up to {STUDIES} studies, every method of a layer at every layer: some minutes on two processor cores, longer while a "
         "run trains. `python -m core maps` takes more studies, and occlusion."
     )
-    if st.session_state.get(ASKED) == asked:
-        with telling_errors():
-            show_map_test(_measure(cohort.digest, str(path), cohort))
+    if found is not None:
+        show_map_test(found)
 
 
-@st.cache_resource(scope="session", max_entries=4, show_spinner=False)
-def _measure(digest: str, path: str, _cohort: Cohort) -> MapTest:
+def _measure(cohort: Cohort, path: Path) -> MapTest:
     from core.inference.sanity import measure_maps
 
     bar = ProgressBar("Maps", "methods")
     try:
         return measure_maps(
-            load_predictor(Path(path)), _cohort, current_settings(), studies=STUDIES, per_series=1, progress=bar
+            load_predictor(path), cohort, current_settings(), studies=STUDIES, per_series=1, progress=bar
         )
     finally:
         bar.close()

@@ -11,8 +11,8 @@ from core.data.study import Cohort
 from core.experiments.frozen import permute_frozen
 from core.experiments.leak_meter import meter_prep
 from core.experiments.permutation import KIND
-from ui.errors import telling_errors
 from ui.figures.controls import draw_null
+from ui.measured import ask_measured
 from ui.progress import ProgressBar
 from ui.state import current_settings
 from ui.text import interval_text, plain
@@ -25,7 +25,6 @@ __all__ = ["draw_section"]
 
 FAST, RERUNS = "Fast: frozen features", "Reruns of the training"
 SHUFFLES = 499
-ASKED = "validity.permute.asked"
 
 
 def draw_section() -> None:
@@ -60,11 +59,12 @@ def _fast() -> None:
         horizontal=True,
         key="validity.permute.weights",
     )
-    if st.button(f"Shuffle {SHUFFLES} times", icon=":material/shuffle:", type="primary", key="validity.permute.start"):
-        st.session_state[ASKED] = (cohort.digest, weights)
-    if st.session_state.get(ASKED) == (cohort.digest, weights):
-        with telling_errors():
-            _show(_permute(cohort.digest, str(cohort.root), weights, cohort))
+    found = ask_measured(
+        "validity.permute", (cohort.digest, weights), f"Shuffle {SHUFFLES} times", ":material/shuffle:",
+        lambda: _permute(cohort.digest, str(cohort.root), weights, cohort),
+    )  # fmt: skip
+    if found is not None:
+        _show(found)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

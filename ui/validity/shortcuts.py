@@ -7,8 +7,8 @@ import streamlit as st
 
 from core.data.study import Cohort
 from core.experiments.shortcuts import CONTROLS, Shortcuts, find_shortcuts
-from ui.errors import telling_errors
 from ui.figures.controls import draw_intervals
+from ui.measured import ask_measured
 from ui.progress import ProgressBar
 from ui.state import current_settings
 from ui.text import figure_text, interval_text, number_text, plain
@@ -18,7 +18,6 @@ from ui.validity.words import say_otherwise
 
 __all__ = ["draw_section", "show_shortcuts"]
 
-ASKED = "validity.shortcuts.asked"
 PERMUTATIONS = 99
 
 
@@ -30,11 +29,12 @@ def draw_section() -> None:
     )
     cohort = ask_data()
     if cohort is not None:
-        if st.button("Look for shortcuts", icon=":material/route:", type="primary", key="validity.shortcuts.start"):
-            st.session_state[ASKED] = cohort.digest
-        if st.session_state.get(ASKED) == cohort.digest:
-            with telling_errors():
-                show_shortcuts(_find(cohort.digest, str(cohort.root), cohort))
+        found = ask_measured(
+            "validity.shortcuts", cohort.digest, "Look for shortcuts", ":material/route:",
+            lambda: _find(cohort.digest, str(cohort.root), cohort),
+        )  # fmt: skip
+        if found is not None:
+            show_shortcuts(found)
     _tell_network()
     say_otherwise(
         "the classes had been scanned differently (headers), or marks, margins or skull-stripping differed (blanked "
