@@ -13,6 +13,7 @@ from core.data.study import Cohort
 from core.errors import MGMTLabError
 from core.evaluation.figure import Figure
 from core.evaluation.folds import LEFT_OUT, FoldAnswers, judge_fold, judge_folds
+from core.evaluation.unpaired import mean_under_dependence
 from core.models.checkpoint import read_card
 from core.models.ensemble import ENSEMBLE, write_ensemble
 from core.parallel import on_cluster, run_tasks
@@ -35,7 +36,7 @@ class Winner:
     candidate: int
     run: str
     """The member that is judged: the winner's first inner split."""
-    inner: tuple[float | None, ...]
+    inner: tuple[Figure, ...]
     """Each candidate's AUROC by patient on the inner validation patients, averaged over the inner folds."""
 
 
@@ -50,9 +51,9 @@ def choose_winners(folder: Path, members: Sequence[FoldMember]) -> list[Winner]:
     winners = []
     for (seed, fold), candidates in groups.items():
         inner = [
-            _mean([_inner_auroc(folder, member) for member in candidates[number]]) for number in sorted(candidates)
+            _average([_inner_auroc(folder, member) for member in candidates[number]]) for number in sorted(candidates)
         ]
-        best = max(range(len(inner)), key=lambda place: (-np.inf if inner[place] is None else inner[place], -place))
+        best = max(range(len(inner)), key=lambda place: (_merit(inner[place]), -place))
         candidate = sorted(candidates)[best]
         winners.append(
             Winner(
@@ -116,7 +117,8 @@ def summarise_folds(
             "fold": winner.fold,
             "run": winner.run,
             "candidate": winner.candidate,
-            "inner_auroc": list(winner.inner),
+            "inner_auroc": [figure.value for figure in winner.inner],
+            "inner": [figure.to_dict() for figure in winner.inner],
             "epoch": judgement.epoch,
             "threshold": judgement.threshold,
             "temperature": judgement.temperature,
@@ -169,15 +171,22 @@ def _answers(winner: Winner, judgement: Judgement) -> FoldAnswers:
     )
 
 
-def _inner_auroc(folder: Path, member: FoldMember) -> float | None:
+def _inner_auroc(folder: Path, member: FoldMember) -> Figure:
     figures = read_card(RunFolder(folder / "runs" / member.name).checkpoint).metrics.get("val", {}).get("patient", {})
-    value = figures.get("auroc", {}).get("value")
-    return None if value is None else float(value)
+    return Figure(**figures["auroc"]) if "auroc" in figures else Figure(value=None, low=None, high=None, n=0)
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+def _average(figures: Sequence[Figure]) -> Figure:
+    """Over the inner folds that have a value; n is all their patients."""
+    known = [figure for figure in figures if figure.value is not None]
+    n = sum(figure.n for figure in known)
+    if not known:
+        return Figure(value=None, low=None, high=None, n=n, reason="no inner fold has both classes")
+    return replace(mean_under_dependence(known), n=n) if len(known) > 1 else known[0]
+
+
+def _merit(figure: Figure) -> float:
+    return -np.inf if figure.value is None else figure.value
 
 
 def _plain(figures: dict[str, Figure]) -> dict[str, Any]:

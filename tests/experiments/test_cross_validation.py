@@ -115,6 +115,11 @@ def test_nested_chooses_on_inner_patients_and_judges_the_winner_alone(
         ]  # fmt: skip
         values = [card.metrics["val"]["patient"]["auroc"]["value"] for card in inner]
         assert one["inner_auroc"][one["candidate"] - 1] == pytest.approx(np.mean(values))
+        figure = one["inner"][one["candidate"] - 1]
+        assert figure["n"] == sum(card.metrics["val"]["patient"]["auroc"]["n"] for card in inner)
+        assert figure["low"] == pytest.approx(
+            np.mean([card.metrics["val"]["patient"]["auroc"]["low"] for card in inner])
+        )
     assert "Nested" in result["sentence"]
 
 

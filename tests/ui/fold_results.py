@@ -28,6 +28,7 @@ def make_result(*, nested: bool = False, seeds: int = 1) -> dict[str, Any]:
             "run": f"seed-{seed:02d}-fold-{fold:02d}",
             "candidate": 1 + fold % len(choices),
             "inner_auroc": [0.6, 0.7][: len(choices)],
+            "inner": [figure(value, 8, 0.1) for value in [0.6, 0.7][: len(choices)]],
             "epoch": 2,
             "threshold": 0.5,
             "temperature": 1.0,

@@ -32,6 +32,17 @@ def test_the_chosen_candidate_is_the_larger_mark() -> None:
     result = make_result(nested=True)
     first, second = draw_candidates(result, ["a", "b"], LIGHT).data
     assert list(first.y) == [0.6, 0.6, 0.6]
-    assert list(first.text) == ["not chosen", "chosen", "not chosen"]
-    assert list(second.text) == ["chosen", "not chosen", "chosen"]
+    assert [text.endswith(", chosen") for text in first.text] == [False, True, False]
+    assert second.text[0] == "0.600 to 0.800, n = 8, chosen"
+    assert list(first.error_y.array) == pytest.approx([0.1] * 3)
     assert second.marker.size[0] > second.marker.size[1]
+
+
+def test_a_result_of_an_older_version_is_drawn_without_intervals() -> None:
+    result = make_result(nested=True)
+    for fold in result["folds"]:
+        del fold["inner"]
+    first, _ = draw_candidates(result, ["a", "b"], LIGHT).data
+    assert list(first.y) == [0.6, 0.6, 0.6]
+    assert list(first.error_y.array) == [0, 0, 0]
+    assert first.text[0] == "no interval, n = not kept, not chosen"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ui.text import interval_text
 from ui.theme import Palette, new_figure
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ def draw_candidates(result: dict[str, Any], titles: Sequence[str], palette: Pale
     symbols = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "hexagon")
     for number, title in enumerate(titles):
         values = [fold["inner_auroc"][number] for fold in folds]
+        # A cross-validation of an older version has no intervals here.
+        inner = [
+            fold["inner"][number] if "inner" in fold else {"value": value}
+            for fold, value in zip(folds, values, strict=True)
+        ]
         chosen = [fold["candidate"] == number + 1 for fold in folds]
         figure.add_scatter(
             x=names,
@@ -66,11 +72,31 @@ def draw_candidates(result: dict[str, Any], titles: Sequence[str], palette: Pale
                 "color": [palette.accent if won else palette.muted for won in chosen],
                 "line": {"width": 1, "color": palette.surface},
             },
-            text=["chosen" if won else "not chosen" for won in chosen],
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": [_distance(one, "high") for one in inner],
+                "arrayminus": [_distance(one, "low") for one in inner],
+                "color": palette.muted,
+                "thickness": 1,
+                "width": 0,
+            },
+            text=[
+                f"{interval_text(one.get('low'), one.get('high')) or 'no interval'}, n = {one.get('n', 'not kept')}, "
+                f"{'chosen' if won else 'not chosen'}"
+                for one, won in zip(inner, chosen, strict=True)
+            ],
+            offsetgroup=str(number),
             hovertemplate="%{x}: %{y:.3f}, %{text}<extra>" + title + "</extra>",
         )
+    figure.update_layout(scattermode="group")  # side by side: their intervals would lie on each other
     figure.update_xaxes(showgrid=False, ticks="")
     return figure
+
+
+def _distance(one: dict[str, Any], end: str) -> float:
+    """From a figure to an end of its interval; 0 where there is none."""
+    return abs(one[end] - one["value"]) if one.get(end) is not None else 0.0
 
 
 def _add_points(

@@ -57,16 +57,16 @@ def draw_section() -> None:
 
 
 def _ask_and_show(cohort: Cohort, path: Path) -> None:
+    st.caption(
+        f"On up to {STUDIES} studies, every method of a layer at every layer: some minutes on two processor cores, longer while a "
+        "run trains. `python -m core maps` takes more studies, and occlusion."
+    )
     found = ask_measured(
         "validity.maps",
         (cohort.digest, str(path)),
         "Test the maps",
         ":material/target:",
         lambda: _measure(cohort, path),
-    )
-    st.caption(
-        f"On up to {STUDIES} studies, every method of a layer at every layer: some minutes on two processor cores, longer while a "
-        "run trains. `python -m core maps` takes more studies, and occlusion."
     )
     if found is not None:
         show_map_test(found)
@@ -75,7 +75,7 @@ def _ask_and_show(cohort: Cohort, path: Path) -> None:
 def _measure(cohort: Cohort, path: Path) -> MapTest:
     from core.inference.sanity import measure_maps
 
-    bar = ProgressBar("Maps", "methods")
+    bar = ProgressBar("Maps", "steps")
     try:
         return measure_maps(
             load_predictor(path), cohort, current_settings(), studies=STUDIES, per_series=1, progress=bar
