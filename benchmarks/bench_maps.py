@@ -71,7 +71,7 @@ def main() -> None:
          "ROAD", "ROAD, random weights", "SSIM to random weights"),
         [
             (score["method"], score["layer"], *(text(score[name]) for name in (
-                "hits", "near_hits", "changed_hits", "random_hits", "road", "random_road")), f"{score['similarity'][-1]:.2f}")
+                "hits", "near_hits", "changed_hits", "random_hits", "road", "random_road")), text(score["similarity"][-1]))
             for score in found["scores"]
         ],
     )  # fmt: skip

@@ -101,7 +101,7 @@ def _columns(score: MapScore) -> tuple[str, ...]:
     figures = (
         score.hits, score.near_hits, score.changed_hits, score.inside, score.random_hits, score.road, score.random_road
     )  # fmt: skip
-    return (*(_text(figure) for figure in figures), f"{score.similarity[-1]:.2f}")
+    return (*(_text(figure) for figure in figures), _text(score.similarity[-1]))
 
 
 def _text(figure: Figure | None) -> str:

@@ -6,6 +6,8 @@ observation in every interval.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
@@ -65,7 +67,7 @@ def chance_of(truth: Truth, heads: Truth, patients: Names) -> Figure:
     return mean_figure(shares, patients)
 
 
-def similarity(maps: Maps, others: Maps) -> float:
+def similarity(maps: Maps, others: Maps, patients: Names) -> Figure:
     """Mean SSIM over the pictures, slice by slice (Wang et al. 2004; windows of 11, both maps 0..1)."""
     import torch
     from monai.metrics.regression import SSIMMetric
@@ -73,7 +75,8 @@ def similarity(maps: Maps, others: Maps) -> float:
     one, other = (part.reshape(-1, 1, *part.shape[-2:]) for part in (maps, others))
     values = SSIMMetric(spatial_dims=2, data_range=1.0)(torch.from_numpy(one), torch.from_numpy(other))
     assert isinstance(values, torch.Tensor)
-    return float(values.mean())
+    by_picture = values.numpy().astype(np.float64).reshape(len(maps), -1).mean(axis=1)
+    return _within(mean_figure(by_picture, patients, signed=True), -1.0)
 
 
 def share_figure(right: NDArray[np.bool_], patients: Names) -> Figure:
@@ -83,7 +86,7 @@ def share_figure(right: NDArray[np.bool_], patients: Names) -> Figure:
 
 
 def mean_figure(values: NDArray[np.float64], patients: Names, *, signed: bool = False) -> Figure:
-    """A mean with its interval; `signed` values may lie on either side of 0."""
+    """A mean with its interval: of shares (0..1), or of `signed` values, which may lie anywhere."""
     strata = np.zeros(len(values), int)
     mean = float(values.mean())
     try:
@@ -95,4 +98,12 @@ def mean_figure(values: NDArray[np.float64], patients: Names, *, signed: bool = 
             value, low, high = mean, mean - half, mean + half
     except EvaluationError as error:
         return Figure(value=mean, low=None, high=None, n=len(values), reason=str(error))
-    return Figure(value=value, low=low, high=high, n=len(values), method="influence function, clustered by patient")
+    figure = Figure(value=value, low=low, high=high, n=len(values), method="influence function, clustered by patient")
+    return figure if signed else _within(figure, 0.0)
+
+
+def _within(figure: Figure, least: float) -> Figure:
+    """The interval kept inside `least` and 1, beyond which the figure cannot lie."""
+    if figure.low is None or figure.high is None:
+        return figure
+    return replace(figure, low=max(figure.low, least), high=min(figure.high, 1.0))

@@ -43,7 +43,7 @@ class MapScore:
     rests on what is marked. None for volumes and several channels."""
     random_road: Figure | None
     """ROAD of the random network's maps, judged on the trained network."""
-    similarity: tuple[float, ...]
+    similarity: tuple[Figure, ...]
     """Mean structural similarity (SSIM, -1..1) of the map with that of the network randomised from the head down to
     each of ``MapTest.stages``: near 1 means that the map does not depend on the weights that were replaced."""
 
@@ -93,7 +93,7 @@ class MapTest:
     def best(self) -> MapScore:
         """The score with the most hits; without truth, the one that depends most on the weights."""
         if self.chance is None:
-            return min(self.scores, key=lambda score: score.similarity[-1])
+            return min(self.scores, key=lambda score: score.similarity[-1].value or 0.0)
         return max(self.scores, key=lambda score: (score.hits.value or 0.0) if score.hits else 0.0)
 
     def to_dict(self) -> dict[str, object]:
@@ -116,7 +116,7 @@ def _score_dict(score: MapScore) -> dict[str, object]:
         "method": score.method,
         "layer": score.layer,
         **{name: _figure_dict(getattr(score, name)) for name in FIGURES},
-        "similarity": list(score.similarity),
+        "similarity": [_figure_dict(figure) for figure in score.similarity],
     }
 
 

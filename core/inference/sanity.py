@@ -121,7 +121,9 @@ def measure_maps(
             MapScore(
                 method=method,
                 layer=layer,
-                similarity=tuple(similarity(few, other) for other in (*between, few_random)),
+                similarity=tuple(
+                    similarity(few, other, material.patients[material.few]) for other in (*between, few_random)
+                ),
                 road=road(few),
                 random_road=road(few_random),
                 **_against_truth(maps, random, material),

@@ -13,6 +13,7 @@ from core.data.cohort import scan_cohort
 from core.data.phantom import PhantomConfig, make_phantom
 from core.data.study import Cohort
 from core.errors import ConfigError, DataError
+from core.evaluation.figure import Figure
 from core.inference import map_pictures, sanity
 from core.inference.cam import explain_many
 from core.inference.map_pictures import choose_pictures, pool
@@ -68,7 +69,7 @@ def test_perfect_and_opposite_maps_score_one_and_nothing(
     tested = choose_pictures(predictor, cohort, settings, 4, 1, silent)
     truth = np.concatenate([part.tumour for part in tested if part.tumour is not None]).astype(np.float32)
     changed = np.concatenate([part.changed for part in tested if part.changed is not None])
-    monkeypatch.setattr(sanity, "similarity", lambda *_: 0.0)
+    monkeypatch.setattr(sanity, "similarity", lambda *_: Figure(value=0.0, low=None, high=None, n=4))
     monkeypatch.setattr(sanity, "measure_road", lambda pictures, *_: np.zeros(len(pictures)))
     for maps, expected in ((truth, 1.0), (1 - truth, 0.0), (np.zeros_like(truth), 0.0)):
         monkeypatch.setattr(
@@ -152,7 +153,10 @@ def test_data_without_truth_still_get_the_test_with_random_weights(
     found = measure_maps(predictor, cohort, settings, studies=2, methods=["gradcam"], layers=["layer4.1"], per_series=1)
     assert found.chance is None
     assert found.scores[0].hits is None
-    assert -1 <= found.best.similarity[-1] <= 1
+    last = found.best.similarity[-1]
+    assert last.value is not None
+    assert -1 <= last.value <= 1
+    assert last.n == found.pictures
     assert found.to_dict()["chance"] is None
     assert found.moved is None
     assert found.scores[0].road is not None  # ROAD asks the network, not the truth

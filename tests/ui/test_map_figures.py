@@ -26,7 +26,7 @@ def _score(method: str, hits: float) -> MapScore:
         random_changed_hits=figure,
         road=Figure(value=0.4, low=0.1, high=0.7, n=16),
         random_road=None,
-        similarity=(0.9, 0.3),
+        similarity=tuple(Figure(value=value, low=value - 0.1, high=value + 0.1, n=16) for value in (0.9, 0.3)),
     )
 
 
@@ -64,7 +64,10 @@ def test_the_cascade_has_a_line_a_method() -> None:
     figure = draw_cascade(FOUND, LIGHT)
     assert [list(line.x) for line in figure.data] == [["fc", "layer4"]] * 2
     assert [list(line.y) for line in figure.data] == [[0.9, 0.3]] * 2
-    assert len({line.line.color for line in figure.data}) == 2
+    assert [line.name for line in figure.data] == ["others, layer4.1", "LayerCAM, layer4.1"]
+    assert figure.data[1].line.width > figure.data[0].line.width
+    assert list(figure.data[1].error_y.array) == pytest.approx([0.1, 0.1])
+    assert figure.data[0].text[1] == "0.300 [0.200 to 0.400], n = 16 pictures"
 
 
 def test_the_best_has_the_most_hits() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from core.evaluation.figure import Figure
@@ -15,18 +16,16 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_cascade", "draw_hits"]
 
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-
 
 def draw_hits(found: MapTest, palette: Palette) -> go.Figure:
     """The pointing game of every method and layer, with that of the same network with random weights."""
     ordered = sorted(found.scores, key=lambda score: (score.hits.value or 0.0) if score.hits else 0.0)
     figure = new_figure(palette, x="maps that are strongest inside the tumour (share)", height=110 + 24 * len(ordered))
-    for name, colour, symbol, figures in (
-        ("as learnt", palette.accent, "circle", [score.hits for score in ordered]),
-        ("random weights", palette.error, "diamond", [score.random_hits for score in ordered]),
+    for name, colour, symbol, figures, above in (
+        ("as learnt", palette.accent, "circle", [score.hits for score in ordered], 0.17),
+        ("random weights", palette.error, "diamond", [score.random_hits for score in ordered], -0.17),
     ):
-        _add_points(figure, figures, name, colour, symbol)
+        _add_points(figure, figures, name, colour, symbol, above)
     if found.chance is not None and found.chance.value is not None:
         figure.add_vline(
             x=found.chance.value,
@@ -40,50 +39,64 @@ def draw_hits(found: MapTest, palette: Palette) -> go.Figure:
 
 
 def draw_cascade(found: MapTest, palette: Palette) -> go.Figure:
-    """Similarity of the map to that of a network randomised from its head down, stage by stage."""
+    """Similarity of the map to that of a network randomised from its head down, stage by stage.
+
+    A colour for each layer; the method that the page speaks of stands out, with its interval.
+    """
     figure = new_figure(
         palette, x="random weights from the head down to", y="similarity of the map (SSIM)", height=110 + 24 * 12
     )
     layers = list(dict.fromkeys(score.layer for score in found.scores))
-    methods = list(dict.fromkeys(score.method for score in found.scores))
-    colours = (palette.accent, palette.warning, palette.error, palette.methylated, palette.unmethylated, palette.muted)
-    for score in found.scores:
+    colours = (palette.unmethylated, palette.methylated, palette.muted, palette.warning)
+    best = found.best
+    # The best one last: on top of the others.
+    for score in sorted(found.scores, key=lambda score: (score is best, layers.index(score.layer))):
+        chosen = score is best
+        first = score is next((one for one in found.scores if one.layer == score.layer and one is not best), None)
         figure.add_scatter(
             x=list(found.stages),
-            y=list(score.similarity),
-            mode="lines",
-            name=_name(score),
+            y=[one.value for one in score.similarity],
+            mode="lines+markers" if chosen else "lines",
+            name=_name(score) if chosen else f"others, {score.layer}" if score.layer else "others",
             line={
-                "color": colours[methods.index(score.method) % len(colours)],
-                "dash": DASHES[layers.index(score.layer) % len(DASHES)],
-                "width": 1.5,
+                "color": palette.accent if chosen else colours[layers.index(score.layer) % len(colours)],
+                "width": 3 if chosen else 1,
             },
-            showlegend=False,
-            hovertemplate=f"{_name(score)}<br>down to %{{x}}: %{{y:.2f}}<extra></extra>",
+            error_y=_spread(score.similarity, palette.accent) if chosen else None,
+            showlegend=chosen or first,
+            text=[figure_text(one, "pictures") for one in score.similarity],
+            hovertemplate=f"{_name(score)}<br>down to %{{x}}: %{{text}}<extra></extra>",
         )
     figure.update_yaxes(range=[-0.1, 1.02])
     return figure
 
 
-def _add_points(figure: go.Figure, figures: list[Figure | None], name: str, colour: str, symbol: str) -> None:
-    rows = [row for row, one in enumerate(figures) if one is not None and one.value is not None]
+def _spread(figures: Sequence[Figure], colour: str) -> dict[str, object]:
+    """Error bars of figures; of no length where there is no interval."""
+    ends = [(one.value or 0.0, one.low, one.high) for one in figures]
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [0.0 if high is None else high - value for value, _, high in ends],
+        "arrayminus": [0.0 if low is None else value - low for value, low, _ in ends],
+        "color": colour,
+        "thickness": 1,
+        "width": 0,
+    }
+
+
+def _add_points(
+    figure: go.Figure, figures: list[Figure | None], name: str, colour: str, symbol: str, above: float
+) -> None:
+    rows = [row + above for row, one in enumerate(figures) if one is not None and one.value is not None]
     known = [one for one in figures if one is not None and one.value is not None]
     figure.add_scatter(
         x=[one.value for one in known],
         y=rows,
         mode="markers",
         name=name,
-        marker={"color": colour, "symbol": symbol, "size": 9},
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": [(one.high or one.value or 0.0) - (one.value or 0.0) for one in known],
-            "arrayminus": [
-                (one.value or 0.0) - (one.low or 0.0 if one.low is not None else one.value or 0.0) for one in known
-            ],
-            "thickness": 1,
-            "width": 0,
-        },
+        marker={"color": colour, "symbol": symbol, "size": 8},
+        error_x=_spread(known, colour),
         text=[figure_text(one, "pictures") for one in known],
         hovertemplate=f"{name}: %{{text}}<extra></extra>",
     )
