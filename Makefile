@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: help app test test-slow e2e lint bench zoo demo-checkpoint clean
+.PHONY: help app test test-slow e2e lint bench zoo demo-checkpoint demo-maps clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -34,6 +34,9 @@ zoo: $(VENV)/.dev  ## train every preset small on a synthetic cohort and print t
 
 demo-checkpoint: $(VENV)/.runtime  ## train the shipped checkpoint again, from nothing (about half an hour on two cores)
 	PYTHON=$(BIN)/python sh checkpoints/make_demo.sh
+
+demo-maps: $(VENV)/.dev  ## train the shipped checkpoint whose maps are true, and test them (about an hour)
+	$(BIN)/python benchmarks/bench_maps.py --keep checkpoints/demo-synthetic-t1wce.safetensors
 
 clean:  ## remove the environment and everything that can be made again; runs and checkpoints stay
 	rm -rf $(VENV) cache

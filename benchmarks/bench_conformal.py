@@ -36,7 +36,9 @@ def measure(area: float, patients: int, draws: int) -> tuple[float, float, float
         sets = predict_sets(fit_conformal(labels, probabilities, LEVEL), to_probabilities(new_logits))
         figures = judge_sets(new, sets, NAMES)
         left_out = judge_sets(labels, sets_left_out(labels, probabilities, LEVEL), NAMES)
-        found.append([*(figure.value for figure in figures.coverage), figures.mean_size, left_out.mean_size])
+        found.append(
+            [*(figure.value for figure in figures.coverage), figures.mean_size.value, left_out.mean_size.value]
+        )
     first, second, size, left_out_size = np.mean(found, axis=0)
     return float(first), float(second), float(size), float(left_out_size)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.training.epoch_figures import part_sizes
 from core.training.records import EpochRecord, RunStatus
 from core.training.run import RunFolder
 from core.training.warning_signs import read_warning_signs
@@ -12,15 +13,7 @@ from ui.figures.training import draw_accuracy, draw_auroc, draw_loss, draw_optim
 from ui.text import bytes_text, duration_text, interval_text, number_text, plain, rate_text
 from ui.theme import current_palette, draw
 
-__all__ = ["part_sizes", "show_course", "show_last_step", "show_warning_signs"]
-
-
-def part_sizes(run: RunFolder, part: str) -> tuple[int, int, float | None]:
-    """Patients, slices, and the accuracy of always saying the commonest class, of a part; zeros before the start."""
-    sizes = run.environment().get("sizes", {}).get(part, {})
-    counts = sizes.get("per_class", [])
-    majority = max(counts) / sum(counts) if sum(counts) else None
-    return int(sizes.get("patients", 0)), int(sizes.get("slices", 0)), majority
+__all__ = ["show_course", "show_last_step", "show_warning_signs"]
 
 
 def show_last_step(status: RunStatus) -> None:

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
+from core.training.epoch_figures import part_sizes
 from core.training.filtering import RunFilter, filter_runs
 from core.training.run import RunEntry
 from core.training.tags import read_tags
 from ui.errors import telling_errors
+from ui.text import interval_text
 
 __all__ = ["ask_filter", "ask_runs"]
 
@@ -42,7 +44,7 @@ def ask_runs(entries: Sequence[RunEntry]) -> list[str]:
     """Draw the table; return the selected runs, which stand in the address too."""
     names = [entry.run.name for entry in entries]
     named = [name for name in st.query_params.get_all("run") if name in names]
-    number = st.column_config.NumberColumn
+    number, interval = st.column_config.NumberColumn, st.column_config.TextColumn
     # Rows are selected by number: a list that has changed is another table, which begins with the runs in the address.
     digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:12]
     chosen = st.dataframe(
@@ -57,9 +59,10 @@ def ask_runs(entries: Sequence[RunEntry]) -> list[str]:
             "val AUROC by patient": number(
                 format="%.3f", help="Of the best epoch, which was chosen on these patients."
             ),
-            "low": number("95% low", format="%.3f"),
-            "high": number("95% high", format="%.3f"),
+            "val AUROC interval": interval("95%"),
             "val accuracy by slice": number(format="%.3f"),
+            "val accuracy interval": interval("95%", help="Over patients: the slices of one are not independent."),
+            "patients": number("val patients"),
             "tags": st.column_config.ListColumn(),
         },
     )
@@ -85,9 +88,10 @@ def _as_row(entry: RunEntry) -> dict[str, object]:
         "split": "" if config is None else "by slice (leaky)" if config.split.split_unit == "slice" else "by patient",
         "epochs": f"{len(records)} of {entry.status.epochs}",
         "val AUROC by patient": best.val_patient_auroc if best else None,
-        "low": best.val_patient_auroc_low if best else None,
-        "high": best.val_patient_auroc_high if best else None,
+        "val AUROC interval": interval_text(best.val_patient_auroc_low, best.val_patient_auroc_high, 2) if best else "",
         "val accuracy by slice": best.val_accuracy if best else None,
+        "val accuracy interval": interval_text(best.val_accuracy_low, best.val_accuracy_high, 2) if best else "",
+        "patients": part_sizes(entry.run, "val")[0] if best else None,
         "best epoch": best.epoch if best else None,
         "tags": list(read_tags(entry.run)),
         "created (UTC)": entry.status.created[:16].replace("T", " "),

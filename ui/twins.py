@@ -14,9 +14,9 @@ from core.data.index.layout import is_synthetic
 from core.evaluation.figure import Figure
 from core.experiments.twin import ARMS
 from core.experiments.twin_pair import TwinPair, find_pair, judge_pair, list_pairs, plan_pair, queue_pair, read_result
+from core.training.epoch_figures import part_sizes
 from core.training.launch import WAITING, request_stop
 from core.training.records import DataSource
-from ui.course import part_sizes
 from ui.errors import telling_errors
 from ui.figures.twin import ARM_TITLES, draw_twins
 from ui.progress import ProgressBar

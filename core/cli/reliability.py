@@ -71,20 +71,21 @@ def calibration(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     document["sets"] = {
         "level": arguments.level,
         "coverage": {name: one.to_dict() for name, one in zip(judgement.class_names, figures.coverage, strict=True)},
-        "mean_size": figures.mean_size,
+        "mean_size": figures.mean_size.to_dict(),
         "ideal_size": ideal,
         "told": figures.told.to_dict(),
         "right_when_told": figures.right_when_told.to_dict(),
+        "undecided": figures.undecided.to_dict(),
         "both": figures.both,
         "empty": figures.empty,
     }
     lines.append(
-        f"sets at {arguments.level:.0%}: {figures.mean_size:.2f} classes on average"
+        f"sets at {arguments.level:.0%}: {figure_text(figures.mean_size.to_dict())} classes on average"
         + ("" if ideal is None else f", at best {ideal:.2f}")
     )
     for name, one in zip(judgement.class_names, figures.coverage, strict=True):
         lines.append(f"  {name} held: {figure_text(one.to_dict())}")
-    lines.append(f"  cannot tell: {figures.both + figures.empty} of {len(labels)}")
+    lines.append(f"  cannot tell: {figure_text(figures.undecided.to_dict())}")
     return Outcome(document=document, lines=lines)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.cli import run_queue, run_store
 from core.cli.options import Parser, UsageError, add_command
-from core.cli.output import Outcome, clock_text, plain, table
+from core.cli.output import Outcome, clock_text, figure_text, plain, table
 from core.cli.train import follow_training
 
 if TYPE_CHECKING:
@@ -70,8 +70,12 @@ def runs(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     return OF_ONE[action](find_run(arguments.run, settings), settings)
 
 
+BEST_FIGURES = ("val_patient_auroc", "val_accuracy", "val_loss")
+
+
 def describe_run(run: RunFolder) -> dict[str, Any]:
     """A run in short, as ``runs list --json`` has it."""
+    from core.training.epoch_figures import epoch_figure
     from core.training.tags import read_tags
 
     status = run.status()
@@ -81,6 +85,7 @@ def describe_run(run: RunFolder) -> dict[str, Any]:
         "name": run.name,
         **status.model_dump(mode="json"),
         "best": best.model_dump(mode="json") if best else None,
+        "best_figures": {name: epoch_figure(run, best, name).to_dict() for name in BEST_FIGURES} if best else {},
         "checkpoint": str(run.checkpoint) if run.checkpoint.exists() else None,
         "tags": list(read_tags(run)),
     }
@@ -127,8 +132,7 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> Outcome:
             run["architecture"],
             f"{run['epoch']}/{run['epochs']}",
             run["best_epoch"],
-            run["best"]["val_patient_auroc"] if run["best"] else None,
-            run["best"]["val_accuracy"] if run["best"] else None,
+            *(figure_text(run["best_figures"][name]) if run["best"] else None for name in BEST_FIGURES[:2]),
             ", ".join(run["tags"]),
         )
         for run in described
@@ -144,12 +148,14 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 
 def _show(run: RunFolder, settings: Settings) -> Outcome:
+    from core.training.epoch_figures import epoch_figure
     from core.training.warning_signs import read_warning_signs
 
     described = describe_run(run)
     config = run.config
     signs = read_warning_signs(run)
-    epochs = [record.model_dump(mode="json") for record in run.epochs()]
+    records = run.epochs()
+    epochs = [record.model_dump(mode="json") for record in records]
     columns = (
         "epoch",
         "train_loss",
@@ -163,16 +169,18 @@ def _show(run: RunFolder, settings: Settings) -> Outcome:
     )
     rows = [
         [
-            f"{record['seconds']:.0f}"
+            f"{content['seconds']:.0f}"
             if name == "seconds"
             else "*"
-            if record[name] is True
+            if content[name] is True
             else ""
-            if record[name] is False
-            else record[name]
+            if content[name] is False
+            else figure_text(epoch_figure(run, record, name).to_dict())
+            if name in BEST_FIGURES
+            else content[name]
             for name in columns
         ]
-        for record in epochs
+        for record, content in zip(records, epochs, strict=True)
     ]
     left = f", {clock_text(described['seconds_left'])} left" if described["seconds_left"] is not None else ""
     lines = [

@@ -18,6 +18,7 @@ from scipy.special import ndtr, ndtri
 
 from core.errors import EvaluationError
 from core.evaluation.figure import Figure
+from core.evaluation.influence import mean_interval
 from core.evaluation.intervals import share_figure
 
 __all__ = [
@@ -61,12 +62,14 @@ class SetFigures:
 
     coverage: tuple[Figure, ...]
     """Per class: share of its patients whose set holds it."""
-    mean_size: float
+    mean_size: Figure
     """Classes in a set, on average."""
     told: Figure
     """Share of the patients with exactly one class in the set."""
     right_when_told: Figure
     """Share of those for whom that class is the true one."""
+    undecided: Figure
+    """Share of the others, whose set holds several classes, or none: the model cannot tell."""
     both: int
     """Patients whose set holds every class."""
     empty: int
@@ -149,12 +152,21 @@ def judge_sets(labels: ArrayLike, sets: Booleans, class_names: Sequence[str]) ->
     single = size == 1
     return SetFigures(
         coverage=tuple(share_figure(held[truth == index], f"none is {name}") for index, name in enumerate(class_names)),
-        mean_size=float(size.mean()),
+        mean_size=_mean_size(size, truth),
         told=share_figure(single, "there are no patients"),
         right_when_told=share_figure(held[single], "no set holds exactly one class"),
+        undecided=share_figure(~single, "there are no patients"),
         both=int((size == sets.shape[1]).sum()),
         empty=int((size == 0).sum()),
     )
+
+
+def _mean_size(size: NDArray[np.int64], truth: NDArray[np.int64]) -> Figure:
+    try:
+        value, low, high = mean_interval(size, truth)
+    except EvaluationError as error:
+        return Figure(value=float(size.mean()), low=None, high=None, n=len(size), reason=str(error))
+    return Figure(value=value, low=low, high=high, n=len(size), method="influence function, skewness corrected")
 
 
 def ideal_set_size(auroc: float, level: float = 0.9) -> float:

@@ -37,6 +37,8 @@ BEST = "best.safetensors"
 """The checkpoint in a run's folder."""
 ENSEMBLE = "ensemble.json"
 """The ensemble in an experiment's folder (:mod:`core.models.ensemble`); it is offered wherever a checkpoint is."""
+SHIPPED = "demo-"
+"""How the names of the project's own checkpoints begin; what else lies in their folder a person has put there."""
 COPIED_AT_ONCE = 1024 * 1024
 HEADER_BYTES = 16 * 1024 * 1024
 """A header that claims to be longer is damage: ours have some tens of kilobytes."""
@@ -246,14 +248,16 @@ def load_model(path: Path) -> tuple[nn.Module, CheckpointCard]:
 
 
 def list_checkpoints(settings: Settings) -> list[Path]:
-    """The shipped checkpoints, a person's own, the best of each run, and ensembles; newest first, shipped ones first."""
-    shipped = _newest_first(settings.shipped_checkpoints.glob("*.safetensors"))
-    own = [
+    """The shipped checkpoints, a person's own, the best of each run, and ensembles: newest first, shipped ones by name before all."""
+    beside_shipped = set(settings.shipped_checkpoints.glob("*.safetensors"))
+    shipped = sorted((path for path in beside_shipped if path.name.startswith(SHIPPED)), key=lambda path: path.stem)
+    own = {
+        *beside_shipped,
         *settings.checkpoints.glob("*.safetensors"),
         *settings.runs.glob(f"*/{BEST}"),
         *settings.experiments.glob(f"*/{ENSEMBLE}"),
-    ]
-    return [*shipped, *(path for path in _newest_first(own) if path not in shipped)]
+    }
+    return [*shipped, *_newest_first(own.difference(shipped))]
 
 
 def find_checkpoint(name: str, settings: Settings) -> Path:

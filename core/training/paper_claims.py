@@ -6,10 +6,11 @@ section 5 and Figure 4. Its split unit, learning rate, batch size and slices are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from core.evaluation.figure import Figure
+from core.training.epoch_figures import epoch_figure, part_sizes
 from core.training.records import EpochRecord
 from core.training.run import RunFolder
 
@@ -29,11 +30,6 @@ class Claim:
     """Of an :class:`EpochRecord`."""
     pick: Callable[[Sequence[EpochRecord]], EpochRecord]
     """The record of the same place in a run."""
-
-    @property
-    def part(self) -> str:
-        """Whose slices it is of: "train" or "val"."""
-        return self.field.partition("_")[0]
 
 
 def _first(records: Sequence[EpochRecord]) -> EpochRecord:
@@ -111,18 +107,9 @@ def compare_claims(run: RunFolder) -> list[ClaimRow]:
     records = run.epochs()
     if not records:
         return []
-    sizes = run.environment().get("sizes", {})
-    return [_compare(claim, records, sizes.get(claim.part, {})) for claim in CLAIMS]
+    return [_compare(claim, run, claim.pick(records)) for claim in CLAIMS]
 
 
-def _compare(claim: Claim, records: Sequence[EpochRecord], sizes: Mapping[str, int]) -> ClaimRow:
-    record = claim.pick(records)
-    value, low, high = (getattr(record, claim.field + end) for end in ("", "_low", "_high"))
-    figure = Figure(
-        value=value,
-        low=low,
-        high=high,
-        n=int(sizes.get("slices", 0)),
-        reason="" if low is not None else "the run keeps no interval for this epoch",
-    )
-    return ClaimRow(claim=claim, epoch=record.epoch, figure=figure, patients=int(sizes.get("patients", 0)))
+def _compare(claim: Claim, run: RunFolder, record: EpochRecord) -> ClaimRow:
+    patients, _, _ = part_sizes(run, "train" if claim.field.startswith("train_") else "val")
+    return ClaimRow(claim=claim, epoch=record.epoch, figure=epoch_figure(run, record, claim.field), patients=patients)

@@ -70,7 +70,7 @@ def test_each_class_is_covered_as_promised_and_the_sets_are_hardly_larger_than_t
         sets = predict_sets(rule, probabilities)
         figures = judge_sets(labels, sets, NAMES)
         covered.append([figure.value for figure in figures.coverage])
-        sizes.append(figures.mean_size)
+        sizes.append(figures.mean_size.value or 0.0)
     assert np.mean(covered, axis=0) == pytest.approx([0.904, 0.904], abs=0.015)
     assert np.mean(sizes) == pytest.approx(ideal_set_size(area), abs=0.04)
     assert np.mean(sizes) < 1.9  # naming both classes always would be 2
@@ -108,6 +108,11 @@ def test_a_patient_unlike_all_others_gets_an_empty_set() -> None:
     figures = judge_sets([0, 0, 0], sets, NAMES)
     assert (figures.empty, figures.both, figures.told.n) == (1, 0, 3)
     assert figures.right_when_told.value == 0.5
+    assert figures.undecided.value == pytest.approx(1 / 3)
+    assert figures.mean_size.value == pytest.approx(2 / 3)
+    assert figures.mean_size.low is not None
+    assert figures.mean_size.high is not None
+    assert figures.mean_size.low < 2 / 3 < figures.mean_size.high
     assert figures.coverage[1].value is None
 
 
@@ -120,3 +125,9 @@ def test_the_limit_counts_the_new_patient_too() -> None:
     own = np.arange(1, 20) / 20  # of 19 patients and a new one, two of twenty may be left out at 90%
     rule = fit_conformal(np.ones(19, int), np.column_stack([1 - own, own]), 0.9)
     assert rule.limits == (None, 0.1)
+
+
+def test_sets_that_are_all_alike_have_a_size_without_an_interval() -> None:
+    figures = judge_sets([0, 1, 0, 1], np.ones((4, 2), bool), NAMES)
+    assert (figures.mean_size.value, figures.mean_size.low, figures.mean_size.n) == (2.0, None, 4)
+    assert figures.undecided.value == 1.0

@@ -199,10 +199,10 @@ def shelf(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """Two shipped ones, two own and two runs, one of them without a checkpoint; ages by number."""
     monkeypatch.setattr(Settings, "shipped_checkpoints", property(lambda self: tmp_path / "shipped"))
     files = [
-        tmp_path / "shipped" / "demo.safetensors",
+        tmp_path / "shipped" / "demo-two.safetensors",
         settings.checkpoints / "mine.safetensors",
         settings.runs / "calm-fox" / BEST,
-        tmp_path / "shipped" / "older.safetensors",
+        tmp_path / "shipped" / "demo-one.safetensors",
         settings.checkpoints / "aged.safetensors",
     ]
     for age, path in enumerate(files):
@@ -215,14 +215,23 @@ def shelf(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_list_has_the_shipped_first_then_the_newest(shelf: Settings) -> None:
-    assert [checkpoint_name(path) for path in list_checkpoints(shelf)] == ["demo", "older", "mine", "calm-fox", "aged"]
+    assert [checkpoint_name(path) for path in list_checkpoints(shelf)] == [
+        "demo-one",
+        "demo-two",
+        "mine",
+        "calm-fox",
+        "aged",
+    ]
 
 
 def test_a_checkpoint_stands_once_where_shipped_and_own_are_one_folder(
-    shelf: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shelf: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Settings, "shipped_checkpoints", property(lambda self: self.checkpoints))
-    assert [checkpoint_name(path) for path in list_checkpoints(shelf)] == ["mine", "aged", "calm-fox"]
+    shipped = shelf.checkpoints / "demo-one.safetensors"
+    shipped.write_bytes(b"")
+    os.utime(shipped, (1e9 - 9, 1e9 - 9))
+    assert [checkpoint_name(path) for path in list_checkpoints(shelf)] == ["demo-one", "mine", "calm-fox", "aged"]
 
 
 def test_nothing_there_is_an_empty_list(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,8 +242,8 @@ def test_nothing_there_is_an_empty_list(settings: Settings, tmp_path: Path, monk
 
 
 def test_names_folders_and_files_are_found(shelf: Settings, tmp_path: Path) -> None:
-    shipped, run = tmp_path / "shipped" / "demo.safetensors", shelf.runs / "calm-fox" / BEST
-    for name in ("demo", "demo.safetensors", str(shipped)):
+    shipped, run = tmp_path / "shipped" / "demo-one.safetensors", shelf.runs / "calm-fox" / BEST
+    for name in ("demo-one", "demo-one.safetensors", str(shipped)):
         assert find_checkpoint(name, shelf) == shipped
     for name in ("calm-fox", str(run), str(run.parent)):
         assert find_checkpoint(name, shelf) == run

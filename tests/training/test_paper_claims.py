@@ -34,7 +34,7 @@ def test_each_claim_finds_its_place_in_a_run(settings: Settings, source: DataSou
         assert row.figure.low is not None, row.claim.name
         assert row.figure.high is not None
         assert row.figure.low <= (row.figure.value or 0) <= row.figure.high
-        assert row.patients == sizes[row.claim.part]["patients"]
+        assert row.patients == sizes[row.claim.field.partition("_")[0]]["patients"]
 
 
 def test_a_run_without_a_finished_epoch_has_nothing_beside_the_claims(settings: Settings, source: DataSource) -> None:

@@ -105,19 +105,19 @@ def _show_sets(subject: Subject) -> None:
     )
     chart, words = st.columns([3, 2], gap="large")
     with chart:
-        own = None if auroc is None else (auroc, figures.mean_size)
+        own = None if auroc is None else (auroc, figures.mean_size.value or 0.0)
         draw(
             draw_set_size(level, own, current_palette()),
             key=f"validity.sets.{subject.key}",
             alt="mean size of the sets against the AUROC",
         )
     with words:
-        n = len(subject.labels)
-        st.metric("Cannot tell", f"{(figures.both + figures.empty) / n:.0%}", help="Both classes named, or none.")
+        st.metric("Cannot tell", f"{figures.undecided.value:.0%}", help="Both classes named, or none.")
+        st.caption(figure_text(figures.undecided))
         for name, figure in zip(subject.class_names, figures.coverage, strict=True):
             st.markdown(f"{plain(name)}: truth among the named in {figure_text(figure)}")
         ideal = "" if auroc is None else f"; at best {ideal_set_size(auroc, level):.2f} at this AUROC"
-        st.markdown(f"Classes named, on average: **{figures.mean_size:.2f}**{ideal}")
+        st.markdown(f"Classes named, on average: **{figure_text(figures.mean_size)}**{ideal}")
         st.markdown(f"When exactly one is named it is right in {figure_text(figures.right_when_told)}")
         st.caption(
             f"On {subject.whose}, each calibrated on all the others. A class needs at least "
