@@ -37,11 +37,18 @@ def train(home: Path) -> Path:
     """Train in turns, each from the weights that the one before left, and return the last checkpoint."""
     cohort, weights = home / "train", PROJECT / "checkpoints" / "demo-synthetic.safetensors"
     call_core("phantom", cohort, "--studies", 120, "--signal", 3, "--seed", 21, home=home)
-    for number, turn in enumerate(TURNS):
+    for number, turn in enumerate(TURNS, start=1):
         settings = [word for name in (*SHARED, *turn, f"weights={weights}") for word in ("--set", name)]
         weights = Path(
             call_core(
-                "train", cohort, "--preset", "honest", "--run", home / "runs" / f"turn-{number}", *settings, home=home
+                "train",
+                cohort,
+                "--preset",
+                "honest",
+                "--run",
+                home / "runs" / f"t1wce-turn-{number}",
+                *settings,
+                home=home,
             )["checkpoint"]
         )
     return weights

@@ -171,7 +171,8 @@ def save_checkpoint(path: Path, state: Mapping[str, torch.Tensor], card: Checkpo
     card
         Its story, stored as JSON under the metadata key ``card``.
     half
-        Store floating tensors as bfloat16: half the size, three significant digits.
+        Store kernels and matrices as float16: half the size, a relative error of 0.05%. bfloat16 would err by 0.4%, enough to
+        move the strongest points of maps. Vectors (biases, normalisation) stay whole.
 
     Raises
     ------
@@ -183,9 +184,19 @@ def save_checkpoint(path: Path, state: Mapping[str, torch.Tensor], card: Checkpo
 
     tensors = {}
     for name, value in state.items():
-        value = value.detach().to("cpu", torch.bfloat16 if half and value.is_floating_point() else value.dtype)
-        tensors[name] = value.clone(memory_format=torch.contiguous_format)
+        value = value.detach().cpu()
+        tensors[name] = (_halve(value) if half else value).clone(memory_format=torch.contiguous_format)
     write_atomic(path, save(tensors, metadata={"card": card.model_dump_json()}))
+
+
+def _halve(value: torch.Tensor) -> torch.Tensor:
+    """A kernel or matrix as float16; as bfloat16 where a number is too large for it; a vector as it is."""
+    import torch
+
+    if value.ndim < 2 or not value.is_floating_point():
+        return value
+    half = value.to(torch.float16)
+    return half if bool(half.isfinite().all()) else value.to(torch.bfloat16)
 
 
 def copy_checkpoint(source: Path, target: Writes, card: CheckpointCard | None = None) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import WeightsUnavailableError
 from core.files import replace_atomically
+from core.models.checkpoint import BEST
 from core.models.registry import Architecture, find_architecture
 from core.models.translate import Translation
 
@@ -116,7 +117,9 @@ def _find_source(entry: Architecture, weights: str) -> tuple[Path, str]:
     if weights == "default":
         return _fetch_pretrained(entry)
     path = _find_file(weights)
-    return path, f"{path.name} (SHA-256 {_sha256(path)})"
+    # Every run's best checkpoint has the same name; which run it is of says the folder.
+    name = f"{path.parent.name}/{path.name}" if path.name == BEST else path.name
+    return path, f"{name} (SHA-256 {_sha256(path)})"
 
 
 def _find_file(name: str) -> Path:

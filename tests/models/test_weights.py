@@ -51,11 +51,12 @@ def test_random_weights_depend_on_the_seed_alone() -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
-@pytest.mark.parametrize("form", ["plain.pth", "wrapped.pth", "tensors.safetensors"])
+@pytest.mark.parametrize("form", ["plain.pth", "wrapped.pth", "tensors.safetensors", "calm-fox/best.safetensors"])
 def test_a_local_file_is_taken_over_but_for_a_head_of_another_size(
     imagenet_like: State, tmp_path: Path, form: str
 ) -> None:
     path = tmp_path / form
+    path.parent.mkdir(exist_ok=True)
     if form.endswith(".safetensors"):
         save_file(imagenet_like, path)
     elif form.startswith("wrapped"):
