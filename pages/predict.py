@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.data.study import Cohort, Study
-from core.inference.cam import METHODS
+from core.inference.map_methods import METHODS
 from core.inference.prediction import Prediction
 from core.models.checkpoint import CheckpointCard
 from core.mri import MRSequence

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from core.data.examples import SeenSlice
-    from core.inference.cam import CamMethod
+    from core.inference.map_methods import CamMethod
     from core.inference.predict import Predictor
     from core.inference.prediction import Prediction
     from core.settings import Settings
@@ -46,7 +46,7 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 def explain(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Map every predicted slice."""
     from core.files import write_atomic
-    from core.inference.cam import INPUT, find_method
+    from core.inference.map_methods import INPUT, find_method
 
     method = find_method(arguments.method)
     out = Path(arguments.out).expanduser()
@@ -150,7 +150,7 @@ def _find_class(name: str | None, predictor: Predictor) -> int | None:
 
 
 def _add_methods_help(parser: Parser) -> None:
-    from core.inference.cam import METHODS
+    from core.inference.map_methods import METHODS
 
     parser.more_help = lambda: (
         "methods:\n" + "".join(f"  {method.name}: {method.summary}\n" for method in METHODS.values())

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,99 +10,18 @@ from numpy.typing import NDArray
 
 from core.data.examples import PreparedSeries
 from core.errors import ConfigError
+from core.inference.map_methods import INPUT, CamMethod, find_method
 from core.inference.occlusion import occlude
 from core.inference.prediction import Cam
+from core.inference.recorded import only_input_needs_gradients, record, weigh
 from core.models.forward import limit_batch
 from core.progress import Progress, silent
 
 if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
     from core.inference.predict import Predictor
     from core.models.registry import Architecture
 
-__all__ = ["INPUT", "METHODS", "CamMethod", "explain", "explain_many", "find_method", "list_layers"]
-
-
-INPUT = "input"
-"""The layer that a method without layers is said to explain."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CamMethod:
-    """One way of weighing a layer's channels; ``implementation`` names the class in pytorch_grad_cam, None our own."""
-
-    name: str
-    title: str
-    summary: str
-    implementation: str | None
-    smooth: float = 0.0
-    """Standard deviation of the Gaussian that the maps are blurred with, as a share of the picture's side."""
-
-    @property
-    def by_layer(self) -> bool:
-        """Whether it explains a layer; occlusion covers the picture itself."""
-        return self.implementation is not None
-
-
-METHODS: Mapping[str, CamMethod] = {
-    method.name: method
-    for method in (
-        CamMethod(
-            name="gradcam",
-            title="Grad-CAM",
-            summary="Weighs each channel by its mean gradient; the usual first look (Selvaraju 2017).",
-            implementation="GradCAM",
-        ),
-        CamMethod(
-            name="gradcam++",
-            title="Grad-CAM++",
-            summary="Weighs by positive gradients of higher order; shows several small spots better (Chattopadhay 2018).",
-            implementation="GradCAMPlusPlus",
-        ),
-        CamMethod(
-            name="xgradcam",
-            title="XGradCAM",
-            summary="Weighs the gradient at each place by the activation there (Fu 2020).",
-            implementation="XGradCAM",
-        ),
-        CamMethod(
-            name="hirescam",
-            title="HiResCAM",
-            summary="Multiplies gradient and activation place by place, without averaging; it never marks what the network did not use (Draelos 2020).",
-            implementation="HiResCAM",
-        ),
-        CamMethod(
-            name="layercam",
-            title="LayerCAM",
-            summary="As HiResCAM, with the negative gradients left out place by place (Jiang 2021).",
-            implementation="LayerCAM",
-        ),
-        CamMethod(
-            name="layercam-smooth",
-            title="LayerCAM, smoothed",
-            summary="LayerCAM, blurred by 2% of the picture's side, so that a patch outweighs a speck beside it.",
-            implementation="LayerCAM",
-            smooth=0.02,
-        ),
-        CamMethod(
-            name="occlusion",
-            title="Occlusion",
-            summary="Covers one place after the other and sees how far the answer falls; slow, and of no layer (Zeiler 2014).",
-            implementation=None,
-        ),
-    )
-}
-"""The methods on offer. EigenCAM is left out: its sign is arbitrary, so it can mark the opposite."""
-
-
-def find_method(name: str) -> CamMethod:
-    """Return a method by name; raises ConfigError that lists those that exist."""
-    try:
-        return METHODS[name]
-    except KeyError:
-        raise ConfigError(f"There is no map method {name!r}; choose one of: {', '.join(METHODS)}.") from None
+__all__ = ["explain", "explain_each", "explain_many", "list_layers"]
 
 
 def list_layers(architecture: Architecture) -> tuple[str, ...]:
@@ -170,89 +87,101 @@ def explain_many(
     ConfigError
         No such method, picture, class or layer.
     """
-    chosen = find_method(method)
-    wanted = range(len(prepared.pixels)) if pictures is None else pictures
-    outside = [index for index in wanted if not 0 <= index < len(prepared.pixels)]
+    (cams,) = explain_each(
+        predictor, prepared, [(method, layer)], pictures, target_class, batch_size=batch_size, progress=progress
+    )
+    return cams
+
+
+def explain_each(
+    predictor: Predictor,
+    prepared: PreparedSeries,
+    combinations: Sequence[tuple[str, str | None]],
+    pictures: Sequence[int] | None = None,
+    target_class: int | None = None,
+    *,
+    batch_size: int = 16,
+    progress: Progress = silent,
+) -> tuple[tuple[Cam, ...], ...]:
+    """Map by several methods and layers at once: a batch goes to and fro through the network once for all of them.
+
+    Parameters
+    ----------
+    combinations
+        A method and a layer each; the others are as in :func:`explain_many`.
+
+    Returns
+    -------
+    tuple of tuples of Cam
+        For each combination what :func:`explain_many` gives.
+
+    Raises
+    ------
+    ConfigError
+        No such method, picture, class or layer.
+    """
+    wanted = [_find_place(predictor, method, layer) for method, layer in combinations]
+    numbers = range(len(prepared.pixels)) if pictures is None else pictures
+    outside = [index for index in numbers if not 0 <= index < len(prepared.pixels)]
     if outside:
         raise ConfigError(f"There is no picture {outside[0]}; this series has 0 to {len(prepared.pixels) - 1}.")
     target = predictor.card.positive_class if target_class is None else target_class
     if not 0 <= target < len(predictor.card.class_names):
         names = ", ".join(f"{index} {name}" for index, name in enumerate(predictor.card.class_names))
         raise ConfigError(f"There is no class {target}; this checkpoint has: {names}.")
-    offered = list_layers(predictor.architecture)
+    cams: list[list[Cam]] = [[] for _ in wanted]
+    batch_size = limit_batch(batch_size, prepared.pixels.shape[1:])
+    for start in range(0, len(numbers), batch_size):
+        batch = list(numbers[start : start + batch_size])
+        by_member = [_map(member, prepared.pixels[batch], wanted, target) for member in predictor.members]
+        for (method, place), several, found in zip(wanted, zip(*by_member, strict=True), cams, strict=True):
+            maps = np.mean(several, axis=0)
+            if method.smooth:
+                maps = _blur(maps, method.smooth)
+            found += [
+                _scale(heat, int(prepared.slice_index[index]), method, place, target)
+                for index, heat in zip(batch, maps, strict=True)
+            ]
+        progress(min(start + batch_size, len(numbers)), len(numbers), wanted[0][0].title if len(wanted) == 1 else "")
+    return tuple(tuple(found) for found in cams)
+
+
+def _find_place(predictor: Predictor, name: str, layer: str | None) -> tuple[CamMethod, str]:
+    """The method, and the layer that it explains."""
+    method, offered = find_method(name), list_layers(predictor.architecture)
     place = layer or predictor.architecture.target_layer
+    if not method.by_layer:
+        return method, INPUT
     if place not in offered:
         raise ConfigError(f"There is no layer {place!r} to map; choose one of: {', '.join(offered)}.")
-    if not chosen.by_layer:
-        place = INPUT
-    cams: list[Cam] = []
-    batch_size = limit_batch(batch_size, prepared.pixels.shape[1:])
-    for start in range(0, len(wanted), batch_size):
-        batch = list(wanted[start : start + batch_size])
-        pixels = prepared.pixels[batch]
-        maps = np.mean([_map(member, pixels, chosen, target, place) for member in predictor.members], axis=0)
-        if chosen.smooth:
-            maps = _blur(maps, chosen.smooth)
-        for index, heat in zip(batch, maps, strict=True):
-            raw_max = float(heat.max())
-            cams.append(
-                Cam(
-                    heat=heat / raw_max if raw_max > 0 else heat,
-                    raw_max=raw_max,
-                    slice_index=int(prepared.slice_index[index]),
-                    target_layer=place,
-                    method=chosen.name,
-                    target_class=target,
-                )
-            )
-        progress(len(cams), len(wanted), chosen.title)
-    return tuple(cams)
+    return method, place
+
+
+def _scale(heat: NDArray[np.float32], slice_index: int, method: CamMethod, place: str, target: int) -> Cam:
+    raw_max = float(heat.max())
+    return Cam(
+        heat=heat / raw_max if raw_max > 0 else heat,
+        raw_max=raw_max,
+        slice_index=slice_index,
+        target_layer=place,
+        method=method.name,
+        target_class=target,
+    )
 
 
 def _map(
-    predictor: Predictor, pixels: NDArray[np.uint8], method: CamMethod, target: int, place: str
-) -> NDArray[np.float32]:
-    """The unscaled maps of one network."""
-    if method.implementation is None:
-        with predictor.lock:
-            return occlude(predictor, pixels, target)
-    return _raw_maps(predictor, pixels, method.implementation, target, place)
-
-
-def _raw_maps(
-    predictor: Predictor, pixels: NDArray[np.uint8], implementation: str, target: int, place: str
-) -> NDArray[np.float32]:
-    """Return the unscaled maps of examples (n, ...), which are as large as an example without its channels."""
-    import pytorch_grad_cam
-    import torch
-
-    from core.models.forward import to_input
-
-    model, architecture = predictor.model, predictor.architecture
-    with predictor.lock, _only_input_needs_gradients(model):
-        layers = [
-            model.get_submodule(place.replace("*", str(number))) for number in range(_count_layers(place, predictor))
+    predictor: Predictor, pixels: NDArray[np.uint8], wanted: Sequence[tuple[CamMethod, str]], target: int
+) -> list[NDArray[np.float32]]:
+    """The unscaled maps of one network by each method and layer: (n, ...), as large as an example without its channels."""
+    with predictor.lock, only_input_needs_gradients(predictor.model):
+        places = list(dict.fromkeys(place for method, place in wanted if method.by_layer))
+        recorded = record(predictor, pixels, places, target) if places else None
+        return [
+            occlude(predictor, pixels, target)
+            if recorded is None or method.implementation is None
+            else weigh(predictor, recorded, method.implementation, place)
+            for method, place in wanted
         ]
-        cam = getattr(pytorch_grad_cam, implementation)(model, layers)
-        recorder = cam.activations_and_grads
-        try:
-            inputs = to_input(torch.from_numpy(np.array(pixels)), architecture, predictor.compute)
-            inputs = inputs.float().requires_grad_()
-            with torch.enable_grad():
-                _log_odds(recorder(inputs), target).sum().backward()
-            coarse = [
-                cam.get_cam_image(inputs, layer, None, activations.numpy(), gradients.numpy(), False)
-                for layer, activations, gradients in zip(layers, recorder.activations, recorder.gradients, strict=True)
-            ]
-        finally:
-            recorder.release()
-        maps = [torch.from_numpy(np.maximum(part, 0).astype(np.float32)) for part in coarse]
-        if architecture.input_form == "volume":
-            return _enlarge_volume(model, inputs.detach(), maps[0]).numpy()
-    size = pixels.shape[-2:]
-    joint = torch.stack(maps, dim=1)
-    enlarged = torch.nn.functional.interpolate(joint, size, mode="bilinear", align_corners=False)
-    return (enlarged if "*" in place else enlarged[:, 0]).numpy()
 
 
 def _blur(maps: NDArray[np.float32], share: float) -> NDArray[np.float32]:
@@ -261,46 +190,3 @@ def _blur(maps: NDArray[np.float32], share: float) -> NDArray[np.float32]:
 
     spread = (0.0,) * (maps.ndim - 2) + (share * maps.shape[-1],) * 2
     return np.asarray(gaussian_filter(maps, spread), np.float32)
-
-
-def _count_layers(place: str, predictor: Predictor) -> int:
-    return predictor.architecture.channels if "*" in place else 1
-
-
-def _enlarge_volume(model: nn.Module, inputs: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
-    """Enlarge maps to volumes (n, depth, size, size).
-
-    A network that looks at the slices one by one gives a map for each, one after the other; one that looks at a part of
-    the volume (``lay_back``) knows where that part lies.
-    """
-    import torch
-
-    sides = inputs.shape[2:]
-    if coarse.ndim == 3:
-        coarse = coarse.view(len(inputs), sides[0], *coarse.shape[1:])
-    lay_back: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = getattr(model, "lay_back", None)
-    if lay_back is not None:
-        return lay_back(inputs, coarse)
-    return torch.nn.functional.interpolate(coarse[:, None], sides, mode="trilinear", align_corners=False)[:, 0]
-
-
-def _log_odds(logits: torch.Tensor, target: int) -> torch.Tensor:
-    """Log-odds (n,) of one class against all others."""
-    others = [index for index in range(logits.shape[1]) if index != target]
-    return logits[:, target] - logits[:, others].logsumexp(dim=1)
-
-
-@contextmanager
-def _only_input_needs_gradients(model: nn.Module) -> Iterator[None]:
-    """Freeze the weights, so that none of them is left with a gradient, and put flags and modes back afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    try:
-        for parameter, _ in flags:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for parameter, flag in flags:
-            parameter.requires_grad_(flag)
-        for module, training in modes:
-            module.training = training

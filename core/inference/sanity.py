@@ -20,7 +20,8 @@ from core.data.examples import PreparedSeries
 from core.data.study import Cohort
 from core.errors import ConfigError
 from core.evaluation.figure import Figure
-from core.inference.cam import INPUT, METHODS, explain_many, find_method, list_layers
+from core.inference.cam import explain_each, list_layers
+from core.inference.map_methods import INPUT, METHODS, find_method
 from core.inference.map_pictures import TestedPictures, choose_pictures, pool, take
 from core.inference.map_scores import chance_of, hits, inside, mean_figure, share_figure, similarity, widen
 from core.inference.map_test import MapExample, MapScore, MapTest
@@ -91,7 +92,7 @@ def measure_maps(
     per_series
         How many pictures of each series at most, evenly spread.
     progress
-        Called after each study that is read, and after each method at each layer.
+        Called after each study that is read, each network of the cascade, and each method at each layer.
 
     Raises
     ------
@@ -110,27 +111,34 @@ def measure_maps(
     stages = list_stages(predictor.model)
     cascade = [_with_model(predictor, model) for model in randomise_from(predictor.model, stages)]
     road = _road_of(predictor, material)
-    scores, drawn, drawn_random = [], {}, {}
-    for done, (method, layer) in enumerate(combinations, start=1):
-        maps = _draw_maps(predictor, material.pooled, material.targets, method, layer)
-        random = _draw_maps(cascade[-1], material.pooled, material.targets, method, layer)
-        some = take(material.pooled, material.few)
-        between = [_draw_maps(one, some, material.targets[material.few], method, layer) for one in cascade[:-1]]
-        few, few_random = maps[material.few], random[material.few]
+    steps = len(stages) + len(combinations)
+    progress(0, steps, "maps")
+    drawn = _draw_maps(predictor, material.pooled, material.targets, combinations)
+    drawn_random = _draw_maps(cascade[-1], material.pooled, material.targets, combinations)
+    similar: dict[tuple[str, str], list[Figure]] = {key: [] for key in combinations}
+    some = take(material.pooled, material.few)
+    for done, (stage, network) in enumerate(zip(stages, cascade, strict=True)):
+        progress(done, steps, f"random weights down to {stage}")
+        last = network is cascade[-1]
+        others = {} if last else _draw_maps(network, some, material.targets[material.few], combinations)
+        for key, found in similar.items():
+            other = drawn_random[key][material.few] if last else others[key]
+            found.append(similarity(drawn[key][material.few], other, material.patients[material.few]))
+    scores = []
+    for done, (method, layer) in enumerate(combinations, start=len(stages)):
+        progress(done, steps, f"{METHODS[method].title}, {layer}")
+        maps, random = drawn[method, layer], drawn_random[method, layer]
         scores.append(
             MapScore(
                 method=method,
                 layer=layer,
-                similarity=tuple(
-                    similarity(few, other, material.patients[material.few]) for other in (*between, few_random)
-                ),
-                road=road(few),
-                random_road=road(few_random),
+                similarity=tuple(similar[method, layer]),
+                road=road(maps[material.few]),
+                random_road=road(random[material.few]),
                 **_against_truth(maps, random, material),
             )
         )
-        drawn[method, layer], drawn_random[method, layer] = maps, random
-        progress(done, len(combinations), f"{METHODS[method].title}, {layer}")
+    progress(steps, steps, "")
     return MapTest(
         checkpoint=predictor.card.name,
         studies=len(np.unique(material.patients)),
@@ -217,19 +225,22 @@ def _with_model(predictor: Predictor, model: nn.Module) -> Predictor:
 
 
 def _draw_maps(
-    predictor: Predictor, pooled: PreparedSeries, targets: NDArray[np.int64], method: str, layer: str
-) -> NDArray[np.float32]:
-    """Maps, each for the class that the trained network finds more likely there."""
-    maps: NDArray[np.float32] | None = None
+    predictor: Predictor,
+    pooled: PreparedSeries,
+    targets: NDArray[np.int64],
+    combinations: Sequence[tuple[str, str]],
+) -> dict[tuple[str, str], NDArray[np.float32]]:
+    """Maps by each method at each layer, each for the class that the trained network finds more likely there."""
+    asked = [(method, None if layer == INPUT else layer) for method, layer in combinations]
+    maps: dict[tuple[str, str], NDArray[np.float32]] = {}
     for target in np.unique(targets):
         places = np.flatnonzero(targets == target)
-        cams = explain_many(
-            predictor, pooled, places.tolist(), method, int(target), layer=None if layer == INPUT else layer
-        )
-        if maps is None:
-            maps = np.zeros((len(targets), *cams[0].heat.shape), np.float32)
-        maps[places] = [cam.heat for cam in cams]
-    assert maps is not None
+        for key, cams in zip(
+            combinations, explain_each(predictor, pooled, asked, places.tolist(), int(target)), strict=True
+        ):
+            if key not in maps:
+                maps[key] = np.zeros((len(targets), *cams[0].heat.shape), np.float32)
+            maps[key][places] = [cam.heat for cam in cams]
     return maps
 
 

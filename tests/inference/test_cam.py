@@ -13,7 +13,8 @@ from scipy.ndimage import gaussian_filter
 
 from core.data.prepare import PreparedSeries
 from core.errors import ConfigError
-from core.inference.cam import METHODS, _blur, explain, explain_many
+from core.inference.cam import _blur, explain, explain_each, explain_many, list_layers
+from core.inference.map_methods import METHODS
 from core.inference.predict import Predictor
 from core.models.forward import to_input
 
@@ -80,6 +81,29 @@ def test_a_smoothed_map_is_the_map_blurred_and_no_speck_outweighs_a_patch(
     row, column = np.unravel_index(_blur(maps, 0.02)[0].argmax(), (100, 100))
     assert 20 <= row < 40
     assert 60 <= column < 80
+
+
+def test_one_pass_gives_every_method_at_every_layer_what_each_gives_alone(
+    predictor: Predictor, prepared: PreparedSeries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    combinations = [(name, layer) for name in METHODS for layer in list_layers(predictor.architecture)]
+    alone = [explain_many(predictor, prepared, [0, 2], method, layer=layer) for method, layer in combinations]
+    passes: list[int] = []
+    by_layer = [one for one in combinations if METHODS[one[0]].by_layer]
+    monkeypatch.setattr(
+        predictor.model,
+        "forward",
+        lambda inputs, own=predictor.model.forward: passes.append(len(inputs)) or own(inputs),
+    )
+    together = explain_each(predictor, prepared, by_layer, [0, 2])
+    assert passes == [2]
+    monkeypatch.undo()
+    together = explain_each(predictor, prepared, combinations, [0, 2])
+    for one, other in zip(alone, together, strict=True):
+        for expected, found in zip(one, other, strict=True):
+            assert (found.method, found.target_layer) == (expected.method, expected.target_layer)
+            np.testing.assert_array_equal(found.heat, expected.heat)
+            assert found.raw_max == expected.raw_max
 
 
 def test_a_batch_gives_each_picture_its_own_map(predictor: Predictor, prepared: PreparedSeries) -> None:

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from core.data.examples import PictureFrame, PreparedSeries, SeenSlice
-from core.inference.cam import METHODS, explain_many, list_layers
+from core.inference.cam import explain_many, list_layers
+from core.inference.map_methods import METHODS
 from core.inference.prediction import Cam
 from core.models.forward import Compute, to_input
 from core.models.registry import ARCHITECTURES, Architecture, find_architecture

@@ -73,7 +73,7 @@ def test_perfect_and_opposite_maps_score_one_and_nothing(
     monkeypatch.setattr(sanity, "measure_road", lambda pictures, *_: np.zeros(len(pictures)))
     for maps, expected in ((truth, 1.0), (1 - truth, 0.0), (np.zeros_like(truth), 0.0)):
         monkeypatch.setattr(
-            sanity, "_draw_maps", lambda *given, maps=maps: maps[: len(given[2])]
+            sanity, "_draw_maps", lambda *given, maps=maps: {given[3][0]: maps[: len(given[2])]}
         )  # the cascade asks for fewer
         found = measure_maps(predictor, cohort, settings, methods=["gradcam"], layers=["layer4.1"], per_series=1)
         (score,) = found.scores

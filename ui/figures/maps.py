@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from core.evaluation.figure import Figure
-from core.inference.cam import METHODS
+from core.inference.map_methods import METHODS
 from core.inference.map_test import MapScore, MapTest
 from ui.text import figure_text
 from ui.theme import Palette, new_figure

@@ -12,7 +12,7 @@ from PIL import Image
 
 from core.data.study import Cohort
 from core.evaluation.figure import Figure
-from core.inference.cam import METHODS
+from core.inference.map_methods import METHODS
 from core.inference.map_test import MapExample, MapTest
 from core.inference.overlay import blend
 from ui.checkpoints import ask_checkpoint
