@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 import streamlit as st
 
-from core.data.index.layout import is_synthetic
 from core.evaluation.figure import Figure
 from core.experiments.twin_pair import TwinPair
 from core.training.paper_claims import CLAIMS, UNRECONCILED, UNSTATED, ClaimRow, compare_claims
 from core.training.run import RunFolder
-from ui.runs import own_runs, show_config_badges
+from ui.runs import own_runs, show_config_badges, show_source_badges
 
 __all__ = ["ask_claim_run", "show_claims", "show_unreconciled", "show_unstated"]
 
@@ -40,10 +37,7 @@ def show_claims(run: RunFolder | None) -> None:
     rows = compare_claims(run) if run is not None else []
     if run is not None:
         with st.container(horizontal=True, gap="xsmall"):
-            if is_synthetic(Path(run.source.root)):
-                st.badge("synthetic", icon=":material/science:", color="orange")
-            if run.source.shuffle_seed is not None:
-                st.badge("labels shuffled by patient", icon=":material/shuffle:", color="violet")
+            show_source_badges(run.source)
             show_config_badges(run.config)
     st.dataframe(pd.DataFrame(_rows(rows)), hide_index=True, height="content")
     if run is None:

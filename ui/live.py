@@ -11,7 +11,7 @@ from core.training.run import RunFolder
 from ui.course import show_course, show_last_step, show_warning_signs
 from ui.errors import telling_errors
 from ui.queue import describe_waiting
-from ui.runs import ACTIVE, find_own_run, show_config_badges, show_state, show_status
+from ui.runs import ACTIVE, find_own_run, show_config_badges, show_source_badges, show_state, show_status
 from ui.state import choose_checkpoint, current_settings
 from ui.text import plain
 
@@ -63,6 +63,7 @@ def _view(name: str, was_active: bool) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.subheader(plain(run.name), anchor=False, width="content")
             show_state(status)
+            show_source_badges(run.source)
             show_config_badges(run.config)
         show_status(status)
         if status.state == "queued":

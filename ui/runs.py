@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from core.config import RunConfig, leaf_values
+from core.data.index.layout import is_synthetic
 from core.errors import RunError
 from core.presets import PRESETS, is_reproduction
-from core.training.records import RunState, RunStatus
+from core.training.records import DataSource, RunState, RunStatus
 from core.training.run import RunEntry, RunFolder, find_run, list_runs
 from ui.state import current_settings, visitor
 from ui.text import duration_text, plain, rate_text
@@ -19,6 +22,7 @@ __all__ = [
     "own_runs",
     "owns_run",
     "show_config_badges",
+    "show_source_badges",
     "show_state",
     "show_status",
     "wake_queue",
@@ -74,6 +78,14 @@ def show_state(status: RunStatus) -> None:
     colour, icon = STATES[status.state]
     words = f"{status.state}: {status.phase}" if status.state == "running" and status.phase else status.state
     st.badge(words, color=colour, icon=icon)  # type: ignore[arg-type]
+
+
+def show_source_badges(source: DataSource) -> None:
+    """What a reader must know of the data before any figure: whether scans are synthetic and labels shuffled."""
+    if is_synthetic(Path(source.root)):
+        st.badge("synthetic", icon=":material/science:", color="orange")
+    if source.shuffle_seed is not None:
+        st.badge(f"labels shuffled by patient, seed {source.shuffle_seed}", icon=":material/shuffle:", color="violet")
 
 
 def show_config_badges(config: RunConfig) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from core.config import RunConfig
-from core.data.index.layout import is_synthetic
 from core.evaluation.figure import Figure
 from core.experiments.twin import ARMS
 from core.experiments.twin_pair import TwinPair, find_pair, judge_pair, list_pairs, plan_pair, queue_pair, read_result
@@ -20,7 +18,7 @@ from core.training.records import DataSource
 from ui.errors import telling_errors
 from ui.figures.twin import ARM_TITLES, draw_twins
 from ui.progress import ProgressBar
-from ui.runs import show_state, show_status
+from ui.runs import show_source_badges, show_state, show_status
 from ui.state import current_settings, visitor
 from ui.text import interval_text, number_text, plain
 from ui.theme import current_palette, draw
@@ -132,15 +130,9 @@ def _view(name: str, key: str, was_active: bool) -> None:
 
 
 def _show_badges(pair: TwinPair) -> None:
-    source = pair.runs["slice_split"].source
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
         st.caption(plain(pair.name), width="content")
-        if is_synthetic(Path(source.root)):
-            st.badge("synthetic", icon=":material/science:", color="orange")
-        if source.shuffle_seed is not None:
-            st.badge(
-                f"labels shuffled by patient, seed {source.shuffle_seed}", icon=":material/shuffle:", color="violet"
-            )
+        show_source_badges(pair.runs["slice_split"].source)
 
 
 def _show_controls(pair: TwinPair, key: str, active: bool) -> None:

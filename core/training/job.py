@@ -182,16 +182,20 @@ def start_training(job: Job) -> Training:
 
     from core.models.forward import choose_compute, place_model
     from core.models.registry import check_form, find_architecture
-    from core.models.weights import build_model
+    from core.models.weights import WeightsReport, build_model
     from core.training.environment import write_environment
-    from core.training.resume import load_resume, pack_state, unpack_state
+    from core.training.resume import pack_state, read_resume, take_over, unpack_state
 
     config, world = job.config, job.world
     architecture = find_architecture(config.architecture)
     check_form(architecture, config.prep)
     compute = choose_compute(config.model_copy(update={"device": world.choose_device(config.device)}))
-    origin = config.weights if world.leads else "none"  # The others get the first process's.
+    saved = read_resume(job.run.resume_file, job) if job.run is not None and job.run.resume_file.exists() else {}
+    # The others get the first process's weights, and a resumed run has its own: the file may be gone.
+    origin = config.weights if world.leads and "weights" not in saved else "none"
     model, weights = build_model(config.architecture, len(job.table.class_names), origin, config.seed)
+    if "weights" in saved:
+        weights = WeightsReport(**saved["weights"])
     model = place_model(model, compute)
     optimiser = _build_optimiser(config, model)
     training = Training(
@@ -213,8 +217,8 @@ def start_training(job: Job) -> Training:
         job.log.info("%d processes share each batch of %d", world.size, config.batch_size)
     if job.run is not None:
         write_environment(job, training)
-        if job.run.resume_file.exists():
-            load_resume(job.run.resume_file, job, training)
+        if saved:
+            take_over(saved, training)
             job.log.info("resumed in epoch %d after %d of %d batches", training.epoch, training.step, job.steps)
         job.run.replace_epochs(training.records)
     if world.size > 1:

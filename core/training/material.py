@@ -35,6 +35,8 @@ class Task(BaseModel):
     source: DataSource
     threads: int
     """Of each process."""
+    resumes: bool = False
+    """Whether it goes on from a state, which has weights of its own: those it started from need not be at hand."""
 
 
 def open_cohort(source: DataSource, progress: Progress = silent, settings: Settings | None = None) -> Cohort:
@@ -90,7 +92,9 @@ def prepare_material(
 
     def prepare() -> tuple[Cohort, SliceTable]:
         cohort = open_cohort(task.source, progress, settings)
-        if world.leads:  # After the scan, which finds a wrong folder at once, and before the hours of preparing.
+        if (
+            world.leads and not task.resumes
+        ):  # After the scan, which finds a wrong folder at once, and before the hours of preparing.
             ensure_weights(task.config.architecture, task.config.weights)
         table = build_table(cohort, task.config.prep, settings, progress=progress)
         _check_that_data_are_there(cohort, table)

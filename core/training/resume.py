@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from core.training.records import EpochRecord
 if TYPE_CHECKING:
     from core.training.job import Job, Training
 
-__all__ = ["load_resume", "pack_state", "save_resume", "unpack_state"]
+__all__ = ["pack_state", "read_resume", "save_resume", "take_over", "unpack_state"]
 
 SCHEMA_VERSION = 1
 
@@ -32,6 +33,7 @@ def pack_state(job: Job, training: Training) -> bytes:
         "schema_version": SCHEMA_VERSION,
         "config": job.config.model_dump_json(),
         "split": job.split.digest,
+        "weights": asdict(training.weights),
         "model": training.model.state_dict(),
         "optimiser": training.optimiser.state_dict(),
         "scheduler": training.scheduler.state_dict(),
@@ -48,8 +50,11 @@ def pack_state(job: Job, training: Training) -> bytes:
     return buffer.getvalue()
 
 
-def load_resume(path: Path, job: Job, training: Training) -> None:
-    """Take the state over into `training`; nothing in the file is executed (``weights_only``).
+def read_resume(path: Path, job: Job) -> dict[str, Any]:
+    """Return the state for :func:`take_over`; nothing in the file is executed (``weights_only``).
+
+    Its "weights" (:class:`core.models.weights.WeightsReport`'s fields) say what the run once started from: that file is not
+    needed any more. A state of an older version has none.
 
     Raises
     ------
@@ -67,17 +72,18 @@ def load_resume(path: Path, job: Job, training: Training) -> None:
         raise RunError(f"{path} cannot be read ({type(error).__name__}); {remedy}.") from error
     if found != (SCHEMA_VERSION, job.config, job.split.digest):
         raise RunError(f"{path} belongs to another configuration or split than config.json and split.json; {remedy}.")
-    _take_over(state, training)
+    return dict(state)
 
 
 def unpack_state(content: bytes, training: Training) -> None:
     """Take over into `training` what :func:`pack_state` of another process of the same run gave."""
     import torch
 
-    _take_over(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True), training)
+    take_over(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True), training)
 
 
-def _take_over(state: dict[str, Any], training: Training) -> None:
+def take_over(state: dict[str, Any], training: Training) -> None:
+    """Let `training` go on from a state."""
     training.model.load_state_dict(state["model"])
     training.optimiser.load_state_dict(state["optimiser"])
     training.scheduler.load_state_dict(state["scheduler"])

@@ -213,7 +213,7 @@ def _prepare_and_fit(
         check_tensorboard()
     config = run.config
     threads = run.environment().get("threads") or max(1, settings.threads // world.local_size)
-    task = Task(config=config, source=run.source, threads=threads)
+    task = Task(config=config, source=run.source, threads=threads, resumes=run.resume_file.exists())
     reporter.epochs = config.epochs
     reporter.tell(at_once=True, phase="preparing", epochs=config.epochs)
 

@@ -5,14 +5,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from core.config import RunConfig
 from core.errors import RunError
+from core.models.checkpoint import read_card
+from core.models.weights import build_model
 from core.settings import Settings
 from core.training.loop import fit
-from core.training.records import DataSource
+from core.training.records import MACHINE_FIELDS, DataSource, EpochRecord
 from core.training.run import RunFolder
-from tests.training.tiny import make_pictures, tiny_config
+from core.training.trainer import run_training, train
+from tests.training.tiny import TINY_NETWORK, make_pictures, tiny_config
 
 TABLE, SPLIT = make_pictures()
 CONFIG = tiny_config("batch_size=8", "epochs=2")
@@ -67,7 +71,7 @@ def test_a_state_from_before_a_setting_existed_is_taken_up(run: RunFolder) -> No
     state = torch.load(run.resume_file, weights_only=True)
     config = json.loads(state["config"])
     del config["prep"]["slice_choice"]
-    del state["gradient_norms"]
+    del state["gradient_norms"], state["weights"]
     state["records"] = [json.dumps(_without_new_fields(text)) for text in state["records"]]
     torch.save(state | {"config": json.dumps(config)}, run.resume_file)
     assert [record.epoch for record in fit(CONFIG, TABLE, SPLIT, run=run)] == [2]
@@ -78,4 +82,31 @@ def _without_new_fields(record: str) -> dict[str, object]:
     """An epoch's record as the first version wrote it."""
     later = ("gradient_norm", "gradient_norm_max", "memory_bytes", "gpu_memory_bytes")
     shown = ("train_histogram", "val_histogram", "val_predicted")
-    return {name: value for name, value in json.loads(record).items() if name not in (*later, *shown)}
+    ends = tuple(
+        f"{part}_{name}_{end}" for part in ("train", "val") for name in ("loss", "accuracy") for end in ("low", "high")
+    )
+    return {name: value for name, value in json.loads(record).items() if name not in (*later, *shown, *ends)}
+
+
+def test_the_file_that_a_run_started_from_may_be_gone(settings: Settings, source: DataSource, tmp_path: Path) -> None:
+    network, _ = build_model(TINY_NETWORK.name, 2, "none", 7)
+    weights = tmp_path / "start.safetensors"
+    save_file(network.state_dict(), weights)
+    config = tiny_config("epochs=2", f"weights={weights}")
+    whole = run_training(settings, config, source, name="whole")
+    broken = RunFolder.create(settings, config, source, "broken", state="running")
+    with pytest.raises(KeyboardInterrupt):
+        train(broken, settings, on_epoch=_interrupt)
+    weights.unlink()
+    train(broken, settings)
+    assert [record.model_dump(exclude=set(MACHINE_FIELDS)) for record in broken.epochs()] == [
+        record.model_dump(exclude=set(MACHINE_FIELDS)) for record in whole.epochs()
+    ]
+    ours, theirs = read_card(broken.checkpoint), read_card(whole.checkpoint)
+    assert ours.weights_origin == theirs.weights_origin
+    assert ours.weights_origin.startswith("start.safetensors (SHA-256 ")
+    assert broken.weights_summary() == whole.weights_summary()
+
+
+def _interrupt(record: EpochRecord) -> None:
+    raise KeyboardInterrupt

@@ -62,6 +62,8 @@ def make_counterfactual(root: Path, study_id: str, settings: Settings) -> Counte
     StorageError
         The cache cannot be written.
     """
+    from filelock import FileLock
+
     from core.data.phantom.study import write_study
 
     config = _read_config(root)
@@ -74,7 +76,9 @@ def make_counterfactual(root: Path, study_id: str, settings: Settings) -> Counte
     if not (folder / study_id).is_dir():
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            write_study(folder, replace(plan, z=z))
+            with FileLock(folder.with_suffix(".lock")):
+                if not (folder / study_id).is_dir():  # another process may have drawn it meanwhile
+                    write_study(folder, replace(plan, z=z))
         except OSError as error:
             raise StorageError(
                 f"{folder} cannot be written ({error.strerror or error}); free space, or move MGMT_LAB_HOME."

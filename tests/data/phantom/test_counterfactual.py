@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,3 +66,11 @@ def test_it_is_drawn_once_and_another_box_is_no_counterfactual(cohort: Cohort, s
 def test_data_from_elsewhere_have_none(cohort: Cohort, settings: Settings, tmp_path: Path) -> None:
     assert make_counterfactual(tmp_path, "00001", settings) is None
     assert make_counterfactual(cohort.root, "00001", settings) is None
+
+
+def test_several_at_once_draw_it_once(cohort: Cohort, settings: Settings) -> None:
+    study_id = cohort.studies[0].study_id
+    with ThreadPoolExecutor(4) as pool:
+        twins = list(pool.map(lambda _: make_counterfactual(cohort.root, study_id, settings), range(4)))
+    assert len({twin.study for twin in twins if twin is not None}) == 1
+    assert None not in twins
