@@ -91,10 +91,13 @@ class MapTest:
 
     @property
     def best(self) -> MapScore:
-        """The score with the most hits; without truth, the one that depends most on the weights."""
+        """The score with the most hits, of equals with the most near ones; without truth, the one that depends most on the
+        weights."""
         if self.chance is None:
             return min(self.scores, key=lambda score: score.similarity[-1].value or 0.0)
-        return max(self.scores, key=lambda score: (score.hits.value or 0.0) if score.hits else 0.0)
+        return max(
+            self.scores, key=lambda score: tuple(_value(one) for one in (score.hits, score.near_hits, score.inside))
+        )
 
     def to_dict(self) -> dict[str, object]:
         """As in ``maps --json``."""
@@ -109,6 +112,10 @@ class MapTest:
             "scores": [_score_dict(score) for score in self.scores],
             "best": {"method": self.best.method, "layer": self.best.layer},
         }
+
+
+def _value(figure: Figure | None) -> float:
+    return 0.0 if figure is None or figure.value is None else figure.value
 
 
 def _score_dict(score: MapScore) -> dict[str, object]:

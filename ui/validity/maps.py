@@ -28,7 +28,8 @@ from ui.validity.words import say_otherwise
 
 __all__ = ["draw_section", "show_map_test"]
 
-STUDIES = 3
+STUDIES, PER_SERIES = 8, 2
+HOSTED_STUDIES = 8
 OPACITY = 0.65
 EXAMPLES_PX = 720
 """Width of a row of three small pictures."""
@@ -59,28 +60,32 @@ def draw_section() -> None:
 
 
 def _ask_and_show(cohort: Cohort, path: Path) -> None:
+    most = HOSTED_STUDIES if current_settings().hosted else len(cohort)
+    studies = int(
+        st.number_input("Studies", 1, max(most, 1), min(STUDIES, most), key="validity.maps.studies", width=140)
+    )
     st.caption(
-        f"On up to {STUDIES} studies, every method of a layer at every layer: some minutes on two processor cores, longer while a "
-        "run trains. `python -m core maps` takes more studies, and occlusion."
+        f"Every method at every layer, on {PER_SERIES} pictures of each series: some minutes on two processor cores, longer "
+        "while a run trains. `python -m core maps` takes occlusion, too."
     )
     found = ask_measured(
         "validity.maps",
-        (cohort.digest, str(path)),
+        (cohort.digest, str(path), studies),
         "Test the maps",
         ":material/target:",
-        lambda: _measure(cohort, path),
+        lambda: _measure(cohort, path, studies),
     )
     if found is not None:
         show_map_test(found)
 
 
-def _measure(cohort: Cohort, path: Path) -> MapTest:
+def _measure(cohort: Cohort, path: Path, studies: int) -> MapTest:
     from core.inference.sanity import measure_maps
 
     bar = ProgressBar("Maps", "steps")
     try:
         return measure_maps(
-            load_predictor(path), cohort, current_settings(), studies=STUDIES, per_series=1, progress=bar
+            load_predictor(path), cohort, current_settings(), studies=studies, per_series=PER_SERIES, progress=bar
         )
     finally:
         bar.close()
