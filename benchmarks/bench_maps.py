@@ -77,7 +77,12 @@ def main() -> None:
         if arguments.keep is not None:
             run = checkpoint.parent
             call_core("evaluate", run, "--data", home / "judge", home=home)
-            call_core("export", "checkpoint", run, "--out", arguments.keep.resolve(), "--replace", home=home)
+            checkpoint = arguments.keep.resolve()
+            call_core("export", "checkpoint", run, "--out", checkpoint, "--replace", home=home)
+            call_core(
+                "maps", checkpoint, home / "judge", "--studies", arguments.studies, "--method", METHOD, "--layer", LAYER,
+                "--keep", home=home,
+            )  # fmt: skip
         methods = [word for name in (METHOD, *arguments.method) for word in ("--method", name)]
         found = call_core("maps", checkpoint, home / "judge", "--studies", arguments.studies, *methods, home=home)
     print_table(

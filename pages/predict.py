@@ -14,6 +14,7 @@ from ui.answer import show_answer, show_slice_charts
 from ui.checkpoints import ask_checkpoint, show_card
 from ui.errors import telling_errors
 from ui.loaders import load_card
+from ui.map_worth import first_map, show_map_worth
 from ui.page import begin_page
 from ui.prediction import layer_titles, load_maps, load_prediction, study_stacks
 from ui.scans import keep_upload, open_chosen_scan
@@ -130,6 +131,8 @@ def show_prediction(
             classes=card.class_names,
             first_class=predicted,
             layers=layer_titles(card),
+            first=first_map(card),
+            show_worth=lambda method, layer: show_map_worth(card, method, layer),
             load=lambda method, target, layer: load_maps(
                 path, cohort, study, prediction, stacks, method=method, target=target, layer=layer
             ),

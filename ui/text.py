@@ -7,7 +7,16 @@ import re
 
 from core.evaluation.figure import Figure
 
-__all__ = ["bytes_text", "duration_text", "figure_text", "interval_text", "number_text", "plain", "rate_text"]
+__all__ = [
+    "bytes_text",
+    "duration_text",
+    "figure_text",
+    "interval_text",
+    "number_text",
+    "plain",
+    "rate_text",
+    "value_text",
+]
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=@])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -35,6 +44,14 @@ def interval_text(low: float | None, high: float | None, digits: int = 3) -> str
     if low is None or high is None:
         return ""
     return f"{low:.{digits}f} to {high:.{digits}f}"
+
+
+def value_text(figure: Figure | None, digits: int = 3) -> str:
+    """A figure whose n stands elsewhere: value and interval."""
+    if figure is None or figure.value is None:
+        return "–"
+    interval = interval_text(figure.low, figure.high, digits)
+    return f"{figure.value:.{digits}f}{f' [{interval}]' if interval else ''}"
 
 
 def figure_text(figure: Figure, unit: str = "patients") -> str:

@@ -20,7 +20,7 @@ from ui.figures.twin import ARM_TITLES, draw_twins
 from ui.progress import ProgressBar
 from ui.runs import show_source_badges, show_state, show_status
 from ui.state import current_settings, visitor
-from ui.text import interval_text, number_text, plain
+from ui.text import plain, value_text
 from ui.theme import current_palette, draw
 
 __all__ = ["ask_pair", "own_pairs", "show_pair", "show_result", "start_pair"]
@@ -88,9 +88,9 @@ def show_result(found: dict[str, Any]) -> None:
         for figure in ("accuracy", "auroc"):
             row: dict[str, object] = {"on the same test slices": f"{figure.replace('auroc', 'AUROC')} by {level}"}
             for arm in ARMS:
-                row[ARM_TITLES[arm]] = _cell(found[arm][level][figure])
+                row[ARM_TITLES[arm]] = value_text(Figure(**found[arm][level][figure]))
             difference = found["difference"].get(level, {}).get(figure)
-            row["difference"] = _cell(difference) if difference else "–"
+            row["difference"] = value_text(Figure(**difference)) if difference else "–"
             row["n"] = f"{found['slice_split'][level][figure]['n']} {level}s"
             rows.append(row)
     st.dataframe(pd.DataFrame(rows), hide_index=True, height="content")
@@ -104,7 +104,7 @@ def show_result(found: dict[str, Any]) -> None:
     best = found["validation"]["patient_split"]["patient"]["auroc"]
     st.caption(
         "Accuracies of the table use the threshold that was chosen on validation; the curves use the larger output. "
-        f"By patient, without siblings, the best epoch had an AUROC of {_cell(best)} on the {best['n']} patients that chose "
+        f"By patient, without siblings, the best epoch had an AUROC of {value_text(Figure(**best))} on the {best['n']} patients that chose "
         "it: compare the test patients above, which chose nothing. "
         + ("The scans are synthetic." if found.get("synthetic") else "")
     )
@@ -187,15 +187,3 @@ def _show_curves(pair: TwinPair, key: str) -> None:
         f"both; in one of them {pair.siblings} are siblings, other slices of the judged patients. Bands are 95% intervals of "
         "the validation's figures, over patients."
     )
-
-
-def _cell(content: dict[str, Any]) -> str:
-    figure = Figure(
-        value=content["value"],
-        low=content["low"],
-        high=content["high"],
-        n=content["n"],
-        reason=content.get("reason", ""),
-    )
-    interval = interval_text(figure.low, figure.high)
-    return f"{number_text(figure.value)}" + (f" [{interval}]" if interval else "")

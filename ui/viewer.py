@@ -58,6 +58,10 @@ class MapSource:
     """The one that it speaks for unless another is chosen."""
     layers: Mapping[str, str]
     """Title by name, the usual one first."""
+    first: tuple[str, str]
+    """Method and layer that are shown unless others are chosen."""
+    show_worth: Callable[[str, str], None]
+    """Draws what is known of whether the map by a method at a layer is true."""
     load: Callable[[str, int, str], Maps]
     """Maps of every slice that the model saw, by method's name, class and layer's name."""
 
@@ -67,6 +71,8 @@ class _Overlay:
     maps: Maps
     opacity: float
     common: bool
+    method: str
+    layer: str
 
     def tint(self, number: int, index: int, picture: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
         layer = self.maps.get((number, index))
@@ -119,6 +125,8 @@ def _viewer(stacks: Sequence[SliceStack], key: str, source: MapSource | None, be
                 position = positions[stack.plane]
                 index = None if position is None else nearest_slice(stack, position, seen_only=seen_only)
                 _cell(number, stack, index, field_mm=own, overlay=overlay)
+    if overlay is not None and source is not None:
+        source.show_worth(overlay.method, overlay.layer)
     if below is not None:
         below(overlay.maps if overlay else {}, positions)
 
@@ -143,8 +151,9 @@ def _map_controls(key: str, source: MapSource) -> _Overlay:
     method = st.selectbox(
         "Map",
         list(source.methods),
+        index=list(source.methods).index(source.first[0]),
         format_func=lambda name: source.methods[name],
-        key="viewer.method",
+        key=f"viewer.method.{source.first[0]}",
         persist_state="session",
         width=150,
         help="Where in the slice the network found what speaks for the class. A map shows what the network used, "
@@ -153,8 +162,9 @@ def _map_controls(key: str, source: MapSource) -> _Overlay:
     layer = st.selectbox(
         "Detail",
         list(source.layers),
+        index=list(source.layers).index(source.first[1]),
         format_func=lambda name: source.layers[name],
-        key=f"{key}.layer",
+        key=f"{key}.layer.{source.first[1]}",
         width=130,
         help="Which layer of the network is mapped. The last one decides, and each of its places has seen much of the "
         "head; earlier ones see small places. The Validity page measures which map is true.",
@@ -181,7 +191,11 @@ def _map_controls(key: str, source: MapSource) -> _Overlay:
         "however weak it is: compare the raw maxima.",
     )
     return _Overlay(
-        maps=source.load(method, target, layer), opacity=opacity / 100, common=scale == "same for all slices"
+        maps=source.load(method, target, layer),
+        opacity=opacity / 100,
+        common=scale == "same for all slices",
+        method=method,
+        layer=layer,
     )
 
 

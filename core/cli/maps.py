@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from core.cli.options import Parser, add_command, add_data, positive, read_cohort
 from core.cli.output import Outcome, TerminalProgress, table
+from core.errors import ConfigError
 
 if TYPE_CHECKING:
     from core.evaluation.figure import Figure
@@ -36,6 +37,12 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
         "picture)",
     )
     parser.add_argument("--layer", action="append", metavar="NAME", help="only at this layer; repeat for several")
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="write the test of one method at one layer into the checkpoint's card: Predict begins with that map and says what "
+        "it is worth",
+    )
 
 
 def maps(arguments: argparse.Namespace, settings: Settings) -> Outcome:
@@ -43,11 +50,17 @@ def maps(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     import torch
 
     from core.inference.ensemble import open_predictor
+    from core.inference.kept_map_test import keep_map_test
     from core.inference.sanity import measure_maps
     from core.models.checkpoint import find_checkpoint
 
     torch.set_num_threads(settings.threads)
-    predictor = open_predictor(find_checkpoint(arguments.checkpoint, settings))
+    path = find_checkpoint(arguments.checkpoint, settings)
+    if arguments.keep and (len(arguments.method or []), len(arguments.layer or [])) != (1, 1):
+        raise ConfigError(
+            "The best of several maps looks better than it is: with --keep name one --method and one --layer."
+        )
+    predictor = open_predictor(path)
     cohort = read_cohort(arguments, settings)
     found = measure_maps(
         predictor,
@@ -58,7 +71,11 @@ def maps(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         layers=arguments.layer,
         progress=TerminalProgress("maps"),
     )
-    return Outcome(document={"data": str(cohort.root), **found.to_dict()}, lines=_describe(found))
+    kept = []
+    if arguments.keep:
+        keep_map_test(path, found)
+        kept = [f"Kept on the card of {path}."]
+    return Outcome(document={"data": str(cohort.root), **found.to_dict()}, lines=[*_describe(found), *kept])
 
 
 def _describe(found: MapTest) -> list[str]:

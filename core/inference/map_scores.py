@@ -22,6 +22,8 @@ Maps = NDArray[np.float32]
 Truth = NDArray[np.bool_]
 Names = NDArray[np.str_]
 
+ONE_STUDY = "an interval needs two studies that differ"
+
 
 def spread(truth: Truth, like: NDArray[np.generic]) -> Truth:
     """A truth of the shape of maps: the streams of an example share it."""
@@ -81,7 +83,10 @@ def similarity(maps: Maps, others: Maps, patients: Names) -> Figure:
 
 def share_figure(right: NDArray[np.bool_], patients: Names) -> Figure:
     """A share of pictures with its interval."""
-    value, low, high = share_interval(right, np.zeros(len(right), int), patients)
+    try:
+        value, low, high = share_interval(right, np.zeros(len(right), int), patients)
+    except EvaluationError:
+        return Figure(value=float(right.mean()), low=None, high=None, n=len(right), reason=ONE_STUDY)
     return Figure(value=value, low=low, high=high, n=len(right), method="Agresti and Coull, clustered by patient")
 
 
@@ -96,8 +101,8 @@ def mean_figure(values: NDArray[np.float64], patients: Names, *, signed: bool = 
             moved, freedom = cluster_influence((values - mean) / len(values), strata, patients)
             half = float(stdtrit(freedom, 0.975) * np.sqrt((moved**2).sum()))
             value, low, high = mean, mean - half, mean + half
-    except EvaluationError as error:
-        return Figure(value=mean, low=None, high=None, n=len(values), reason=str(error))
+    except EvaluationError:
+        return Figure(value=mean, low=None, high=None, n=len(values), reason=ONE_STUDY)
     figure = Figure(value=value, low=low, high=high, n=len(values), method="influence function, clustered by patient")
     return figure if signed else _within(figure, 0.0)
 

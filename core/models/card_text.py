@@ -33,11 +33,33 @@ def describe_card(card: CheckpointCard) -> str:
                 f"| {name.replace('_', ' ')} | {figure_words(figures[name])} |" for name in SHOWN if name in figures
             ]
             lines += [""]
+    lines += _maps(card)
     lines += ["## How it was made", "", f"Epoch {card.epoch} of {config.epochs}, selected on {config.select_on}.", ""]
     lines += ["```json", config.model_dump_json(indent=2), "```", ""]
     lines += [f"- cohort digest {card.cohort_digest}, split digest {card.split_digest}"]
     lines += [f"- {name} {version}" for name, version in sorted(card.versions.items())]
     return "\n".join(lines) + "\n"
+
+
+def _maps(card: CheckpointCard) -> list[str]:
+    """What the test of its map found, where one was kept."""
+    test = card.map_test
+    if not test:
+        return []
+    return [
+        "## Its map",
+        "",
+        f"{test['method']} at {test['layer']}, on {test['pictures']} pictures of {test['studies']} synthetic studies, which "
+        "alone know where the tumour is. Strongest inside the tumour:",
+        "",
+        "| map | share |",
+        "| --- | --- |",
+        f"| as learnt | {figure_words(test['hits'])} |",
+        f"| as learnt, within {test['tolerance_px']:.0f} px | {figure_words(test['near_hits'])} |",
+        f"| the network with random weights | {figure_words(test['random_hits'])} |",
+        f"| a place drawn at random in the head | {figure_words(test['chance'])} |",
+        "",
+    ]
 
 
 def _what_it_is(card: CheckpointCard) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core.config import RunConfig
 from core.errors import CheckpointError, ConfigError
-from core.files import write_atomic
+from core.files import replace_atomically, write_atomic
 from core.mri import MRSequence
 from core.settings import Settings
 
@@ -29,6 +29,7 @@ __all__ = [
     "list_checkpoints",
     "load_model",
     "read_card",
+    "replace_card",
     "save_checkpoint",
 ]
 
@@ -93,6 +94,9 @@ class CheckpointCard(BaseModel):
     besides "val" there may be "test", and "data" for another cohort."""
     intensity: dict[str, list[float]] = {}
     """Per sequence, the training pictures' 16-bin grey histogram (shares): what the guard compares a new scan with."""
+    map_test: dict[str, Any] = {}
+    """Whether its map points at the tumour: the method, the layer and the figures of one test on synthetic studies
+    (:mod:`core.inference.kept_map_test`); empty where nobody has tested it."""
     versions: dict[str, str] = {}
     created: str = ""
 
@@ -218,6 +222,22 @@ def copy_checkpoint(source: Path, target: Writes, card: CheckpointCard | None = 
             target.write(len(text).to_bytes(8, "little") + text)
         while piece := file.read(COPIED_AT_ONCE):
             target.write(piece)
+
+
+def replace_card(path: Path, change: Callable[[CheckpointCard], CheckpointCard]) -> CheckpointCard:
+    """Give a checkpoint another card, atomically; its tensors stay as they are, byte for byte.
+
+    Raises
+    ------
+    CheckpointError
+        The file is damaged.
+    StorageError
+        It cannot be written; then it is as it was.
+    """
+    card = change(read_card(path))
+    with replace_atomically(path) as beside, beside.open("wb") as stream:
+        copy_checkpoint(path, stream, card)
+    return card
 
 
 def load_model(path: Path) -> tuple[nn.Module, CheckpointCard]:

@@ -16,7 +16,7 @@ __all__ = ["publish_checkpoint"]
 
 
 def publish_checkpoint(run: RunFolder, destination: Path, *, replace: bool = False) -> CheckpointCard:
-    """Write a run's best checkpoint in bfloat16, and beside it its card as Markdown.
+    """Write a run's best checkpoint in float16, and beside it its card as Markdown.
 
     The card takes over what ``evaluate`` has found on the test patients and on another cohort; of several other
     cohorts the one with most patients. Nothing is evaluated here.

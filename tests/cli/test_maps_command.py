@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from core.data.phantom import PhantomConfig, make_phantom
+from core.inference.kept_map_test import read_map_test
+from core.models.card_text import describe_card
+from core.models.checkpoint import read_card
+from core.settings import PROJECT_ROOT
 from tests.cli.commands import Command
 
 
@@ -30,3 +37,25 @@ def test_each_map_has_its_figures_and_controls(command: Command, patients: Path)
 
 def test_a_layer_that_is_not_offered_is_refused(command: Command, patients: Path) -> None:
     command("maps", "demo-synthetic", patients, "--layer", "fc").assert_refused("layer4.1, layer3.1, layer2.1")
+
+
+def test_one_map_named_beforehand_is_kept_on_the_card(command: Command, patients: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.safetensors"
+    shutil.copy(PROJECT_ROOT / "checkpoints" / "demo-synthetic.safetensors", file)
+    (tmp_path / "mine.md").write_text(describe_card(read_card(file)))
+    before = load_file(file)
+    asked = ("maps", file, patients, "--studies", 2, "--layer", "layer3.1", "--keep")
+    command(*asked, "--method", "layercam", "--method", "gradcam").assert_refused("one --method and one --layer")
+    assert read_card(file) == read_card(PROJECT_ROOT / "checkpoints" / "demo-synthetic.safetensors").model_copy(
+        update={"map_test": {}}
+    )
+    result = command(*asked, "--method", "layercam", "--json")
+    assert result.status == 0, result.stderr
+    test = read_map_test(read_card(file))
+    assert test is not None
+    assert (test.method, test.layer, test.pictures) == ("layercam", "layer3.1", result.json["pictures"])
+    assert test.hits.to_dict() == result.json["scores"][0]["hits"]
+    assert "layercam at layer3.1" in (tmp_path / "mine.md").read_text()
+    after = load_file(file)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)

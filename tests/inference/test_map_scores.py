@@ -61,3 +61,11 @@ def test_no_share_lies_beyond_one(maps: NDArray[np.float32]) -> None:
         assert 0 <= figure.low < 0.75 < figure.high <= 1
     same = similarity(maps, maps, PATIENTS)
     assert (same.value, same.high) == pytest.approx((1.0, 1.0))
+
+
+def test_one_study_has_shares_without_an_interval(maps: NDArray[np.float32]) -> None:
+    truth = np.zeros(maps.shape, bool)
+    truth[:3] = True
+    for figure in (hits(maps, truth, np.repeat("a", 4)), inside(maps, truth, np.repeat("a", 4))):
+        assert (figure.value, figure.low, figure.n) == (pytest.approx(0.75), None, 4)
+        assert "two studies" in figure.reason

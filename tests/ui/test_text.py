@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.evaluation.figure import Figure
-from ui.text import duration_text, figure_text, number_text, plain, rate_text
+from ui.text import duration_text, figure_text, number_text, plain, rate_text, value_text
 
 SPECIAL = set("\\`*_{}[]()<>#+-.!|~$:&^=@")
 
@@ -73,3 +73,9 @@ def test_durations(seconds: float | None, words: str) -> None:
 
 def test_dashes_for_what_is_unknown() -> None:
     assert number_text(None) == number_text(float("nan")) == rate_text(None, "images") == "–"
+
+
+def test_a_value_stands_with_its_interval_where_there_is_one() -> None:
+    assert value_text(Figure(value=0.94, low=0.891, high=0.969, n=9), 2) == "0.94 [0.89 to 0.97]"
+    assert value_text(Figure(value=0.94, low=None, high=None, n=9)) == "0.940"
+    assert value_text(None) == "–"

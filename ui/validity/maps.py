@@ -21,7 +21,7 @@ from ui.loaders import load_predictor
 from ui.measured import ask_measured
 from ui.progress import ProgressBar
 from ui.state import current_settings
-from ui.text import figure_text, interval_text
+from ui.text import figure_text, value_text
 from ui.theme import current_palette, draw
 from ui.validity.data import ask_data
 from ui.validity.words import say_otherwise
@@ -116,13 +116,13 @@ def _sentence(found: MapTest) -> str:
     if found.chance is None or best.hits is None:
         return (
             f"These data do not say where the tumours are, so no map can be called right or wrong here ({n}). The map that "
-            f"depends most on what was learnt is {name}: similarity to random weights {_short(best.similarity[-1])}."
+            f"depends most on what was learnt is {name}: similarity to random weights {value_text(best.similarity[-1], 2)}."
         )
     text = (
-        f"{name} hits the tumour most often: **{_short(best.hits)}** of its maps are strongest inside it, and "
-        f"{_short(best.near_hits)} within {found.tolerance_px:.0f} pixels. A place drawn at random inside the head would in "
-        f"{_short(found.chance)} and {_short(found.near_chance)}; the same network with random weights in "
-        f"{_short(best.random_hits)} and {_short(best.random_near_hits)} ({n}, synthetic)."
+        f"{name} hits the tumour most often: **{value_text(best.hits, 2)}** of its maps are strongest inside it, and "
+        f"{value_text(best.near_hits, 2)} within {found.tolerance_px:.0f} pixels. A place drawn at random inside the head would in "
+        f"{value_text(found.chance, 2)} and {value_text(found.near_chance, 2)}; the same network with random weights in "
+        f"{value_text(best.random_hits, 2)} and {value_text(best.random_near_hits, 2)} ({n}, synthetic)."
     )
     if len(found.scores) > 1:
         text += (
@@ -131,7 +131,7 @@ def _sentence(found: MapTest) -> str:
         )
     if found.moved is not None:
         text += (
-            f"\n\nWith nothing changed but the biomarker, the answer moves its way in **{_short(found.moved)}** of the {what} "
+            f"\n\nWith nothing changed but the biomarker, the answer moves its way in **{value_text(found.moved, 2)}** of the {what} "
             f"(n = {found.moved.n}; 0.5 would be chance): that is whether the network reads the trait at all, whatever its "
             "maps show."
         )
@@ -198,11 +198,3 @@ def _table(found: MapTest) -> pd.DataFrame:
 
 def _figure(figure: Figure | None) -> str:
     return "not known" if figure is None else figure_text(figure, "pictures")
-
-
-def _short(figure: Figure | None) -> str:
-    """Value and interval; the n stands elsewhere in the sentence."""
-    if figure is None or figure.value is None:
-        return "–"
-    interval = interval_text(figure.low, figure.high, 2)
-    return f"{figure.value:.2f}{f' [{interval}]' if interval else ''}"

@@ -14,7 +14,7 @@ from core.evaluation.simulated import BestOfEpochs, best_of_noise
 from core.evaluation.unpaired import mean_under_dependence
 from core.experiments.optimism import Pair, compare_pairs, read_own_pair
 from ui.figures.validity import draw_noise_course, draw_optimism, draw_pairs
-from ui.text import figure_text, interval_text, number_text, plain
+from ui.text import figure_text, plain, value_text
 from ui.theme import current_palette, draw
 from ui.validity.answers import ask_answer, show_asking
 from ui.validity.subject import judged_runs
@@ -110,11 +110,7 @@ def _show_own() -> None:
     _show_pairs(pairs, {pair.run: pair.run for pair in pairs}, (CHOSEN, UNTOUCHED), "own")
     gap = mean_under_dependence([pair.gap for pair in pairs])
     runs = f"{len(pairs)} {'run' if len(pairs) == 1 else 'runs'}"
-    interval = interval_text(gap.low, gap.high)
-    st.markdown(
-        f"**Validation less test, the same checkpoint on both: {number_text(gap.value)} "
-        f"[{interval or 'no interval'}], the mean of {runs}.**"
-    )
+    st.markdown(f"**Validation less test, the same checkpoint on both: {value_text(gap)}, the mean of {runs}.**")
     st.caption(
         "The two groups of patients differ by chance, too, and runs of one cohort share patients: the interval is as wide "
         "as if all runs had the same ones, so that more runs do not make it narrower."
