@@ -15,3 +15,4 @@ $python -m core train "$train" --preset honest --run "$run" --set weights=none -
     --set slice_count=5 --set flip_planes=all --set batch_size=16 --set epochs=10 --set test_fraction=0
 $python -m core evaluate "$run" --data "$judge"
 $python -m core export checkpoint "$run" --out checkpoints/demo-synthetic.safetensors --replace
+$python -m core maps checkpoints/demo-synthetic.safetensors "$judge" --studies 100 --method gradcam --layer layer4.1 --keep
