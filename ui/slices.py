@@ -74,10 +74,11 @@ def find_box(pixels: NDArray[np.uint8]) -> tuple[int, int, int, int]:
 def nearest_slice(stack: SliceStack, position: float, *, seen_only: bool = False) -> int | None:
     """Index of the slice at a position, or None where the series does not reach so far.
 
-    With `seen_only` it is the nearest of the slices that the model saw, however far it lies.
+    With `seen_only` it is the nearest of the slices that the model saw, however far it lies; where it saw none of the
+    series, the slice there is what one compares with.
     """
-    if seen_only:
-        return min(stack.probabilities, key=lambda index: abs(stack.positions[index] - position), default=None)
+    if seen_only and stack.probabilities:
+        return min(stack.probabilities, key=lambda index: abs(stack.positions[index] - position))
     index = int(np.argmin(np.abs(stack.positions - position)))
     reach = max(stack.step, 1e-6) * 0.75
     return index if abs(float(stack.positions[index]) - position) <= reach else None

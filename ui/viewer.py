@@ -207,8 +207,9 @@ def _choose_position(plane: Plane, stacks: list[SliceStack], *, key: str, seen_o
         return None
     name = f"{key}.{plane}.{'seen' if seen_only else 'all'}"
     jump = st.session_state.pop(f"{key}.jump.{plane}", None)
-    if jump is not None or name not in st.session_state:
-        wanted = _first_position(stacks, positions) if jump is None else jump
+    if jump is not None or st.session_state.get(name) not in positions:
+        # Another checkpoint saw other slices: stay near.
+        wanted = st.session_state.get(name, _first_position(stacks, positions)) if jump is None else jump
         st.session_state[name] = min(positions, key=lambda position: abs(position - wanted))
     if len(positions) == 1:
         return positions[0]

@@ -22,7 +22,9 @@ def test_among_seen_slices_the_nearest_counts_however_far() -> None:
     stack = make_stack(probabilities={1: 0.2, 8: 0.9})
     assert nearest_slice(stack, 0.0, seen_only=True) == 1
     assert nearest_slice(stack, 30.0, seen_only=True) == 8
-    assert nearest_slice(make_stack(), 0.0, seen_only=True) is None
+    unseen = make_stack()
+    assert nearest_slice(unseen, 11.0, seen_only=True) == 2  # to compare with
+    assert nearest_slice(unseen, 60.0, seen_only=True) is None
 
 
 @given(st.floats(-50, 50), st.floats(0.5, 9), st.floats(0.5, 9))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from streamlit.testing.v1 import AppTest
+
 from tests.ui.stacks import make_stack
 from ui.viewer import _first_position
 
@@ -19,3 +21,23 @@ def test_where_slices_share_an_answer_it_begins_in_their_middle() -> None:
 
 def test_without_answers_it_begins_in_the_middle() -> None:
     assert _first_position([make_stack()], [0.0, 5.0, 10.0]) == 5.0
+
+
+def page() -> None:
+    import streamlit as st
+
+    from core.mri import Plane
+    from tests.ui.stacks import make_stack
+    from ui.viewer import _choose_position
+
+    seen = {1: 0.2, 8: 0.9} if st.checkbox("another checkpoint", key="other") else {2: 0.1, 5: 0.7, 9: 0.3}
+    st.write(_choose_position(Plane.AXIAL, [make_stack(probabilities=seen)], key="v", seen_only=True))
+
+
+def test_another_checkpoint_that_saw_other_slices_stays_near_the_place_that_was_shown() -> None:
+    app = AppTest.from_function(page).run()
+    assert app.select_slider[0].value == 25.0
+    app.select_slider[0].set_value(45.0).run()
+    app.checkbox(key="other").set_value(True).run()
+    assert not app.exception
+    assert app.select_slider[0].value == 40.0
