@@ -6,6 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.data.study import Cohort, Study
+from core.inference.kept_map_test import first_map
 from core.inference.map_methods import METHODS
 from core.inference.prediction import Prediction
 from core.models.checkpoint import CheckpointCard
@@ -14,7 +15,7 @@ from ui.answer import show_answer, show_slice_charts
 from ui.checkpoints import ask_checkpoint, show_card
 from ui.errors import telling_errors
 from ui.loaders import load_card
-from ui.map_worth import first_map, show_map_worth
+from ui.map_worth import show_map_worth
 from ui.page import begin_page
 from ui.prediction import layer_titles, load_maps, load_prediction, study_stacks
 from ui.scans import keep_upload, open_chosen_scan

@@ -1,26 +1,15 @@
-"""Which map a checkpoint's answer begins with, and what is known of whether it is true."""
+"""What is known of whether a map is true, as it stands under the pictures."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from core.inference.cam import list_layers
 from core.inference.kept_map_test import read_map_test
 from core.inference.map_methods import INPUT, METHODS
 from core.models.checkpoint import CheckpointCard
-from core.models.registry import find_architecture
 from ui.text import value_text
 
-__all__ = ["first_map", "map_worth", "show_map_worth"]
-
-
-def first_map(card: CheckpointCard) -> tuple[str, str]:
-    """Method and layer: those that were put to the test, or Grad-CAM at the usual layer."""
-    layers = list_layers(find_architecture(card.config.architecture))
-    test = read_map_test(card)
-    if test is None:
-        return next(iter(METHODS)), layers[0]
-    return test.method, test.layer if test.layer in layers else layers[0]
+__all__ = ["map_worth", "show_map_worth"]
 
 
 def show_map_worth(card: CheckpointCard, method: str, layer: str) -> None:

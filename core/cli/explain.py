@@ -34,8 +34,12 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     parser = add_command(commands, "explain", explain, "Write each slice beside its class activation map, as PNG.")
     add_scan(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="where the pictures and index.json go")
-    parser.add_argument("--method", default="gradcam", metavar="NAME", help="how to map (default: gradcam)")
-    parser.add_argument("--layer", metavar="NAME", help="which layer to map (default: the network's last)")
+    parser.add_argument(
+        "--method", metavar="NAME", help="how to map (default: as its map was tested, as the card says, else gradcam)"
+    )
+    parser.add_argument(
+        "--layer", metavar="NAME", help="which layer to map (default: the tested one, or the network's last)"
+    )
     parser.add_argument("--class", dest="target", metavar="NAME", help="the class to map; by default the predicted one")
     parser.add_argument(
         "--opacity", type=_share, default=0.6, metavar="0..1", help="where the map is strongest (default: 0.6)"
@@ -46,18 +50,23 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 def explain(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Map every predicted slice."""
     from core.files import write_atomic
+    from core.inference.kept_map_test import first_map
     from core.inference.map_methods import INPUT, find_method
 
-    method = find_method(arguments.method)
+    if arguments.method is not None:
+        find_method(arguments.method)
     out = Path(arguments.out).expanduser()
     lines: list[str] = []
     studies: list[dict[str, Any]] = []
     with open_scan(arguments, settings) as (predictor, cohort):
         target = _find_class(arguments.target, predictor)
+        tested_method, tested_layer = first_map(predictor.card)
+        method = find_method(arguments.method or tested_method)
+        layer = arguments.layer or (tested_layer if arguments.method is None else predictor.architecture.target_layer)
         predictions, failures = predict_all(predictor, cohort)
         for number, prediction in enumerate(predictions, start=1):
             index = predictor.card.class_names.index(prediction.prediction) if target is None else target
-            maps = _write_maps(prediction, number, predictor, method, index, out, arguments)
+            maps = _write_maps(prediction, number, predictor, method, layer, index, out, arguments.opacity)
             name = predictor.card.class_names[index]
             answer = {key: value for key, value in prediction.to_dict().items() if key != "slices"}
             studies.append({**answer, "class": name, "maps": maps})
@@ -69,7 +78,7 @@ def explain(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         document = {
             "out": str(out),
             "method": method.name,
-            "target_layer": (arguments.layer or predictor.architecture.target_layer) if method.by_layer else INPUT,
+            "target_layer": layer if method.by_layer else INPUT,
             "studies": studies,
             **describe_source(predictor, cohort, failures),
         }
@@ -82,9 +91,10 @@ def _write_maps(
     number: int,
     predictor: Predictor,
     method: CamMethod,
+    layer: str,
     target: int,
     out: Path,
-    arguments: argparse.Namespace,
+    opacity: float,
 ) -> list[dict[str, Any]]:
     """Write one PNG per slice; the maps of a study share one scale, so that a weak one looks weak."""
     from core.files import replace_atomically
@@ -92,9 +102,7 @@ def _write_maps(
 
     progress = TerminalProgress("mapping")
     cams = [
-        explain_many(
-            predictor, part.prepared, method=method.name, target_class=target, layer=arguments.layer, progress=progress
-        )
+        explain_many(predictor, part.prepared, method=method.name, target_class=target, layer=layer, progress=progress)
         for part in prediction.series
     ]
     strongest = max(cam.raw_max for part in cams for cam in part)
@@ -106,7 +114,7 @@ def _write_maps(
             pixels = seen.take(part.prepared.pixels[seen.example])
             heat, raw_max = cam.of_slice(seen)
             with replace_atomically(out / name) as path:
-                _draw(pixels, heat, raw_max, strongest, arguments.opacity).save(path, "PNG")
+                _draw(pixels, heat, raw_max, strongest, opacity).save(path, "PNG")
             place = {"sequence": seen.sequence, "index": seen.slice_index, "position_mm": _finite(seen.position_mm)}
             written.append({**answer.to_dict(), **place, "raw_max": raw_max, "png": name})
     return written

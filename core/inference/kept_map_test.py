@@ -9,12 +9,14 @@ from typing import Any
 from core.errors import ConfigError
 from core.evaluation.figure import Figure
 from core.files import write_atomic
-from core.inference.map_methods import METHODS
+from core.inference.cam import list_layers
+from core.inference.map_methods import INPUT, METHODS
 from core.inference.map_test import MapTest
 from core.models.card_text import describe_card
 from core.models.checkpoint import CheckpointCard, replace_card
+from core.models.registry import find_architecture
 
-__all__ = ["KeptMapTest", "keep_map_test", "read_map_test"]
+__all__ = ["KeptMapTest", "first_map", "keep_map_test", "read_map_test"]
 
 KEPT = ("hits", "near_hits", "random_hits")
 
@@ -44,6 +46,15 @@ def read_map_test(card: CheckpointCard) -> KeptMapTest | None:
     return KeptMapTest(
         method=kept["method"], layer=kept["layer"], pictures=kept["pictures"], studies=kept["studies"], **figures
     )
+
+
+def first_map(card: CheckpointCard) -> tuple[str, str]:
+    """Return the method and layer to begin with: those that were put to the test, or Grad-CAM at the usual layer."""
+    layers = list_layers(find_architecture(card.config.architecture))
+    test = read_map_test(card)
+    if test is None or test.layer not in (*layers, INPUT):
+        return next(iter(METHODS)), layers[0]
+    return test.method, layers[0] if test.layer == INPUT else test.layer
 
 
 def keep_map_test(path: Path, found: MapTest) -> CheckpointCard:

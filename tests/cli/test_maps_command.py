@@ -16,6 +16,8 @@ from core.models.checkpoint import read_card
 from core.settings import PROJECT_ROOT
 from tests.cli.commands import Command
 
+SHIPPED = PROJECT_ROOT / "checkpoints" / "demo-synthetic.safetensors"
+
 
 @pytest.fixture(scope="module")
 def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -41,14 +43,12 @@ def test_a_layer_that_is_not_offered_is_refused(command: Command, patients: Path
 
 def test_one_map_named_beforehand_is_kept_on_the_card(command: Command, patients: Path, tmp_path: Path) -> None:
     file = tmp_path / "mine.safetensors"
-    shutil.copy(PROJECT_ROOT / "checkpoints" / "demo-synthetic.safetensors", file)
+    shutil.copy(SHIPPED, file)
     (tmp_path / "mine.md").write_text(describe_card(read_card(file)))
     before = load_file(file)
     asked = ("maps", file, patients, "--studies", 2, "--layer", "layer3.1", "--keep")
     command(*asked, "--method", "layercam", "--method", "gradcam").assert_refused("one --method and one --layer")
-    assert read_card(file) == read_card(PROJECT_ROOT / "checkpoints" / "demo-synthetic.safetensors").model_copy(
-        update={"map_test": {}}
-    )
+    assert read_card(file) == read_card(SHIPPED)
     result = command(*asked, "--method", "layercam", "--json")
     assert result.status == 0, result.stderr
     test = read_map_test(read_card(file))
@@ -59,3 +59,13 @@ def test_one_map_named_beforehand_is_kept_on_the_card(command: Command, patients
     after = load_file(file)
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_the_maps_that_are_written_begin_with_the_tested_one(command: Command, patients: Path, tmp_path: Path) -> None:
+    study = next((patients / "train").iterdir())
+    result = command("explain", "demo-synthetic-t1wce", study, "--out", tmp_path / "a", "--json").json
+    assert (result["method"], result["target_layer"]) == ("layercam-smooth", "layer2.1")
+    result = command(
+        "explain", "demo-synthetic-t1wce", study, "--method", "gradcam", "--out", tmp_path / "b", "--json"
+    ).json
+    assert (result["method"], result["target_layer"]) == ("gradcam", "layer4.1")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from core.inference.kept_map_test import first_map
 from core.models.checkpoint import CheckpointCard, read_card
 from core.settings import PROJECT_ROOT
-from ui.map_worth import first_map, map_worth
+from ui.map_worth import map_worth
 
 FIGURE = {"value": 0.94, "low": 0.89, "high": 0.969, "n": 200}
 TEST = {
@@ -39,4 +40,4 @@ def test_of_any_other_map_nobody_knows() -> None:
 def test_without_a_test_grad_cam_at_the_usual_layer_comes_first() -> None:
     assert first_map(make_card()) == ("gradcam", "layer4.1")
     assert first_map(make_card(map_test={**TEST, "method": "a later version's"})) == ("gradcam", "layer4.1")
-    assert first_map(make_card(map_test={**TEST, "layer": "gone"})) == ("layercam-smooth", "layer4.1")
+    assert first_map(make_card(map_test={**TEST, "layer": "gone"})) == ("gradcam", "layer4.1")
