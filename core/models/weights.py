@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["WeightsReport", "build_model", "build_random", "ensure_weights"]
+__all__ = ["WeightsReport", "build_model", "build_random", "ensure_weights", "name_file"]
 
 TIMEOUT_SECONDS = 5.0
 """How long a download may stay silent before it is given up."""
@@ -117,9 +117,12 @@ def _find_source(entry: Architecture, weights: str) -> tuple[Path, str]:
     if weights == "default":
         return _fetch_pretrained(entry)
     path = _find_file(weights)
-    # Every run's best checkpoint has the same name; which run it is of says the folder.
-    name = f"{path.parent.name}/{path.name}" if path.name == BEST else path.name
-    return path, f"{name} (SHA-256 {_sha256(path)})"
+    return path, f"{name_file(path)} (SHA-256 {_sha256(path)})"
+
+
+def name_file(path: Path) -> str:
+    """Return what others may read of a weights file's place: its name, and of a run's best checkpoint the run's, too."""
+    return f"{path.parent.name}/{path.name}" if path.name == BEST else path.name
 
 
 def _find_file(name: str) -> Path:

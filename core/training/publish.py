@@ -9,6 +9,7 @@ from core.errors import RunError, StorageError
 from core.files import write_atomic
 from core.models.card_text import describe_card
 from core.models.checkpoint import CheckpointCard, load_model, read_card, save_checkpoint
+from core.models.weights import name_file
 from core.training.judgement import read_judgement
 from core.training.run import RunFolder
 
@@ -45,7 +46,10 @@ def publish_checkpoint(run: RunFolder, destination: Path, *, replace: bool = Fal
         raise RunError(f"{run.name} has no checkpoint yet; it comes with its first finished epoch.")
     model, card = load_model(run.checkpoint)
     metrics = {**card.metrics, **_judged(run)}
-    card = card.model_copy(update={"name": destination.stem, "metrics": metrics})
+    config = card.config
+    if config.weights not in ("default", "none"):  # where a file lies on this machine is nobody's business elsewhere
+        config = config.model_copy(update={"weights": name_file(Path(config.weights))})
+    card = card.model_copy(update={"name": destination.stem, "metrics": metrics, "config": config})
     save_checkpoint(destination, model.state_dict(), card, half=True)
     write_atomic(destination.with_suffix(".md"), describe_card(card))
     return read_card(destination)

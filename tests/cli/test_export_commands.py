@@ -9,7 +9,7 @@ import pytest
 
 from core.data.phantom import PhantomConfig, make_phantom
 from core.models.card_text import figure_words
-from core.models.checkpoint import load_model, read_card
+from core.models.checkpoint import load_model, read_card, replace_card
 from tests.cli.commands import Command
 
 
@@ -78,3 +78,15 @@ def test_a_figure_is_shown_with_interval_and_n() -> None:
         == "none: one class, n = 3"
     )
     assert figure_words({"value": 0.5, "low": None, "high": None, "n": 8}) == "0.500, n = 8"
+
+
+def test_where_its_first_weights_lay_is_not_passed_on(home_with_run: Path, command: Command, tmp_path: Path) -> None:
+    best = next(home_with_run.glob("runs/tiny/best.safetensors"))
+    weights = "/home/somebody/secret/calm-fox/best.safetensors"
+    replace_card(
+        best, lambda card: card.model_copy(update={"config": card.config.model_copy(update={"weights": weights})})
+    )
+    path = tmp_path / "mine.safetensors"
+    command("export", "checkpoint", "tiny", "--out", str(path))
+    assert read_card(path).config.weights == "calm-fox/best.safetensors"
+    assert "somebody" not in path.with_suffix(".md").read_text()
