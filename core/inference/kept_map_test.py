@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from core.errors import ConfigError
 from core.evaluation.figure import Figure
 from core.files import write_atomic
@@ -38,14 +40,12 @@ class KeptMapTest:
 
 
 def read_map_test(card: CheckpointCard) -> KeptMapTest | None:
-    """Return the test that a card keeps; None where there is none, or of a method that this version lacks."""
-    kept = card.map_test
-    if kept.get("method") not in METHODS:
+    """Return the test that a card keeps; None where there is none that can be read, or of a method that this version lacks."""
+    try:
+        test = TypeAdapter(KeptMapTest).validate_python(card.map_test)
+    except ValidationError:  # a checkpoint may come from anywhere
         return None
-    figures = {name: Figure(**kept[name]) for name in ("hits", "random_hits", "chance")}
-    return KeptMapTest(
-        method=kept["method"], layer=kept["layer"], pictures=kept["pictures"], studies=kept["studies"], **figures
-    )
+    return test if test.method in METHODS else None
 
 
 def first_map(card: CheckpointCard) -> tuple[str, str]:

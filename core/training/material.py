@@ -92,9 +92,8 @@ def prepare_material(
 
     def prepare() -> tuple[Cohort, SliceTable]:
         cohort = open_cohort(task.source, progress, settings)
-        if (
-            world.leads and not task.resumes
-        ):  # After the scan, which finds a wrong folder at once, and before the hours of preparing.
+        # After the scan, which finds a wrong folder at once, and before the hours of preparing.
+        if world.leads and not task.resumes:
             ensure_weights(task.config.architecture, task.config.weights)
         table = build_table(cohort, task.config.prep, settings, progress=progress)
         _check_that_data_are_there(cohort, table)

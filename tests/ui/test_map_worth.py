@@ -40,4 +40,7 @@ def test_of_any_other_map_nobody_knows() -> None:
 def test_without_a_test_grad_cam_at_the_usual_layer_comes_first() -> None:
     assert first_map(make_card()) == ("gradcam", "layer4.1")
     assert first_map(make_card(map_test={**TEST, "method": "a later version's"})) == ("gradcam", "layer4.1")
+    for damaged in ({"method": "gradcam"}, {**TEST, "pictures": "# many"}, {**TEST, "hits": 1}):
+        assert first_map(make_card(map_test=damaged)) == ("gradcam", "layer4.1")
+        assert "has not been tested" in map_worth(make_card(map_test=damaged), "gradcam", "layer4.1")
     assert first_map(make_card(map_test={**TEST, "layer": "gone"})) == ("gradcam", "layer4.1")
