@@ -4,10 +4,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from ui.page import enter_app
-from ui.runs import wake_queue
-from ui.state import remember_visitor
-from ui.trash import empty_old_trash
+from ui.runs.runs import wake_queue
+from ui.runs.trash import empty_old_trash
+from ui.widgets.page import enter_app
+from ui.widgets.state import remember_visitor
 
 ASSETS = Path(__file__).parent / "ui" / "assets"
 

@@ -21,14 +21,14 @@ from pathlib import Path
 
 from measuring import machine, print_table
 
+from core.audit import AuditReport, audit_cohort
 from core.config import PrepConfig, SplitConfig
-from core.data.audit import AuditReport, audit_cohort
 from core.data.cohort import scan_cohort
-from core.data.phantom import PhantomConfig, make_phantom
-from core.data.phantom.faults import Planted, read_planted
-from core.data.split import PARTS, Split, make_split
 from core.data.study import Cohort
-from core.data.table import build_table
+from core.dataset.split import PARTS, Split, make_split
+from core.dataset.table import build_table
+from core.phantom import PhantomConfig, make_phantom
+from core.phantom.faults import Planted, read_planted
 from core.settings import Settings, load_settings
 
 NORMAL = {"blank-slices", "mixed-planes", "file-order"}

@@ -38,7 +38,7 @@ def main() -> None:
 
 def make_cohort(folder: Path, studies: int) -> Path:
     """Four sequences of 48 slices of 256 x 256 a study."""
-    from core.data.phantom import PhantomConfig, make_phantom
+    from core.phantom import PhantomConfig, make_phantom
 
     make_phantom(folder, PhantomConfig(studies=studies, slices=48, size=256))
     return folder
@@ -72,12 +72,12 @@ def measure(data: Path, home: Path, address: str, rounds: int) -> None:
 
 
 def prepare(cohort: object, home: Path, jobs: int, scheduler: str) -> tuple[float, str]:
-    """Prepare through an empty cache; returns the seconds, and a digest of all pictures."""
+    """Prepare through an empty cache; returns the seconds, and a digest of all images."""
     import xxhash
 
     from core.config import PrepConfig
     from core.data.study import Cohort
-    from core.data.table import build_table
+    from core.dataset.table import build_table
     from core.parallel import dask_cluster
     from core.settings import load_settings
 

@@ -1,6 +1,6 @@
-"""Feeding: pictures per second of real training steps, beside the same steps on tensors already in memory.
+"""Feeding: images per second of real training steps, beside the same steps on tensors already in memory.
 
-Both train the same network on the same pictures with the same changes. One takes its batches as training does, from
+Both train the same network on the same images with the same changes. One takes its batches as training does, from
 the memory-mapped cache; for the other they were gathered beforehand. The two take turns in blocks, for the same code
 twice differs by several per cent on a busy machine, and their medians are compared.
 """
@@ -20,7 +20,7 @@ import numpy as np
 from measuring import machine, print_table
 
 if TYPE_CHECKING:
-    from core.data.batches import Batch
+    from core.dataset.batches import Batch
     from core.training.job import Job, Training
 
 
@@ -40,9 +40,9 @@ def make_job(folder: Path, size_px: int) -> Job:
     """A small synthetic cohort, prepared, and the honest preset's network and training."""
     from core.config import apply_settings
     from core.data.cohort import scan_cohort
-    from core.data.phantom import PhantomConfig, make_phantom
-    from core.data.split import make_split
-    from core.data.table import build_table
+    from core.dataset.split import make_split
+    from core.dataset.table import build_table
+    from core.phantom import PhantomConfig, make_phantom
     from core.presets import find_preset
     from core.settings import load_settings
     from core.training.job import describe_job
@@ -61,7 +61,7 @@ def make_job(folder: Path, size_px: int) -> Job:
 
 
 def measure(job: Job, blocks: int, steps: int) -> None:
-    """Let the two take turns, and print pictures per second."""
+    """Let the two take turns, and print images per second."""
     from core.training.job import start_training
 
     training = start_training(job)
@@ -96,7 +96,7 @@ def measure(job: Job, blocks: int, steps: int) -> None:
 
 def endless(job: Job) -> Iterator[Batch]:
     """Full batches of one epoch after the other, as training gets them."""
-    from core.data.batches import train_batches
+    from core.dataset.batches import train_batches
 
     epoch = 0
     while True:
@@ -110,13 +110,13 @@ def run_block(job: Job, training: Training, batches: Iterator[Batch], steps: int
     """Do some steps as training does them; returns wall seconds, the waiting for batches included."""
     import torch
 
-    from core.data.augment import augment
+    from core.dataset.augment import augment
     from core.models.forward import autocast, to_input
 
     began = time.perf_counter()
     for _ in range(steps):
         batch = next(batches)
-        changed = augment(batch.pictures, job.config.augmentation, job.config.seed, 1, batch.indices)
+        changed = augment(batch.images, job.config.augmentation, job.config.seed, 1, batch.indices)
         inputs = to_input(changed, training.architecture, training.compute)
         with autocast(training.compute):
             logits = training.model(inputs)

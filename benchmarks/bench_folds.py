@@ -21,7 +21,7 @@ from measuring import machine, print_table
 from numpy.typing import NDArray
 from scipy.special import expit, logit, ndtr, ndtri
 
-from core.data.folds import deal_folds
+from core.dataset.folds import deal_folds
 from core.evaluation import metrics
 from core.evaluation.folds import FoldAnswers, judge_folds, sharing_factor
 

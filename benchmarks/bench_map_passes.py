@@ -16,13 +16,13 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from measuring import PROJECT, interleave, machine, print_table
 
-from core.data.cache import load_prepared
 from core.data.cohort import scan_cohort
-from core.data.phantom import PhantomConfig, make_phantom
-from core.inference.cam import explain_each, explain_many, list_layers
-from core.inference.map_methods import METHODS
-from core.inference.map_pictures import pool
+from core.data.prepare.cache import load_prepared
+from core.explain.cam import explain_each, explain_many, list_layers
+from core.explain.methods import METHODS
+from core.explain.validation.test_images import pool
 from core.inference.predict import Predictor
+from core.phantom import PhantomConfig, make_phantom
 from core.settings import load_settings
 
 
@@ -40,23 +40,23 @@ def main() -> None:
         prepared = pool([load_prepared((one,), predictor.card.config.prep, settings) for one in series])
     combinations = [(name, layer) for layer in list_layers(predictor.architecture) for name, method in METHODS.items()
                     if method.by_layer]  # fmt: skip
-    pictures = range(min(16, len(prepared.pixels)))
+    images = range(min(16, len(prepared.pixels)))
 
     def alone() -> list[np.ndarray]:
         return [
-            np.stack([cam.heat for cam in explain_many(predictor, prepared, pictures, name, layer=layer)])
+            np.stack([cam.heat for cam in explain_many(predictor, prepared, images, name, layer=layer)])
             for name, layer in combinations
         ]
 
     def together() -> list[np.ndarray]:
         return [
-            np.stack([cam.heat for cam in cams]) for cams in explain_each(predictor, prepared, combinations, pictures)
+            np.stack([cam.heat for cam in cams]) for cams in explain_each(predictor, prepared, combinations, images)
         ]
 
     same = all(np.array_equal(one, other) for one, other in zip(alone(), together(), strict=True))
     seconds = interleave({"a pass for each": alone, "one pass": together}, rounds)
     print_table(
-        f"{len(combinations)} combinations of method and layer, {len(pictures)} pictures, median of {rounds} rounds",
+        f"{len(combinations)} combinations of method and layer, {len(images)} pictures, median of {rounds} rounds",
         ("way", "CPU seconds"),
         list(seconds.items()),
     )

@@ -5,7 +5,7 @@ the percentiles of the volume's tissue, keeps the millimetre proportions, and wr
 from. Three loops are what one writes oneself, in one process:
 
 - "bare": dcmread, pixel_array, every slice stretched between its own extremes, cv2.resize of every slice. It gives
-  pictures that cannot be compared with each other, and is as fast as a loop can be.
+  images that cannot be compared with each other, and is as fast as a loop can be.
 - "same window, all": reads every slice, sorts by position, windows by the percentiles of the volume's tissue, and
   resizes every slice that is not empty: what ours gives with slice_choice=all, without the cropping.
 - "same window, 8": the same, but only the 8 slices around the middle are windowed and resized: what ours gives by default.
@@ -49,7 +49,7 @@ def main() -> None:
 
 def make_cohort(folder: Path, studies: int) -> Path:
     """Four sequences of 96 slices of 384 x 384 a study: 113 MB each."""
-    from core.data.phantom import PhantomConfig, make_phantom
+    from core.phantom import PhantomConfig, make_phantom
 
     make_phantom(folder, PhantomConfig(studies=studies, slices=96, size=384))
     return folder
@@ -123,7 +123,7 @@ def start_workers() -> float:
 
 def import_cache(number: int) -> int:
     """Import what preparing imports."""
-    from core.data import cache
+    from core.data.prepare import cache
 
     time.sleep(0.2)  # so that each worker gets one
     return number + 0 * cache.FORMAT_VERSION
@@ -141,7 +141,7 @@ def ours(root: Path, home: Path, choice: str, jobs: int) -> int:
     """Index, prepare through an empty cache, and open every array."""
     from core.config import PrepConfig
     from core.data.cohort import scan_cohort
-    from core.data.table import build_table
+    from core.dataset.table import build_table
     from core.settings import load_settings
 
     settings = load_settings({"MGMT_LAB_HOME": str(home)})
@@ -166,12 +166,12 @@ def bare(root: Path) -> int:
     cv2.setNumThreads(1)
     count = 0
     for files in list_series(root):
-        pictures = []
+        images = []
         for path in files:
             pixels = pydicom.dcmread(path).pixel_array.astype(np.float32)
             pixels = (pixels - pixels.min()) / max(float(np.ptp(pixels)), 1.0) * 255
-            pictures.append(cv2.resize(pixels, (SIZE, SIZE), interpolation=cv2.INTER_AREA).astype(np.uint8))
-        count += len(np.stack(pictures))
+            images.append(cv2.resize(pixels, (SIZE, SIZE), interpolation=cv2.INTER_AREA).astype(np.uint8))
+        count += len(np.stack(images))
     return count
 
 
@@ -189,11 +189,11 @@ def windowed(root: Path, kept: int | None) -> int:
         if kept:
             quarter = len(filled) // 4
             filled = filled[np.linspace(quarter, len(filled) - quarter - 1, kept).astype(int)]
-        pictures = []
+        images = []
         for index in filled:
             grey = np.clip((volume[index] - low) / (high - low), 0, 1) * np.float32(255)
-            pictures.append(cv2.resize(grey, (SIZE, SIZE), interpolation=cv2.INTER_AREA).astype(np.uint8))
-        assert np.stack(pictures).dtype == np.uint8
+            images.append(cv2.resize(grey, (SIZE, SIZE), interpolation=cv2.INTER_AREA).astype(np.uint8))
+        assert np.stack(images).dtype == np.uint8
         count += len(files)
     return count
 

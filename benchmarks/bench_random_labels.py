@@ -2,7 +2,7 @@
 
 A synthetic cohort of 60 studies at signal 0, its labels shuffled among the patients besides: nothing can be learnt. For
 each seed the same ResNet18 is trained twice from random weights, on equally many slices, with and without siblings of
-the judged slices in training (``core.experiments.twin_pair``), and both are judged on the same test slices.
+the judged slices in training (``core.experiments.twin.pair``), and both are judged on the same test slices.
 
     python benchmarks/bench_random_labels.py [--seeds 10] [--home DIR]
 
@@ -25,11 +25,11 @@ import numpy as np
 from measuring import machine, print_table
 
 from core.config import apply_settings
-from core.data.phantom import PhantomConfig, make_phantom
-from core.experiments.twin_pair import judge_pair, plan_pair, read_result, train_pair
+from core.experiments.twin.pair import judge_pair, plan_pair, read_result, train_pair
+from core.phantom import PhantomConfig, make_phantom
 from core.presets import find_preset
+from core.runs.records import DataSource
 from core.settings import Settings, load_settings
-from core.training.records import DataSource
 
 COHORT = PhantomConfig(studies=60, signal=0, seed=1, slices=48, size=96)
 """Slices 2.5 mm apart, as in the real cohort's thinner series."""

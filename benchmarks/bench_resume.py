@@ -3,7 +3,7 @@
 ``python benchmarks/bench_resume.py [--kills 20] [--epochs 12]``. Each attempt is a process of its own, as the queue
 starts it, and is killed with SIGKILL: every other one at a random moment (in mid-epoch, mostly), the others in the
 gaps in which files are written (just after the best checkpoint, the state to resume from, or the log of epochs
-appeared). There are no loader workers to kill: pictures are read from memory maps in the trainer itself.
+appeared). There are no loader workers to kill: images are read from memory maps in the trainer itself.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def main() -> int:
 
 def _measure(home: Path, arguments: argparse.Namespace) -> int:
     from core.config import apply_settings
-    from core.data.phantom import PhantomConfig, make_phantom
+    from core.phantom import PhantomConfig, make_phantom
     from core.presets import find_preset
+    from core.runs.folder import RunFolder, delete_run
+    from core.runs.records import DataSource
     from core.settings import load_settings
-    from core.training.records import DataSource
-    from core.training.run import RunFolder, delete_run
 
     settings = load_settings()
     make_phantom(home / "cohort", PhantomConfig(studies=20, signal=3, slices=12, size=48), jobs=1)
@@ -125,7 +125,7 @@ def _outcome(run: Path) -> dict[str, object]:
     import pandas as pd
     from safetensors.numpy import load_file
 
-    from core.training.records import MACHINE_FIELDS
+    from core.runs.records import MACHINE_FIELDS
 
     epochs = [json.loads(line) for line in (run / "epochs.jsonl").read_text().splitlines()]
     return {

@@ -1,7 +1,7 @@
 """Do the shortcut controls find what was planted, and nothing where nothing was?
 
 Synthetic cohorts of 40 studies at signal 0, with the scanner tied to the label and a scale bar burnt into the margin of
-one class, and the same cohorts without either (``core.experiments.shortcuts``).
+one class, and the same cohorts without either (``core.experiments.controls.shortcuts``).
 
     python benchmarks/bench_shortcuts.py [--seeds 5]
 
@@ -19,8 +19,8 @@ from tempfile import TemporaryDirectory
 from measuring import machine, print_table
 
 from core.data.cohort import scan_cohort
-from core.data.phantom import PhantomConfig, make_phantom
-from core.experiments.shortcuts import CONTROLS, Shortcuts, find_shortcuts
+from core.experiments.controls.shortcuts import CONTROLS, Shortcuts, find_shortcuts
+from core.phantom import PhantomConfig, make_phantom
 from core.settings import load_settings
 
 PERMUTATIONS = 39

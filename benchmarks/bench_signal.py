@@ -27,14 +27,16 @@ STUDIES_TO_TRAIN, STUDIES_TO_JUDGE = 120, 200
 
 def measure(signal: float, size_px: int, home: Path) -> dict[str, Any]:
     """Train on one cohort, judge on another."""
-    train, judge = home / f"train-{signal:g}", home / f"judge-{signal:g}"
+    train, compute_figures = home / f"train-{signal:g}", home / f"judge-{signal:g}"
     call_core("phantom", train, "--studies", STUDIES_TO_TRAIN, "--signal", signal, "--seed", 1, home=home)
-    truth = call_core("phantom", judge, "--studies", STUDIES_TO_JUDGE, "--signal", signal, "--seed", 2, home=home)
+    truth = call_core(
+        "phantom", compute_figures, "--studies", STUDIES_TO_JUDGE, "--signal", signal, "--seed", 2, home=home
+    )
     settings = ("--set", "weights=none", "--set", f"size_px={size_px}")
     began = time.perf_counter()
     trained = call_core("train", train, "--preset", "honest", *settings, home=home)
     minutes = (time.perf_counter() - began) / 60
-    auroc = call_core("evaluate", trained["run"], "--data", judge, home=home)["patient"]["auroc"]
+    auroc = call_core("evaluate", trained["run"], "--data", compute_figures, home=home)["patient"]["auroc"]
     return {
         "signal": signal,
         "best": truth["best_auroc"],

@@ -1,11 +1,11 @@
-"""Training: pictures per second as the paper would train, as this project does, and on tensors held in memory.
+"""Training: images per second as the paper would train, as this project does, and on tensors held in memory.
 
-All three train the same ResNet18 with the same optimiser on the same pictures at 224 x 224, in this process, and take
+All three train the same ResNet18 with the same optimiser on the same images at 224 x 224, in this process, and take
 turns in blocks, for a busy machine slows whoever is at work:
 
 (a) as the paper would: torchvision's ImageFolder of PNG files of that size, its transform (resize, random flip, tensor,
     ImageNet's mean and standard deviation), a DataLoader with two workers, float32;
-(b) ours: the steps of `train`, from the cache, on a GPU from the pictures that it holds; precision "auto";
+(b) ours: the steps of `train`, from the cache, on a GPU from the images that it holds; precision "auto";
 (c) the steps of (b) on batches that were gathered beforehand, on the device.
 
 Targets: (b) at least 2.2 times (a) on a CPU that computes in bfloat16, at least 5 times on a GPU; and at least 97% of (c)
@@ -65,13 +65,13 @@ def main() -> int:
 
 
 def make_job(folder: Path, device: str, batch_size: int) -> Job:
-    """A synthetic cohort prepared at 224 x 224, the paper's preset from random weights, and its pictures as files."""
+    """A synthetic cohort prepared at 224 x 224, the paper's preset from random weights, and its images as files."""
     from core.config import apply_settings
     from core.data.cohort import scan_cohort
-    from core.data.export import export_imagefolder
-    from core.data.phantom import PhantomConfig, make_phantom
-    from core.data.split import make_split
-    from core.data.table import build_table
+    from core.dataset.export import export_imagefolder
+    from core.dataset.split import make_split
+    from core.dataset.table import build_table
+    from core.phantom import PhantomConfig, make_phantom
     from core.presets import find_preset
     from core.settings import load_settings
     from core.training.job import describe_job
@@ -102,7 +102,7 @@ class Gathered:
 
 
 def measure(job: Job, folder: Path, device: str, blocks: int, steps: int) -> None:
-    """Let the three take turns, and print pictures per second and the verdict."""
+    """Let the three take turns, and print images per second and the verdict."""
     from core.training.job import start_training
 
     training = start_training(job)
@@ -152,10 +152,10 @@ def as_the_paper(folder: Path, job: Job, device: str, steps: int) -> Callable[[i
 
     def run_block(block: int) -> None:
         right, loss_sum = 0, 0.0
-        for pictures, labels in loader:
-            pictures, labels = pictures.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+        for images, labels in loader:
+            images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
             optimiser.zero_grad()
-            outputs = model(pictures)
+            outputs = model(images)
             loss = criterion(outputs, labels)
             loss.backward()
             optimiser.step()
@@ -169,7 +169,7 @@ def as_the_paper(folder: Path, job: Job, device: str, steps: int) -> Callable[[i
 
 def ours(job: Job, training: Training, device: str, steps: int, *, in_memory: bool) -> Callable[[int], None]:
     """A block of the training loop's own steps; all blocks of one kind take the same batches."""
-    from core.data.batches import batch_order
+    from core.dataset.batches import batch_order
     from core.training.loop import train_step
 
     feed, size = training.feed, job.config.batch_size
@@ -206,12 +206,12 @@ def show(
     """Print the table, and whether the targets are held."""
     import torch
 
-    pictures = steps * job.config.batch_size
+    images = steps * job.config.batch_size
     median = {name: statistics.median(values) for name, values in seconds.items()}
     rows = [
         (
-            name, pictures / median[name], pictures / max(values), pictures / min(values),
-            pictures / statistics.median(cpu_seconds[name]),
+            name, images / median[name], images / max(values), images / min(values),
+            images / statistics.median(cpu_seconds[name]),
         )
         for name, values in seconds.items()
     ]  # fmt: skip

@@ -2,7 +2,7 @@
 
     python benchmarks/bench_zoo.py --home DIR [--presets winner multistream ...] [--signal 3]
 
-Each preset keeps its network, its input form and its optimiser; pictures are made small, so that a processor suffices:
+Each preset keeps its network, its input form and its optimiser; images are made small, so that a processor suffices:
 slices of 64 x 64, volumes of 16 x 64 x 64, random weights. 120 studies train (24 of them choose the epoch), 100 others
 judge. Each preset is measured in a process of its own, and what is in DIR already is not measured again, so the table
 can be stopped and gone on with; without DIR it is made in a temporary folder. The figures say what these small forms
@@ -43,7 +43,7 @@ def settings_of(preset: str) -> dict[str, object]:
 
 def make_cohorts(home: Path, signal: float) -> tuple[Path, Path]:
     """The cohort to train on and the one to judge on; made once."""
-    from core.data.phantom import PhantomConfig, make_phantom
+    from core.phantom import PhantomConfig, make_phantom
 
     folders = home / f"train-{signal:g}", home / f"judge-{signal:g}"
     for folder, studies, seed in zip(folders, (STUDIES_TO_TRAIN, STUDIES_TO_JUDGE), (21, 22), strict=True):
@@ -58,10 +58,10 @@ def measure(preset: str, signal: float, home: Path) -> dict[str, Any]:
     from core.data.cohort import scan_cohort
     from core.inference.predict import Predictor
     from core.presets import find_preset
+    from core.runs.evaluation import evaluate_run
+    from core.runs.folder import RunFolder
+    from core.runs.records import DataSource
     from core.settings import load_settings
-    from core.training.judgement import judge_run
-    from core.training.records import DataSource
-    from core.training.run import RunFolder
     from core.training.trainer import run_training, train
 
     settings = load_settings()
@@ -78,10 +78,10 @@ def measure(preset: str, signal: float, home: Path) -> dict[str, Any]:
     sizes = run.environment()["sizes"]
     examples, patients = sizes["train"]["slices"], sizes["train"]["patients"]
     cohort = scan_cohort(judge_on, settings=settings)
-    judgement = judge_run(run, "test", settings, other=cohort)
+    evaluation = evaluate_run(run, "test", settings, other=cohort)
     predictor = Predictor(run.checkpoint)
     seconds = [predictor.predict(study, synthetic=True).seconds for study in cohort.studies[:STUDIES_TO_TIME]]
-    auroc = judgement.patient["auroc"]
+    auroc = evaluation.patient["auroc"]
     return {
         "preset": preset,
         "epochs": len(records),

@@ -15,19 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from core.errors import ConfigError
 from core.mri import MRSequence
 
-__all__ = [
-    "AugmentationConfig",
-    "OptimiserConfig",
-    "PrepConfig",
-    "RunConfig",
-    "ScheduleConfig",
-    "SplitConfig",
-    "apply_settings",
-    "field_paths",
-    "leaf_values",
-    "parse_config",
-]
-
 FOUR_SEQUENCES = (MRSequence.FLAIR, MRSequence.T1W, MRSequence.T1WCE, MRSequence.T2W)
 
 
@@ -36,18 +23,18 @@ class _Config(BaseModel):
 
 
 class PrepConfig(_Config):
-    """From a volume to uint8 pictures; the same for training and prediction, carried by the checkpoint."""
+    """From a volume to uint8 images; the same for training and prediction, carried by the checkpoint."""
 
     sequences: Annotated[tuple[MRSequence, ...], Field(min_length=1)] = FOUR_SEQUENCES
-    """MR sequences to use; each slice of each is one picture."""
+    """MR sequences to use; each slice of each is one image."""
     form: Literal["slice", "volume", "streams"] = "slice"
     """What the network sees at once: 'slice' one slice, 'volume' slice_count slices as one block, 'streams' the same slice of every sequence, each in a stream of its own."""
     channels: Literal["grey", "neighbours", "sequences"] = "grey"
-    """What stands in the colour channels: 'grey' one picture in all of them, 'neighbours' the slice below, the slice, and the one above, 'sequences' the same place in each of the sequences."""
+    """What stands in the colour channels: 'grey' one image in all of them, 'neighbours' the slice below, the slice, and the one above, 'sequences' the same place in each of the sequences."""
     grid_mm: Annotated[float, Field(ge=0, le=20)] = 0.0
     """Above 0, the sequences of a study are resampled to one axial grid with this distance between slices, so that the same place lies in the same voxel; 0 leaves each series in its own planes. It needs scans with a place in the patient, and moves nothing: a head that moved between two series stays moved."""
     size_px: Annotated[int, Field(ge=32, le=1024)] = 224
-    """Side of the square picture that the model sees, in pixels."""
+    """Side of the square image that the model sees, in pixels."""
     slice_choice: Literal["spread", "window", "all"] = "spread"
     """Which slices to keep: 'spread' takes slice_count evenly spaced ones around the middle of the brain, 'window' as many neighbouring ones around the slice with most brain, 'all' every slice that is not blank."""
     slice_count: Annotated[int, Field(ge=1, le=512)] = 8
@@ -57,7 +44,7 @@ class PrepConfig(_Config):
     crop: bool = True
     """Cut the empty border off (one box per volume) before resizing, so that heads of all scans are about equally large."""
     fit: Literal["pad", "stretch"] = "pad"
-    """How a picture becomes square: 'pad' keeps the millimetre proportions and adds black, 'stretch' distorts."""
+    """How a image becomes square: 'pad' keeps the millimetre proportions and adds black, 'stretch' distorts."""
     percentile_low: Annotated[float, Field(ge=0, lt=50)] = 0.5
     """Percentile of the volume's non-zero voxels that becomes black; of normalise 'percentile'."""
     percentile_high: Annotated[float, Field(gt=50, le=100)] = 99.5
@@ -65,7 +52,7 @@ class PrepConfig(_Config):
     normalise: Literal["percentile", "zscore"] = "percentile"
     """What sets black and white: 'percentile' the two percentiles, 'zscore' three standard deviations to either side of the mean of the volume's non-zero voxels."""
     contrast: Literal["none", "clahe"] = "none"
-    """'clahe' evens out the contrast of each picture place by place (contrast-limited adaptive histogram equalisation, Zuiderveld 1994); it makes what differs in brightness between slices harder to see."""
+    """'clahe' evens out the contrast of each image place by place (contrast-limited adaptive histogram equalisation, Zuiderveld 1994); it makes what differs in brightness between slices harder to see."""
     blank_head: bool = False
     """A control: paint every head, brain and tumour with it, in one grey, so that only its outline and what lies outside are left. A network that still predicts the label has a shortcut."""
 
@@ -116,7 +103,7 @@ class ScheduleConfig(_Config):
 
 
 class AugmentationConfig(_Config):
-    """Random changes of the training pictures; none of them is applied in validation, test and prediction.
+    """Random changes of the training images; none of them is applied in validation, test and prediction.
 
     Each amount is off at 0; a field's example is a usual amount, which a form offers when the change is switched on.
     """
@@ -124,13 +111,13 @@ class AugmentationConfig(_Config):
     flip_probability: Annotated[float, Field(ge=0, le=1, examples=[0.5])] = 0.5
     """Probability of a horizontal flip: a head is nearly its own mirror image."""
     flip_planes: Literal["all", "left_right"] = "all"
-    """'all' flips every picture (the paper's transform), 'left_right' only axial and coronal ones: flipping a sagittal picture exchanges face and back of the head, which no scan shows."""
+    """'all' flips every image (the paper's transform), 'left_right' only axial and coronal ones: flipping a sagittal image exchanges face and back of the head, which no scan shows."""
     rotation_degrees: Annotated[float, Field(ge=0, le=180, examples=[10])] = 0.0
     """Largest rotation to either side, in degrees: a head may lie tilted."""
     scale_fraction: Annotated[float, Field(ge=0, lt=1, examples=[0.1])] = 0.0
     """Largest relative change of size, up or down: heads differ in size."""
     shift_fraction: Annotated[float, Field(ge=0, lt=1, examples=[0.05])] = 0.0
-    """Largest shift in either direction, as a share of the picture's side: heads lie off centre."""
+    """Largest shift in either direction, as a share of the image's side: heads lie off centre."""
     brightness_shift: Annotated[float, Field(ge=0, le=0.5, examples=[0.05])] = 0.0
     """Largest shift of all grey values up or down, as a share of the range: MR has no unit of intensity, so windows differ."""
     brightness_scale: Annotated[float, Field(ge=0, lt=1, examples=[0.1])] = 0.0
@@ -170,17 +157,17 @@ class RunConfig(_Config):
     preset: str = "custom"
     """The preset that this configuration started from."""
     prep: PrepConfig = PrepConfig()
-    """How scans become pictures."""
+    """How scans become images."""
     architecture: str = "resnet18"
     """Name of the network in the model registry."""
     weights: str = "default"
     """Where the weights start: 'default' for the architecture's pretrained weights (ImageNet), 'none' for random ones, or the path of a local .pth or .safetensors file."""
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 30
-    """Passes over the training pictures; each is followed by a validation phase."""
+    """Passes over the training images; each is followed by a validation phase."""
     mask_epochs: Annotated[int, Field(ge=1, le=1000)] = 30
     """Passes of the first stage of a two-stage network over the training patients' masks, before the epochs begin; other networks ignore it."""
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
-    """Pictures per optimiser step; several processes share them."""
+    """Images per optimiser step; several processes share them."""
     micro_batches: Annotated[int, Field(ge=1, le=4096)] = 1
     """Parts in which a process takes its share of a batch, one after the other: less memory for the same batch. The gradient is the whole batch's; batch normalisation sees each part by itself, so another number of parts is another run."""
     optimiser: OptimiserConfig = OptimiserConfig()
@@ -188,7 +175,7 @@ class RunConfig(_Config):
     schedule: ScheduleConfig = ScheduleConfig()
     """The learning rate over time."""
     augmentation: AugmentationConfig = AugmentationConfig()
-    """Random changes of the training pictures."""
+    """Random changes of the training images."""
     split: SplitConfig = SplitConfig()
     """Who is in training, validation and test."""
     aggregation: Literal["mean_logit", "max", "top_k", "vote"] = "mean_logit"

@@ -7,33 +7,6 @@ command line prints it and exits with 2; a page shows it in one ``st.error``. An
 
 from __future__ import annotations
 
-__all__ = [
-    "ArchiveError",
-    "CheckpointError",
-    "ConfigError",
-    "DataError",
-    "DicomError",
-    "EmptyCohortError",
-    "EvaluationError",
-    "HostedModeError",
-    "LabelError",
-    "LimitError",
-    "LostProcessError",
-    "MGMTLabError",
-    "MixedSeriesError",
-    "NoPixelsError",
-    "NotMRError",
-    "RunBusyError",
-    "RunError",
-    "SealError",
-    "SequenceError",
-    "SplitError",
-    "SplitOverlapError",
-    "StorageError",
-    "UnsupportedSyntaxError",
-    "WeightsUnavailableError",
-]
-
 
 class MGMTLabError(Exception):
     """The root: something a person can put right, told in one line."""

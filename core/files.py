@@ -11,8 +11,6 @@ from uuid import uuid4
 
 from core.errors import StorageError
 
-__all__ = ["append_line", "replace_atomically", "storage_errors", "write_atomic"]
-
 _REASONS = {
     errno.ENOSPC: "no space is left on the disk; free some, then try again",
     errno.EFBIG: "a limit on the size of a file is reached (ulimit -f shows it); raise it, then try again",

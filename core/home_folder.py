@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-__all__ = ["hide_home", "hide_homes"]
-
 _HOMES = re.compile(
     r"(?<![\w.~-])(?:/(?:home|Users)/[^/\s\"':;,]+|/root|[A-Za-z]:[\\/]+Users[\\/]+[^\\/\s\"':;,]+)(?=[/\\\s\"':;,.]|$)"
 )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["CLASS_NAMES", "MRSequence", "Plane"]
-
 
 class MRSequence(StrEnum):
     """The four sequences of the RSNA-MICCAI cohort, named as its folders are."""
@@ -15,7 +13,7 @@ class MRSequence(StrEnum):
     T1WCE = "T1wCE"
     T2W = "T2w"
     UNKNOWN = "unknown"
-    """A picture or a series that does not say what it is; never guessed."""
+    """A image or a series that does not say what it is; never guessed."""
 
 
 class Plane(StrEnum):
@@ -25,7 +23,7 @@ class Plane(StrEnum):
     CORONAL = "coronal"
     SAGITTAL = "sagittal"
     UNKNOWN = "unknown"
-    """A picture without geometry."""
+    """A image without geometry."""
 
 
 CLASS_NAMES: tuple[str, str] = ("unmethylated", "methylated")

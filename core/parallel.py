@@ -14,8 +14,6 @@ from typing import Any, TypeVar
 
 from core.errors import ConfigError
 
-__all__ = ["dask_cluster", "on_cluster", "run_tasks"]
-
 CONNECT_SECONDS = 10
 CLUSTER_TASKS = 64
 """Tasks handed to a cluster at once: enough to keep a few dozen workers busy, few enough to hold in memory."""

@@ -8,8 +8,6 @@ from typing import Literal
 
 from core.config import RunConfig, field_paths
 
-__all__ = ["Preset", "Provenance", "ours", "ours_for_all"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:

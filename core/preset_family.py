@@ -9,8 +9,6 @@ from core.config import OptimiserConfig, PrepConfig, RunConfig, ScheduleConfig
 from core.mri import MRSequence
 from core.preset import Preset, ours_for_all
 
-__all__ = ["build_family"]
-
 FLAIR, T1WCE, T2W = MRSequence.FLAIR, MRSequence.T1WCE, MRSequence.T2W
 THREE = (FLAIR, T1WCE, T2W)
 

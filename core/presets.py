@@ -17,8 +17,6 @@ from core.errors import ConfigError
 from core.preset import Preset, Provenance, ours, ours_for_all
 from core.preset_family import build_family
 
-__all__ = ["PRESETS", "Preset", "Provenance", "find_preset", "is_reproduction"]
-
 
 def _said(note: str) -> Provenance:
     return Provenance(source="paper", note=note)

@@ -24,8 +24,6 @@ from typing import Literal
 
 from core.errors import ConfigError
 
-__all__ = ["PROJECT_ROOT", "Settings", "load_settings"]
-
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 
 MEBIBYTE = 1024 * 1024
@@ -45,7 +43,7 @@ class Settings:
     jobs: int = 1
     """Runs of the queue that train side by side; they share the threads."""
     file_pixels: int = 256 * 1024 * 1024
-    """Pixels (rows x columns x frames) that one DICOM file or picture may claim."""
+    """Pixels (rows x columns x frames) that one DICOM file or image may claim."""
     header_bytes: int = 64 * MEBIBYTE
     """Bytes that a deflated data set or a gzip may inflate to before it is refused, for a header."""
 

@@ -6,9 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from core.data.study import Cohort, Fault, Study
-from ui.audit import show_audit
-from ui.cohorts import ask_cohort, show_cohort_line, show_series, show_synthetic_truth
-from ui.errors import telling_errors
+from ui.cohort.audit import show_audit
+from ui.cohort.cohorts import ask_cohort, show_cohort_line, show_series, show_synthetic_truth
 from ui.figures.cohort import (
     draw_blank_slices,
     draw_labels,
@@ -17,14 +16,15 @@ from ui.figures.cohort import (
     draw_slice_counts,
     draw_spacings,
 )
-from ui.loaders import count_all_slices, count_blanks, load_chosen_cohort
-from ui.page import begin_page
-from ui.prediction import study_stacks
-from ui.state import Scan, choose_scan
-from ui.study_view import show_faults, show_notes
-from ui.text import plain
-from ui.theme import current_palette, draw
-from ui.viewer import show_viewer
+from ui.predict.prediction import study_stacks
+from ui.widgets.errors import report_errors
+from ui.widgets.loaders import count_all_slices, count_blanks, load_chosen_cohort
+from ui.widgets.page import begin_page
+from ui.widgets.state import Scan, choose_scan
+from ui.widgets.study_view import show_faults, show_notes
+from ui.widgets.text import plain
+from ui.widgets.theme import current_palette, draw
+from ui.widgets.viewer import show_viewer
 
 
 def show_numbers(cohort: Cohort) -> None:
@@ -135,7 +135,7 @@ def show_study(cohort: Cohort, study: Study) -> None:
 
 begin_page("Cohort")
 cohort = None
-with telling_errors():
+with report_errors():
     cohort = load_chosen_cohort()
 with st.expander("Choose the data", icon=":material/database:", expanded=cohort is None):
     ask_cohort()
@@ -153,7 +153,7 @@ show_notes(cohort.notes)
 show_numbers(cohort)
 show_charts(cohort)
 show_faults(cohort.faults)
-with telling_errors():
+with report_errors():
     show_audit(cohort)
-with telling_errors():
+with report_errors():
     show_browser(cohort)

@@ -4,8 +4,8 @@ from typing import cast
 
 import streamlit as st
 
-from core.experiments.comparison import MOST_RUNS, ComparedPart
-from ui.comparison import (
+from core.experiments.comparison.comparison import MOST_RUNS, ComparedPart
+from ui.compare.comparison import (
     follow,
     load_comparison,
     offer_files,
@@ -14,10 +14,10 @@ from ui.comparison import (
     show_figures_of_runs,
     show_settings,
 )
-from ui.errors import telling_errors
-from ui.page import begin_page
-from ui.runs import find_own_run, own_runs
-from ui.text import plain
+from ui.runs.runs import find_own_run, own_runs
+from ui.widgets.errors import report_errors
+from ui.widgets.page import begin_page
+from ui.widgets.text import plain
 
 PARTS = {"val": "Validation", "test": "Test, where looked at"}
 
@@ -57,7 +57,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         help="Test patients are compared only where every run has looked at them before; a comparison opens none.",
     )
     reference = st.selectbox("Compared with", chosen, key="compare.reference", width=320)
-with telling_errors(stop=True):
+with report_errors(stop=True):
     runs = [find_own_run(name) for name in chosen]
     comparison = load_comparison(runs, cast(ComparedPart, part), reference)
 for note in comparison.notes:

@@ -4,13 +4,13 @@ from typing import Any
 
 import streamlit as st
 
-from core.experiments.fold_progress import list_cross_validations, read_answer
+from core.experiments.folds.progress import list_cross_validations, read_answer
 from ui.folds.result import show_result, show_why
 from ui.folds.standing import show_standing
 from ui.folds.start import ask_new
-from ui.page import begin_page
-from ui.state import current_settings
-from ui.text import plain
+from ui.widgets.page import begin_page
+from ui.widgets.state import current_settings
+from ui.widgets.text import plain
 
 
 def ask_experiment() -> tuple[str, dict[str, Any]] | None:

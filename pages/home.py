@@ -4,15 +4,15 @@ import streamlit as st
 
 from core.data.study import Cohort
 from core.errors import MGMTLabError
-from ui.checkpoints import MAKE_DEMO, auroc_words, offered_checkpoints
-from ui.errors import telling_errors
-from ui.loaders import load_card, load_stacks
-from ui.page import begin_page
-from ui.runs import ACTIVE, own_runs
-from ui.scans import sample_cohort
-from ui.slices import compose_slice
-from ui.state import Scan, choose_scan, chosen_cohort, current_settings
-from ui.text import plain
+from ui.predict.scans import sample_cohort
+from ui.runs.runs import ACTIVE, own_runs
+from ui.widgets.checkpoints import MAKE_DEMO, auroc_words, offered_checkpoints
+from ui.widgets.errors import report_errors
+from ui.widgets.loaders import load_card, load_stacks
+from ui.widgets.page import begin_page
+from ui.widgets.slices import compose_slice
+from ui.widgets.state import Scan, choose_scan, chosen_cohort, current_settings
+from ui.widgets.text import plain
 
 
 def show_claim() -> None:
@@ -124,5 +124,5 @@ with st.container(border=True):
         "rsna-miccai-brain-tumor-radiogenomic-classification/leaderboard). Train both protocols here and compare."
     )
 
-with right, telling_errors():
+with right, report_errors():
     show_sample(sample_cohort())

@@ -4,8 +4,8 @@ import streamlit as st
 
 from core.models.zoo import list_zoo
 from core.presets import PRESETS
-from ui.models_view import show_input, show_zoo
-from ui.page import begin_page
+from ui.models.table import show_input, show_zoo
+from ui.widgets.page import begin_page
 
 begin_page("Models")
 st.markdown("Each preset is a network with a whole protocol around it: how scans are prepared, trained on and judged.")

@@ -2,18 +2,18 @@
 
 import streamlit as st
 
-from ui.claims import ask_claim_run, show_claims, show_unreconciled, show_unstated
-from ui.errors import telling_errors
 from ui.figures.twin import draw_split_sketch
-from ui.page import begin_page
-from ui.theme import current_palette, draw
-from ui.twin_start import ask_twin
-from ui.twins import ask_pair, own_pairs, show_pair
+from ui.paper.claims import ask_claim_run, show_claims, show_unreconciled, show_unstated
+from ui.paper.twin_start import ask_twin
+from ui.paper.twins import ask_pair, own_pairs, show_pair
 from ui.validity.words import say_otherwise
+from ui.widgets.errors import report_errors
+from ui.widgets.page import begin_page
+from ui.widgets.theme import current_palette, draw
 
 
 def explain() -> None:
-    """Why the two curves part, in two pictures and four sentences."""
+    """Why the two curves part, in two images and four sentences."""
     st.markdown(
         "A head is scanned as a stack of slices, and neighbouring slices look almost alike: they are **siblings**. Dealt out "
         "**by slice**, a judged slice has siblings in training, with the same label; a network that recognises the head "
@@ -40,7 +40,7 @@ st.subheader("Why the split decides", anchor=False)
 explain()
 st.subheader("The twin run", anchor=False)
 pair = None
-with telling_errors():
+with report_errors():
     pairs = own_pairs()
     with st.expander("A new twin run", icon=":material/add_circle:", expanded=not pairs):
         ask_twin("paper.twin")
@@ -53,7 +53,7 @@ say_otherwise(
     "strangers: the two curves would then lie on each other."
 )
 st.subheader("Each claim, beside a run", anchor=False)
-with telling_errors():
+with report_errors():
     show_claims(ask_claim_run(pair))
 unstated, unreconciled = st.columns(2, gap="large")
 with unstated:

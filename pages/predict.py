@@ -6,24 +6,24 @@ from pathlib import Path
 import streamlit as st
 
 from core.data.study import Cohort, Study
-from core.inference.kept_map_test import first_map
-from core.inference.map_methods import METHODS
+from core.explain.methods import METHODS
+from core.explain.validation.saliency_record import first_map
 from core.inference.prediction import Prediction
 from core.models.checkpoint import CheckpointCard
 from core.mri import MRSequence
-from ui.answer import show_answer, show_slice_charts
-from ui.checkpoints import ask_checkpoint, show_card
-from ui.errors import telling_errors
-from ui.loaders import load_card
-from ui.map_worth import show_map_worth
-from ui.page import begin_page
-from ui.prediction import layer_titles, load_maps, load_prediction, study_stacks
-from ui.scans import keep_upload, open_chosen_scan
-from ui.slices import SliceStack
-from ui.state import Scan, choose_scan, chosen_scan, current_settings
-from ui.study_view import show_faults, show_notes, show_recognised
-from ui.text import plain
-from ui.viewer import MapSource, show_viewer
+from ui.predict.answer import show_answer, show_slice_charts
+from ui.predict.map_worth import show_map_worth
+from ui.predict.prediction import layer_titles, load_maps, load_prediction, study_stacks
+from ui.predict.scans import keep_upload, open_chosen_scan
+from ui.widgets.checkpoints import ask_checkpoint, show_card
+from ui.widgets.errors import report_errors
+from ui.widgets.loaders import load_card
+from ui.widgets.page import begin_page
+from ui.widgets.slices import SliceStack
+from ui.widgets.state import Scan, choose_scan, chosen_scan, current_settings
+from ui.widgets.study_view import show_faults, show_notes, show_recognised
+from ui.widgets.text import plain
+from ui.widgets.viewer import MapSource, show_viewer
 
 AS_RECOGNISED = "as recognised"
 WAYS = {"sample": "Sample study", "folder": "A folder", "files": "Files or a zip", "path": "A path on this computer"}
@@ -81,7 +81,7 @@ def ask_upload(way: str) -> None:
     )
     sequence = ask_sequence()
     if files:
-        with telling_errors(), st.spinner("Receiving …"):
+        with report_errors(), st.spinner("Receiving …"):
             choose_scan(keep_upload(files, sequence))
 
 
@@ -155,12 +155,12 @@ begin_page("Predict")
 ask, answer_with = st.columns(2, gap="large")
 with ask, st.container(border=True):
     ask_scan()
-with answer_with, st.container(border=True, height="stretch"), telling_errors():
+with answer_with, st.container(border=True, height="stretch"), report_errors():
     path = ask_checkpoint()
     if path:
         show_card(load_card(path))
 
-with telling_errors(stop=True):
+with report_errors(stop=True):
     cohort = open_chosen_scan()
 if cohort is None:
     st.info("Hand in a scan above, or press **Predict the sample study**.", icon=":material/arrow_upward:")
@@ -170,7 +170,7 @@ show_head(cohort, study)
 prediction = None
 card = None
 if path:
-    with telling_errors():
+    with report_errors():
         card = load_card(path)
         prediction = load_prediction(path, cohort, study)
 stacks, faults = study_stacks(study, prediction)

@@ -2,21 +2,21 @@
 
 import streamlit as st
 
+from core.jobs.queue import put_first
 from core.presets import PRESETS
-from core.training.queue import put_first
-from core.training.run import RunFolder
-from ui.errors import telling_errors
-from ui.judgement_view import show_judgement
-from ui.live import show_live
-from ui.page import begin_page
-from ui.provenance import show_changes, show_provenance
-from ui.run_store import offer_export, offer_import, show_origin, show_tags, tag_all
-from ui.run_table import ask_filter, ask_runs
-from ui.runs import ACTIVE, find_own_run, own_runs
-from ui.state import choose_cohort, current_settings
-from ui.text import plain
-from ui.trash import delete_runs, show_trash
+from core.runs.folder import RunFolder
+from ui.runs.evaluation_view import show_judgement
+from ui.runs.live import show_live
+from ui.runs.run_store import offer_export, offer_import, show_origin, show_tags, tag_all
+from ui.runs.run_table import ask_filter, ask_runs
+from ui.runs.runs import ACTIVE, find_own_run, own_runs
+from ui.runs.trash import delete_runs, show_trash
+from ui.train.provenance import show_changes, show_provenance
 from ui.validity.subject import remember_run
+from ui.widgets.errors import report_errors
+from ui.widgets.page import begin_page
+from ui.widgets.state import choose_cohort, current_settings
+from ui.widgets.text import plain
 
 
 def show_configuration(run: RunFolder) -> None:
@@ -128,14 +128,14 @@ def show_run(name: str) -> None:
         show_tags(run)
         show_actions(run)
     how_good, what = st.tabs(["How good it is", "Configuration"])
-    with how_good, telling_errors():
+    with how_good, report_errors():
         show_judgement(run)
-    with what, telling_errors():
+    with what, report_errors():
         show_configuration(run)
 
 
 begin_page("Runs")
-with telling_errors():
+with report_errors():
     show_trash()
 entries = own_runs()
 named = st.query_params.get_all("run")
@@ -151,7 +151,7 @@ if not entries:
     st.stop()
 shown = ask_filter(entries)
 names = ask_runs(shown) if shown else []
-with telling_errors():
+with report_errors():
     if not names:
         st.caption("Select a run to open it, or several to compare them.")
     elif len(names) > 1:

@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from core.experiments.search_result import begun_searches, list_searches
-from ui.page import begin_page
-from ui.state import current_settings
-from ui.sweep_form import ask_search
-from ui.sweeps import show_search
-from ui.text import plain
+from core.experiments.search.result import begun_searches, list_searches
+from ui.sweeps.form import ask_search
+from ui.sweeps.sweeps import show_search
+from ui.widgets.page import begin_page
+from ui.widgets.state import current_settings
+from ui.widgets.text import plain
 
 
 def ask_name(names: list[str]) -> str | None:

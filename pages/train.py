@@ -4,22 +4,22 @@ import streamlit as st
 
 from core.config import RunConfig
 from core.data.study import Cohort
+from core.jobs.launch import submit
 from core.presets import Preset
-from core.training.events import has_tensorboard
-from core.training.launch import submit
-from core.training.run import RunFolder
-from ui.errors import telling_errors
-from ui.first_batch import show_first_batch
-from ui.form import draw_form
-from ui.live import show_live
-from ui.page import begin_page
-from ui.preview import show_preview
-from ui.protocol import ask_data, ask_preset, config_choices
-from ui.provenance import show_changes, show_provenance
-from ui.queue import show_queue
-from ui.runs import ACTIVE, find_own_run, own_runs, owns_run, show_config_badges
-from ui.state import chosen_cohort, current_settings, visitor
-from ui.text import plain
+from core.runs.folder import RunFolder
+from core.training.tensorboard import has_tensorboard
+from ui.runs.live import show_live
+from ui.runs.runs import ACTIVE, find_own_run, own_runs, owns_run, show_config_badges
+from ui.train.first_batch import show_first_batch
+from ui.train.form import draw_form
+from ui.train.preview import show_preview
+from ui.train.protocol import ask_data, ask_preset, config_choices
+from ui.train.provenance import show_changes, show_provenance
+from ui.train.queue import show_queue
+from ui.widgets.errors import report_errors
+from ui.widgets.page import begin_page
+from ui.widgets.state import chosen_cohort, current_settings, visitor
+from ui.widgets.text import plain
 
 
 def cloned_run(preset: Preset) -> RunFolder | None:
@@ -41,7 +41,7 @@ def cloned_run(preset: Preset) -> RunFolder | None:
 def ask_config(preset: Preset) -> RunConfig | None:
     """The form; None where the values do not fit together, which is then said."""
     settings = current_settings()
-    with telling_errors():
+    with report_errors():
         cloned = cloned_run(preset)
         config = draw_form(
             cloned.config if cloned else preset.config,
@@ -89,7 +89,7 @@ def start(config: RunConfig | None) -> None:
     ):
         return
     assert config is not None and source is not None  # noqa: PT018 - the button is disabled otherwise
-    with telling_errors():
+    with report_errors():
         run = submit(current_settings(), config, source, owner=visitor(), note=note, tensorboard=tensorboard)
         st.query_params["run"] = run.name
         st.rerun()
@@ -110,9 +110,9 @@ def watched_run() -> str | None:
 begin_page("Train")
 watched = watched_run()
 if watched:
-    with st.container(border=True), telling_errors():
+    with st.container(border=True), report_errors():
         show_live(watched)
-with telling_errors():
+with report_errors():
     show_queue()
 with st.expander("A new run", icon=":material/add_circle:", expanded=watched is None):
     st.markdown("**1. Data**")

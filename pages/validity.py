@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from ui.errors import telling_errors
-from ui.page import begin_page
 from ui.validity.sections import GROUPS, SECTIONS, Section, find_section
+from ui.widgets.errors import report_errors
+from ui.widgets.page import begin_page
 
 
 def ask_section() -> Section:
@@ -29,5 +29,5 @@ begin_page("Validity: is the number true?")
 section = ask_section()
 st.divider()
 st.subheader(section.question, anchor=False)
-with telling_errors():
+with report_errors():
     section.draw()

@@ -12,10 +12,10 @@ import pytest
 
 from core.config import PrepConfig
 from core.data.cohort import scan_cohort
-from core.data.phantom import PhantomConfig, make_phantom
-from core.data.table import build_table
+from core.dataset.table import build_table
 from core.errors import ConfigError, DataError
 from core.parallel import dask_cluster, on_cluster, run_tasks
+from core.phantom import PhantomConfig, make_phantom
 from core.settings import Settings
 from tests.cluster import start_cluster
 

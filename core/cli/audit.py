@@ -12,12 +12,11 @@ from core.cli.options import Parser, add_command, add_data, read_cohort
 from core.cli.output import Outcome, TerminalProgress, note, plain
 
 if TYPE_CHECKING:
-    from core.data.audit import AuditReport, Finding
-    from core.data.audit.split_source import Parts
-    from core.data.split import Split
+    from core.audit import AuditReport, Finding
+    from core.audit.split_source import Parts
+    from core.dataset.split import Split
     from core.settings import Settings
 
-__all__ = ["add_commands", "audit"]
 
 SHOWN = 5
 """Findings of one kind, and places of one finding, that are shown in full."""
@@ -45,7 +44,7 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def audit(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Audit DATA, alone or with a split; findings are no failure."""
-    from core.data.audit import audit_cohort
+    from core.audit import audit_cohort
     from core.files import write_atomic
 
     split = _find_split(arguments.split, settings) if arguments.split else None
@@ -63,9 +62,9 @@ def audit(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def _find_split(named: str, settings: Settings) -> Split | Parts:
     """Return the split of a run, else of the file or the folder of that name."""
-    from core.data.audit import read_split
+    from core.audit import read_split
     from core.errors import RunError
-    from core.training.run import find_run
+    from core.runs.folder import find_run
 
     try:
         return find_run(named, settings).split()
@@ -77,7 +76,7 @@ def _find_split(named: str, settings: Settings) -> Split | Parts:
 
 
 def _describe(report: AuditReport) -> list[str]:
-    from core.data.audit.findings import KINDS
+    from core.audit.findings import KINDS
 
     lines = ["checked: " + ", ".join(f"{count:,} {what}" for what, count in report.counted.items())]
     if not report.findings:

@@ -11,7 +11,6 @@ from pydantic import BaseModel
 if TYPE_CHECKING:
     from core.config import RunConfig
 
-__all__ = ["describe_origin", "describe_settings"]
 
 WIDTH = 110
 REFERENCES = ("paper", "honest")

@@ -12,11 +12,9 @@ from core.cli.output import Outcome, TerminalProgress, figure_text, plain
 if TYPE_CHECKING:
     from core.config import PrepConfig
     from core.data.study import Cohort
-    from core.experiments.leak_meter import LeakMeter
-    from core.experiments.shortcuts import Shortcuts
+    from core.experiments.controls.leak_meter import LeakMeter
+    from core.experiments.controls.shortcuts import Shortcuts
     from core.settings import Settings
-
-__all__ = ["add_commands", "leak_meter", "shortcuts"]
 
 
 def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -50,7 +48,7 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def leak_meter(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Measure the leak of a split by slice."""
-    from core.experiments.leak_meter import measure_cohort
+    from core.experiments.controls.leak_meter import measure_cohort
 
     settings = replace(settings, threads=arguments.jobs or settings.threads)
     cohort = read_cohort(arguments, settings)
@@ -68,7 +66,7 @@ def leak_meter(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def shortcuts(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Run the controls."""
-    from core.experiments.shortcuts import find_shortcuts
+    from core.experiments.controls.shortcuts import find_shortcuts
 
     cohort = read_cohort(arguments, settings)
     found = find_shortcuts(
@@ -98,7 +96,7 @@ def _add_prep(parser: argparse.ArgumentParser) -> None:
 def _read_prep(arguments: argparse.Namespace, cohort: Cohort) -> PrepConfig:
     """The meter's preparation with the --set values in it."""
     from core.config import RunConfig, apply_settings
-    from core.experiments.leak_meter import meter_prep
+    from core.experiments.controls.leak_meter import meter_prep
 
     return apply_settings(RunConfig(prep=meter_prep(cohort)), arguments.settings).prep
 
@@ -123,7 +121,7 @@ def _describe_leak(found: LeakMeter) -> list[str]:
 
 
 def _describe_shortcuts(found: Shortcuts) -> list[str]:
-    from core.experiments.shortcuts import CONTROLS
+    from core.experiments.controls.shortcuts import CONTROLS
 
     lines = [f"{found.patients} patients, {found.slices} slices{' (synthetic)' if found.synthetic else ''}."]
     for control in CONTROLS:

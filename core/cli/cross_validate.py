@@ -21,8 +21,6 @@ from core.cli.output import Outcome, TerminalProgress, figure_text, plain, table
 if TYPE_CHECKING:
     from core.settings import Settings
 
-__all__ = ["add_commands", "cross_validate"]
-
 
 def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add cross-validate."""
@@ -72,10 +70,10 @@ def cross_validate(arguments: argparse.Namespace, settings: Settings) -> Outcome
     from pydantic import ValidationError
 
     from core.errors import ConfigError
-    from core.experiments.cross_validation import KIND, CrossValidationParameters, list_candidates
-    from core.experiments.cross_validation import cross_validate as conduct
-    from core.experiments.foreground import answer_question
-    from core.training.run import absolute_source
+    from core.experiments.folds.cross_validation import KIND, CrossValidationParameters, list_candidates
+    from core.experiments.folds.cross_validation import cross_validate as conduct
+    from core.jobs.foreground import run_experiment
+    from core.runs.folder import absolute_source
 
     config, source = read_config(arguments), absolute_source(read_source(arguments))
     try:
@@ -95,7 +93,7 @@ def cross_validate(arguments: argparse.Namespace, settings: Settings) -> Outcome
         "config": config.model_dump(mode="json"),
         "source": source.model_dump(mode="json"),
     }
-    folder, result = answer_question(
+    folder, result = run_experiment(
         settings,
         arguments.name,
         question,

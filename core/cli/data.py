@@ -23,7 +23,6 @@ from core.cli.output import Outcome, TerminalProgress, plain, table
 if TYPE_CHECKING:
     from core.settings import Settings
 
-__all__ = ["add_commands", "fault_lines", "index", "phantom", "prepare"]
 
 FAULTS_SHOWN = 10
 
@@ -55,7 +54,7 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def phantom(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Make the synthetic cohort."""
-    from core.data.phantom import PhantomConfig, make_phantom
+    from core.phantom import PhantomConfig, make_phantom
 
     given = {name: getattr(arguments, name) for name in PhantomConfig.model_fields}
     config = PhantomConfig.model_validate({name: value for name, value in given.items() if value is not None})
@@ -139,23 +138,23 @@ def _pairs(counts: Mapping[str, int]) -> str:
 
 def prepare(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Prepare every series through the cache."""
-    from core.data.table import build_table
+    from core.dataset.table import build_table
 
     config = read_config(arguments)
     cohort = read_cohort(arguments, settings)
-    pictures = build_table(cohort, config.prep, settings, jobs=arguments.jobs, progress=TerminalProgress("preparing"))
-    faults = [{"path": fault.path, "reason": fault.reason} for fault in (*cohort.faults, *pictures.faults)]
+    images = build_table(cohort, config.prep, settings, jobs=arguments.jobs, progress=TerminalProgress("preparing"))
+    faults = [{"path": fault.path, "reason": fault.reason} for fault in (*cohort.faults, *images.faults)]
     document = {
         "studies": len(cohort),
-        "series": len(pictures.arrays),
-        "pictures": len(pictures),
-        "blank_slices": sum(pictures.blank_counts),
+        "series": len(images.arrays),
+        "pictures": len(images),
+        "blank_slices": sum(images.blank_counts),
         "prep": config.prep.model_dump(mode="json"),
         "cache": str(settings.cache),
         "unreadable": faults,
     }
     lines = [
-        f"{len(pictures)} pictures of {config.prep.size_px} x {config.prep.size_px} px from {len(pictures.arrays)} series "
+        f"{len(images)} pictures of {config.prep.size_px} x {config.prep.size_px} px from {len(images.arrays)} series "
         f"of {len(cohort)} studies are in {settings.cache}; {document['blank_slices']} blank slices were left out.",
         *fault_lines(faults),
     ]
@@ -164,7 +163,7 @@ def prepare(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def _add_phantom_options(parser: Parser) -> None:
     """One option for each field of the phantom's configuration, with its description."""
-    from core.data.phantom import PhantomConfig
+    from core.phantom import PhantomConfig
 
     for name, info in PhantomConfig.model_fields.items():
         option = f"--{name.replace('_', '-')}"

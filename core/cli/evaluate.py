@@ -9,10 +9,8 @@ from core.cli.options import DATA_OPTIONS, Parser, UsageError, add_command, add_
 from core.cli.output import Outcome, TerminalProgress, figure_text, plain
 
 if TYPE_CHECKING:
+    from core.runs.evaluation import Evaluation
     from core.settings import Settings
-    from core.training.judgement import Judgement
-
-__all__ = ["add_commands", "evaluate"]
 
 
 def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -31,9 +29,9 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def evaluate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Judge a run on a part of its own cohort, or on another cohort."""
-    from core.training.judgement import judge_run
-    from core.training.run import find_run
-    from core.training.seal import seal_of_run
+    from core.runs.evaluation import evaluate_run
+    from core.runs.folder import find_run
+    from core.runs.seal import seal_of_run
 
     if arguments.data is None:
         useless = [name for name in DATA_OPTIONS if getattr(arguments, name) is not None]
@@ -43,27 +41,29 @@ def evaluate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         raise UsageError("--part chooses patients of the run's own cohort and --data another cohort; give one of them.")
     run = find_run(arguments.run, settings)
     other = read_cohort(arguments, settings) if arguments.data is not None else None
-    judgement = judge_run(run, arguments.part or "test", settings, other=other, progress=TerminalProgress("evaluating"))
-    document, lines = judgement.to_dict(), _describe(judgement, run.name)
-    if judgement.part == "test":
-        report = seal_of_run(run, settings, judgement.patient)
+    evaluation = evaluate_run(
+        run, arguments.part or "test", settings, other=other, progress=TerminalProgress("evaluating")
+    )
+    document, lines = evaluation.to_dict(), _describe(evaluation, run.name)
+    if evaluation.part == "test":
+        report = seal_of_run(run, settings, evaluation.patient)
         document["seal"] = report.model_dump(mode="json", exclude={"seal"})
         lines.append(plain(report.words))
     return Outcome(document=document, lines=lines)
 
 
-def _describe(judgement: Judgement, run_name: str) -> list[str]:
-    from core.evaluation.judge import FIGURE_TITLES
+def _describe(evaluation: Evaluation, run_name: str) -> list[str]:
+    from core.evaluation.figures import FIGURE_TITLES
 
     who = {"test": "its test patients", "val": "its validation patients, which chose the epoch and the threshold"}
-    lines = [f"{run_name}, epoch {judgement.epoch}, on {who.get(judgement.part, judgement.data)}"]
-    if judgement.part != "val":
-        times = "once" if judgement.looked_at == 1 else f"{judgement.looked_at} times"
+    lines = [f"{run_name}, epoch {evaluation.epoch}, on {who.get(evaluation.part, evaluation.data)}"]
+    if evaluation.part != "val":
+        times = "once" if evaluation.looked_at == 1 else f"{evaluation.looked_at} times"
         lines.append(f"These patients have now been looked at {times}.")
-    if judgement.leaky:
+    if evaluation.leaky:
         lines.append("LEAKY: the split is by slice, so these figures do not say how well a new patient is predicted.")
-    lines += [plain(text) for text in judgement.notes]
-    for title, figures in (("by patient", judgement.patient), ("by slice", judgement.slice)):
+    lines += [plain(text) for text in evaluation.notes]
+    for title, figures in (("by patient", evaluation.patient), ("by slice", evaluation.slice)):
         lines.append(f"{title}:")
         lines += [f"  {FIGURE_TITLES[name]}: {figure_text(figure.to_dict())}" for name, figure in figures.items()]
     return lines

@@ -17,16 +17,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-    from core.data.examples import SeenSlice
-    from core.inference.map_methods import CamMethod
+    from core.dataset.examples import SeenSlice
+    from core.explain.methods import CamMethod
     from core.inference.predict import Predictor
     from core.inference.prediction import Prediction
     from core.settings import Settings
 
-__all__ = ["add_commands", "explain"]
 
 SHOWN_PX = 256
-"""Pictures are written at least this large, so that a small model input can be looked at."""
+"""Images are written at least this large, so that a small model input can be looked at."""
 
 
 def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -49,9 +48,9 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def explain(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Map every predicted slice."""
+    from core.explain.methods import INPUT, find_method
+    from core.explain.validation.saliency_record import first_map
     from core.files import write_atomic
-    from core.inference.kept_map_test import first_map
-    from core.inference.map_methods import INPUT, find_method
 
     if arguments.method is not None:
         find_method(arguments.method)
@@ -97,8 +96,8 @@ def _write_maps(
     opacity: float,
 ) -> list[dict[str, Any]]:
     """Write one PNG per slice; the maps of a study share one scale, so that a weak one looks weak."""
+    from core.explain.cam import explain_many
     from core.files import replace_atomically
-    from core.inference.cam import explain_many
 
     progress = TerminalProgress("mapping")
     cams = [
@@ -131,7 +130,7 @@ def _draw(
     import numpy as np
     from PIL import Image
 
-    from core.inference.overlay import blend
+    from core.explain.overlay import blend
 
     side = max(SHOWN_PX, pixels.shape[0])
     grey = np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR))
@@ -158,7 +157,7 @@ def _find_class(name: str | None, predictor: Predictor) -> int | None:
 
 
 def _add_methods_help(parser: Parser) -> None:
-    from core.inference.map_methods import METHODS
+    from core.explain.methods import METHODS
 
     parser.more_help = lambda: (
         "methods:\n" + "".join(f"  {method.name}: {method.summary}\n" for method in METHODS.values())

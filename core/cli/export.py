@@ -13,8 +13,6 @@ from core.cli.output import Outcome, TerminalProgress, plain, table
 if TYPE_CHECKING:
     from core.settings import Settings
 
-__all__ = ["add_commands", "export_checkpoint", "export_imagefolder", "export_report", "export_whole_run"]
-
 
 def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add export and its forms."""
@@ -67,26 +65,26 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def export_imagefolder(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Write the ImageFolder tree that a run of this configuration would see."""
-    from core.data.export import export_imagefolder as write_tree
-    from core.data.split import make_split
-    from core.data.table import build_table
+    from core.dataset.export import export_imagefolder as write_tree
+    from core.dataset.split import make_split
+    from core.dataset.table import build_table
 
     config = read_config(arguments)
     cohort = read_cohort(arguments, settings)
-    pictures = build_table(cohort, config.prep, settings, jobs=arguments.jobs, progress=TerminalProgress("preparing"))
-    split = make_split(pictures, config.split, cohort.digest)
-    summary = write_tree(pictures, split, Path(arguments.out), progress=TerminalProgress("writing"))
-    faults = [{"path": fault.path, "reason": fault.reason} for fault in (*cohort.faults, *pictures.faults)]
+    images = build_table(cohort, config.prep, settings, jobs=arguments.jobs, progress=TerminalProgress("preparing"))
+    split = make_split(images, config.split, cohort.digest)
+    summary = write_tree(images, split, Path(arguments.out), progress=TerminalProgress("writing"))
+    faults = [{"path": fault.path, "reason": fault.reason} for fault in (*cohort.faults, *images.faults)]
     document = {
         "folder": str(summary.folder),
-        "pictures": summary.pictures,
+        "pictures": summary.images,
         "split_unit": split.unit,
         "leaky": summary.leaky,
         "patient_pattern": summary.patient_pattern,
         "unlabelled_studies": summary.unlabelled_studies,
         "unreadable": faults,
     }
-    rows = [(phase, name, count) for phase, counts in summary.pictures.items() for name, count in counts.items()]
+    rows = [(phase, name, count) for phase, counts in summary.images.items() for name, count in counts.items()]
     lines = [
         f"Written to {summary.folder}, split by {split.unit}{' (LEAKY: a patient stands in several phases)' if summary.leaky else ''}:",
         *table(rows, ("phase", "class", "pictures")),
@@ -103,8 +101,8 @@ def export_imagefolder(arguments: argparse.Namespace, settings: Settings) -> Out
 
 def export_checkpoint(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Write a run's best weights as one file."""
-    from core.training.publish import publish_checkpoint
-    from core.training.run import find_run
+    from core.runs.folder import find_run
+    from core.runs.publish import publish_checkpoint
 
     path = Path(arguments.out)
     card = publish_checkpoint(find_run(arguments.run, settings), path, replace=arguments.replace)
@@ -114,8 +112,8 @@ def export_checkpoint(arguments: argparse.Namespace, settings: Settings) -> Outc
 
 def export_whole_run(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Write a run as one zip."""
-    from core.training.bundle import export_run
-    from core.training.run import find_run
+    from core.runs.bundle import export_run
+    from core.runs.folder import find_run
 
     path = Path(arguments.out).expanduser()
     manifest = export_run(find_run(arguments.run, settings), path, settings, replace=arguments.replace)
@@ -126,10 +124,10 @@ def export_whole_run(arguments: argparse.Namespace, settings: Settings) -> Outco
 
 def export_report(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Write a run's claim sheet."""
-    from core.experiments.claim_page import write_claim_page
     from core.experiments.claim_sheet import ask_shortcuts, audit_leakage, gather_claim
     from core.files import write_atomic
-    from core.training.run import find_run
+    from core.reports.claim_page import write_claim_page
+    from core.runs.folder import find_run
 
     run = find_run(arguments.run, settings)
     leakage = audit_leakage(run, settings, progress=TerminalProgress("reading pixels")) if arguments.audit else None

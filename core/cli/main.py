@@ -33,8 +33,6 @@ from core.cli.options import Parser, UsageError
 from core.cli.output import INTERRUPTED, WRONG, Outcome, note, to_json
 from core.errors import MGMTLabError
 
-__all__ = ["build_parser", "main"]
-
 PIPE_CLOSED = 141
 """128 + SIGPIPE."""
 

@@ -11,10 +11,8 @@ from core.errors import ConfigError
 
 if TYPE_CHECKING:
     from core.evaluation.figure import Figure
-    from core.inference.map_test import MapScore, MapTest
+    from core.explain.validation.saliency_result import MapScore, MapTest
     from core.settings import Settings
-
-__all__ = ["add_commands", "maps"]
 
 
 def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -49,9 +47,9 @@ def maps(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Put the maps to the test."""
     import torch
 
+    from core.explain.validation.saliency_record import keep_map_test
+    from core.explain.validation.sanity import measure_maps
     from core.inference.ensemble import open_predictor
-    from core.inference.kept_map_test import keep_map_test
-    from core.inference.sanity import measure_maps
     from core.models.checkpoint import find_checkpoint
 
     torch.set_num_threads(settings.threads)
@@ -81,7 +79,7 @@ def maps(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 def _describe(found: MapTest) -> list[str]:
     what = "volumes" if found.volumes else "pictures"
     lines = [
-        f"Maps of {found.checkpoint} on {found.pictures} {what} of {found.studies} studies.",
+        f"Maps of {found.checkpoint} on {found.images} {what} of {found.studies} studies.",
         *table(
             [(score.method, score.layer, *_columns(score)) for score in found.scores],
             (

@@ -13,25 +13,9 @@ from core.mri import MRSequence
 if TYPE_CHECKING:
     from core.config import RunConfig
     from core.data.study import Cohort
+    from core.runs.records import DataSource
     from core.settings import Settings
-    from core.training.records import DataSource
 
-__all__ = [
-    "DATA_OPTIONS",
-    "Command",
-    "Parser",
-    "UsageError",
-    "add_assign",
-    "add_backend",
-    "add_command",
-    "add_config",
-    "add_data",
-    "on_backend",
-    "positive",
-    "read_cohort",
-    "read_config",
-    "read_source",
-]
 
 Command = Callable[[argparse.Namespace, "Settings"], Outcome]
 
@@ -219,7 +203,7 @@ def read_source(arguments: argparse.Namespace) -> DataSource:
         There is no such folder.
     """
     from core.errors import DataError
-    from core.training.records import DataSource
+    from core.runs.records import DataSource
 
     if not Path(arguments.data).expanduser().is_dir():
         raise DataError(f"There is no folder {arguments.data}; name one that holds a cohort.")

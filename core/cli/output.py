@@ -10,20 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-__all__ = [
-    "INTERRUPTED",
-    "OK",
-    "WRONG",
-    "Outcome",
-    "TerminalProgress",
-    "clock_text",
-    "figure_text",
-    "note",
-    "plain",
-    "table",
-    "to_json",
-]
-
 OK, WRONG, INTERRUPTED = 0, 2, 130
 """Exit statuses: done, something a person can put right, and 128 + SIGINT as shells have it."""
 

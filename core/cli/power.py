@@ -11,8 +11,6 @@ from core.cli.output import Outcome
 if TYPE_CHECKING:
     from core.settings import Settings
 
-__all__ = ["add_commands", "power"]
-
 
 def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add power."""

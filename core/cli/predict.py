@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from core.inference.prediction import Prediction
     from core.settings import Settings
 
-__all__ = ["add_commands", "predict"]
-
 
 def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add predict."""

@@ -9,10 +9,9 @@ from core.cli.options import Parser, add_command, add_config, add_data, positive
 from core.cli.output import Outcome, TerminalProgress, figure_text, note, plain, table
 
 if TYPE_CHECKING:
+    from core.runs.records import DataSource, EpochRecord
     from core.settings import Settings
-    from core.training.records import DataSource, EpochRecord
 
-__all__ = ["add_commands", "optimism", "specification"]
 
 AGAIN = "Interrupted, it goes on with the same command. The run's own test patients stand in no part of it."
 
@@ -56,14 +55,14 @@ def _add_shared(parser: Parser, name: str) -> None:
 
 def optimism(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Train several times and compare both figures of each checkpoint."""
-    from core.experiments.foreground import answer_question
-    from core.experiments.optimism import OptimismParameters, measure_optimism
+    from core.experiments.controls.optimism import OptimismParameters, measure_optimism
+    from core.jobs.foreground import run_experiment
 
     config, source = read_config(arguments), _absolute_source(arguments)
     parameters = OptimismParameters(seeds=max(2, arguments.seeds))
     progress = TerminalProgress("trainings")
     question = _question("optimism", parameters.model_dump(mode="json"), config.model_dump(mode="json"), source)
-    folder, result = answer_question(
+    folder, result = run_experiment(
         settings,
         arguments.name,
         question,
@@ -91,9 +90,9 @@ def specification(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     from pathlib import Path
 
     from core.evaluation.specification import SpecificationCurve
-    from core.experiments.foreground import answer_question
-    from core.experiments.specification import SpecificationParameters, list_cells, measure_specification
+    from core.experiments.controls.specification import SpecificationParameters, list_cells, measure_specification
     from core.files import write_atomic
+    from core.jobs.foreground import run_experiment
 
     config, source = read_config(arguments), _absolute_source(arguments)
     vary = {words[0]: list(words[1:]) for words in arguments.vary}
@@ -102,7 +101,7 @@ def specification(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     note(f"{count} combinations.")
     progress = TerminalProgress("combinations")
     question = _question("specification", parameters.model_dump(mode="json"), config.model_dump(mode="json"), source)
-    folder, result = answer_question(
+    folder, result = run_experiment(
         settings,
         arguments.name,
         question,
@@ -128,7 +127,7 @@ def _question(kind: str, parameters: dict[str, Any], config: dict[str, Any], sou
 
 def _absolute_source(arguments: argparse.Namespace) -> DataSource:
     """Name the data as an experiment's folder keeps it."""
-    from core.training.run import absolute_source
+    from core.runs.folder import absolute_source
 
     return absolute_source(read_source(arguments))
 

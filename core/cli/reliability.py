@@ -11,10 +11,9 @@ from core.cli.options import Parser, add_command
 from core.cli.output import Outcome, figure_text, table
 
 if TYPE_CHECKING:
+    from core.runs.evaluation import Evaluation
     from core.settings import Settings
-    from core.training.judgement import Judgement
 
-__all__ = ["add_commands", "calibration", "thresholds"]
 
 BINS = 6
 
@@ -49,12 +48,12 @@ def calibration(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     from core.evaluation.conformal import ideal_set_size, judge_sets, sets_left_out
     from core.evaluation.curves import reliability_bins
 
-    judgement = _two_classes(arguments.run, settings)
-    labels, logits, positive_class = judgement.patient_labels, judgement.patient_logits, judgement.positive_class
+    evaluation = _two_classes(arguments.run, settings)
+    labels, logits, positive_class = evaluation.patient_labels, evaluation.patient_logits, evaluation.positive_class
     after, temperatures = calibrate_left_out(labels, logits)
-    document: dict[str, Any] = {"part": judgement.part, "n": len(labels), "temperatures": temperatures.tolist()}
+    document: dict[str, Any] = {"part": evaluation.part, "n": len(labels), "temperatures": temperatures.tolist()}
     lines = [
-        f"{_whose(judgement)}; temperature {temperatures.mean():.3f} ({temperatures.min():.3f} to {temperatures.max():.3f} over folds)"
+        f"{_whose(evaluation)}; temperature {temperatures.mean():.3f} ({temperatures.min():.3f} to {temperatures.max():.3f} over folds)"
     ]
     for name, probabilities in (("as trained", to_probabilities(logits)), ("with temperature", after)):
         bins = reliability_bins(labels == positive_class, probabilities[:, positive_class], BINS)
@@ -64,13 +63,13 @@ def calibration(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         ]
         document[name.replace(" ", "_")] = rows
         lines += [f"{name}:", *table([list(row.values()) for row in rows], list(rows[0]))]
-    sets = sets_left_out(labels, judgement.patient_probabilities, arguments.level)
-    figures = judge_sets(labels, sets, judgement.class_names)
-    auroc = judgement.patient["auroc"].value
+    sets = sets_left_out(labels, evaluation.patient_probabilities, arguments.level)
+    figures = judge_sets(labels, sets, evaluation.class_names)
+    auroc = evaluation.patient["auroc"].value
     ideal = None if auroc is None else ideal_set_size(auroc, arguments.level)
     document["sets"] = {
         "level": arguments.level,
-        "coverage": {name: one.to_dict() for name, one in zip(judgement.class_names, figures.coverage, strict=True)},
+        "coverage": {name: one.to_dict() for name, one in zip(evaluation.class_names, figures.coverage, strict=True)},
         "mean_size": figures.mean_size.to_dict(),
         "ideal_size": ideal,
         "told": figures.told.to_dict(),
@@ -83,7 +82,7 @@ def calibration(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         f"sets at {arguments.level:.0%}: {figure_text(figures.mean_size.to_dict())} classes on average"
         + ("" if ideal is None else f", at best {ideal:.2f}")
     )
-    for name, one in zip(judgement.class_names, figures.coverage, strict=True):
+    for name, one in zip(evaluation.class_names, figures.coverage, strict=True):
         lines.append(f"  {name} held: {figure_text(one.to_dict())}")
     lines.append(f"  cannot tell: {figure_text(figures.undecided.to_dict())}")
     return Outcome(document=document, lines=lines)
@@ -93,10 +92,10 @@ def thresholds(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """The four shares and the net benefit at the stored threshold and around it."""
     from core.evaluation.thresholds import SHARES, decision_curve, judge_thresholds
 
-    judgement = _two_classes(arguments.run, settings)
-    positive = judgement.patient_labels == judgement.positive_class
-    probability = judgement.patient_probabilities[:, judgement.positive_class]
-    grid = np.unique(np.r_[np.linspace(0.05, 0.95, 19).round(2), np.clip(judgement.threshold, 0.01, 0.99)])
+    evaluation = _two_classes(arguments.run, settings)
+    positive = evaluation.patient_labels == evaluation.positive_class
+    probability = evaluation.patient_probabilities[:, evaluation.positive_class]
+    grid = np.unique(np.r_[np.linspace(0.05, 0.95, 19).round(2), np.clip(evaluation.threshold, 0.01, 0.99)])
     curve = decision_curve(positive, probability, grid)
     rows: list[dict[str, Any]] = []
     for number, point in enumerate(judge_thresholds(positive, probability, grid)):
@@ -124,34 +123,34 @@ def thresholds(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     ]
     header = ("threshold", "called", *SHARES.values(), "net benefit", "of calling all")
     document = {
-        "part": judgement.part,
+        "part": evaluation.part,
         "n": len(positive),
-        "chosen_on_validation": judgement.threshold,
+        "chosen_on_validation": evaluation.threshold,
         "thresholds": rows,
     }
     lines = [
-        f"{_whose(judgement)}; the threshold chosen on validation patients is {judgement.threshold:.3f}",
+        f"{_whose(evaluation)}; the threshold chosen on validation patients is {evaluation.threshold:.3f}",
         *table(shown, header),
     ]
     return Outcome(document=document, lines=lines)
 
 
-def _two_classes(name: str, settings: Settings) -> Judgement:
+def _two_classes(name: str, settings: Settings) -> Evaluation:
     from core.errors import EvaluationError
-    from core.training.run import find_run
-    from core.training.stored import read_best_known
+    from core.runs.folder import find_run
+    from core.runs.stored import read_best_known
 
     run = find_run(name, settings)
-    judgement = read_best_known(run)
-    if len(judgement.class_names) != 2:
-        raise EvaluationError(f"{run.name} has {len(judgement.class_names)} classes; this is for two.")
-    return judgement
+    evaluation = read_best_known(run)
+    if len(evaluation.class_names) != 2:
+        raise EvaluationError(f"{run.name} has {len(evaluation.class_names)} classes; this is for two.")
+    return evaluation
 
 
-def _whose(judgement: Judgement) -> str:
+def _whose(evaluation: Evaluation) -> str:
     who = (
         "test patients"
-        if judgement.part == "test"
+        if evaluation.part == "test"
         else "validation patients, which chose epoch, temperature and threshold"
     )
-    return f"{len(judgement.patient_ids)} {who}"
+    return f"{len(evaluation.patient_ids)} {who}"

@@ -21,10 +21,9 @@ from core.cli.output import INTERRUPTED, Outcome, TerminalProgress, figure_text,
 from core.cli.train import TrainingDisplay
 
 if TYPE_CHECKING:
+    from core.runs.records import DataSource
     from core.settings import Settings
-    from core.training.records import DataSource
 
-__all__ = ["add_commands", "permute", "twin"]
 
 RERUNS, FAST = 19, 999
 SMALLEST_SHARE, LARGEST_SHARE = 0.05, 0.9
@@ -86,7 +85,7 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def twin(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Train both arms and compare them."""
-    from core.experiments.twin_pair import judge_pair, plan_pair, queue_pair, read_result, train_pair
+    from core.experiments.twin.pair import judge_pair, plan_pair, queue_pair, read_result, train_pair
 
     config, source = read_config(arguments), _shuffled(read_source(arguments), arguments.shuffle_labels)
     settings = replace(settings, threads=arguments.jobs or settings.threads)
@@ -119,7 +118,7 @@ def permute(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     if arguments.fast:
         if arguments.name or arguments.parallel > 1:
             raise UsageError("--name and --parallel are about trainings; --fast trains nothing, leave them out.")
-        from core.experiments.frozen import permute_frozen
+        from core.experiments.controls.frozen import permute_frozen
 
         found = permute_frozen(
             read_cohort(arguments, settings),
@@ -130,7 +129,7 @@ def permute(arguments: argparse.Namespace, settings: Settings) -> Outcome:
             progress=TerminalProgress("shuffles"),
         ).to_dict()
     else:
-        from core.experiments.permutation import permute_run
+        from core.experiments.controls.permutation import permute_run
 
         found = permute_run(
             settings,

@@ -11,7 +11,6 @@ from core.cli.output import Outcome, table
 if TYPE_CHECKING:
     from core.settings import Settings
 
-__all__ = ["add_actions", "cancel_run", "change_place", "show_queue"]
 
 PLACES = {
     "first": "Let a run that waits be the next one.",
@@ -36,8 +35,8 @@ def add_actions(actions: argparse._SubParsersAction[Parser]) -> None:
 def show_queue(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """List the runs that train and those that wait."""
     from core.cli.runs import describe_run
-    from core.training.queue import list_waiting
-    from core.training.run import list_runs
+    from core.jobs.queue import list_waiting
+    from core.runs.folder import list_runs
 
     training = [entry.run for entry in list_runs(settings) if entry.status.state == "running"]
     waiting = list_waiting(settings)
@@ -57,8 +56,8 @@ def show_queue(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 def change_place(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Change a run's place in the queue, and say the place that it has then."""
     from core.cli.runs import describe_run
-    from core.training.queue import list_waiting, move, put_first
-    from core.training.run import find_run
+    from core.jobs.queue import list_waiting, move, put_first
+    from core.runs.folder import find_run
 
     run = find_run(arguments.run, settings)
     if arguments.action == "first":
@@ -78,8 +77,8 @@ def change_place(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 def cancel_run(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Take a run out of the queue."""
     from core.cli.runs import describe_run
-    from core.training.queue import cancel
-    from core.training.run import find_run
+    from core.jobs.queue import cancel
+    from core.runs.folder import find_run
 
     run = find_run(arguments.run, settings)
     cancel(run)

@@ -10,10 +10,8 @@ from core.cli.options import Parser, UsageError, add_command
 from core.cli.output import Outcome, figure_text, plain, table
 
 if TYPE_CHECKING:
-    from core.experiments.comparison import Comparison
+    from core.experiments.comparison.comparison import Comparison
     from core.settings import Settings
-
-__all__ = ["add_actions", "compare", "delete", "import_from", "name_data_of", "tag"]
 
 
 def add_actions(actions: argparse._SubParsersAction[Parser]) -> None:
@@ -65,21 +63,21 @@ def add_actions(actions: argparse._SubParsersAction[Parser]) -> None:
 
 def compare(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Compare runs by what they have already shown."""
-    from core.experiments.comparison import compare_runs
+    from core.experiments.comparison.comparison import compare_runs
     from core.files import write_atomic
-    from core.training.run import find_run
+    from core.runs.folder import find_run
 
     runs = [find_run(name, settings) for name in arguments.runs]
     reference = find_run(arguments.reference, settings).name if arguments.reference else None
     comparison = compare_runs(runs, settings, arguments.part, reference)
     written = []
     if arguments.html:
-        from core.experiments.comparison_page import write_comparison_page
+        from core.reports.comparison_page import write_comparison_page
 
         written.append(Path(arguments.html).expanduser())
         write_atomic(written[-1], write_comparison_page(comparison))
     if arguments.csv:
-        from core.experiments.comparison_table import write_comparison_table
+        from core.reports.comparison_table import write_comparison_table
 
         written.append(Path(arguments.csv).expanduser())
         write_atomic(written[-1], write_comparison_table(comparison))
@@ -90,8 +88,8 @@ def compare(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def tag(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Change a run's tags and show them."""
-    from core.training.run import find_run
-    from core.training.tags import change_tags, read_tags
+    from core.runs.folder import find_run
+    from core.runs.tags import change_tags, read_tags
 
     run = find_run(arguments.run, settings)
     changed = arguments.add or arguments.remove
@@ -102,7 +100,7 @@ def tag(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def delete(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Delete runs for good; all of them are looked up first, so that a wrong name deletes nothing."""
-    from core.training.run import delete_run, find_run
+    from core.runs.folder import delete_run, find_run
 
     runs = list(dict.fromkeys(find_run(name, settings) for name in arguments.runs))
     if not arguments.yes:
@@ -117,7 +115,7 @@ def delete(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 def import_from(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Take in a run's zip."""
     from core.cli.runs import describe_run
-    from core.training.unbundle import import_run, read_import
+    from core.runs.unbundle import import_run, read_import
 
     run = import_run(Path(arguments.file).expanduser(), settings, name=arguments.name)
     origin = read_import(run)
@@ -131,8 +129,8 @@ def import_from(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def name_data_of(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Say where a run's cohort lies."""
-    from core.training.run import find_run
-    from core.training.unbundle import name_data
+    from core.runs.folder import find_run
+    from core.runs.unbundle import name_data
 
     run = find_run(arguments.run, settings)
     source = name_data(run, arguments.data, settings, arguments.labels, arguments.identity)
@@ -141,11 +139,11 @@ def name_data_of(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 
 def _describe(comparison: Comparison) -> list[str]:
-    from core.experiments.run_differences import value_words
+    from core.experiments.comparison.differences import value_words
 
     rows = []
     for run in comparison.runs:
-        area = run.judgement.patient["auroc"].to_dict() if run.judgement else None
+        area = run.evaluation.patient["auroc"].to_dict() if run.evaluation else None
         said = figure_text(area) if area else f"none ({run.reason})"
         rows.append((run.label, run.preset, run.architecture, said, "; ".join(run.warnings)))
     lines = [

@@ -12,10 +12,9 @@ from core.cli.output import Outcome, clock_text, figure_text, plain, table
 from core.cli.train import follow_training
 
 if TYPE_CHECKING:
+    from core.runs.folder import RunFolder
     from core.settings import Settings
-    from core.training.run import RunFolder
 
-__all__ = ["add_commands", "describe_run", "runs"]
 
 LOG_LINES = 15
 STATES = ("queued", "running", "stopped", "failed", "interrupted", "finished")
@@ -55,7 +54,7 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def runs(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Do what is asked with the run that is named."""
-    from core.training.run import find_run
+    from core.runs.folder import find_run
     from core.training.torchrun import is_follower
 
     if is_follower():
@@ -75,8 +74,8 @@ BEST_FIGURES = ("val_patient_auroc", "val_accuracy", "val_loss")
 
 def describe_run(run: RunFolder) -> dict[str, Any]:
     """A run in short, as ``runs list --json`` has it."""
-    from core.training.epoch_figures import epoch_figure
-    from core.training.tags import read_tags
+    from core.runs.epoch_figures import epoch_figure
+    from core.runs.tags import read_tags
 
     status = run.status()
     best = next((record for record in run.epochs() if record.epoch == status.best_epoch), None)
@@ -103,8 +102,8 @@ def _add_filter(parser: Parser) -> None:
 
 
 def _list(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    from core.training.filtering import RunFilter, filter_runs
-    from core.training.run import list_runs
+    from core.runs.filtering import RunFilter, filter_runs
+    from core.runs.folder import list_runs
 
     everything = list_runs(settings)
     wanted = RunFilter(
@@ -148,8 +147,8 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 
 def _show(run: RunFolder, settings: Settings) -> Outcome:
-    from core.training.epoch_figures import epoch_figure
-    from core.training.warning_signs import read_warning_signs
+    from core.runs.epoch_figures import epoch_figure
+    from core.runs.warning_signs import read_warning_signs
 
     described = describe_run(run)
     config = run.config
@@ -205,7 +204,7 @@ def _show(run: RunFolder, settings: Settings) -> Outcome:
 
 
 def _stop(run: RunFolder, settings: Settings) -> Outcome:
-    from core.training.launch import request_stop
+    from core.jobs.launch import request_stop
 
     request_stop(run)
     return Outcome(document=describe_run(run), lines=[f"{run.name} stops at the next batch; runs resume goes on."])
@@ -214,7 +213,7 @@ def _stop(run: RunFolder, settings: Settings) -> Outcome:
 def _resume(run: RunFolder, settings: Settings) -> Outcome:
     """Queue a run again; under torchrun, or outside the runs' home, where the queue does not look, it is trained here."""
     from core.cli.train import TrainingDisplay, describe_outcome
-    from core.training.launch import resume
+    from core.jobs.launch import resume
     from core.training.torchrun import asked_size
     from core.training.trainer import train
 
@@ -227,7 +226,7 @@ def _resume(run: RunFolder, settings: Settings) -> Outcome:
 
 
 def _tensorboard(run: RunFolder, settings: Settings) -> Outcome:
-    from core.training.events import write_events
+    from core.training.tensorboard import write_events
 
     write_events(run)
     lines = [f"{run.events} has the epochs of {run.name}; look at them with: tensorboard --logdir {run.path.parent}"]

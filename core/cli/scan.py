@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from core.inference.prediction import Prediction
     from core.settings import Settings
 
-__all__ = ["add_scan", "checkpoint_line", "describe_source", "headline", "open_scan", "predict_all", "source_lines"]
-
 
 def add_scan(parser: Parser) -> None:
     """Add CHECKPOINT, SCAN..., --sequence and --assign."""

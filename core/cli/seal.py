@@ -9,10 +9,8 @@ from core.cli.options import Parser, add_command, add_config, add_data, read_coh
 from core.cli.output import Outcome, TerminalProgress, plain, table
 
 if TYPE_CHECKING:
+    from core.runs.seal import Criterion, Seal
     from core.settings import Settings
-    from core.training.seal import Criterion, Seal
-
-__all__ = ["add_commands", "check", "seal_data", "seal_run"]
 
 
 def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -53,8 +51,8 @@ def _add_criterion(parser: Parser) -> None:
 
 def seal_run(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Seal a run's configuration and split."""
-    from core.training.run import find_run
-    from core.training.seal import make_seal
+    from core.runs.folder import find_run
+    from core.runs.seal import make_seal
 
     run = find_run(arguments.run, settings)
     seal = make_seal(run.config, run.split(), _criterion(arguments), settings, note=arguments.note)
@@ -63,30 +61,30 @@ def seal_run(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def seal_data(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Seal a configuration on a cohort; the split is the one that a training would draw."""
-    from core.data.split import make_split
-    from core.data.table import build_table
-    from core.training.records import DataSource
-    from core.training.run import with_absolute_paths
-    from core.training.seal import make_seal
+    from core.dataset.split import make_split
+    from core.dataset.table import build_table
+    from core.runs.folder import with_absolute_paths
+    from core.runs.records import DataSource
+    from core.runs.seal import make_seal
 
     config, _ = with_absolute_paths(read_config(arguments), DataSource(root=arguments.data))
     criterion = _criterion(arguments)
     cohort = read_cohort(arguments, settings)
-    pictures = build_table(cohort, config.prep, settings, jobs=arguments.jobs, progress=TerminalProgress("preparing"))
-    split = make_split(pictures, config.split, cohort.digest)
+    images = build_table(cohort, config.prep, settings, jobs=arguments.jobs, progress=TerminalProgress("preparing"))
+    split = make_split(images, config.split, cohort.digest)
     return _sealed(make_seal(config, split, criterion, settings, note=arguments.note))
 
 
 def check(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Say which seals are whole, or whether one run followed one."""
-    from core.training.judgement import read_judgement
-    from core.training.run import find_run
-    from core.training.seal import list_seals, seal_of_run
+    from core.runs.evaluation import read_evaluation
+    from core.runs.folder import find_run
+    from core.runs.seal import list_seals, seal_of_run
 
     if arguments.run is not None:
         run = find_run(arguments.run, settings)
-        judgement = read_judgement(run, "test")
-        report = seal_of_run(run, settings, judgement.patient if judgement else None)
+        evaluation = read_evaluation(run, "test")
+        report = seal_of_run(run, settings, evaluation.patient if evaluation else None)
         return Outcome(document=report.model_dump(mode="json"), lines=[plain(report.words)])
     found = list_seals(settings)
     document = [
@@ -106,7 +104,7 @@ def check(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def _criterion(arguments: argparse.Namespace) -> Criterion:
     from core.errors import SealError
-    from core.training.seal import METRICS, Criterion
+    from core.runs.seal import METRICS, Criterion
 
     if arguments.metric not in METRICS:
         raise SealError(f"There is no figure {arguments.metric!r} to seal; choose one of: {', '.join(METRICS)}.")

@@ -11,13 +11,12 @@ from core.cli.output import INTERRUPTED, Outcome, TerminalProgress, figure_text,
 
 if TYPE_CHECKING:
     from core.config import RunConfig
-    from core.experiments.search import Search
-    from core.experiments.search_result import SearchResult, TrialRow
+    from core.experiments.search.result import SearchResult, TrialRow
+    from core.experiments.search.search import Search
     from core.progress import Progress
+    from core.runs.records import EpochRecord
     from core.settings import Settings
-    from core.training.records import EpochRecord
 
-__all__ = ["add_commands", "search"]
 
 TRIALS = 20
 MORE = (
@@ -72,9 +71,9 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def search(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Search, show or judge."""
-    from core.experiments.search import check_name, find_search
-    from core.experiments.search_result import read_result, write_result
-    from core.experiments.search_workers import conduct_search, leading
+    from core.experiments.search.result import read_result, write_result
+    from core.experiments.search.search import check_name, find_search
+    from core.experiments.search.workers import conduct_search, leading
 
     if arguments.data in ("show", "judge") and arguments.known:
         found = find_search(settings, arguments.known, storage=arguments.storage)
@@ -103,9 +102,9 @@ def search(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 
 def _open(arguments: argparse.Namespace, settings: Settings) -> Search:
-    from core.experiments.search import SearchParameters, open_search
-    from core.experiments.search_defaults import default_space
-    from core.experiments.search_workers import stopping_with
+    from core.experiments.search.defaults import default_space
+    from core.experiments.search.search import SearchParameters, open_search
+    from core.experiments.search.workers import stopping_with
 
     config = read_config(arguments)
     if arguments.seed < 0:
@@ -134,12 +133,12 @@ def _open(arguments: argparse.Namespace, settings: Settings) -> Search:
 
 
 def _answer(found: Search, settings: Settings, *, judge: bool) -> Outcome:
-    from core.experiments.search_result import judge_search, read_result
+    from core.experiments.search.result import judge_search, read_result
 
     lines: list[str] = []
     if judge:
-        judgement, looked = judge_search(found, settings, TerminalProgress("test slices"))
-        lines.append(f"On the test patients: AUROC {figure_text(judgement.patient['auroc'].to_dict())}")
+        evaluation, looked = judge_search(found, settings, TerminalProgress("test slices"))
+        lines.append(f"On the test patients: AUROC {figure_text(evaluation.patient['auroc'].to_dict())}")
         if not looked:
             lines.append("This was judged before; nobody looked again.")
     result = read_result(found, settings)

@@ -13,12 +13,10 @@ from core.cli.output import CLEAR_LINE, INTERRUPTED, Outcome, TerminalProgress, 
 from core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from core.runs.folder import RunFolder
+    from core.runs.records import EpochRecord, RunStatus
+    from core.runs.repeat import Plan
     from core.settings import Settings
-    from core.training.records import EpochRecord, RunStatus
-    from core.training.repeat import Plan
-    from core.training.run import RunFolder
-
-__all__ = ["TrainingDisplay", "add_commands", "describe_outcome", "follow_training", "train"]
 
 
 def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -48,7 +46,7 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 def train(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Train in this process, or hand the run to the queue."""
     from core.cli.config_help import describe_origin
-    from core.training.launch import submit
+    from core.jobs.launch import submit
     from core.training.torchrun import asked_size, is_follower, local_size
     from core.training.trainer import run_training
 
@@ -94,8 +92,8 @@ def follow_training(settings: Settings) -> Outcome:
 
 def _read_plan(arguments: argparse.Namespace, settings: Settings) -> Plan:
     """What to train on what: named here, or as another run has it."""
-    from core.training.repeat import Plan, plan_from
-    from core.training.run import find_run
+    from core.runs.folder import find_run
+    from core.runs.repeat import Plan, plan_from
 
     if (arguments.original is None) == (arguments.data is None):
         raise UsageError("Name either DATA, or a run to train again with --from RUN.")

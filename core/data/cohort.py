@@ -15,7 +15,7 @@ from core.data.index.assign import apply_overrides, note_choices
 from core.data.index.cache import decode_scan, encode_scan, index_key
 from core.data.index.folder_stamp import FolderStamp, stamp_folders
 from core.data.index.identity import person_of
-from core.data.index.imagefolder import find_positive, name_some, scan_pictures
+from core.data.index.imagefolder import find_positive, name_some, scan_images
 from core.data.index.labels import normalise_id, read_labels
 from core.data.index.layout import (
     Layout,
@@ -32,8 +32,6 @@ from core.mri import CLASS_NAMES, MRSequence
 from core.parallel import on_cluster, run_tasks
 from core.progress import Progress, silent
 from core.settings import Settings, load_settings
-
-__all__ = ["scan_cohort"]
 
 LABEL_FILE = "train_labels.csv"
 FILES_PER_PROCESS = 2000
@@ -89,21 +87,21 @@ def scan_cohort(
     Parameters
     ----------
     root
-        The competition's root or its ``train`` folder (studies of DICOM, NIfTI or pictures), an ImageFolder
-        tree with TRAIN/VAL/TEST, plain class folders, or a flat folder of pictures.
+        The competition's root or its ``train`` folder (studies of DICOM, NIfTI or images), an ImageFolder
+        tree with TRAIN/VAL/TEST, plain class folders, or a flat folder of images.
     labels
         The label table; by default a ``train_labels.csv`` in the folder or above it. Class folders are their
         own labels.
     patient_pattern
-        Regular expression that finds the patient in a picture's file name; by default its leading digits.
+        Regular expression that finds the patient in a image's file name; by default its leading digits.
     layout
         "rsna", "phases", "classes" or "flat", where the detection is wrong.
     sequence
-        What series and pictures are that do not say which MR sequence they are.
+        What series and images are that do not say which MR sequence they are.
     jobs
         Processes; by default as many as this installation has threads.
     progress
-        Called once per study (per file for pictures).
+        Called once per study (per file for images).
     settings
         The installation whose limits hold and in whose cache the index is kept. Without, the limits are this
         process's own and nothing is kept.
@@ -137,7 +135,7 @@ def scan_cohort(
     if found.name == "rsna":
         cohort = _scan_studies(found, reading, jobs or limits.threads, progress)
     else:
-        cohort = _scan_picture_tree(found, reading, patient_pattern, jobs or limits.threads, progress)
+        cohort = _scan_image_tree(found, reading, patient_pattern, jobs or limits.threads, progress)
     if not cohort.studies:
         faults = cohort.faults or (Fault(path=root.name, reason="it holds no images"),)
         first = f"{faults[0].path}: {faults[0].reason}"
@@ -232,10 +230,10 @@ def _scan_study(study: _StudyFolder, reading: _Reading) -> SeriesScan:
     return scan
 
 
-def _scan_picture_tree(
+def _scan_image_tree(
     layout: Layout, reading: _Reading, patient_pattern: str | None, jobs: int, progress: Progress
 ) -> Cohort:
-    found = scan_pictures(
+    found = scan_images(
         layout.base,
         layout.name,
         patient_pattern=patient_pattern,

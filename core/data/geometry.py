@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from core.mri import Plane
 
-__all__ = ["PLANE_AXES", "orient", "plane_of"]
-
 PLANE_AXES: dict[Plane, int] = {Plane.SAGITTAL: 0, Plane.CORONAL: 1, Plane.AXIAL: 2}
 """The patient axis along which a plane's slices are stacked: L, P or S."""
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from pydicom.datadict import tag_for_keyword
 
-__all__ = ["IDENTIFYING"]
-
 KEYWORDS = (
     "PatientName",
     "PatientID",

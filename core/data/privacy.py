@@ -15,8 +15,6 @@ from pathlib import Path
 from core.data.study import Series
 from core.settings import Settings
 
-__all__ = ["list_identifying_tags", "privacy_warnings", "survey_identifying_tags"]
-
 NAMED_AT_ONCE = 6
 
 

@@ -16,8 +16,6 @@ from pydicom.datadict import tag_for_keyword
 from core.data.formats.elements import Elements, text_of
 from core.data.index.recognise import CONTRAST, LOCALISERS, NO_CONTRAST, OTHER_KINDS, recognise_name
 
-__all__ = ["NAMING_TAGS", "REDACTED", "Redactor"]
-
 REDACTED = "[redacted]"
 NAMES = (
     "PatientName",

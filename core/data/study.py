@@ -11,8 +11,6 @@ from typing import Literal
 
 from core.mri import CLASS_NAMES, MRSequence, Plane
 
-__all__ = ["Cohort", "Fault", "Phase", "Series", "SeriesScan", "Study"]
-
 Phase = Literal["TRAIN", "VAL", "TEST"]
 """A part of an ImageFolder tree that was split before it came to us."""
 
@@ -32,10 +30,10 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One acquisition of one study: the files of one volume, or one or more loose pictures.
+    """One acquisition of one study: the files of one volume, or one or more loose images.
 
     ``files`` are in spatial order for DICOM (by position along the slice normal, in the direction of
-    increasing L, P or S patient coordinate) and in natural name order for pictures.
+    increasing L, P or S patient coordinate) and in natural name order for images.
     """
 
     study_id: str
@@ -47,7 +45,7 @@ class Series:
     rows: int = 0
     columns: int = 0
     spacing_mm: tuple[float, float, float] | None = None
-    """Distance between slices, rows and columns; None for pictures."""
+    """Distance between slices, rows and columns; None for images."""
     description: str = ""
     """SeriesDescription (0008,103E), from the allow-list; may be empty. Escape it before it becomes HTML."""
     manufacturer: str = ""
@@ -105,7 +103,7 @@ class Cohort:
     """A data set: studies, what their labels mean, and what could not be read.
 
     ``layout`` says what the folder was recognised as: ``rsna`` (id/sequence/*.dcm), ``phases``
-    (TRAIN/VAL/TEST of class folders), ``classes`` (plain class folders), ``flat`` (pictures with a label
+    (TRAIN/VAL/TEST of class folders), ``classes`` (plain class folders), ``flat`` (images with a label
     table). ``positive_class`` indexes ``class_names``: ImageFolder sorts names, so "methylated" would
     silently become class 0; the meaning of a label is therefore carried along, always.
     """

@@ -15,8 +15,6 @@ from core.parallel import run_tasks
 from core.progress import Progress, silent
 from core.settings import load_settings
 
-__all__ = ["BlankCount", "count_blank_slices", "count_slices", "describe_cohort"]
-
 FOUR_SEQUENCES = tuple(sequence for sequence in MRSequence if sequence is not MRSequence.UNKNOWN)
 
 
@@ -34,7 +32,7 @@ class BlankCount:
 
 
 def count_slices(series: Series) -> int:
-    """Return how many slices (or loose pictures) a series has, from its headers; 0 where it cannot be read."""
+    """Return how many slices (or loose images) a series has, from its headers; 0 where it cannot be read."""
     if series.kind != "nifti":
         return series.slice_total or len(series.files)
     from core.data.formats.nifti import read_nifti_header
@@ -98,7 +96,7 @@ def describe_cohort(cohort: Cohort) -> dict[str, Any]:
 
 
 def count_blank_slices(cohort: Cohort, *, jobs: int | None = None, progress: Progress = silent) -> list[BlankCount]:
-    """Read every volume of a cohort and count its blank slices, in parallel; loose pictures are left out.
+    """Read every volume of a cohort and count its blank slices, in parallel; loose images are left out.
 
     Parameters
     ----------

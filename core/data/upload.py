@@ -18,20 +18,17 @@ from core.data.formats.discovery import detect_kind, walk_files
 from core.data.index.assign import apply_overrides, note_choices
 from core.data.index.identity import person_of
 from core.data.index.labels import normalise_id
-from core.data.index.layout import COMPETITION_ID, is_sequence_folder
+from core.data.index.layout import COMPETITION_ID, is_sequence_folder, is_synthetic
 from core.data.index.recognise import recognise_name, strip_sequence
 from core.data.index.series import FileScan, build_series, scan_files
-from core.data.phantom import is_synthetic
 from core.data.study import Cohort, Fault, Study
 from core.errors import DataError, EmptyCohortError
 from core.mri import MRSequence
 from core.settings import Settings
 
-__all__ = ["open_scan", "receive"]
-
 ODD_CHARACTERS = re.compile(r"[^\w.\- ]")
 PATIENT_NUMBER = re.compile(r"\d+(?=[_\-])")
-"""The patient in a picture's name: leading digits that something follows, as in 00430_FLAIR_012.png."""
+"""The patient in a image's name: leading digits that something follows, as in 00430_FLAIR_012.png."""
 NO_NAME = "scan"
 UNPACKED = (".zip", ".tar", ".tgz", ".tar.gz")
 """What is unpacked where it lies in a folder; office documents are zips, too."""
@@ -45,10 +42,10 @@ class _Group:
     root: Path
     """What fault paths are relative to."""
     assumed: bool = False
-    """Whether pictures were put together only because they lie in one folder."""
+    """Whether images were put together only because they lie in one folder."""
     headers: list[InstanceHeader] = field(default_factory=list)
     niftis: list[Path] = field(default_factory=list)
-    pictures: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    images: dict[Path, tuple[int, int]] = field(default_factory=dict)
 
 
 def receive(files: Iterable[tuple[str, bytes | IO[bytes]]], workspace: Path, settings: Settings) -> list[Path]:
@@ -105,15 +102,15 @@ def open_scan(
     """Sort what is handed in into studies and series, reading headers only.
 
     DICOM files belong together by Study Instance UID (0020,000D), unless a folder named as the competition's
-    (00430/FLAIR) says whose they are. Pictures belong together by the patient number in their names; without
-    one, the pictures of one folder are taken as slices of one scan, and a picture handed in by itself is a
+    (00430/FLAIR) says whose they are. Images belong together by the patient number in their names; without
+    one, the images of one folder are taken as slices of one scan, and a image handed in by itself is a
     study of its own. A NIfTI file belongs to the study that its name states.
 
     Parameters
     ----------
     paths
         Study folders, DICOM files (with or without extension), a DICOMDIR with the files that it lists beside
-        it, NIfTI files, pictures, archives (.zip, .tar, .tar.gz). Archives in a folder are unpacked too,
+        it, NIfTI files, images, archives (.zip, .tar, .tar.gz). Archives in a folder are unpacked too,
         archives in archives are not.
     workspace
         Where archives are unpacked. A folder that lies beside it is taken for an upload's own folder, whose name
@@ -121,7 +118,7 @@ def open_scan(
     settings
         The limits.
     sequence
-        What series and pictures are that do not say which MR sequence they are.
+        What series and images are that do not say which MR sequence they are.
     sequence_overrides
         Series UID to the sequence that a person assigns to it, against what was recognised; UNKNOWN sets a
         series aside.
@@ -148,7 +145,7 @@ def open_scan(
     for group in groups.values():
         study_id = _free_id(group.name, studies)
         files_of_study = FileScan(
-            headers=tuple(group.headers), niftis=tuple(group.niftis), pictures=group.pictures, faults=()
+            headers=tuple(group.headers), niftis=tuple(group.niftis), images=group.images, faults=()
         )
         found = build_series(study_id, files_of_study, group.root, settings, sequence)
         faults += found.faults
@@ -234,18 +231,18 @@ def _sort_files(scan: FileScan, handed: Path, root: Path, name: str, groups: dic
         if own == stem and recognise_name(stem):
             own = _folder_name(path, handed, name)
         group_of(path, ("nifti", path.parent, own), own).niftis.append(path)
-    for path, size in scan.pictures.items():
+    for path, size in scan.images.items():
         match = PATIENT_NUMBER.match(path.name)
         if match:
             number = normalise_id(match[0])
-            groups.setdefault(number, _Group(name=number, root=root)).pictures[path] = size
+            groups.setdefault(number, _Group(name=number, root=root)).images[path] = size
         elif path == handed:
-            group_of(path, path, path.stem).pictures[path] = size
+            group_of(path, path, path.stem).images[path] = size
         else:
             folder = _folder_name(path, handed, name)
             group = group_of(path, ("pictures", path.parent), folder)
             group.assumed = group.assumed or not _competition_id(path)
-            group.pictures[path] = size
+            group.images[path] = size
 
 
 def _competition_id(path: Path) -> str:
@@ -276,7 +273,7 @@ def _nothing_found(paths: Sequence[Path], faults: Sequence[Fault]) -> str:
 
 def _note_assumptions(groups: Iterable[_Group]) -> tuple[str, ...]:
     return tuple(
-        f"{len(group.pictures)} pictures name no patient and are taken as slices of one scan, {group.name}."
+        f"{len(group.images)} pictures name no patient and are taken as slices of one scan, {group.name}."
         for group in groups
-        if group.assumed and len(group.pictures) > 1
+        if group.assumed and len(group.images) > 1
     )

@@ -13,21 +13,11 @@ from core.data.formats.dicom import InstanceHeader, read_frames
 from core.data.formats.nifti import read_nifti
 from core.data.geometry import PLANE_AXES, orient
 from core.data.index.stack import arrange
-from core.data.percentile import percentiles
+from core.data.prepare.percentile import percentiles
 from core.data.study import Fault, Series
 from core.errors import DataError
 from core.mri import MRSequence, Plane
 from core.settings import Settings, load_settings
-
-__all__ = [
-    "BLANK_LEVEL",
-    "BRIGHTNESS_PERCENTILE",
-    "SPARE_VOXELS",
-    "Volume",
-    "find_blank_slices",
-    "name_fault",
-    "read_volume",
-]
 
 BLANK_LEVEL = 0.02
 """A slice is blank when it stays below this share of the volume's brightness."""
@@ -125,7 +115,7 @@ def read_volume(series: Series, settings: Settings | None = None) -> tuple[Volum
     MixedSeriesError
         The files do not form one volume (see :func:`core.data.index.stack.arrange`).
     DataError
-        Loose pictures, which have no place in the patient; or none of the files can be read (the reason is that
+        Loose images, which have no place in the patient; or none of the files can be read (the reason is that
         of the first one).
     """
     settings = settings or load_settings()

@@ -10,8 +10,6 @@ from scipy.special import logsumexp
 
 from core.errors import EvaluationError
 
-__all__ = ["AGGREGATIONS", "Aggregation", "group_labels", "log_odds", "to_groups"]
-
 Aggregation = Literal["mean_logit", "max", "vote", "top_k"]
 AGGREGATIONS: tuple[Aggregation, ...] = ("mean_logit", "max", "vote", "top_k")
 

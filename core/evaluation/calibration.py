@@ -7,8 +7,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-__all__ = ["calibrate_left_out", "choose_threshold", "fit_temperature", "to_probabilities"]
-
 PRIOR_SPREAD = 1.0
 """Standard deviation of the prior on log temperature: with few patients the temperature stays near 1."""
 

@@ -21,16 +21,6 @@ from core.evaluation.figure import Figure
 from core.evaluation.influence import mean_interval
 from core.evaluation.intervals import share_figure
 
-__all__ = [
-    "ConformalRule",
-    "SetFigures",
-    "fit_conformal",
-    "ideal_set_size",
-    "judge_sets",
-    "predict_sets",
-    "sets_left_out",
-]
-
 Booleans = NDArray[np.bool_]
 
 

@@ -9,8 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from core.evaluation.intervals import wilson_interval
 
-__all__ = ["Curve", "ReliabilityBins", "confusion_matrix", "precision_recall_curve", "reliability_bins", "roc_curve"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Curve:

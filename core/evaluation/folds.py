@@ -20,20 +20,10 @@ from core.evaluation import metrics
 from core.evaluation.aggregate import log_odds
 from core.evaluation.calibration import to_probabilities
 from core.evaluation.figure import Figure
+from core.evaluation.figures import compute_figures, predict_classes
 from core.evaluation.influence import mean_interval, mean_share_interval, share_interval
 from core.evaluation.intervals import auroc_influence, hanley_mcneil_variance
-from core.evaluation.judge import judge, predict_classes
 from core.evaluation.metrics import Floats, Integers
-
-__all__ = [
-    "FOLD_FIGURES",
-    "LEFT_OUT",
-    "FoldAnswers",
-    "judge_fold",
-    "judge_folds",
-    "mean_auroc_interval",
-    "sharing_factor",
-]
 
 FOLD_FIGURES = ("auroc", "accuracy", "balanced_accuracy", "brier")
 LEFT_OUT = (
@@ -67,7 +57,7 @@ class FoldAnswers:
 
 def judge_fold(answers: FoldAnswers, class_names: Sequence[str], positive_class: int) -> dict[str, Figure]:
     """Every figure of :data:`FOLD_FIGURES` for one fold by itself, with its interval and n."""
-    figures = judge(
+    figures = compute_figures(
         answers.labels,
         answers.logits,
         class_names=class_names,

@@ -15,14 +15,6 @@ from core.errors import EvaluationError
 from core.evaluation.intervals import agresti_coull_interval, hanley_mcneil_variance, wilson_interval
 from core.evaluation.metrics import Floats
 
-__all__ = [
-    "average_precision_interval",
-    "cluster_influence",
-    "mean_interval",
-    "mean_share_interval",
-    "share_interval",
-]
-
 
 def mean_interval(
     values: ArrayLike, labels: ArrayLike, clusters: ArrayLike | None = None, confidence: float = 0.95

@@ -13,17 +13,6 @@ from core.errors import EvaluationError
 from core.evaluation.figure import Figure
 from core.evaluation.metrics import Floats
 
-__all__ = [
-    "agresti_coull_interval",
-    "auroc_influence",
-    "auroc_interval",
-    "bootstrap_interval",
-    "bootstrap_weights",
-    "hanley_mcneil_variance",
-    "share_figure",
-    "wilson_interval",
-]
-
 ROWS_AT_ONCE = 4_000_000
 """Weights (draws x rows) that one step of the bootstrap holds in memory."""
 

@@ -10,20 +10,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "Floats",
-    "Integers",
-    "auroc",
-    "average_precision",
-    "balanced_accuracy",
-    "brier_score",
-    "calibration_error",
-    "log_loss",
-    "log_losses",
-    "macro_auroc",
-    "weighted_mean",
-]
-
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 

@@ -13,8 +13,6 @@ from core.evaluation.influence import cluster_influence
 from core.evaluation.intervals import auroc_influence, auroc_interval, bootstrap_interval
 from core.evaluation.metrics import Floats
 
-__all__ = ["auroc_difference", "bootstrap_auroc_difference", "mean_difference"]
-
 
 def auroc_difference(
     positive: ArrayLike,

@@ -9,8 +9,6 @@ from scipy.special import ndtr, ndtri, owens_t
 
 from core.errors import EvaluationError
 
-__all__ = ["DESIGNS", "Design", "auroc_variance", "patients_needed", "power_of", "smallest_auroc"]
-
 Design = Literal["known", "unpaired", "paired"]
 DESIGNS: dict[Design, str] = {
     "known": "one model against a fixed value",

@@ -7,8 +7,6 @@ from scipy.special import log_ndtr
 
 from core.errors import EvaluationError
 
-__all__ = ["expected_gain", "expected_maximum"]
-
 REACH = 12.0
 """Standard deviations to either side within which the integral is taken."""
 STEPS = 24_001

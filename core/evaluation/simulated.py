@@ -11,8 +11,6 @@ from scipy.special import ndtri
 from core.evaluation.intervals import auroc_interval
 from core.evaluation.metrics import Floats, Integers
 
-__all__ = ["BestOfEpochs", "best_of_noise", "repeat_study", "simulate_patients"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BestOfEpochs:

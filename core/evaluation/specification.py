@@ -13,8 +13,6 @@ import numpy as np
 from core.errors import EvaluationError
 from core.evaluation.figure import Figure
 
-__all__ = ["Cell", "SpecificationCurve", "order_cells"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:

@@ -12,8 +12,6 @@ from core.evaluation.figure import Figure
 from core.evaluation.intervals import share_figure
 from core.evaluation.metrics import Floats
 
-__all__ = ["SHARES", "DecisionCurve", "OperatingPoint", "decision_curve", "judge_thresholds"]
-
 SHARES: dict[str, str] = {
     "sensitivity": "sensitivity",
     "specificity": "specificity",

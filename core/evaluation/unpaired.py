@@ -9,8 +9,6 @@ import numpy as np
 from core.errors import EvaluationError
 from core.evaluation.figure import Figure
 
-__all__ = ["mean_under_dependence", "unpaired_difference"]
-
 
 def unpaired_difference(one: Figure, other: Figure) -> Figure:
     """Return `one` less `other`, judged on different patients; the distances to their limits add as variances do.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from core.config import RunConfig
-from core.data.split import Split
+from core.dataset.split import Split
 from core.errors import EvaluationError, RunError
 from core.evaluation.figure import Figure
 from core.evaluation.power import smallest_auroc
@@ -14,13 +14,10 @@ from core.experiments.evidence import CONTROLS as EVERY_CONTROL
 from core.experiments.evidence import Control, find_controls
 from core.models.checkpoint import CheckpointCard, read_card
 from core.progress import Progress, silent
+from core.runs.evaluation import Evaluation, looks, read_evaluation
+from core.runs.folder import RunFolder, now
+from core.runs.seal import SealReport, seal_of_run
 from core.settings import Settings
-from core.training.judgement import Judgement, looks, read_judgement
-from core.training.run import RunFolder, now
-from core.training.seal import SealReport, seal_of_run
-
-__all__ = ["ChecklistItem", "ClaimSheet", "ask_shortcuts", "audit_leakage", "gather_claim"]
-
 
 SHORTCUT_PERMUTATIONS = 99
 MOST_SENTENCES = 12
@@ -76,7 +73,7 @@ def gather_claim(
     settings
         Where ledger, seals and experiments live.
     leakage
-        What an audit of the split's pictures found, a sentence each (empty: nothing); None where none was made.
+        What an audit of the split's images found, a sentence each (empty: nothing); None where none was made.
     shortcuts
         What :func:`ask_shortcuts` found; None where nobody asked.
 
@@ -88,7 +85,7 @@ def gather_claim(
     if not run.checkpoint.exists():
         raise RunError(f"{run.name} has no checkpoint yet; it comes with its first finished epoch.")
     card, split = read_card(run.checkpoint), run.split()
-    test = read_judgement(run, "test")
+    test = read_evaluation(run, "test")
     others = _other_cohorts(run)
     seal = seal_of_run(run, settings, test.patient if test else None)
     controls = tuple(
@@ -112,9 +109,9 @@ def gather_claim(
 
 
 def audit_leakage(run: RunFolder, settings: Settings, progress: Progress = silent) -> tuple[str, ...]:
-    """Read every picture of a run's cohort and name what stands on both sides of its split, a sentence each."""
-    from core.data.audit import audit_split
-    from core.training.material import open_cohort
+    """Read every image of a run's cohort and name what stands on both sides of its split, a sentence each."""
+    from core.audit import audit_split
+    from core.training.data import open_cohort
 
     cohort = open_cohort(run.source, progress, settings)
     report = audit_split(cohort, run.split(), settings, progress=progress)
@@ -124,10 +121,10 @@ def audit_leakage(run: RunFolder, settings: Settings, progress: Progress = silen
 def ask_shortcuts(run: RunFolder, settings: Settings, progress: Progress = silent) -> Control:
     """Ask whether headers, blanked brains or shuffled slices of a run's cohort predict the label.
 
-    Nothing is trained but linear heads (:mod:`core.experiments.shortcuts`). Where it cannot be asked the control is not done, and says why.
+    Nothing is trained but linear heads (:mod:`core.experiments.controls.shortcuts`). Where it cannot be asked the control is not done, and says why.
     """
-    from core.experiments.shortcuts import CONTROLS, find_shortcuts
-    from core.training.material import open_cohort
+    from core.experiments.controls.shortcuts import CONTROLS, find_shortcuts
+    from core.training.data import open_cohort
 
     control = next(control for control in EVERY_CONTROL if control.kind == "shortcuts")
     try:
@@ -148,12 +145,12 @@ def ask_shortcuts(run: RunFolder, settings: Settings, progress: Progress = silen
     return replace(control, done=True, result=f"{verdict} {'; '.join(told)}; n = {found.patients} patients")
 
 
-def _other_cohorts(run: RunFolder) -> list[Judgement]:
+def _other_cohorts(run: RunFolder) -> list[Evaluation]:
     digests = sorted(path.stem.removeprefix("evaluation-data-") for path in run.path.glob("evaluation-data-*.json"))
-    return [found for digest in digests if (found := read_judgement(run, "data", digest)) is not None]
+    return [found for digest in digests if (found := read_evaluation(run, "data", digest)) is not None]
 
 
-def _sentence(card: CheckpointCard, test: Judgement | None, others: list[Judgement]) -> str:
+def _sentence(card: CheckpointCard, test: Evaluation | None, others: list[Evaluation]) -> str:
     kind = "synthetic " if card.synthetic else ""
     judged = [("patients of another cohort", one) for one in others] + (
         [("test patients of the same cohort, which chose nothing", test)] if test else []
@@ -163,11 +160,11 @@ def _sentence(card: CheckpointCard, test: Judgement | None, others: list[Judgeme
             "Nothing may be claimed yet: only validation patients have been judged, and they chose the epoch, the "
             "temperature and the threshold."
         )
-    whose, judgement = judged[0]
-    figure = judgement.patient["auroc"]
+    whose, evaluation = judged[0]
+    figure = evaluation.patient["auroc"]
     if figure.value is None or figure.low is None or figure.high is None:
         return f"On {figure.n} {kind}{whose}, no AUROC with an interval can be given: {figure.reason}."
-    if judgement.leaky:
+    if evaluation.leaky:
         return (
             f"On {figure.n} {kind}patients whose other slices were trained on, the AUROC by patient is "
             f"{_numbers(figure)}. This says nothing of a new patient."
@@ -216,7 +213,9 @@ def _slices(config: RunConfig) -> str:
     )
 
 
-def _figures(card: CheckpointCard, test: Judgement | None, others: list[Judgement]) -> dict[str, Mapping[str, Figure]]:
+def _figures(
+    card: CheckpointCard, test: Evaluation | None, others: list[Evaluation]
+) -> dict[str, Mapping[str, Figure]]:
     found: dict[str, Mapping[str, Figure]] = {}
     for number, other in enumerate(others, start=1):
         found[f"Patients of another cohort{f' ({number})' if len(others) > 1 else ''}"] = other.patient
@@ -245,8 +244,8 @@ def _leakage(split: Split, audited: tuple[str, ...] | None) -> tuple[str, ...]:
 def _unchecked(
     card: CheckpointCard,
     split: Split,
-    test: Judgement | None,
-    others: list[Judgement],
+    test: Evaluation | None,
+    others: list[Evaluation],
     seal: SealReport,
     controls: tuple[Control, ...],
     leakage: tuple[str, ...] | None,
@@ -269,8 +268,8 @@ def _checklist(
     config: RunConfig,
     card: CheckpointCard,
     split: Split,
-    test: Judgement | None,
-    others: list[Judgement],
+    test: Evaluation | None,
+    others: list[Evaluation],
     seal: SealReport,
     controls: tuple[Control, ...],
 ) -> tuple[ChecklistItem, ...]:

@@ -8,11 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from core.experiments.twin_pair import list_pairs, read_result
+from core.experiments.twin.pair import list_pairs, read_result
+from core.runs.folder import RunFolder
 from core.settings import Settings
-from core.training.run import RunFolder
-
-__all__ = ["CONTROLS", "Control", "find_controls", "list_answers"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

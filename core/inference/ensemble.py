@@ -1,4 +1,4 @@
-"""An ensemble that answers like one checkpoint: its members see the same prepared pictures, and their answers are averaged."""
+"""An ensemble that answers like one checkpoint: its members see the same prepared images, and their answers are averaged."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.examples import PreparedSeries
+from core.dataset.examples import PreparedSeries
 from core.evaluation.calibration import to_probabilities
-from core.evaluation.judge import predict_classes
+from core.evaluation.figures import predict_classes
 from core.inference.predict import Predictor
-from core.models.ensemble import ENSEMBLE, read_ensemble
-
-__all__ = ["Ensemble", "open_predictor"]
+from core.models.checkpoint import ENSEMBLE
+from core.models.ensemble import read_ensemble
 
 
 def open_predictor(path: Path) -> Predictor:
@@ -29,7 +28,7 @@ def open_predictor(path: Path) -> Predictor:
 
 
 class Ensemble(Predictor):
-    """Several networks on the same pictures; see :mod:`core.models.ensemble` for how their answers are joined.
+    """Several networks on the same images; see :mod:`core.models.ensemble` for how their answers are joined.
 
     ``model`` and ``architecture`` are the first member's. A map is the mean of the members' maps: the gradient of the mean
     of their log odds is the mean of their gradients.

@@ -12,13 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from core.data.examples import PreparedSeries
-from core.data.fingerprint import BINS, intensity_histogram
 from core.data.study import Series
+from core.dataset.examples import PreparedSeries
+from core.dataset.intensity_profile import BINS, intensity_histogram
 from core.models.checkpoint import CheckpointCard
 from core.mri import MRSequence, Plane
-
-__all__ = ["Finding", "grey_distance", "inspect_pictures", "inspect_study"]
 
 GREY_LIMIT = 0.4
 """Jensen-Shannon distance of the grey histograms above which a scan is said to differ.
@@ -26,7 +24,7 @@ GREY_LIMIT = 0.4
 Measured. Real skull-stripped T1wCE slices of 72 patients, each patient against all: median 0.22, 95th percentile
 0.35, largest 0.37. Real and synthetic series of the same sequence against the synthetic cohort: 0.09 to 0.26, and 0.38
 for a fragment from the head's edge. Another sequence of the same head: 0.09 to 0.50. Noise: 0.55 to 0.68. An inverted
-scan: from 0.81. So it finds pictures that were windowed or inverted differently, a wrong sequence only sometimes, and
+scan: from 0.81. So it finds images that were windowed or inverted differently, a wrong sequence only sometimes, and
 it does not tell a synthetic head from a real one.
 """
 
@@ -39,7 +37,7 @@ SLICE_GAP_MM = 10.0
 FEW_SLICES = 5
 
 ENLARGEMENT = 3.0
-"""Enlargement of the source above which a picture shows interpolation rather than anatomy."""
+"""Enlargement of the source above which a image shows interpolation rather than anatomy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +52,11 @@ class Finding:
     """Names the series, the measure, and what was expected."""
 
 
-def inspect_pictures(series: Series, prepared: PreparedSeries, card: CheckpointCard) -> tuple[Finding, ...]:
-    """Compare one prepared series with what the card says of the training pictures.
+def inspect_images(series: Series, prepared: PreparedSeries, card: CheckpointCard) -> tuple[Finding, ...]:
+    """Compare one prepared series with what the card says of the training images.
 
     A card without a histogram for the sequence, or without planes, is not compared in that respect, and
-    loose pictures, which have no geometry, only in grey values and size.
+    loose images, which have no geometry, only in grey values and size.
     """
     findings = [
         _compare_grey(series, prepared, card),
@@ -116,7 +114,7 @@ def _compare_grey_of(name: str, pixels: NDArray[np.uint8], card: CheckpointCard)
 
 
 def _expected_shares(name: str, card: CheckpointCard) -> NDArray[np.float64] | None:
-    """The sequence's histogram; the mean of all where the picture does not say its sequence."""
+    """The sequence's histogram; the mean of all where the image does not say its sequence."""
     known = {name: shares for name, shares in card.intensity.items() if len(shares) == BINS and sum(shares) > 0}
     if name in known:
         return np.asarray(known[name])

@@ -12,18 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import apply_settings
-from core.data.cache import Source, load_prepared, prepare
-from core.data.examples import PreparedSeries, list_seen
 from core.data.index.assign import series_order
-from core.data.joint import pixel_spacing
+from core.data.prepare.cache import Source, load_prepared, prepare
+from core.data.prepare.common_grid import pixel_spacing
 from core.data.privacy import privacy_warnings
 from core.data.study import Series, Study
+from core.dataset.examples import PreparedSeries, list_seen
 from core.errors import DataError, SequenceError
 from core.evaluation.aggregate import to_groups
 from core.evaluation.calibration import to_probabilities
 from core.evaluation.conformal import ConformalRule, predict_sets
-from core.evaluation.judge import predict_classes
-from core.inference.guard import inspect_pictures, inspect_study
+from core.evaluation.figures import predict_classes
+from core.inference.guard import inspect_images, inspect_study
 from core.inference.prediction import Prediction, SeriesPrediction, SlicePrediction
 from core.models.checkpoint import CheckpointCard, load_model
 from core.models.registry import find_architecture
@@ -34,7 +34,6 @@ from core.settings import Settings
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["SHUFFLED_WARNING", "SYNTHETIC_WARNING", "Predictor", "choose_series"]
 
 SYNTHETIC_WARNING = "This checkpoint knows only synthetic brains; its answer on a real scan means nothing."
 
@@ -134,7 +133,7 @@ class Predictor:
             findings = (
                 inspect_study(source, prepared, self.card)
                 if prep.grid_mm
-                else inspect_pictures(source[0], prepared, self.card)
+                else inspect_images(source[0], prepared, self.card)
             )
             warnings += [finding.sentence for finding in findings]
         by_member = self._combine(np.concatenate([part for _, _, part in scored], axis=1))
@@ -196,10 +195,10 @@ class Predictor:
 
     def score(self, prepared: PreparedSeries) -> NDArray[np.float32]:
         """Logits (examples, classes) of what was prepared."""
-        from core.models.forward import score_pictures
+        from core.models.forward import score_images
 
         with self.lock:
-            return score_pictures(self.model, prepared.pixels, self.architecture, self.compute)
+            return score_images(self.model, prepared.pixels, self.architecture, self.compute)
 
     def _answer(self, source: Source, prepared: PreparedSeries, logits: NDArray[np.float64]) -> SeriesPrediction:
         classes = to_probabilities(logits, self.card.temperature)

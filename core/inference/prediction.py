@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.examples import PreparedSeries, SeenSlice
 from core.data.study import Series
-
-__all__ = ["Cam", "Prediction", "SeriesPrediction", "SlicePrediction"]
+from core.dataset.examples import PreparedSeries, SeenSlice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +26,7 @@ class SlicePrediction:
     """Of the positive class, calibrated as the study's is."""
 
     def to_dict(self) -> dict[str, object]:
-        """As in ``predict --json``; a picture without geometry has ``position_mm`` None."""
+        """As in ``predict --json``; a image without geometry has ``position_mm`` None."""
         return {
             "sequence": str(self.sequence),
             "index": self.slice_index,
@@ -52,7 +50,7 @@ class SeriesPrediction:
     together: tuple[Series, ...] = ()
     """The series that were resampled to a common grid; empty for one in its own planes."""
     pixel_mm: tuple[float, float] = (1.0, 1.0)
-    """On a common grid, distance between rows and columns of the prepared pictures."""
+    """On a common grid, distance between rows and columns of the prepared images."""
 
     def to_dict(self) -> dict[str, object]:
         """What was recognised, as in ``predict --json``; ``spacing_mm`` is between slices, rows and columns."""
@@ -120,7 +118,7 @@ class Cam:
 
     heat: NDArray[np.float32]
     """(size, size), of a volume (depth, size, size), of streams (streams, size, size); 0..1: scaled by the example's own
-    maximum, so that it can be seen. :meth:`core.data.examples.SeenSlice.take` finds a slice's part."""
+    maximum, so that it can be seen. :meth:`core.dataset.examples.SeenSlice.take` finds a slice's part."""
     raw_max: float
     """The maximum before scaling: compare it between slices; a weak map looks as strong as a strong one."""
     slice_index: int

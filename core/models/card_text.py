@@ -7,8 +7,6 @@ from typing import Any
 
 from core.models.checkpoint import JUDGED_PATIENTS, CheckpointCard
 
-__all__ = ["describe_card", "figure_words"]
-
 SHOWN = ("auroc", "auprc", "balanced_accuracy", "accuracy", "majority_accuracy", "sensitivity", "specificity", "brier")
 
 

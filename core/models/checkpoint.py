@@ -20,18 +20,6 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = [
-    "ENSEMBLE",
-    "CheckpointCard",
-    "checkpoint_name",
-    "copy_checkpoint",
-    "find_checkpoint",
-    "list_checkpoints",
-    "load_model",
-    "read_card",
-    "replace_card",
-    "save_checkpoint",
-]
 
 SCHEMA_VERSION = 1
 BEST = "best.safetensors"
@@ -93,10 +81,10 @@ class CheckpointCard(BaseModel):
     """Figures with intervals as ``{"val": {"patient": {...}, "slice": {...}}}`` in the shape of ``evaluate --json``;
     besides "val" there may be "test", and "data" for another cohort."""
     intensity: dict[str, list[float]] = {}
-    """Per sequence, the training pictures' 16-bin grey histogram (shares): what the guard compares a new scan with."""
+    """Per sequence, the training images' 16-bin grey histogram (shares): what the guard compares a new scan with."""
     map_test: dict[str, Any] = {}
     """Whether its map points at the tumour: the method, the layer and the figures of one test on synthetic studies
-    (:mod:`core.inference.kept_map_test`); empty where nobody has tested it."""
+    (:mod:`core.explain.validation.saliency_record`); empty where nobody has tested it."""
     versions: dict[str, str] = {}
     created: str = ""
 

@@ -19,9 +19,7 @@ from scipy.special import expit, logit
 
 from core.errors import CheckpointError
 from core.files import write_atomic
-from core.models.checkpoint import ENSEMBLE, CheckpointCard, read_card
-
-__all__ = ["ENSEMBLE", "read_ensemble", "write_ensemble"]
+from core.models.checkpoint import CheckpointCard, read_card
 
 SCHEMA_VERSION = 1
 CERTAIN = 1e-6
@@ -45,7 +43,7 @@ def write_ensemble(path: Path, members: Sequence[Path], *, name: str, figures: M
     Raises
     ------
     CheckpointError
-        There are fewer than two, or they cannot answer together: they see different pictures, know different classes, or
+        There are fewer than two, or they cannot answer together: they see different images, know different classes, or
         are different networks, whose maps could not be averaged.
     """
     cards = [read_card(member) for member in members]

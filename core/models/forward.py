@@ -1,4 +1,4 @@
-"""Run a network over prepared pictures: device, precision, normalisation, memory format."""
+"""Run a network over prepared images: device, precision, normalisation, memory format."""
 
 from __future__ import annotations
 
@@ -19,16 +19,6 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = [
-    "Compute",
-    "autocast",
-    "choose_compute",
-    "evaluating",
-    "limit_batch",
-    "place_model",
-    "score_pictures",
-    "to_input",
-]
 
 PIXELS = 224 * 224
 """Of one example of usual size."""
@@ -76,12 +66,12 @@ def place_model(model: nn.Module, compute: Compute) -> nn.Module:
     return model
 
 
-def to_input(pictures: torch.Tensor, architecture: Architecture, compute: Compute) -> torch.Tensor:
+def to_input(images: torch.Tensor, architecture: Architecture, compute: Compute) -> torch.Tensor:
     """Turn prepared examples into a network's input.
 
     Parameters
     ----------
-    pictures
+    images
         uint8 or float tensor in 0..255, not changed: slices (n, size, size) or (n, channels, size, size), streams
         (n, streams, size, size), volumes (n, channels, depth, size, size).
     architecture
@@ -97,14 +87,14 @@ def to_input(pictures: torch.Tensor, architecture: Architecture, compute: Comput
     """
     import torch
 
-    if architecture.input_form == "slice" and pictures.ndim == 3:
-        pictures = pictures.unsqueeze(1)
-    ones = (1,) * (pictures.ndim - 2)
+    if architecture.input_form == "slice" and images.ndim == 3:
+        images = images.unsqueeze(1)
+    ones = (1,) * (images.ndim - 2)
     mean, std = (
         torch.tensor(values, device=compute.device).view(1, -1, *ones)
         for values in (architecture.normalisation.mean, architecture.normalisation.std)
     )
-    grey = pictures.to(compute.device).to(torch.float32)
+    grey = images.to(compute.device).to(torch.float32)
     inputs = (grey / 255 - mean) / std
     if architecture.input_form == "streams":
         inputs = inputs * grey.flatten(2).any(-1).view(*grey.shape[:2], 1, 1)
@@ -112,7 +102,7 @@ def to_input(pictures: torch.Tensor, architecture: Architecture, compute: Comput
 
 
 def _formatted(values: torch.Tensor, compute: Compute) -> torch.Tensor:
-    """Lay a tensor of 2-D or 3-D pictures, or of a convolution's weights, out as the hardware likes it best."""
+    """Lay a tensor of 2-D or 3-D images, or of a convolution's weights, out as the hardware likes it best."""
     import torch
 
     if not compute.channels_last:
@@ -144,20 +134,20 @@ def limit_batch(batch_size: int, shape: tuple[int, ...]) -> int:
     return min(batch_size, max(batch_size * PIXELS // max(math.prod(shape), 1), 1))
 
 
-def score_pictures(
+def score_images(
     model: nn.Module,
-    pictures: NDArray[np.uint8] | torch.Tensor,
+    images: NDArray[np.uint8] | torch.Tensor,
     architecture: Architecture,
     compute: Compute,
     batch_size: int = 64,
 ) -> NDArray[np.float32]:
-    """Score pictures in eval mode and without gradients; the model's mode is restored.
+    """Score images in eval mode and without gradients; the model's mode is restored.
 
     Parameters
     ----------
     model
         A network on ``compute.device`` (:func:`place_model`).
-    pictures
+    images
         (n, ...) in 0..255, as :func:`to_input` takes them; an array, or a tensor on any device.
     architecture, compute
         Normalisation, device and precision.
@@ -173,10 +163,10 @@ def score_pictures(
     import torch
 
     logits = []
-    batch_size = limit_batch(batch_size, tuple(pictures.shape[1:]))
+    batch_size = limit_batch(batch_size, tuple(images.shape[1:]))
     with evaluating(model), torch.inference_mode():
-        for start in range(0, len(pictures), batch_size):
-            block = pictures[start : start + batch_size]
+        for start in range(0, len(images), batch_size):
+            block = images[start : start + batch_size]
             if not isinstance(block, torch.Tensor):
                 block = torch.from_numpy(np.array(block))  # A copy, for torch cannot wrap a read-only memory map.
             with autocast(compute):

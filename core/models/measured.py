@@ -13,8 +13,6 @@ from pydantic import BaseModel, ConfigDict
 
 from core.models.registry import ARCHITECTURES, Architecture
 
-__all__ = ["COSTS_FILE", "Cost", "measure_cost", "read_costs"]
-
 COSTS_FILE = Path(__file__).with_name("measured.json")
 INPUT_SIDES: Mapping[str, tuple[int, ...]] = {
     "resnet10_3d": (64, 256, 256),
@@ -24,7 +22,7 @@ INPUT_SIDES: Mapping[str, tuple[int, ...]] = {
 }
 """Depth, rows and columns that a network is measured at, where they are not those its weights were trained at."""
 VIDEO_SIDES = (16, 112, 112)
-PICTURE_SIDES = (224, 224)
+IMAGE_SIDES = (224, 224)
 
 
 class Cost(BaseModel):
@@ -45,7 +43,7 @@ def measure_cost(architecture: Architecture) -> Cost:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    usual = VIDEO_SIDES if architecture.input_form == "volume" else PICTURE_SIDES
+    usual = VIDEO_SIDES if architecture.input_form == "volume" else IMAGE_SIDES
     shape = (architecture.channels, *INPUT_SIDES.get(architecture.name, usual))
     with torch.device("meta"):
         model = architecture.build(2).eval()

@@ -9,24 +9,22 @@ from typing import TYPE_CHECKING, Literal
 
 from core.config import PrepConfig
 from core.errors import ConfigError
-from core.models.attention import build_attention
-from core.models.multistream import build_multistream
-from core.models.resnet import build_resnet
-from core.models.resnet3d import build_resnet10
-from core.models.spatiospatial import build_video
+from core.models.networks.attention import build_attention
+from core.models.networks.multistream import build_multistream
+from core.models.networks.resnet import build_resnet
+from core.models.networks.resnet3d import build_resnet10
+from core.models.networks.spatiospatial import build_video
+from core.models.networks.two_stage import build_two_stage
+from core.models.networks.volumetric import build_volumetric
 from core.models.translate import Translate, bag_weights, stream_weights, sum_stem
-from core.models.two_stage import build_two_stage
-from core.models.volumetric import build_volumetric
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ARCHITECTURES", "Architecture", "Normalisation", "check_form", "find_architecture"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Normalisation:
-    """Per-channel mean and standard deviation of pictures scaled to 0..1."""
+    """Per-channel mean and standard deviation of images scaled to 0..1."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -42,7 +40,7 @@ class Architecture:
     """Number of classes -> network with random weights; imports torch only when called."""
     input_form: Literal["slice", "volume", "streams"]
     """"slice": (batch, 3, size, size); "volume": (batch, channels, depth, size, size); "streams": (batch, channels, size,
-    size), one grey picture for each MR sequence, exactly 0 everywhere where it is absent."""
+    size), one grey image for each MR sequence, exactly 0 everywhere where it is absent."""
     channels: int = 3
     """Input channels; of "streams", how many there are."""
     normalisation: Normalisation
@@ -62,7 +60,7 @@ class Architecture:
     slices_apart: bool = False
     """Of "volume": it looks at the slices one by one, with two-dimensional convolutions."""
     needs_masks: bool = False
-    """Its first stage learns from masks of the tumour (:mod:`core.training.stage_one`)."""
+    """Its first stage learns from masks of the tumour (:mod:`core.training.segmenter`)."""
 
     @property
     def convolves_depth(self) -> bool:
@@ -74,7 +72,7 @@ NEIGHBOURS = 3
 """The slice below, the slice, and the one above."""
 
 IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-"""Of ImageNet's training pictures, as torchvision's weights expect them."""
+"""Of ImageNet's training images, as torchvision's weights expect them."""
 
 KINETICS = Normalisation(mean=(0.43216, 0.394666, 0.37645), std=(0.22803, 0.22145, 0.216989))
 """Of Kinetics-400's training clips, as torchvision's video weights expect them."""

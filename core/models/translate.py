@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Translate", "Translation", "bag_weights", "stream_weights", "sum_stem"]
 
 Translation = tuple[dict[str, "torch.Tensor"], tuple[str, ...]]
 """A file's tensors under this network's names, and a sentence for each tensor that was changed on the way."""
@@ -18,7 +17,7 @@ Translate = Callable[[Mapping[str, "torch.Tensor"]], Translation]
 def sum_stem(stem: str, state: Mapping[str, torch.Tensor]) -> Translation:
     """Sum the colour weights of a stem, so that it takes one grey channel.
 
-    A convolution is linear: the summed stem says of a grey picture what the colour stem says of the same picture in
+    A convolution is linear: the summed stem says of a grey image what the colour stem says of the same image in
     all three channels, as long as all three are normalised alike.
 
     Parameters
@@ -36,13 +35,13 @@ def sum_stem(stem: str, state: Mapping[str, torch.Tensor]) -> Translation:
 
 
 def bag_weights(state: Mapping[str, torch.Tensor]) -> Translation:
-    """A ResNet's tensors for the slice encoder of :mod:`core.models.attention`; its own head is left out."""
+    """A ResNet's tensors for the slice encoder of :mod:`core.models.networks.attention`; its own head is left out."""
     summed, notes = sum_stem("conv1", state)
     return {f"encoder.{name}": value for name, value in summed.items() if not name.startswith("fc.")}, notes
 
 
 def stream_weights(stream_count: int, state: Mapping[str, torch.Tensor]) -> Translation:
-    """A ResNet-18's tensors for :mod:`core.models.multistream`: a copy for each stream, layer4 for what is joint."""
+    """A ResNet-18's tensors for :mod:`core.models.networks.multistream`: a copy for each stream, layer4 for what is joint."""
     summed, notes = sum_stem("conv1", state)
     translated = {f"joint.{name}": value for name, value in summed.items() if name.startswith("layer4.")}
     for stream in range(stream_count):

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["WeightsReport", "build_model", "build_random", "ensure_weights", "name_file"]
 
 TIMEOUT_SECONDS = 5.0
 """How long a download may stay silent before it is given up."""

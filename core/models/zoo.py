@@ -10,8 +10,6 @@ from core.models.measured import read_costs
 from core.models.registry import find_architecture
 from core.presets import PRESETS
 
-__all__ = ["FIGURE_2", "ZooRow", "list_zoo"]
-
 FIGURE_2: Mapping[str, float] = {"resnet18": 1.8, "resnet34": 3.6, "resnet50": 3.8, "resnet101": 7.6, "resnet152": 11.3}
 """Multiply-adds in 10^9 as the paper's Figure 2 has them, from He et al. (2016)."""
 

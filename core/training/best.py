@@ -8,30 +8,29 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.data.fingerprint import fingerprint
-from core.data.split import PARTS
+from core.dataset.intensity_profile import fingerprint
+from core.dataset.split import PARTS
 from core.evaluation.aggregate import group_labels, to_groups
 from core.evaluation.calibration import choose_threshold, fit_temperature, to_probabilities
 from core.evaluation.conformal import fit_conformal
-from core.evaluation.judge import judge
+from core.evaluation.figures import compute_figures
 from core.files import replace_atomically
 from core.models.checkpoint import CheckpointCard, save_checkpoint
 from core.mri import MRSequence
 from core.presets import is_reproduction
+from core.runs.folder import now
+from core.runs.records import EpochRecord
 from core.training.environment import list_versions
-from core.training.records import EpochRecord
-from core.training.run import now
 
 if TYPE_CHECKING:
     from core.training.job import Job, Training
 
-__all__ = ["SLICE_COLUMNS", "keep_best", "slice_frame"]
 
 SLICE_COLUMNS = ("key", "study_id", "person", "sequence", "slice_index", "label")
 """Columns of the slice table that predictions keep, beside one ``logit_<class index>`` each."""
 
 
-def keep_best(job: Job, training: Training, record: EpochRecord, val_logits: NDArray[np.float32]) -> None:
+def save_best_checkpoint(job: Job, training: Training, record: EpochRecord, val_logits: NDArray[np.float32]) -> None:
     """Write best.safetensors and predictions.parquet of the job's run; does nothing without a run.
 
     Threshold and temperature are chosen here, on the validation patients, and go into the checkpoint.
@@ -75,8 +74,8 @@ def _describe_checkpoint(
         "temperature": temperature,
     }
     figures = {
-        "patient": judge(truth, patient_logits, **options),
-        "slice": judge(labels, val_logits, patients, **options),
+        "patient": compute_figures(truth, patient_logits, **options),
+        "slice": compute_figures(labels, val_logits, patients, **options),
     }
     return CheckpointCard(
         name=job.run.name,

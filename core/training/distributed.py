@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["ALONE", "World", "join_world"]
 
 Answer = TypeVar("Answer")
 

@@ -15,19 +15,18 @@ import numpy as np
 
 from core import __version__
 from core.config import RunConfig, leaf_values
-from core.data.split import PARTS, make_split
+from core.dataset.split import PARTS, make_split
 from core.errors import SplitError
 from core.files import write_atomic
 from core.presets import PRESETS
+from core.runs.folder import now
 from core.settings import PROJECT_ROOT
-from core.training.run import now
 
 if TYPE_CHECKING:
+    from core.runs.folder import RunFolder
+    from core.runs.records import DataSource
     from core.training.job import Job, Training
-    from core.training.records import DataSource
-    from core.training.run import RunFolder
 
-__all__ = ["describe_command", "find_commit", "list_versions", "name_processor", "write_environment"]
 
 PACKAGES = ("torch", "torchvision", "monai", "numpy", "scipy", "pandas", "pydicom", "nibabel", "python-gdcm")
 CPU_INFO = Path("/proc/cpuinfo")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 
+from core.runs.records import RunState
 from core.settings import Settings
+from core.training.data import Task, prepare_material, receive_split
 from core.training.distributed import join_world
 from core.training.job import TrainingStopped
 from core.training.loop import fit
-from core.training.material import Task, prepare_material, receive_split
-from core.training.records import RunState
 from core.training.signals import stop_signals
-
-__all__ = ["follow"]
 
 
 def follow(settings: Settings) -> RunState:

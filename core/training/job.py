@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import RunConfig
-from core.data.batches import count_steps
-from core.data.feed import Feed, open_feed
-from core.data.split import PARTS, Split
 from core.data.study import Cohort
-from core.data.table import SliceTable
+from core.dataset.batches import count_steps
+from core.dataset.feed import Feed, open_feed
+from core.dataset.split import PARTS, Split
+from core.dataset.table import SliceTable
 from core.errors import ConfigError, SplitError
+from core.runs.folder import RunFolder
+from core.runs.records import EpochRecord
 from core.training.distributed import ALONE, World
-from core.training.records import EpochRecord
-from core.training.run import RunFolder
-from core.training.summary import name_patients
+from core.training.phase_summary import name_patients
 
 if TYPE_CHECKING:
     import torch
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from core.models.forward import Compute
     from core.models.registry import Architecture
     from core.models.weights import WeightsReport
-
-__all__ = ["Job", "StepReport", "Training", "TrainingStopped", "describe_job", "start_training"]
 
 
 class TrainingStopped(Exception):  # noqa: N818 - not an error: somebody asked for it
@@ -51,7 +49,7 @@ class StepReport:
     images_per_second: float
     """Of the epoch's training phase so far."""
     done: float
-    """Share of the whole run, 0..1; validation pictures count a third of training pictures. While a first stage trains,
+    """Share of the whole run, 0..1; validation images count a third of training images. While a first stage trains,
     share of that."""
     loss: float | None = None
     """Of the last training step."""
@@ -105,7 +103,7 @@ class Training:
     compute: Compute
     weights: WeightsReport
     feed: Feed
-    """Where the pictures of a step come from."""
+    """Where the images of a step come from."""
     train_logits: torch.Tensor
     """(training slices, classes) float32 on the CPU: what the steps of this epoch said, NaN where not yet."""
     class_weights: torch.Tensor | None = None
@@ -125,7 +123,7 @@ class Training:
     records: list[EpochRecord] = field(default_factory=list)
     """Of the finished epochs."""
     intensity: dict[str, list[float]] | None = None
-    """Grey histogram of the training pictures; computed when the first checkpoint is written."""
+    """Grey histogram of the training images; computed when the first checkpoint is written."""
 
     @property
     def best(self) -> EpochRecord | None:
@@ -149,7 +147,7 @@ def describe_job(
     Raises
     ------
     SplitError
-        No picture is left in training or validation.
+        No image is left in training or validation.
     ConfigError
         A batch is too small to be shared out.
     """

@@ -19,27 +19,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import RunConfig
-from core.data.batches import batch_order, share_out
-from core.data.split import Split
 from core.data.study import Cohort
-from core.data.table import SliceTable
+from core.dataset.batches import batch_order, share_out
+from core.dataset.split import Split
+from core.dataset.table import SliceTable
 from core.errors import RunError
+from core.runs.folder import RunFolder
+from core.runs.records import EpochRecord
 from core.training.distributed import ALONE, World
 from core.training.job import Job, StepReport, Training, TrainingStopped, describe_job, start_training
 from core.training.memory import peak_gpu_memory, peak_memory
-from core.training.parts import draw_part, seed_dropout, weigh_batch
-from core.training.records import EpochRecord
-from core.training.run import RunFolder
-from core.training.stage_one import train_segmenter
-from core.training.summary import PhaseSummary, summarise_phase
+from core.training.micro_batches import load_micro_batch, seed_dropout, weigh_batch
+from core.training.phase_summary import PhaseSummary, summarise_phase
+from core.training.segmenter import train_segmenter
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["StepReport", "TrainingStopped", "fit", "train_step"]
 
 SCORED_AT_ONCE = 256
-"""Validation pictures between two looks at the stop file; the same in each run, so that results are too."""
+"""Validation images between two looks at the stop file; the same in each run, so that results are too."""
 
 
 def fit(
@@ -59,7 +58,7 @@ def fit(
     Parameters
     ----------
     config, table, split
-        What to train, on which pictures, with whom in which part.
+        What to train, on which images, with whom in which part.
     run
         Where the best weights, the log of epochs and the state to resume from go. A state that is there already
         is taken up, and its finished epochs are not yielded again. None writes nothing.
@@ -81,11 +80,11 @@ def fit(
     RunError
         The loss is not a number, memory does not suffice, or the state to resume from belongs to another run.
     SplitError
-        No picture is left in training or validation.
+        No image is left in training or validation.
     StorageError
         The disk is full.
     """
-    from core.training.best import keep_best
+    from core.training.best import save_best_checkpoint
     from core.training.resume import save_resume
 
     job = describe_job(config, table, split, run, cohort, on_step, stop, log or logging.getLogger(__name__), world)
@@ -105,9 +104,9 @@ def fit(
             record = _record(job, training, train, val, time.perf_counter() - began)
             if record.best:
                 _report(job, training, "saving", 0, 0, scored=len(job.val_rows))
-                keep_best(job, training, record, val_logits)
+                save_best_checkpoint(job, training, record, val_logits)
             _log_epoch(job, record)
-            _turn_page(job, training, record)
+            _end_epoch(job, training, record)
             if run is not None:
                 save_resume(run.resume_file, job, training)
                 run.append_epoch(record)
@@ -153,7 +152,7 @@ def train_step(job: Job, training: Training, indices: NDArray[np.int64]) -> torc
     batch_loss = torch.zeros(1)
     training.optimiser.zero_grad(set_to_none=True)
     for number, part in world.own_parts(parts, config.micro_batches):
-        inputs, labels = draw_part(job, training, indices, part)
+        inputs, labels = load_micro_batch(job, training, indices, part)
         seed_dropout(job, training, number)
         with autocast(training.compute):
             outputs = training.model(inputs)
@@ -185,7 +184,7 @@ def _gradient_norm(training: Training) -> torch.Tensor:
 def _validation_phase(job: Job, training: Training) -> tuple[PhaseSummary, NDArray[np.float32]]:
     import torch
 
-    from core.models.forward import score_pictures
+    from core.models.forward import score_images
 
     world = job.world
     world.share(training.model.buffers())
@@ -194,8 +193,8 @@ def _validation_phase(job: Job, training: Training) -> tuple[PhaseSummary, NDArr
     for first in range(0, len(chunks), world.size):
         _check_stop(job)
         for chunk in chunks[first : first + world.size][world.rank : world.rank + 1]:
-            pictures = training.feed.take(job.val_rows[chunk])
-            logits = score_pictures(training.model, pictures, training.architecture, training.compute)
+            images = training.feed.take(job.val_rows[chunk])
+            logits = score_images(training.model, images, training.architecture, training.compute)
             scores[chunk] = torch.from_numpy(logits)
         done = min(first + world.size, len(chunks))
         scored = min(done * SCORED_AT_ONCE, len(job.val_rows))
@@ -236,7 +235,7 @@ def _record(job: Job, training: Training, train: PhaseSummary, val: PhaseSummary
         val_predicted=val.predicted,
     )
     best = training.best
-    better = best is None or _merit(job.config, record) > _merit(job.config, best)
+    better = best is None or _selection_score(job.config, record) > _selection_score(job.config, best)
     return record.model_copy(update={"best": better})
 
 
@@ -259,7 +258,7 @@ def _summarise_gradient(training: Training) -> dict[str, Any]:
     return {"gradient_norm": float(known.mean()), "gradient_norm_max": float(known.max())}
 
 
-def _merit(config: RunConfig, record: EpochRecord) -> float:
+def _selection_score(config: RunConfig, record: EpochRecord) -> float:
     """The figure that selects, larger is better; the loss where an AUROC cannot be had. Of equals the first stays."""
     if config.select_on == "val_accuracy":
         return record.val_accuracy
@@ -268,7 +267,7 @@ def _merit(config: RunConfig, record: EpochRecord) -> float:
     return -record.val_loss
 
 
-def _turn_page(job: Job, training: Training, record: EpochRecord) -> None:
+def _end_epoch(job: Job, training: Training, record: EpochRecord) -> None:
     if job.config.schedule.schedule != "one_cycle":
         training.scheduler.step()
     training.records.append(record)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-__all__ = ["oom_kills", "peak_gpu_memory", "peak_memory"]
-
 LINUX_STATUS = Path("/proc/self/status")
 LINUX_EVENTS = Path("/proc/vmstat")
 

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 from core.config import parse_config
 from core.errors import RunError
 from core.files import write_atomic
-from core.training.records import EpochRecord
+from core.runs.records import EpochRecord
 
 if TYPE_CHECKING:
     from core.training.job import Job, Training
 
-__all__ = ["pack_state", "read_resume", "save_resume", "take_over", "unpack_state"]
 
 SCHEMA_VERSION = 1
 

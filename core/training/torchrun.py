@@ -7,8 +7,6 @@ from collections.abc import Mapping
 
 from core.errors import ConfigError
 
-__all__ = ["asked_size", "check_launcher", "is_follower", "local_size", "resume_command"]
-
 
 def asked_size(environ: Mapping[str, str] | None = None) -> int:
     """How many processes torchrun was asked for; 1 without it. Raises ConfigError where WORLD_SIZE is no number."""

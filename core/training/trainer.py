@@ -19,23 +19,22 @@ from typing import TYPE_CHECKING, Any
 from core.config import RunConfig
 from core.errors import MGMTLabError, RunError, StorageError
 from core.files import write_atomic
+from core.runs.folder import RunFolder, now
+from core.runs.records import DataSource, EpochRecord, RunStatus
+from core.runs.warning_signs import read_warning_signs
 from core.settings import Settings, load_settings
+from core.training.data import Task, prepare_material, settle_split
 from core.training.distributed import World, join_world
-from core.training.events import check_tensorboard, follow_events
 from core.training.job import StepReport, TrainingStopped
 from core.training.loop import fit
-from core.training.material import Task, prepare_material, settle_split
 from core.training.memory import peak_memory
-from core.training.records import DataSource, EpochRecord, RunStatus
-from core.training.run import RunFolder, now
 from core.training.signals import stop_signals
+from core.training.tensorboard import check_tensorboard, follow_events
 from core.training.torchrun import check_launcher, resume_command
-from core.training.warning_signs import read_warning_signs
 
 if TYPE_CHECKING:
-    from core.data.split import Split
+    from core.dataset.split import Split
 
-__all__ = ["run_training", "train"]
 
 STATUS_SECONDS = 0.5
 NICENESS = 10

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.cli.main import main
-from core.data.phantom import PhantomConfig, make_phantom
+from core.phantom import PhantomConfig, make_phantom
 from core.settings import load_settings
 from tests.cli.commands import TINY, Command, Result
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from core.data.phantom import PhantomConfig, make_phantom
+from core.phantom import PhantomConfig, make_phantom
+from core.runs.folder import list_runs
 from core.settings import load_settings
-from core.training.run import list_runs
 from tests.cli.commands import Command
 
 SMALL = (

@@ -85,7 +85,7 @@ def test_options_say_how_to_read_data(command: Command, cohort: Path, tmp_path: 
     assert content["labels"] == {"0": 0, "1": 8}
 
 
-def test_flat_pictures_with_labels_and_pattern(command: Command, tmp_path: Path) -> None:
+def test_flat_images_with_labels_and_pattern(command: Command, tmp_path: Path) -> None:
     from PIL import Image
 
     folder = tmp_path / "pictures"

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.data.phantom import PhantomConfig, make_phantom
 from core.models.card_text import figure_words
 from core.models.checkpoint import load_model, read_card, replace_card
+from core.phantom import PhantomConfig, make_phantom
 from tests.cli.commands import Command
 
 

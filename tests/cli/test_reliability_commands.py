@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from core.runs.folder import find_run
+from core.runs.ledger import list_evaluations
 from core.settings import load_settings
-from core.training.looks import list_looks
-from core.training.run import find_run
 from tests.cli.commands import Command
 
 
 def test_calibration_speaks_of_the_patients_that_were_looked_at(command: Command, home_with_run: Path) -> None:
     first = command("calibration", "tiny", "--json").json
     assert (first["part"], first["n"]) == ("val", 2)
-    assert list_looks(find_run("tiny", load_settings()).split().test_digest, load_settings()) == []
+    assert list_evaluations(find_run("tiny", load_settings()).split().test_digest, load_settings()) == []
     command("evaluate", "tiny")
     then = command("calibration", "tiny", "--level", "0.8", "--json").json
     assert then["part"] == "test"

@@ -103,7 +103,7 @@ def test_one_study_of_several_that_cannot_be_predicted_is_named(
     assert "study 00001 not predicted" in command("predict", "flair", study, other).stdout
 
 
-def test_pictures_are_real_to_a_synthetic_checkpoint(command: Command, tmp_path: Path) -> None:
+def test_images_are_real_to_a_synthetic_checkpoint(command: Command, tmp_path: Path) -> None:
     path = tmp_path / "slice.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 60), dtype=np.uint8)).save(path)
     (answer,) = command("predict", "tiny", path, "--json").json["studies"]
@@ -138,9 +138,9 @@ def test_explain_writes_each_slice_with_its_map(command: Command, study: Path, t
     assert len(answer["maps"]) == 12
     assert all(entry["raw_max"] >= 0 for entry in answer["maps"])
     strongest = max(answer["maps"], key=lambda entry: entry["raw_max"])
-    picture = np.asarray(Image.open(out / strongest["png"]))
-    assert picture.shape == (256, 512, 3)
-    left, right = picture[:, :256], picture[:, 256:]
+    image = np.asarray(Image.open(out / strongest["png"]))
+    assert image.shape == (256, 512, 3)
+    left, right = image[:, :256], image[:, 256:]
     assert (left[..., 0] == left[..., 2]).all()
     assert (right[..., 0] != right[..., 2]).any()
     assert len(list(out.glob("*.png"))) == 12
@@ -154,8 +154,8 @@ def test_explain_a_class_by_name_and_opacity(command: Command, study: Path, tmp_
         (answer,) = result.json["studies"]
         assert answer["class"] == name
         strengths[name] = [entry["raw_max"] for entry in answer["maps"]]
-        pictures = [np.asarray(Image.open(path)) for path in out.glob("*.png")]
-        assert all((picture[:, :256] == picture[:, 256:]).all() for picture in pictures)
+        images = [np.asarray(Image.open(path)) for path in out.glob("*.png")]
+        assert all((image[:, :256] == image[:, 256:]).all() for image in images)
     assert strengths["methylated"] != strengths["unmethylated"]
     assert "Written to" in command("explain", "tiny", study, "--out", out).stdout
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from core.runs.folder import list_runs
+from core.runs.ledger import list_evaluations
 from core.settings import load_settings
-from core.training.looks import list_looks
-from core.training.run import list_runs
 from tests.cli.commands import TINY, Command
 
 SMALL = (
@@ -38,16 +38,16 @@ def test_a_search_is_shown_and_judged_once(command: Command, patients: Path) -> 
     assert len(list_runs(load_settings())) == 2
     ledger = (load_settings().runs / "test_looks.jsonl").read_text()
     assert len(ledger.splitlines()) == 1
-    assert list_looks("0" * 12, load_settings()) == []
+    assert list_evaluations("0" * 12, load_settings()) == []
 
 
 def test_more_than_one_look_is_warned_of(command: Command, patients: Path) -> None:
-    from core.experiments.search import find_search
-    from core.training.looks import record_look
+    from core.experiments.search.search import find_search
+    from core.runs.ledger import record_evaluation
 
     assert command("search", patients, *SMALL, "--trials", "1").status == 0
     settings = load_settings()
-    record_look(find_search(settings, "search").split.test_digest, "another", settings)
+    record_evaluation(find_search(settings, "search").split.test_digest, "another", settings)
     assert "WARNING" not in command("search", "show", "search").stdout
     assert "looked at 2 times, by any run. WARNING" in command("search", "judge", "search").stdout
 

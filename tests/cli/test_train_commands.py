@@ -16,10 +16,10 @@ from safetensors.torch import load_file
 
 from core.cli.train import describe_outcome
 from core.config import apply_settings
-from core.data.phantom import PhantomConfig, make_phantom
+from core.phantom import PhantomConfig, make_phantom
 from core.presets import find_preset
+from core.runs.folder import DataSource, RunFolder, find_run
 from core.settings import PROJECT_ROOT, load_settings
-from core.training.run import DataSource, RunFolder, find_run
 from tests.cli.commands import TINY, Command
 from tests.training.tiny import finished_epochs
 
@@ -46,7 +46,7 @@ def test_train_ends_with_the_best_epoch(command: Command, cohort: Path, tmp_path
 def test_paper_preset_says_beforehand_what_is_whose(
     command: Command, cohort: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.training.launch.ensure_worker", lambda settings: None)
+    monkeypatch.setattr("core.jobs.launch.ensure_worker", lambda settings: None)
     result = command("train", cohort, "--preset", "paper", *TINY, "--queue", "--json")
     assert result.status == 0
     assert "the paper's:" in result.stderr
@@ -84,7 +84,7 @@ def test_no_runs_say_how_to_start_one(command: Command) -> None:
 
 
 def test_queue_stop_and_resume(command: Command, cohort: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.training.launch.ensure_worker", lambda settings: None)
+    monkeypatch.setattr("core.jobs.launch.ensure_worker", lambda settings: None)
     result = command("train", cohort, *TINY, "--queue", "--run", "later", "--json")
     assert result.status == 0
     assert (result.json["name"], result.json["state"]) == ("later", "queued")
@@ -93,7 +93,7 @@ def test_queue_stop_and_resume(command: Command, cohort: Path, monkeypatch: pyte
 
 
 def test_the_queue_is_seen_and_changed(command: Command, cohort: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.training.launch.ensure_worker", lambda settings: None)
+    monkeypatch.setattr("core.jobs.launch.ensure_worker", lambda settings: None)
     assert "train DATA --queue" in command("runs", "queue").stdout
     for name in ("one", "two", "three"):
         command("train", cohort, *TINY, "--queue", "--run", name, "--note", f"number {name}")

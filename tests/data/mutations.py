@@ -41,7 +41,7 @@ STACK = np.random.default_rng(0).integers(0, 4000, (6, 12, 10)).astype(np.uint16
 
 @cache
 def bases() -> tuple[tuple[str, bytes], ...]:
-    """Whole inputs that are mutated, by name: DICOM of many kinds, archives, NIfTI, pictures."""
+    """Whole inputs that are mutated, by name: DICOM of many kinds, archives, NIfTI, images."""
     found = {path.name: path.read_bytes() for path in sorted(CORPUS.glob("*")) if _is_base(path)}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -54,7 +54,7 @@ def bases() -> tuple[tuple[str, bytes], ...]:
         found |= {key: path.read_bytes() for key, path in made.items()}
         for key, image in _niftis(folder).items():
             found[key] = image
-    found |= _pictures()
+    found |= _images()
     content = {f"00001/FLAIR/Image-{index}.dcm": found["plain.dcm"] for index in range(3)}
     content["00001/T1w/t1.png"] = found["grey.png"]
     found["study.zip"] = _zip(content)
@@ -113,7 +113,7 @@ def _niftis(folder: Path) -> dict[str, bytes]:
     return found
 
 
-def _pictures() -> dict[str, bytes]:
+def _images() -> dict[str, bytes]:
     from PIL import Image
 
     grey = Image.fromarray((STACK[0] // 16).astype(np.uint8))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from core.data.table import SliceTable
+from core.dataset.table import SliceTable
 
 CLASSES = ("unmethylated", "methylated")
 
@@ -22,7 +22,7 @@ def make_table(
     class_names: tuple[str, ...] = CLASSES,
     seed: int = 0,
 ) -> SliceTable:
-    """One FLAIR series per study with `slices` random pictures.
+    """One FLAIR series per study with `slices` random images.
 
     ``phases`` gives a study's phase, or one phase per slice.
     """

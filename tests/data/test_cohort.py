@@ -5,15 +5,15 @@ import pytest
 from PIL import Image
 
 from core.data.cohort import scan_cohort
-from core.data.phantom.dicom import SYNTHETIC_MARK
 from core.errors import ConfigError, EmptyCohortError, LabelError
 from core.mri import CLASS_NAMES, MRSequence, Plane
+from core.phantom.dicom import SYNTHETIC_MARK
 from tests.data.dicom_files import CORONAL, write_mr, write_series
 
 STACK = np.random.default_rng(0).integers(0, 4000, (4, 6, 5)).astype(np.uint16)
 
 
-def write_picture(path: Path, value: int = 100) -> Path:
+def write_image(path: Path, value: int = 100) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("L", (8, 6), value).save(path)
     return path
@@ -148,7 +148,7 @@ def test_phases_group_the_slices_of_a_patient(tmp_path: Path) -> None:
     for phase, patient, mgmt in (("TRAIN", "00430", "methylated"), ("TRAIN", "00008", "unmethylated"), ("VAL", "00430", "methylated")):  # fmt: skip
         for sequence in ("FLAIR", "T2w"):
             for number in (2, 10, 1):
-                write_picture(tmp_path / phase / mgmt / f"{patient}_{sequence}_{number}.png")
+                write_image(tmp_path / phase / mgmt / f"{patient}_{sequence}_{number}.png")
     cohort = scan_cohort(tmp_path)
     assert cohort.layout == "phases"
     assert cohort.class_names == ("methylated", "unmethylated")
@@ -168,15 +168,15 @@ def test_phases_group_the_slices_of_a_patient(tmp_path: Path) -> None:
 @pytest.mark.parametrize("names", [("train", "val", "test"), ("Training", "valid", "Testing")])
 def test_phases_are_known_in_any_case(tmp_path: Path, names: tuple[str, ...]) -> None:
     for index, name in enumerate(names):
-        write_picture(tmp_path / name / "yes" / f"{index}_a.png")
-        write_picture(tmp_path / name / "no" / f"{index + 10}_a.png")
+        write_image(tmp_path / name / "yes" / f"{index}_a.png")
+        write_image(tmp_path / name / "no" / f"{index + 10}_a.png")
     assert {study.phase for study in scan_cohort(tmp_path)} == {"TRAIN", "VAL", "TEST"}
 
 
 def test_class_folders_without_patients(tmp_path: Path) -> None:
-    write_picture(tmp_path / "yes/Y1.png")
-    write_picture(tmp_path / "no/Y1.png")
-    write_picture(tmp_path / "no/7 no.png")
+    write_image(tmp_path / "yes/Y1.png")
+    write_image(tmp_path / "no/Y1.png")
+    write_image(tmp_path / "no/7 no.png")
     (tmp_path / "no/broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
     cohort = scan_cohort(tmp_path, sequence=MRSequence.T1WCE)
     assert cohort.layout == "classes"
@@ -193,7 +193,7 @@ def test_class_folders_without_patients(tmp_path: Path) -> None:
 
 def test_the_patient_pattern_finds_the_patient(tmp_path: Path) -> None:
     for name in ("scan_p3_1.png", "scan_p3_2.png", "scan_p12_1.png"):
-        write_picture(tmp_path / "1" / name)
+        write_image(tmp_path / "1" / name)
     cohort = scan_cohort(tmp_path, patient_pattern=r"p(\d+)")
     assert {study.study_id: len(study.series[0].files) for study in cohort} == {"00003": 2, "00012": 1}
     with pytest.raises(ConfigError, match="not a regular expression"):
@@ -202,7 +202,7 @@ def test_the_patient_pattern_finds_the_patient(tmp_path: Path) -> None:
 
 def test_a_flat_folder_takes_its_labels_from_the_table(tmp_path: Path) -> None:
     for name in ("00003_1.jpg", "00003_2.jpg", "00004_1.jpg"):
-        write_picture(tmp_path / "slices" / name)
+        write_image(tmp_path / "slices" / name)
     (tmp_path / "labels.csv").write_text("BraTS21ID,MGMT_value\n3,1\n4,0\n")
     cohort = scan_cohort(tmp_path / "slices", labels=tmp_path / "labels.csv")
     assert cohort.layout == "flat"
@@ -210,17 +210,17 @@ def test_a_flat_folder_takes_its_labels_from_the_table(tmp_path: Path) -> None:
     assert cohort.class_names == CLASS_NAMES
 
 
-def test_pictures_in_the_competitions_layout(tmp_path: Path) -> None:
-    write_picture(tmp_path / "00001/FLAIR/Image-1.png")
-    write_picture(tmp_path / "00001/T2w/Image-1.png")
+def test_images_in_the_competitions_layout(tmp_path: Path) -> None:
+    write_image(tmp_path / "00001/FLAIR/Image-1.png")
+    write_image(tmp_path / "00001/T2w/Image-1.png")
     cohort = scan_cohort(tmp_path)
     assert cohort.layout == "rsna"
     assert [series.sequence for series in cohort["00001"].series] == [MRSequence.FLAIR, MRSequence.T2W]
 
 
 def test_the_layout_can_be_insisted_on(tmp_path: Path) -> None:
-    write_picture(tmp_path / "00001/1.png")
-    write_picture(tmp_path / "00002/2.png")
+    write_image(tmp_path / "00001/1.png")
+    write_image(tmp_path / "00002/2.png")
     assert scan_cohort(tmp_path).layout == "rsna"
     insisted = scan_cohort(tmp_path, layout="classes")
     assert insisted.class_names == ("00001", "00002")

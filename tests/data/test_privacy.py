@@ -13,7 +13,7 @@ from core.data.cohort import scan_cohort
 from core.data.formats.header import ATTRIBUTES
 from core.data.privacy import list_identifying_tags, privacy_warnings, survey_identifying_tags
 from core.data.summary import describe_cohort
-from core.data.table import build_table
+from core.dataset.table import build_table
 from core.settings import Settings
 from tests.data.dicom_files import write_mr, write_series
 

@@ -195,7 +195,7 @@ def test_nifti_files_are_one_study_by_their_names(tmp_path: Path, settings: Sett
     assert cohort["case-7"].series[0].plane is Plane.AXIAL
 
 
-def test_pictures_go_by_their_numbers_else_by_their_folder(tmp_path: Path, settings: Settings) -> None:
+def test_images_go_by_their_numbers_else_by_their_folder(tmp_path: Path, settings: Settings) -> None:
     for name in ("00430_FLAIR_1.png", "00430_FLAIR_2.png", "00008_T2w_1.png", "one.png", "two.png"):
         Image.new("L", (4, 4), 9).save(tmp_path / name)
     cohort = open_scan([tmp_path], tmp_path / "w" / "work", settings, sequence=MRSequence.T1W)

@@ -185,7 +185,7 @@ def test_the_background_of_an_inverted_volume_is_zero(tmp_path: Path) -> None:
     np.testing.assert_array_equal(volume.array, STACK - STACK.min())
 
 
-def test_pictures_and_unreadable_series_are_no_volumes(tmp_path: Path) -> None:
+def test_images_and_unreadable_series_are_no_volumes(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no geometry"):
         read_volume(series_of([tmp_path / "a.png"], "picture"))
     (tmp_path / "a.dcm").write_text("x")

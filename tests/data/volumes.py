@@ -1,4 +1,4 @@
-"""Volumes and picture files made by rule, for the tests of what comes after reading."""
+"""Volumes and image files made by rule, for the tests of what comes after reading."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def make_volume(array: NDArray[np.float32], spacing_mm: tuple[float, float, floa
     )
 
 
-def write_pictures(folder: Path, count: int, seed: int = 0, shape: tuple[int, int] = (24, 20)) -> tuple[Path, ...]:
+def write_images(folder: Path, count: int, seed: int = 0, shape: tuple[int, int] = (24, 20)) -> tuple[Path, ...]:
     """Grey PNG files with random content."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
@@ -56,17 +56,17 @@ def make_study(
     *,
     person: str | None = None,
     sequences: tuple[MRSequence, ...] = (MRSequence.FLAIR,),
-    pictures: int = 2,
+    images: int = 2,
     phase: Phase | None = None,
 ) -> Study:
-    """A study of loose pictures, one series per sequence."""
+    """A study of loose images, one series per sequence."""
     series = tuple(
         Series(
             study_id=study_id,
             sequence=sequence,
             series_uid=f"{study_id}.{sequence}",
             plane=Plane.UNKNOWN,
-            files=write_pictures(folder / study_id / sequence, pictures, seed=crc32(f"{study_id}{sequence}".encode())),
+            files=write_images(folder / study_id / sequence, images, seed=crc32(f"{study_id}{sequence}".encode())),
             kind="picture",
         )
         for sequence in sequences

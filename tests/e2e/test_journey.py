@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data.phantom import make_sample_study
-from core.training.run import RunFolder
+from core.phantom import make_sample_study
+from core.runs.folder import RunFolder
 from tests.e2e.driving import Server, Visit
 
 pytestmark = pytest.mark.e2e
@@ -40,9 +40,9 @@ def the_run(server: Server) -> RunFolder:
     return RunFolder(config.parent)
 
 
-def colourfulness(picture: bytes) -> float:
+def colourfulness(image: bytes) -> float:
     """Share of pixels that are clearly not grey."""
-    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"), dtype=np.int16)
+    pixels = np.asarray(Image.open(io.BytesIO(image)).convert("RGB"), dtype=np.int16)
     return float((np.ptp(pixels, axis=2) > 25).mean())
 
 
@@ -118,12 +118,12 @@ def test_the_sample_is_predicted_with_its_map_from_the_first_page(server: Server
     assert "Probability of methylated" in text
     assert "What to doubt" in text or "synthetic" in text
     assert "research use only" in text.lower()
-    pictures = tab.page.locator("[data-testid=stImage] img")
-    assert pictures.count() == 4
+    images = tab.page.locator("[data-testid=stImage] img")
+    assert images.count() == 4
     tab.page.get_by_text("each its own").click()
     tab.settle()
     tab.page.wait_for_timeout(500)
-    assert max(colourfulness(pictures.nth(number).screenshot()) for number in range(4)) > 0.01
+    assert max(colourfulness(images.nth(number).screenshot()) for number in range(4)) > 0.01
 
 
 def test_an_upload_is_recognised_and_does_not_outlive_its_tab(server: Server, visit: Open, tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ import pandas as pd
 import torch
 
 from core.config import RunConfig, SplitConfig
-from core.data.split import Split
+from core.dataset.split import Split
 from core.models.checkpoint import CheckpointCard, save_checkpoint
 from core.mri import MRSequence
+from core.runs.folder import RunFolder
+from core.runs.records import DataSource, EpochRecord
 from core.settings import Settings
-from core.training.records import DataSource, EpochRecord
-from core.training.run import RunFolder
 
 COHORT = "c0ffee000000"
 

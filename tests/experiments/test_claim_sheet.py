@@ -11,21 +11,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.data.split import Split
+from core.dataset.split import Split
 from core.errors import RunError
-from core.experiments.claim_page import write_claim_page
 from core.experiments.claim_sheet import gather_claim
 from core.experiments.evidence import CONTROLS, find_controls, list_answers
+from core.reports.claim_page import write_claim_page
+from core.runs.evaluation import Evaluation, store_evaluation, with_figures
+from core.runs.folder import RunFolder
+from core.runs.ledger import record_evaluation
+from core.runs.records import DataSource
+from core.runs.seal import Criterion, make_seal
 from core.settings import Settings
-from core.training.judgement import Judgement, store_judgement, with_figures
-from core.training.looks import record_look
 from core.training.loop import fit
-from core.training.records import DataSource
-from core.training.run import RunFolder
-from core.training.seal import Criterion, make_seal
-from tests.training.tiny import TINY_NETWORK, make_pictures, tiny_config
+from tests.training.tiny import TINY_NETWORK, make_images, tiny_config
 
-TABLE, SPLIT = make_pictures(persons=24)
+TABLE, SPLIT = make_images(persons=24)
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def run(settings: Settings) -> RunFolder:
 
 
 def judge_test(run: RunFolder, settings: Settings, shift: float, leaky: bool = False) -> None:
-    """Store a judgement of the test patients without scoring any picture."""
+    """Store a judgement of the test patients without scoring any image."""
     persons = [f"{number:05d}" for number in range(40)]
     labels = np.arange(40) % 2
     odds = np.random.default_rng(0).normal(size=40) + shift * labels
@@ -53,12 +53,12 @@ def judge_test(run: RunFolder, settings: Settings, shift: float, leaky: bool = F
         {"key": persons, "study_id": persons, "person": persons, "sequence": "FLAIR", "slice_index": 0,
          "label": labels, "logit_0": -odds / 2, "logit_1": odds / 2}
     )  # fmt: skip
-    judgement = Judgement(
-        part="test", data="/data", looked_at=record_look(run.split().test_digest, run.name, settings),
+    evaluation = Evaluation(
+        part="test", data="/data", looked_at=record_evaluation(run.split().test_digest, run.name, settings),
         class_names=("unmethylated", "methylated"), positive_class=1, threshold=0.5, temperature=1.0, epoch=1,
         leaky=leaky, synthetic=False, created="2026-01-01T00:00:00", patient={}, slice={}, frame=frame,
     )  # fmt: skip
-    store_judgement(run, with_figures(judgement), "")
+    store_evaluation(run, with_figures(evaluation), "")
 
 
 def test_before_anybody_looked_nothing_may_be_claimed(run: RunFolder, settings: Settings) -> None:

@@ -11,13 +11,14 @@ import pytest
 from scipy.special import expit, logit
 
 from core.config import PrepConfig, RunConfig
-from core.data.prepare import PreparedSeries
+from core.data.prepare.slices import PreparedSeries
 from core.errors import CheckpointError, ConfigError
-from core.inference.cam import explain_many
+from core.explain.cam import explain_many
+from core.explain.validation.sanity import measure_maps
 from core.inference.ensemble import Ensemble, open_predictor
 from core.inference.predict import Predictor
-from core.inference.sanity import measure_maps
 from core.models.checkpoint import (
+    ENSEMBLE,
     CheckpointCard,
     find_checkpoint,
     list_checkpoints,
@@ -25,11 +26,11 @@ from core.models.checkpoint import (
     read_card,
     save_checkpoint,
 )
-from core.models.ensemble import ENSEMBLE, read_ensemble, write_ensemble
+from core.models.ensemble import read_ensemble, write_ensemble
 from core.models.weights import build_model
 from core.mri import MRSequence
 from core.settings import Settings
-from tests.inference.conftest import SIZE
+from tests.conftest import SIZE
 from tests.inference.test_predict import study, write_series  # noqa: F401 - a fixture
 
 AUROC = {"auroc": {"value": 0.7, "low": 0.5, "high": 0.85, "n": 30}}

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from core.config import PrepConfig, RunConfig
-from core.data.fingerprint import BINS, intensity_histogram
-from core.data.prepare import PreparedSeries, prepare_series
+from core.data.prepare.slices import PreparedSeries, prepare_series
 from core.data.study import Series
-from core.inference.guard import GREY_LIMIT, grey_distance, inspect_pictures
+from core.dataset.intensity_profile import BINS, intensity_histogram
+from core.inference.guard import GREY_LIMIT, grey_distance, inspect_images
 from core.models.checkpoint import CheckpointCard
 from core.mri import CLASS_NAMES, MRSequence, Plane
 
@@ -58,7 +58,7 @@ def series(**changes: Any) -> Series:
 
 
 def kinds(*arguments: Any) -> list[str]:
-    return [finding.kind for finding in inspect_pictures(*arguments)]
+    return [finding.kind for finding in inspect_images(*arguments)]
 
 
 @given(first=shares, second=shares)
@@ -74,16 +74,16 @@ def test_distance_of_strangers_is_one() -> None:
     assert grey_distance([0.5, 0.5], [1, 0]) == pytest.approx(0.5579, abs=1e-4)
 
 
-def test_a_scan_like_the_training_pictures_is_passed_in_silence(prepared: PreparedSeries) -> None:
+def test_a_scan_like_the_training_images_is_passed_in_silence(prepared: PreparedSeries) -> None:
     known = card(intensity={"FLAIR": intensity_histogram(prepared.pixels)}, planes=("axial",))
-    assert not inspect_pictures(series(), prepared, known)
-    assert not inspect_pictures(series(), prepared, card())
+    assert not inspect_images(series(), prepared, known)
+    assert not inspect_images(series(), prepared, card())
 
 
-def test_inverted_pictures_are_found_with_their_measure(prepared: PreparedSeries) -> None:
+def test_inverted_images_are_found_with_their_measure(prepared: PreparedSeries) -> None:
     dark = replace(prepared, pixels=(prepared.pixels // 4))
     known = card(intensity={"FLAIR": intensity_histogram(dark.pixels)})
-    (finding,) = inspect_pictures(series(), replace(dark, pixels=255 - dark.pixels), known)
+    (finding,) = inspect_images(series(), replace(dark, pixels=255 - dark.pixels), known)
     assert finding.kind == "grey"
     assert isinstance(finding.value, float)
     assert finding.value > GREY_LIMIT
@@ -91,7 +91,7 @@ def test_inverted_pictures_are_found_with_their_measure(prepared: PreparedSeries
     assert "FLAIR" in finding.sentence
 
 
-def test_unnamed_pictures_are_compared_with_all_sequences(prepared: PreparedSeries) -> None:
+def test_unnamed_images_are_compared_with_all_sequences(prepared: PreparedSeries) -> None:
     like = intensity_histogram(prepared.pixels)
     unnamed = series(sequence=MRSequence.UNKNOWN, kind="picture", spacing_mm=None, plane=Plane.UNKNOWN)
     assert not kinds(unnamed, prepared, card(intensity={"FLAIR": like, "T2w": like}))
@@ -108,7 +108,7 @@ def test_unnamed_pictures_are_compared_with_all_sequences(prepared: PreparedSeri
     ],
 )
 def test_odd_geometry_is_named(prepared: PreparedSeries, changes: dict[str, Any], kind: str, said: str) -> None:
-    (finding,) = inspect_pictures(series(**changes), prepared, card(planes=("axial",)))
+    (finding,) = inspect_images(series(**changes), prepared, card(planes=("axial",)))
     assert finding.kind == kind
     assert said in finding.sentence
 

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from core.config import PrepConfig
-from core.data.prepare import prepare_series
+from core.data.prepare.slices import prepare_series
 from core.data.study import Series, Study
 from core.errors import CheckpointError, DataError, SequenceError
 from core.inference.predict import SHUFFLED_WARNING, SYNTHETIC_WARNING, Predictor, choose_series
@@ -24,14 +24,14 @@ from core.settings import Settings
 
 @pytest.fixture
 def write_series(tmp_path: Path) -> Callable[..., Series]:
-    """Return a function that writes one series of PNG pictures."""
+    """Return a function that writes one series of PNG images."""
 
-    def write(sequence: MRSequence, pictures: int = 3, uid: str = "1", description: str = "", seed: int = 1) -> Series:
+    def write(sequence: MRSequence, images: int = 3, uid: str = "1", description: str = "", seed: int = 1) -> Series:
         generator = np.random.default_rng([seed, *map(ord, sequence)])
         folder = tmp_path / "scan" / f"{sequence}-{uid}"
         folder.mkdir(parents=True)
         files = []
-        for number in range(pictures):
+        for number in range(images):
             pixels = np.kron(generator.integers(0, 250, (8, 8)), np.ones((8, 8))).astype(np.uint8)
             files.append(folder / f"{number}.png")
             Image.fromarray(pixels).save(files[-1])
@@ -129,7 +129,7 @@ def test_a_sequence_never_seen_is_refused_not_substituted(
     assert prediction.warnings == ("T1wCE is left out: the checkpoint was trained on FLAIR, T2w and never saw T1wCE.",)
 
 
-def test_pictures_without_a_sequence_are_answered_with_a_warning_if_nothing_better_is_there(
+def test_images_without_a_sequence_are_answered_with_a_warning_if_nothing_better_is_there(
     write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
 ) -> None:
     predictor = Predictor(write_checkpoint())
@@ -150,7 +150,7 @@ def test_a_volume_without_a_sequence_is_refused_with_the_remedy(
         choose_series(study(volume), Predictor(write_checkpoint()).card)
 
 
-def test_a_checkpoint_of_unnamed_pictures_refuses_a_named_sequence(
+def test_a_checkpoint_of_unnamed_images_refuses_a_named_sequence(
     write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
 ) -> None:
     predictor = Predictor(write_checkpoint(sequences=(MRSequence.UNKNOWN,)))

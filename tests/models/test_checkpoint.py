@@ -71,9 +71,9 @@ def test_a_round_trip_gives_the_same_logits(model: nn.Module, path: Path) -> Non
     assert card == CARD
     assert not any(module.training for module in loaded.modules())
     assert all(parameter.requires_grad for parameter in loaded.parameters())
-    pictures = torch.rand(2, 3, 32, 32)
+    images = torch.rand(2, 3, 32, 32)
     with torch.no_grad():
-        assert torch.equal(loaded(pictures), model(pictures))
+        assert torch.equal(loaded(images), model(images))
 
 
 def test_channels_last_weights_are_stored_alike(model: nn.Module, path: Path, tmp_path: Path) -> None:
@@ -91,9 +91,9 @@ def test_half_is_half_as_large_and_loads_as_float32(model: nn.Module, path: Path
     assert half.stat().st_size < 0.51 * path.stat().st_size
     loaded, _ = load_model(half)
     assert {value.dtype for value in loaded.state_dict().values()} == {torch.float32, torch.int64}
-    pictures = torch.rand(2, 3, 32, 32)
+    images = torch.rand(2, 3, 32, 32)
     with torch.no_grad():
-        torch.testing.assert_close(loaded(pictures), model(pictures), atol=0.002, rtol=0.002)
+        torch.testing.assert_close(loaded(images), model(images), atol=0.002, rtol=0.002)
     assert model.conv1.weight.dtype == torch.float32
 
 

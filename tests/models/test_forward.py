@@ -9,7 +9,7 @@ from torch import nn
 
 from core.config import RunConfig
 from core.errors import ConfigError
-from core.models.forward import Compute, autocast, choose_compute, evaluating, place_model, score_pictures, to_input
+from core.models.forward import Compute, autocast, choose_compute, evaluating, place_model, score_images, to_input
 from core.models.registry import find_architecture
 from core.models.weights import build_model
 
@@ -24,51 +24,51 @@ def model() -> nn.Module:
 
 
 @pytest.fixture(scope="module")
-def pictures() -> np.ndarray:
+def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (5, 64, 64), np.uint8)
 
 
-def test_a_batch_of_two_equals_each_alone(model: nn.Module, pictures: np.ndarray) -> None:
-    together = score_pictures(model, pictures[:2], RESNET18, PLAIN)
+def test_a_batch_of_two_equals_each_alone(model: nn.Module, images: np.ndarray) -> None:
+    together = score_images(model, images[:2], RESNET18, PLAIN)
     for index in range(2):
-        alone = score_pictures(model, pictures[index : index + 1], RESNET18, PLAIN)
+        alone = score_images(model, images[index : index + 1], RESNET18, PLAIN)
         np.testing.assert_allclose(alone[0], together[index], atol=1e-5)
     assert np.abs(together[0] - together[1]).max() > 1e-3
 
 
-def test_the_batch_size_does_not_matter(model: nn.Module, pictures: np.ndarray) -> None:
-    whole = score_pictures(model, pictures, RESNET18, PLAIN)
+def test_the_batch_size_does_not_matter(model: nn.Module, images: np.ndarray) -> None:
+    whole = score_images(model, images, RESNET18, PLAIN)
     assert whole.shape == (5, 2)
-    np.testing.assert_allclose(score_pictures(model, pictures, RESNET18, PLAIN, batch_size=2), whole, atol=1e-5)
+    np.testing.assert_allclose(score_images(model, images, RESNET18, PLAIN, batch_size=2), whole, atol=1e-5)
 
 
-def test_read_only_pictures_are_scored(model: nn.Module, pictures: np.ndarray) -> None:
-    frozen = pictures.copy()
+def test_read_only_images_are_scored(model: nn.Module, images: np.ndarray) -> None:
+    frozen = images.copy()
     frozen.flags.writeable = False
-    assert score_pictures(model, frozen, RESNET18, PLAIN).dtype == np.float32
+    assert score_images(model, frozen, RESNET18, PLAIN).dtype == np.float32
 
 
-def test_no_pictures_are_refused(model: nn.Module) -> None:
+def test_no_images_are_refused(model: nn.Module) -> None:
     with pytest.raises(ValueError, match="at least one picture"):
-        score_pictures(model, np.zeros((0, 64, 64), np.uint8), RESNET18, PLAIN)
+        score_images(model, np.zeros((0, 64, 64), np.uint8), RESNET18, PLAIN)
 
 
-def test_bfloat16_gives_nearly_the_same_as_float32(pictures: np.ndarray) -> None:
+def test_bfloat16_gives_nearly_the_same_as_float32(images: np.ndarray) -> None:
     model = build_model("resnet18", 2, "none", 0)[0]
-    expected = score_pictures(model, pictures, RESNET18, PLAIN)
-    found = score_pictures(place_model(model, BFLOAT16), pictures, RESNET18, BFLOAT16)
+    expected = score_images(model, images, RESNET18, PLAIN)
+    found = score_images(place_model(model, BFLOAT16), images, RESNET18, BFLOAT16)
     assert found.dtype == np.float32
     assert not np.array_equal(found, expected)
     np.testing.assert_allclose(found, expected, atol=0.05)
     assert model.conv1.weight.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_the_model_is_left_as_it_was(pictures: np.ndarray) -> None:
+def test_the_model_is_left_as_it_was(images: np.ndarray) -> None:
     model = build_model("resnet18", 2, "none", 0)[0].train()
     model.layer1.eval()  # as when a part is frozen
     modes = [module.training for module in model.modules()]
     state = {name: value.clone() for name, value in model.state_dict().items()}
-    score_pictures(model, pictures, RESNET18, PLAIN)
+    score_images(model, images, RESNET18, PLAIN)
     assert [module.training for module in model.modules()] == modes
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
     with pytest.raises(RuntimeError), evaluating(model):
@@ -77,13 +77,13 @@ def test_the_model_is_left_as_it_was(pictures: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_the_input_is_normalised_as_torchvision_does(pictures: np.ndarray, channels_last: bool) -> None:
+def test_the_input_is_normalised_as_torchvision_does(images: np.ndarray, channels_last: bool) -> None:
     from torchvision.models import ResNet18_Weights
 
     transform = ResNet18_Weights.IMAGENET1K_V1.transforms(crop_size=64, resize_size=64)
-    expected = transform(torch.from_numpy(pictures)[:, None].repeat(1, 3, 1, 1))
+    expected = transform(torch.from_numpy(images)[:, None].repeat(1, 3, 1, 1))
     compute = Compute(device="cpu", precision="float32", channels_last=channels_last)
-    for given in (torch.from_numpy(pictures), torch.from_numpy(pictures).float()):
+    for given in (torch.from_numpy(images), torch.from_numpy(images).float()):
         found = to_input(given, RESNET18, compute)
         torch.testing.assert_close(found, expected)
         assert found.is_contiguous(memory_format=torch.channels_last) == channels_last

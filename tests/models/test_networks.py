@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from core.models.networks.two_stage import build_two_stage, find_box
 from core.models.registry import ARCHITECTURES, find_architecture
-from core.models.two_stage import build_two_stage, find_box
 from core.models.weights import build_random
 
 
@@ -60,12 +60,12 @@ def test_attention_weighs_the_slices_and_gives_padding_nothing() -> None:
 
 def test_an_absent_stream_plays_no_part() -> None:
     model = build_random(find_architecture("multistream"), 2, 0).eval()
-    pictures = example("multistream")
-    without = pictures.clone()
+    images = example("multistream")
+    without = images.clone()
     without[:, 1] = 0
     with torch.inference_mode():
         before = model(without)
-        assert not torch.allclose(before, model(pictures))
+        assert not torch.allclose(before, model(images))
         for weight in model.get_submodule("streams.1").parameters():
             weight.fill_(3.0)
         assert torch.equal(before, model(without))
@@ -73,7 +73,7 @@ def test_an_absent_stream_plays_no_part() -> None:
 
 
 def test_training_takes_streams_away_but_never_the_last() -> None:
-    from core.models.multistream import STREAM_DROPOUT, _drop_streams
+    from core.models.networks.multistream import STREAM_DROPOUT, _drop_streams
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -114,7 +114,7 @@ def test_where_nothing_is_found_the_head_is_classified() -> None:
 
 
 def test_the_crop_shows_what_lies_in_the_box() -> None:
-    from core.models.two_stage import _cut_box
+    from core.models.networks.two_stage import _cut_box
 
     volume = torch.zeros(1, 1, 8, 16, 16)
     volume[0, 0, 2:6, 4:12, 0:8] = 1

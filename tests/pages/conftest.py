@@ -12,13 +12,13 @@ from streamlit.testing.v1 import AppTest
 
 from core.config import PrepConfig, RunConfig, SplitConfig
 from core.data.cohort import scan_cohort
-from core.data.phantom import PhantomConfig, make_phantom
 from core.models.checkpoint import CheckpointCard, save_checkpoint
 from core.models.weights import build_model
 from core.mri import MRSequence
+from core.phantom import PhantomConfig, make_phantom
+from core.runs.folder import RunFolder
+from core.runs.records import DataSource, EpochRecord
 from core.settings import PROJECT_ROOT, Settings, load_settings
-from core.training.records import DataSource, EpochRecord
-from core.training.run import RunFolder
 from tests.pages.reading import App
 
 CONFIG = RunConfig(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from core.data.split import Split
-from core.training.run import RunFolder
+from core.dataset.split import Split
+from core.runs.folder import RunFolder
 from tests.pages.reading import App, words
 
 
@@ -24,7 +24,7 @@ def test_an_audit_is_offered_run_and_filtered(open_app: App, phantom_folder: Pat
     assert "In 16 of 16 series the numbers in the file names" in words(app)
 
 
-def test_what_is_wrong_is_shown_with_its_pictures(open_app: App, phantom_folder: Path, tmp_path: Path) -> None:
+def test_what_is_wrong_is_shown_with_its_images(open_app: App, phantom_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "cohort"
     shutil.copytree(phantom_folder, folder)
     first = sorted((folder / "train").iterdir())[0]

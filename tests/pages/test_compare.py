@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from core.experiments.comparison import compare_runs
+from core.experiments.comparison.comparison import compare_runs
+from core.runs.evaluation import store_evaluation
+from core.runs.folder import RunFolder
+from core.runs.stored import evaluate_validation
 from core.settings import Settings
-from core.training.judgement import store_judgement
-from core.training.run import RunFolder
-from core.training.stored import judge_validation
 from tests.experiments.judged_runs import make_judged_run
 from tests.pages.reading import App, words
 
@@ -65,7 +65,7 @@ def test_test_patients_are_not_opened(open_app: App, home: Settings, runs: list[
     assert "not been looked at" in app.error[0].value
     assert not (home.runs / "test_looks.jsonl").exists()
     for run in runs[:2]:
-        store_judgement(run, replace(judge_validation(run), part="test", looked_at=1), "")
+        store_evaluation(run, replace(evaluate_validation(run), part="test", looked_at=1), "")
     app.run()
     assert not app.exception
     assert not app.error

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from core.experiments.cross_validation import CrossValidationParameters
+from core.experiments.folds.cross_validation import CrossValidationParameters
+from core.runs.folder import RunFolder
+from core.runs.records import DataSource
 from core.settings import Settings
-from core.training.records import DataSource
-from core.training.run import RunFolder
 from tests.pages.conftest import CONFIG, make_record
 from tests.pages.reading import App, words
 from tests.ui.fold_results import make_result

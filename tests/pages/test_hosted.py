@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.runs.folder import RunFolder
 from core.settings import PROJECT_ROOT
-from core.training.run import RunFolder
 from tests.pages.reading import App, words
-from ui.state import TOKEN, Scan
+from ui.widgets.state import TOKEN, Scan
 
 
 @pytest.fixture(autouse=True)

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from core.experiments.twin_pair import list_pairs
+from core.experiments.twin.pair import list_pairs
+from core.runs.folder import RunFolder
 from core.settings import Settings
-from core.training.run import RunFolder
 from tests.pages.conftest import make_record
 from tests.pages.reading import App, words
-from ui import twin_start
-from ui.twin_start import DEMO
+from ui.paper import twin_start
+from ui.paper.twin_start import DEMO
 
 
 @pytest.fixture(autouse=True)
 def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing trains in the background of a test."""
-    monkeypatch.setattr("core.experiments.twin_pair.ensure_worker", lambda settings: None)
-    monkeypatch.setattr("ui.runs.wake_queue", lambda: None)
+    monkeypatch.setattr("core.experiments.twin.pair.ensure_worker", lambda settings: None)
+    monkeypatch.setattr("ui.runs.runs.wake_queue", lambda: None)
     monkeypatch.setattr(twin_start, "DEMO", DEMO.model_copy(update={"studies": 16, "slices": 8, "size": 32}))
     monkeypatch.setattr(twin_start, "QUICK_SETTINGS", ("weights=none", "size_px=32", "slice_count=4", "epochs=1"))
 
@@ -108,7 +108,7 @@ def test_each_control_says_what_would_turn_it(open_app: App, section: str, phant
 def test_the_leak_is_measured_on_a_click_and_too_few_patients_are_one_error(
     open_app: App, phantom_folder: Path, tmp_path: Path
 ) -> None:
-    from core.data.phantom import PhantomConfig, make_phantom
+    from core.phantom import PhantomConfig, make_phantom
 
     app = open_app("validity.py", phantom_folder, query={"section": "leak"})
     app.button(key="validity.leak.start").click().run()

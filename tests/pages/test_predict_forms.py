@@ -15,8 +15,8 @@ from core.models.weights import build_model
 from core.presets import find_preset
 from core.settings import Settings
 from tests.pages.reading import App, words
-from ui.prediction import layer_titles
-from ui.state import Scan
+from ui.predict.prediction import layer_titles
+from ui.widgets.state import Scan
 
 PRESETS = ("volumetric", "two-stage", "multistream", "attention", "spatiospatial-mc3")
 
@@ -53,7 +53,7 @@ def test_a_study_is_answered_and_mapped(
     preset: str, open_app: App, home: Settings, phantom_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[tuple[int, int]] = []
-    monkeypatch.setattr("ui.viewer.blend", lambda picture, heat, opacity: drawn.append(heat.shape) or picture)
+    monkeypatch.setattr("ui.widgets.viewer.blend", lambda image, heat, opacity: drawn.append(heat.shape) or image)
     card = write_checkpoint(home, preset)
     study = sorted((phantom_folder / "train").iterdir())[0]
     app = open_app("predict.py")

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.runs import trash as trash_module
+from core.runs.bundle import write_bundle
+from core.runs.folder import RunFolder, list_runs
+from core.runs.records import UNNAMED, DataSource
+from core.runs.tags import change_tags, read_tags
+from core.runs.unbundle import ImportNote
 from core.settings import Settings
-from core.training import trash as trash_module
-from core.training.bundle import write_bundle
-from core.training.records import UNNAMED, DataSource
-from core.training.run import RunFolder, list_runs
-from core.training.tags import change_tags, read_tags
-from core.training.unbundle import ImportNote
 from tests.experiments.judged_runs import make_judged_run
 from tests.pages.reading import App, words
 

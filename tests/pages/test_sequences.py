@@ -9,8 +9,8 @@ import pytest
 
 from core.data.cohort import scan_cohort
 from core.mri import MRSequence
+from core.runs.folder import list_runs
 from core.settings import Settings
-from core.training.run import list_runs
 from tests.pages.reading import App, words
 
 
@@ -26,14 +26,14 @@ def edit(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             rows.loc[change["row"], "sequence"] = change["sequence"]
         return rows
 
-    monkeypatch.setattr("ui.study_view.st.data_editor", edited)
+    monkeypatch.setattr("ui.widgets.study_view.st.data_editor", edited)
     return change
 
 
 def test_a_sequence_is_overruled_and_recognised_anew(
     open_app: App, phantom_folder: Path, edit: dict[str, Any], home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.training.launch.ensure_worker", lambda settings: None)
+    monkeypatch.setattr("core.jobs.launch.ensure_worker", lambda settings: None)
     study = scan_cohort(phantom_folder).studies[0]
     first = study.series[0]
     app = open_app("cohort.py", phantom_folder)
@@ -61,16 +61,16 @@ def test_a_sequence_is_overruled_and_recognised_anew(
 
 def edit_once(app: Any, edit: dict[str, Any]) -> None:
     """Let the click take the change; the table that is drawn afterwards begins unchanged, as its key is another."""
-    import ui.cohorts
+    import ui.cohort.cohorts
 
-    take = ui.cohorts._take
+    take = ui.cohort.cohorts._take
 
     def taken(source: Any) -> None:
         edit.clear()
         take(source)
 
-    ui.cohorts._take = taken
+    ui.cohort.cohorts._take = taken
     try:
         app.run()
     finally:
-        ui.cohorts._take = take
+        ui.cohort.cohorts._take = take

@@ -9,15 +9,15 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.config import RunConfig, apply_settings
-from core.data.phantom import PhantomConfig, make_phantom
-from core.experiments.search import SearchParameters, open_search
-from core.experiments.search_claim import at_work
-from core.experiments.search_workers import leading, stopping_with
+from core.experiments.search.claim import at_work
+from core.experiments.search.search import SearchParameters, open_search
+from core.experiments.search.workers import leading, stopping_with
+from core.phantom import PhantomConfig, make_phantom
 from core.progress import silent
+from core.runs.folder import RunFolder
+from core.runs.ledger import count_evaluations
+from core.runs.records import DataSource
 from core.settings import Settings
-from core.training.looks import count_looks
-from core.training.records import DataSource
-from core.training.run import RunFolder
 from tests.pages.conftest import CONFIG
 from tests.pages.reading import App, words
 
@@ -73,7 +73,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
     def note(settings: Settings, name: str, command: list[str]) -> None:
         commands.append((name, command))
 
-    for module in ("ui.sweeps", "ui.sweep_form"):
+    for module in ("ui.sweeps.sweeps", "ui.sweeps.form"):
         monkeypatch.setattr(f"{module}.start_experiment", note)
     return commands
 
@@ -153,20 +153,20 @@ def test_a_search_shows_its_best_trial_and_leaves_the_test_patients_alone(
     assert table["run"].notna().sum() == 1
     assert len(app.get("plotly_chart")) == 4
     digest = open_digest(home, searched)
-    assert count_looks(digest, home) == 0
+    assert count_evaluations(digest, home) == 0
 
 
 def open_digest(home: Settings, name: str) -> str:
-    from core.experiments.search import find_search
+    from core.experiments.search.search import find_search
 
     return find_search(home, name).split.test_digest
 
 
 def test_looks_at_the_test_patients_are_told(open_app: App, searched: str, home: Settings) -> None:
-    from core.training.looks import record_look
+    from core.runs.ledger import record_evaluation
 
     for run in ("one", "two"):
-        record_look(open_digest(home, searched), run, home)
+        record_evaluation(open_digest(home, searched), run, home)
     app = open_app("sweeps.py", query={"search": searched})
     assert app.metric[2].value == "2 times"
     assert any("looked at before" in warning.value for warning in app.warning)
@@ -193,7 +193,7 @@ def test_a_search_goes_on_with_its_own_question(
     assert name == "mine"
     from core.cli.main import build_parser
     from core.cli.options import read_config
-    from core.experiments.search import find_search
+    from core.experiments.search.search import find_search
 
     arguments = build_parser().parse_args([*command, "--name", name])
     search = find_search(home, "mine")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from core.jobs.launch import worker_lock
+from core.jobs.queue import list_waiting
+from core.runs.folder import RunFolder
+from core.runs.lock import hold_lock
+from core.runs.records import DataSource
 from core.settings import Settings
-from core.training.launch import worker_lock
-from core.training.lock import hold_lock
-from core.training.queue import list_waiting
-from core.training.records import DataSource
-from core.training.run import RunFolder
 from tests.pages.conftest import CONFIG, make_record
 from tests.pages.reading import App, words
 

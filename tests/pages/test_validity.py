@@ -9,13 +9,13 @@ from unittest.mock import Mock
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.data.split import Split
+from core.dataset.split import Split
 from core.evaluation.figure import Figure
 from core.evaluation.specification import Cell, order_cells
-from core.experiments.optimism import Pair, compare_pairs
+from core.experiments.controls.optimism import Pair, compare_pairs
+from core.runs.folder import RunFolder
+from core.runs.seal import Criterion, list_seals, make_seal
 from core.settings import Settings
-from core.training.run import RunFolder
-from core.training.seal import Criterion, list_seals, make_seal
 from tests.pages.reading import App, words
 from ui.validity.sections import GROUPS, SECTIONS, find_section
 
@@ -46,7 +46,7 @@ def note_processes(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         started.append(command)
         return Mock()
 
-    monkeypatch.setattr("core.experiments.background.subprocess.Popen", start)
+    monkeypatch.setattr("core.jobs.background.subprocess.Popen", start)
     return started
 
 

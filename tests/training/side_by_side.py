@@ -8,23 +8,23 @@ from pathlib import Path
 import torch
 
 from core.config import RunConfig
-from core.data.split import Split
+from core.dataset.split import Split
 from core.models.registry import ARCHITECTURES
+from core.runs.folder import RunFolder
+from core.runs.records import DataSource
 from core.settings import Settings, load_settings
 from core.training import loop
 from core.training.distributed import ALONE, World, join_world
-from core.training.records import DataSource
-from core.training.run import RunFolder
-from tests.training.tiny import TINY_NETWORK, make_pictures, tiny_config
+from tests.training.tiny import TINY_NETWORK, make_images, tiny_config
 
 CHUNK = 4
-"""Validation pictures at once, so that both processes have some."""
-TABLE, _ = make_pictures()
+"""Validation images at once, so that both processes have some."""
+TABLE, _ = make_images()
 SPLIT = Split(
     train=("00000", "00001", "00003", "00006", "00007"), val=("00002", "00004", "00005", "00009", "00010"),
     test=("00008", "00011"), unit="patient", seed=0, cohort_digest="0" * 12,
 )  # fmt: skip
-"""12 training pictures of one class and 3 of the other: 15 in batches of 6, 6 and 3, the last too small to be shared."""
+"""12 training images of one class and 3 of the other: 15 in batches of 6, 6 and 3, the last too small to be shared."""
 MOVES = ("batch_size=6", "epochs=3", "rotation_degrees=10", "noise_std=0.1")
 CASES: dict[str, tuple[str, ...]] = {
     "adamw": MOVES,

@@ -9,10 +9,10 @@ import pytest
 
 from core.inference.predict import Predictor
 from core.models.checkpoint import read_card
+from core.runs.evaluation import evaluate_run
+from core.runs.records import DataSource
 from core.settings import Settings
-from core.training.judgement import judge_run
-from core.training.material import open_cohort
-from core.training.records import DataSource
+from core.training.data import open_cohort
 from core.training.trainer import run_training
 from tests.training.tiny import tiny_config
 
@@ -36,14 +36,14 @@ def test_a_choice_of_training_holds_in_judging_and_predicting(
     run = run_training(settings, config, source, tmp_path / "run")
     card = read_card(run.checkpoint)
     assert (card.config.aggregation, card.config.top_k) == (method, 2)
-    judgement = judge_run(run, "test", settings)
-    assert judgement.to_dict()["aggregation"] == method
+    evaluation = evaluate_run(run, "test", settings)
+    assert evaluation.to_dict()["aggregation"] == method
     predictor, cohort = Predictor(run.checkpoint), open_cohort(source)
-    for place, patient in enumerate(judgement.patient_ids):
-        logits = judgement.slice_logits[(judgement.frame["person"] == patient).to_numpy()]
+    for place, patient in enumerate(evaluation.patient_ids):
+        logits = evaluation.slice_logits[(evaluation.frame["person"] == patient).to_numpy()]
         assert len(logits) == 4  # two slices of each of two sequences
-        odds = combine(logits[:, 1] - logits[:, 0], method, 2) / judgement.temperature
+        odds = combine(logits[:, 1] - logits[:, 0], method, 2) / evaluation.temperature
         by_hand = 1 / (1 + np.exp(-odds))
-        assert judgement.patient_probabilities[place, 1] == pytest.approx(by_hand, abs=1e-4)
+        assert evaluation.patient_probabilities[place, 1] == pytest.approx(by_hand, abs=1e-4)
         study = next(study for study in cohort if study.person == patient)
         assert predictor.predict(study, synthetic=True).probability == pytest.approx(by_hand, abs=1e-3)

@@ -9,7 +9,7 @@ import pytest
 from core.errors import ConfigError
 from core.models import registry
 from core.training.loop import fit
-from tests.training.tiny import TINY_NETWORK, make_pictures, tiny_config
+from tests.training.tiny import TINY_NETWORK, make_images, tiny_config
 
 EVERYTHING = (
     "optimiser=adam", "mixup_alpha=0.4", "noise_std=0.05", "bias_field=0.2", "gamma_spread=0.2",
@@ -23,7 +23,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def losses(*settings: str) -> list[float]:
-    table, split = make_pictures()
+    table, split = make_images()
     return [record.train_loss for record in fit(tiny_config(*settings), table, split)]
 
 

@@ -1,19 +1,19 @@
 import numpy as np
 import pytest
 
-from core.data.fingerprint import fingerprint
+from core.dataset.intensity_profile import fingerprint
 from core.evaluation.aggregate import to_groups
 from core.evaluation.calibration import choose_threshold, fit_temperature, to_probabilities
 from core.evaluation.conformal import ConformalRule
 from core.models.card_text import describe_card
 from core.models.checkpoint import read_card
+from core.runs.folder import RunFolder
+from core.runs.records import DataSource
 from core.settings import Settings
 from core.training.loop import fit
-from core.training.records import DataSource
-from core.training.run import RunFolder
-from tests.training.tiny import make_pictures, tiny_config
+from tests.training.tiny import make_images, tiny_config
 
-TABLE, SPLIT = make_pictures(persons=24)
+TABLE, SPLIT = make_images(persons=24)
 
 
 @pytest.fixture

@@ -14,13 +14,13 @@ import torch
 
 from core.errors import ConfigError, LostProcessError, RunError
 from core.models.checkpoint import load_model
-from core.models.forward import choose_compute, score_pictures
+from core.models.forward import choose_compute, score_images
 from core.models.registry import ARCHITECTURES, find_architecture
+from core.runs.folder import RunFolder
 from core.settings import PROJECT_ROOT, Settings, load_settings
 from core.training import loop
 from core.training.distributed import ALONE, World, join_world
 from core.training.job import TrainingStopped, describe_job
-from core.training.run import RunFolder
 from tests.training.side_by_side import CASES, CHUNK, SPLIT, TABLE, train_case
 from tests.training.tiny import TINY_NETWORK, tiny_config
 
@@ -88,7 +88,7 @@ def test_shared_out_validation_gives_the_logits_of_one_process(side_by_side: Set
     architecture, compute = find_architecture("tiny"), choose_compute(run.config)
     expected = np.concatenate(
         [
-            score_pictures(model, TABLE.pictures(rows[start : start + CHUNK]), architecture, compute)
+            score_images(model, TABLE.images(rows[start : start + CHUNK]), architecture, compute)
             for start in range(0, len(rows), CHUNK)
         ]
     )
@@ -121,7 +121,7 @@ def test_one_part_is_the_batch_as_it_always_was(settings: Settings) -> None:
 def test_the_gradient_is_that_of_the_whole_batch_however_it_is_cut(
     options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a network that looks at each picture by itself, nothing but rounding tells the parts."""
+    """With a network that looks at each image by itself, nothing but rounding tells the parts."""
     from dataclasses import replace
 
     from torch import nn
@@ -136,7 +136,7 @@ def test_the_gradient_is_that_of_the_whole_batch_however_it_is_cut(
         log = loop.logging.getLogger("test")
         job = describe_job(config, TABLE, SPLIT, None, None, lambda report: None, lambda: False, log)
         training = loop.start_training(job)
-        loop.train_step(job, training, job.train_rows)  # 15 pictures: no number of parts but 3 and 5 divides them
+        loop.train_step(job, training, job.train_rows)  # 15 images: no number of parts but 3 and 5 divides them
         return next(training.model.parameters()).grad.clone()  # type: ignore[union-attr]
 
     whole = gradient(1)

@@ -12,11 +12,11 @@ import pytest
 
 from core.config import RunConfig
 from core.errors import DataError
+from core.jobs.launch import process_environment
 from core.models.checkpoint import load_model
+from core.runs.folder import RunFolder
+from core.runs.records import DataSource
 from core.settings import PROJECT_ROOT, Settings
-from core.training.launch import process_environment
-from core.training.records import DataSource
-from core.training.run import RunFolder
 from core.training.trainer import train
 from tests.training.tiny import finished_epochs, tiny_config
 
@@ -25,7 +25,7 @@ TRAIN = """
 import os, resource, shutil, sys
 from core.models.registry import ARCHITECTURES
 from core.settings import load_settings
-from core.training.run import RunFolder
+from core.runs.folder import RunFolder
 from core.training.trainer import train
 from tests.training.tiny import TINY_NETWORK
 
@@ -155,7 +155,7 @@ def test_data_that_go_away_while_they_are_prepared_do_not_make_a_smaller_cohort(
     root, away = tmp_path / "cohort", tmp_path / "away"
     shutil.copytree(source.root, root)
     run = RunFolder.create(settings, config, DataSource(root=str(root)))
-    from core.data import table
+    from core.dataset import table
 
     prepare: Callable[..., object] = table.fill_cache
     left = iter(range(5))

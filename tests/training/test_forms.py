@@ -13,20 +13,20 @@ from torch import nn
 
 from core.config import RunConfig, apply_settings
 from core.data.cohort import scan_cohort
-from core.data.phantom import PhantomConfig, make_phantom
 from core.data.study import Cohort
 from core.errors import ConfigError
-from core.inference.cam import explain_many
+from core.explain.cam import explain_many
+from core.explain.validation.sanity import measure_maps
 from core.inference.predict import Predictor
-from core.inference.sanity import measure_maps
 from core.models import registry
 from core.models.registry import Architecture, Normalisation, check_form
 from core.mri import MRSequence
+from core.phantom import PhantomConfig, make_phantom
 from core.presets import find_preset
+from core.runs.evaluation import evaluate_run
+from core.runs.folder import RunFolder
+from core.runs.records import DataSource
 from core.settings import Settings
-from core.training.judgement import judge_run
-from core.training.records import DataSource
-from core.training.run import RunFolder
 from core.training.trainer import run_training
 
 SIZE = 32
@@ -44,7 +44,7 @@ def toy(
 
 
 def flat(channels: int) -> Callable[[int], list[nn.Module]]:
-    """Layers for pictures (n, channels, size, size)."""
+    """Layers for images (n, channels, size, size)."""
     return lambda classes: [
         nn.Conv2d(channels, 4, 5, stride=4), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, classes)
     ]  # fmt: skip
@@ -112,14 +112,14 @@ def test_a_network_of_any_form_is_trained_judged_asked_and_explained(
     form: str, cohort: Cohort, strangers: Cohort, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, predictor = trained(form, cohort, settings, tmp_path, monkeypatch)
-    judgement = judge_run(run, "test", settings)
-    assert judgement.patient["auroc"].n == 2
-    elsewhere = judge_run(run, "test", settings, other=strangers)
+    evaluation = evaluate_run(run, "test", settings)
+    assert evaluation.patient["auroc"].n == 2
+    elsewhere = evaluate_run(run, "test", settings, other=strangers)
     assert elsewhere.patient["auroc"].n == 4
     assert not elsewhere.notes
     prediction = predictor.predict(cohort.studies[0], synthetic=True)
     # What is asked one study at a time is what was judged in a table.
-    judged = judgement.frame[judgement.frame["study_id"] == cohort.studies[0].study_id]
+    judged = evaluation.frame[evaluation.frame["study_id"] == cohort.studies[0].study_id]
     if len(judged):
         assert len(judged) == len(prediction.slices)
     for part in prediction.series:
@@ -134,9 +134,9 @@ def test_a_network_of_any_form_is_trained_judged_asked_and_explained(
     assert tested.moved is not None
     for score in tested.scores:
         assert score.hits is not None
-        assert score.hits.n == tested.pictures
+        assert score.hits.n == tested.images
         assert (score.road is None) == (predictor.card.config.prep.form != "slice" or "channels" in str(FORMS[form][1]))
-    assert all(example.picture.shape == (SIZE, SIZE) for example in tested.examples)
+    assert all(example.image.shape == (SIZE, SIZE) for example in tested.examples)
     assert all(heat.shape == (SIZE, SIZE) for example in tested.examples for heat in example.maps.values())
 
 
@@ -144,8 +144,8 @@ def test_prediction_and_judgement_of_a_volume_agree(
     cohort: Cohort, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, predictor = trained("volume of three sequences", cohort, settings, tmp_path, monkeypatch)
-    judgement = judge_run(run, "test", settings)
-    for study_id, probability in zip(judgement.patient_ids, judgement.patient_probabilities[:, 1], strict=True):
+    evaluation = evaluate_run(run, "test", settings)
+    for study_id, probability in zip(evaluation.patient_ids, evaluation.patient_probabilities[:, 1], strict=True):
         study = next(study for study in cohort if study.person == study_id)
         # The table is scored as training computes, which may be bfloat16.
         assert predictor.predict(study, synthetic=True).probability == pytest.approx(probability, abs=0.02)
@@ -168,9 +168,9 @@ def test_a_stream_that_is_absent_is_zero_after_normalisation() -> None:
     from core.models.forward import Compute, to_input
 
     entry, _ = FORMS["streams"]
-    pictures = torch.full((2, 2, 8, 8), 100, dtype=torch.uint8)
-    pictures[1, 0] = 0
-    found = to_input(pictures, entry, Compute(device="cpu", precision="float32", channels_last=False))
+    images = torch.full((2, 2, 8, 8), 100, dtype=torch.uint8)
+    images[1, 0] = 0
+    found = to_input(images, entry, Compute(device="cpu", precision="float32", channels_last=False))
     assert not found[1, 0].any()
     assert found[0, 0].mean() == pytest.approx((100 / 255 - 0.5) / 0.25)
 
@@ -202,7 +202,7 @@ def test_a_map_follows_the_layer_of_a_volume_that_decides(cohort: Cohort) -> Non
 
     series = cohort.studies[0].series[0]
     from core.config import PrepConfig
-    from core.data.cache import prepare
+    from core.data.prepare.cache import prepare
 
     prepared = prepare((series,), PrepConfig(form="volume", slice_count=3, size_px=SIZE))
     prepared = replace(prepared, pixels=np.full_like(prepared.pixels, 255))

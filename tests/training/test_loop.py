@@ -7,23 +7,23 @@ import pytest
 import torch
 
 from core.config import RunConfig
-from core.data.augment import augment
-from core.data.batches import train_batches
-from core.data.split import Split
-from core.data.table import SliceTable
+from core.dataset.augment import augment
+from core.dataset.batches import train_batches
+from core.dataset.split import Split
+from core.dataset.table import SliceTable
 from core.errors import RunError, SplitError
 from core.models.checkpoint import load_model
-from core.models.forward import choose_compute, score_pictures, to_input
+from core.models.forward import choose_compute, score_images, to_input
 from core.models.registry import find_architecture
 from core.models.weights import build_model
+from core.runs.folder import RunFolder
+from core.runs.records import DataSource, EpochRecord
 from core.settings import Settings
 from core.training.job import describe_job, start_training
 from core.training.loop import StepReport, TrainingStopped, fit
-from core.training.records import DataSource, EpochRecord
-from core.training.run import RunFolder
-from tests.training.tiny import finished_epochs, make_pictures, tiny_config
+from tests.training.tiny import finished_epochs, make_images, tiny_config
 
-TABLE, SPLIT = make_pictures()
+TABLE, SPLIT = make_images()
 FOUR = ("batch_size=4", "epochs=3")
 
 
@@ -48,8 +48,8 @@ def test_is_the_papers_loop() -> None:
         losses, right = [], 0
         assert record.learning_rate == pytest.approx(optimiser.param_groups[0]["lr"])
         for batch in train_batches(TABLE, train, 4, config.seed, epoch):
-            pictures = augment(batch.pictures, config.augmentation, config.seed, epoch, batch.indices)
-            outputs = model(to_input(pictures, architecture, compute))
+            images = augment(batch.images, config.augmentation, config.seed, epoch, batch.indices)
+            outputs = model(to_input(images, architecture, compute))
             loss = torch.nn.functional.cross_entropy(outputs, batch.labels)
             optimiser.zero_grad()
             loss.backward()
@@ -57,7 +57,7 @@ def test_is_the_papers_loop() -> None:
             losses += [loss.item()] * len(batch.labels)
             right += int((outputs.argmax(1) == batch.labels).sum())
         scheduler.step()
-        scores = score_pictures(model, TABLE.pictures(val), architecture, compute)
+        scores = score_images(model, TABLE.images(val), architecture, compute)
         assert record.train_loss == pytest.approx(np.mean(losses), rel=1e-4)
         assert record.train_accuracy == pytest.approx(right / len(train))
         assert record.val_accuracy == pytest.approx((scores.argmax(1) == labels[val]).mean())
@@ -92,7 +92,7 @@ def test_the_checkpoint_is_the_best_epochs(settings: Settings) -> None:
     assert run.epochs() == records
     model, card = load_model(run.checkpoint)
     rows = SPLIT.indices(TABLE, "val")
-    scores = score_pictures(model, TABLE.pictures(rows), find_architecture("tiny"), choose_compute(config))
+    scores = score_images(model, TABLE.images(rows), find_architecture("tiny"), choose_compute(config))
     kept = run.predictions()
     np.testing.assert_allclose(kept[["logit_0", "logit_1"]], scores, rtol=1e-4, atol=1e-4)
     assert kept["key"].tolist() == TABLE.rows["key"].iloc[rows].tolist()
@@ -101,7 +101,7 @@ def test_the_checkpoint_is_the_best_epochs(settings: Settings) -> None:
 
 
 class _Poison:
-    """Stands where the pictures of a test patient would."""
+    """Stands where the images of a test patient would."""
 
     shape = (3, 32, 32)
 
@@ -252,7 +252,7 @@ def test_without_two_classes_in_validation_the_loss_selects() -> None:
 
 
 def test_three_classes_train_too(settings: Settings) -> None:
-    table, split = make_pictures(persons=18, classes=3)
+    table, split = make_images(persons=18, classes=3)
     config = tiny_config("batch_size=4", "epochs=1")
     run = new_run(settings, config, "three")
     (record,) = fit(config, table, split, run=run)
@@ -288,11 +288,11 @@ def test_a_rare_class_counts_as_much_as_a_common_one() -> None:
     assert trained["none"][-1] != trained["balanced"][-1]
 
 
-def test_pictures_held_on_the_device_train_the_same(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_held_on_the_device_train_the_same(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny_config(*FOUR, "rotation_degrees=10", "noise_std=0.1", "mixup_alpha=0.3")
     mapped, held = new_run(settings, config, "mapped"), new_run(settings, config, "held")
     list(fit(config, TABLE, SPLIT, run=mapped))
-    monkeypatch.setattr("core.data.feed._free_bytes", lambda device: 10**12)
+    monkeypatch.setattr("core.dataset.feed._free_bytes", lambda device: 10**12)
     log = logging.getLogger("test_loop.held")
     told: list[str] = []
     monkeypatch.setattr(log, "info", lambda text, *values: told.append(text % values))

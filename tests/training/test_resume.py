@@ -11,14 +11,14 @@ from core.config import RunConfig
 from core.errors import RunError
 from core.models.checkpoint import read_card
 from core.models.weights import build_model
+from core.runs.folder import RunFolder
+from core.runs.records import MACHINE_FIELDS, DataSource, EpochRecord
 from core.settings import Settings
 from core.training.loop import fit
-from core.training.records import MACHINE_FIELDS, DataSource, EpochRecord
-from core.training.run import RunFolder
 from core.training.trainer import run_training, train
-from tests.training.tiny import TINY_NETWORK, make_pictures, tiny_config
+from tests.training.tiny import TINY_NETWORK, make_images, tiny_config
 
-TABLE, SPLIT = make_pictures()
+TABLE, SPLIT = make_images()
 CONFIG = tiny_config("batch_size=8", "epochs=2")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.config import RunConfig
-from core.data.split import Split
+from core.dataset.split import Split
 from core.errors import (
     ConfigError,
     DataError,
@@ -16,9 +16,9 @@ from core.errors import (
     WeightsUnavailableError,
 )
 from core.models.checkpoint import read_card
+from core.runs.folder import RunFolder
+from core.runs.records import DataSource, EpochRecord, RunStatus
 from core.settings import Settings
-from core.training.records import DataSource, EpochRecord, RunStatus
-from core.training.run import RunFolder
 from core.training.trainer import main, run_training, train
 from tests.training.tiny import finished_epochs, tiny_config
 
@@ -245,7 +245,7 @@ def test_what_the_machine_lacks_is_said_and_the_best_checkpoint_kept(
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr("core.data.table.build_table", fail)
+        patch.setattr("core.dataset.table.build_table", fail)
         with pytest.raises(RunError, match=words):
             train(run, settings)
     assert run.status().state == "failed"

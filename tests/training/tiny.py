@@ -1,4 +1,4 @@
-"""Trainings small enough for a test: a tiny configuration, and pictures made by rule where no scan is needed."""
+"""Trainings small enough for a test: a tiny configuration, and images made by rule where no scan is needed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pandas as pd
 from torch import nn
 
 from core.config import RunConfig, apply_settings
-from core.data.split import Split
-from core.data.table import SliceTable
+from core.dataset.split import Split
+from core.dataset.table import SliceTable
 from core.models.registry import IMAGENET, Architecture
 from core.presets import find_preset
-from core.training.records import MACHINE_FIELDS
+from core.runs.records import MACHINE_FIELDS
 
 
 def build_tiny(class_count: int) -> nn.Module:
@@ -47,7 +47,7 @@ def tiny_config(*settings: str, preset: str = "honest") -> RunConfig:
     return apply_settings(find_preset(preset).config, [*TINY, "precision=float32", *settings])
 
 
-def make_pictures(persons: int = 12, slices: int = 3, size_px: int = 32, classes: int = 2) -> tuple[SliceTable, Split]:
+def make_images(persons: int = 12, slices: int = 3, size_px: int = 32, classes: int = 2) -> tuple[SliceTable, Split]:
     """Noise with a bright square whose place tells the class; of three persons one validates and one is for testing."""
     generator = np.random.default_rng(0)
     arrays, rows = [], []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.mri import MRSequence, Plane
-from ui.slices import SliceStack, find_box
+from ui.widgets.slices import SliceStack, find_box
 
 
 def make_stack(

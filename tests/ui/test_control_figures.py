@@ -1,4 +1,4 @@
-"""The controls' pictures hold what they were given."""
+"""The controls' images hold what they were given."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from core.evaluation.figure import Figure
-from core.experiments.leak_meter import LeakMeter, measure_leak
-from core.experiments.twin import Arm
-from core.training.records import EpochRecord
+from core.experiments.controls.leak_meter import LeakMeter, measure_leak
+from core.experiments.twin.result import Arm
+from core.reports.palette import DARK, LIGHT, Palette
+from core.runs.records import EpochRecord
 from tests.data.tables import alternating, make_table
 from tests.pages.conftest import make_record
 from ui.figures.controls import draw_dose, draw_intervals, draw_leak, draw_null
 from ui.figures.twin import draw_split_sketch, draw_twins
-from ui.theme import DARK, LIGHT, Palette
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,11 @@ from core.data.study import Cohort, Series, Study
 from core.data.summary import BlankCount
 from core.evaluation.curves import roc_curve
 from core.mri import MRSequence, Plane
-from core.training.records import EpochRecord
+from core.reports.palette import DARK, LIGHT
+from core.runs.records import EpochRecord
 from tests.ui.stacks import make_stack
 from ui.figures import cohort as cohort_figures
-from ui.figures.judgement import draw_confusion, draw_precision_recall, draw_roc
+from ui.figures.evaluation import draw_confusion, draw_precision_recall, draw_roc
 from ui.figures.prediction import (
     draw_class_probabilities,
     draw_map_strengths,
@@ -24,7 +25,6 @@ from ui.figures.prediction import (
 )
 from ui.figures.predictions import draw_moving_predictions
 from ui.figures.training import draw_accuracy, draw_auroc, draw_loss, draw_optimiser
-from ui.theme import DARK, LIGHT
 
 RECORDS = [
     EpochRecord(

@@ -1,12 +1,12 @@
-"""The pictures of a cross-validation hold what they were given."""
+"""The images of a cross-validation hold what they were given."""
 
 from __future__ import annotations
 
 import pytest
 
+from core.reports.palette import DARK, LIGHT, Palette
 from tests.ui.fold_results import make_result
 from ui.figures.folds import draw_candidates, draw_folds
-from ui.theme import DARK, LIGHT, Palette
 
 
 @pytest.mark.parametrize("palette", [LIGHT, DARK])

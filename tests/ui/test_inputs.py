@@ -4,9 +4,9 @@ import pytest
 
 from core.preset import Preset
 from core.presets import PRESETS
+from core.reports.palette import DARK, LIGHT
 from ui.figures.inputs import DRAWN, draw_input, name_blocks
-from ui.models_view import describe_input
-from ui.theme import DARK, LIGHT
+from ui.models.table import describe_input
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)

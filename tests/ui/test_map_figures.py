@@ -1,13 +1,13 @@
-"""The pictures of a test of maps say what was measured."""
+"""The images of a test of maps say what was measured."""
 
 from __future__ import annotations
 
 import pytest
 
 from core.evaluation.figure import Figure
-from core.inference.map_test import MapScore, MapTest
+from core.explain.validation.saliency_result import MapScore, MapTest
+from core.reports.palette import DARK, LIGHT, Palette
 from ui.figures.maps import draw_cascade, draw_hits
-from ui.theme import DARK, LIGHT, Palette
 
 
 def _score(method: str, hits: float) -> MapScore:
@@ -33,7 +33,7 @@ def _score(method: str, hits: float) -> MapScore:
 FOUND = MapTest(
     checkpoint="tiny",
     studies=8,
-    pictures=64,
+    images=64,
     volumes=False,
     tolerance_px=15.0,
     chance=Figure(value=0.07, low=0.06, high=0.08, n=64),

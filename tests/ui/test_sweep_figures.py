@@ -5,8 +5,8 @@ from __future__ import annotations
 import optuna
 import pytest
 
+from core.reports.palette import DARK, LIGHT, Palette
 from ui.figures.sweeps import draw_curves, draw_history, draw_importance, draw_parallel
-from ui.theme import DARK, LIGHT, Palette
 
 TARGET = "validation AUROC by patient"
 FOREIGN = ("#888", "#555", "#cccccc", "#CCCCCC", "white", "#2F3B52")

@@ -1,4 +1,4 @@
-"""What the pictures of the Validity page hold, in both themes."""
+"""What the images of the Validity page hold, in both themes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from core.evaluation.figure import Figure
 from core.evaluation.simulated import best_of_noise, repeat_study
 from core.evaluation.specification import Cell, order_cells
 from core.evaluation.thresholds import decision_curve, judge_thresholds
+from core.reports.palette import DARK, LIGHT, Palette
 from ui.figures.reliability import draw_decision, draw_reliability, draw_set_size, draw_threshold_shares
 from ui.figures.specification import draw_specification
 from ui.figures.validity import draw_dial, draw_noise_course, draw_optimism, draw_pairs, draw_power, draw_studies
-from ui.theme import DARK, LIGHT, Palette
 
 GENERATOR = np.random.default_rng(0)
 POSITIVE = np.arange(80) < 42

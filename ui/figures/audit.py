@@ -6,13 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from core.data.audit.findings import KINDS, SEVERITIES, Finding
-from ui.theme import Palette, new_figure
+from core.audit.findings import KINDS, SEVERITIES, Finding
+from core.reports.palette import Palette, new_figure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["draw_findings"]
 
 ROW_PX = 26
 

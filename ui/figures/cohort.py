@@ -8,22 +8,13 @@ from typing import TYPE_CHECKING
 
 from core.data.study import Cohort, Series
 from core.mri import MRSequence, Plane
+from core.reports.palette import Palette, class_colour, new_figure
 from ui.figures.prediction import SYMBOLS
-from ui.theme import Palette, class_colour, new_figure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from core.data.summary import BlankCount
-
-__all__ = [
-    "draw_blank_slices",
-    "draw_labels",
-    "draw_planes",
-    "draw_presence",
-    "draw_slice_counts",
-    "draw_spacings",
-]
 
 
 def draw_labels(cohort: Cohort, palette: Palette) -> go.Figure:

@@ -1,4 +1,4 @@
-"""Pictures of the controls: what copies of a patient in training are worth, and what chance alone reaches."""
+"""Images of the controls: what copies of a patient in training are worth, and what chance alone reaches."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 from numpy.typing import ArrayLike
 
 from core.evaluation.figure import Figure
-from core.experiments.leak_meter import LeakMeter
+from core.experiments.controls.leak_meter import LeakMeter
+from core.reports.palette import Palette, new_figure
 from ui.figures.validity import add_band
-from ui.text import figure_text
-from ui.theme import Palette, new_figure
+from ui.widgets.text import figure_text
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-__all__ = ["draw_dose", "draw_intervals", "draw_leak", "draw_null"]
 
 
 def draw_leak(found: LeakMeter, palette: Palette) -> go.Figure:

@@ -1,17 +1,16 @@
-"""Pictures of a cross-validation: each fold with its interval, the mean below them, and what the candidates did inside."""
+"""Images of a cross-validation: each fold with its interval, the mean below them, and what the candidates did inside."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ui.text import interval_text
-from ui.theme import Palette, new_figure
+from core.reports.palette import Palette, new_figure
+from ui.widgets.text import interval_text
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["draw_candidates", "draw_folds"]
 
 ROW_PX = 24
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from core.config import PrepConfig
-from ui.theme import Palette, new_figure
+from core.reports.palette import Palette, new_figure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["draw_input", "name_blocks"]
 
 SIDE, STEP, GAP = 1.0, 0.09, 0.55
 DRAWN = 7
@@ -27,7 +26,7 @@ def name_blocks(prep: PrepConfig) -> list[str]:
 
 
 def draw_input(prep: PrepConfig, network: str, palette: Palette) -> go.Figure:
-    """Draw one example as stacks of pictures, an arrow, and the network.
+    """Draw one example as stacks of images, an arrow, and the network.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Pictures of a test of maps: how often they hit the tumour, and how they change as weights are replaced."""
+"""Images of a test of maps: how often they hit the tumour, and how they change as weights are replaced."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from core.evaluation.figure import Figure
-from core.inference.map_methods import METHODS
-from core.inference.map_test import MapScore, MapTest
-from ui.text import figure_text
-from ui.theme import Palette, new_figure
+from core.explain.methods import METHODS
+from core.explain.validation.saliency_result import MapScore, MapTest
+from core.reports.palette import Palette, new_figure
+from ui.widgets.text import figure_text
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-__all__ = ["draw_cascade", "draw_hits"]
 
 
 def draw_hits(found: MapTest, palette: Palette) -> go.Figure:

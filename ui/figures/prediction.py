@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from core.mri import MRSequence, Plane
-from ui.slices import SliceStack
-from ui.theme import Palette, new_figure
+from core.reports.palette import Palette, new_figure
+from ui.widgets.slices import SliceStack
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["draw_class_probabilities", "draw_map_strengths", "draw_probability", "draw_slice_probabilities"]
 
 SYMBOLS: Mapping[MRSequence, str] = {
     MRSequence.FLAIR: "circle",

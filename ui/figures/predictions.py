@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from core.training.records import EpochRecord
-from ui.theme import Palette, class_colour, new_figure
+from core.reports.palette import Palette, class_colour, new_figure
+from core.runs.records import EpochRecord
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["draw_moving_predictions"]
 
 PARTS = (("training", "train_histogram", ("x", "y")), ("validation", "val_histogram", ("x2", "y2")))
 FRAME_MS = 350

@@ -9,13 +9,11 @@ import numpy as np
 
 from core.evaluation.curves import ReliabilityBins
 from core.evaluation.thresholds import SHARES, DecisionCurve, OperatingPoint
+from core.reports.palette import Palette, new_figure
 from ui.figures.validity import add_band, add_line
-from ui.theme import Palette, new_figure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-__all__ = ["draw_decision", "draw_reliability", "draw_set_size", "draw_threshold_shares"]
 
 
 def draw_reliability(

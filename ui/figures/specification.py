@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.evaluation.specification import SpecificationCurve
-from ui.theme import Palette, new_figure
+from core.reports.palette import Palette, new_figure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-__all__ = ["draw_specification"]
 
 
 def draw_specification(curve: SpecificationCurve, palette: Palette) -> go.Figure:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ui.theme import Palette, new_figure
+from core.reports.palette import Palette, new_figure
 
 if TYPE_CHECKING:
     import optuna
     import plotly.graph_objects as go
 
-__all__ = ["draw_curves", "draw_history", "draw_importance", "draw_parallel"]
 
 TALL = 320
 

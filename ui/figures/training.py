@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from core.training.records import EpochRecord
-from ui.theme import Palette, new_figure
+from core.reports.palette import Palette, new_figure
+from core.runs.records import EpochRecord
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-__all__ = ["add_interval_band", "draw_accuracy", "draw_auroc", "draw_loss", "draw_optimiser"]
 
 
 def draw_loss(records: Sequence[EpochRecord], epochs: int, palette: Palette) -> go.Figure:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from core.experiments.twin import ARMS, Arm
-from core.training.records import EpochRecord
+from core.experiments.twin.result import ARMS, Arm
+from core.reports.palette import Palette, new_figure
+from core.runs.records import EpochRecord
 from ui.figures.training import add_interval_band
-from ui.theme import Palette, new_figure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["ARM_TITLES", "arm_colour", "draw_split_sketch", "draw_twins"]
 
 ARM_TITLES: Mapping[Arm, str] = {"slice_split": "siblings in training", "patient_split": "no siblings"}
 

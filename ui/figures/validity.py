@@ -1,4 +1,4 @@
-"""Pictures of the Validity page: what chance does to a figure."""
+"""Images of the Validity page: what chance does to a figure."""
 
 from __future__ import annotations
 
@@ -10,22 +10,11 @@ from numpy.typing import ArrayLike
 
 from core.evaluation.figure import Figure
 from core.evaluation.metrics import Floats
-from ui.text import figure_text
-from ui.theme import Palette, new_figure
+from core.reports.palette import Palette, new_figure
+from ui.widgets.text import figure_text
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-__all__ = [
-    "add_band",
-    "add_line",
-    "draw_dial",
-    "draw_noise_course",
-    "draw_optimism",
-    "draw_pairs",
-    "draw_power",
-    "draw_studies",
-]
 
 
 def add_band(

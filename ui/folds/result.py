@@ -9,13 +9,11 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluation.figure import Figure
-from core.evaluation.judge import FIGURE_TITLES
+from core.evaluation.figures import FIGURE_TITLES
 from ui.figures.folds import draw_candidates, draw_folds
-from ui.state import choose_checkpoint
-from ui.text import figure_text, interval_text, number_text, plain
-from ui.theme import current_palette, draw
-
-__all__ = ["show_result", "show_why"]
+from ui.widgets.state import choose_checkpoint
+from ui.widgets.text import figure_text, interval_text, number_text, plain
+from ui.widgets.theme import current_palette, draw
 
 
 def show_result(name: str, question: dict[str, Any], result: dict[str, Any]) -> None:

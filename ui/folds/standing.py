@@ -8,16 +8,14 @@ from typing import Any
 import streamlit as st
 
 from core.config import parse_config
-from core.experiments.background import Standing, read_standing, start_experiment, stop_experiment
-from core.experiments.cross_validation import CrossValidationParameters
-from core.experiments.fold_progress import measure_progress
-from core.training.records import DataSource
-from ui.errors import telling_errors
+from core.experiments.folds.cross_validation import CrossValidationParameters
+from core.experiments.folds.progress import measure_progress
+from core.jobs.background import ExperimentStatus, read_experiment_status, start_experiment, stop_experiment
+from core.runs.records import DataSource
 from ui.folds.start import fold_words
-from ui.state import current_settings
-from ui.text import duration_text, plain
-
-__all__ = ["show_standing"]
+from ui.widgets.errors import report_errors
+from ui.widgets.state import current_settings
+from ui.widgets.text import duration_text, plain
 
 REFRESH_SECONDS = 2.0
 STATES = {
@@ -30,29 +28,29 @@ STATES = {
 
 def show_standing(name: str, question: dict[str, Any]) -> None:
     """Draw it, and keep it up to date while it runs."""
-    running = read_standing(current_settings(), name).state == "running"
+    running = read_experiment_status(current_settings(), name).state == "running"
     view: Callable[..., None] = st.fragment(_show, run_every=REFRESH_SECONDS if running else None)
     view(name, question, running)
 
 
 def _show(name: str, question: dict[str, Any], was_running: bool) -> None:
     settings = current_settings()
-    standing = read_standing(settings, name)
+    standing = read_experiment_status(settings, name)
     if was_running and standing.state != "running":
         st.rerun()
     colour, icon = STATES[standing.state]
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.badge(standing.state, color=colour, icon=icon)  # type: ignore[arg-type]
-        with telling_errors():
+        with report_errors():
             _show_buttons(name, question, standing)
     if not question:
         st.caption(_said(standing))
         return
-    with telling_errors():
+    with report_errors():
         _show_bar(name, question, standing)
 
 
-def _show_buttons(name: str, question: dict[str, Any], standing: Standing) -> None:
+def _show_buttons(name: str, question: dict[str, Any], standing: ExperimentStatus) -> None:
     settings = current_settings()
     if standing.state == "running":
         if st.button("Stop", icon=":material/stop_circle:", key=f"folds.{name}.stop", disabled=standing.stopping):
@@ -70,7 +68,7 @@ def _show_buttons(name: str, question: dict[str, Any], standing: Standing) -> No
             st.rerun()
 
 
-def _show_bar(name: str, question: dict[str, Any], standing: Standing) -> None:
+def _show_bar(name: str, question: dict[str, Any], standing: ExperimentStatus) -> None:
     found = measure_progress(current_settings(), name, question)
     if standing.state == "finished":
         return
@@ -84,7 +82,7 @@ def _show_bar(name: str, question: dict[str, Any], standing: Standing) -> None:
         st.caption(_said(standing))
 
 
-def _said(standing: Standing) -> str:
+def _said(standing: ExperimentStatus) -> str:
     """What it said last, in words for a person who waits."""
     if standing.state == "running" and standing.message in ("", "starting", "Interrupted."):
         return "Starting: reading the data."

@@ -8,17 +8,15 @@ import shlex
 import streamlit as st
 
 from core.config import RunConfig
-from core.experiments.background import start_experiment
-from core.experiments.cross_validation import CrossValidationParameters, count_members, list_candidates
-from core.training.records import DataSource
-from ui.commands import command_words
-from ui.errors import telling_errors
-from ui.form import draw_form
-from ui.protocol import ask_data, ask_preset, config_choices
-from ui.state import chosen_cohort, current_settings
-from ui.text import plain
-
-__all__ = ["ask_new", "fold_words"]
+from core.experiments.folds.cross_validation import CrossValidationParameters, count_members, list_candidates
+from core.jobs.background import start_experiment
+from core.runs.records import DataSource
+from ui.train.form import draw_form
+from ui.train.protocol import ask_data, ask_preset, config_choices
+from ui.widgets.commands import command_words
+from ui.widgets.errors import report_errors
+from ui.widgets.state import chosen_cohort, current_settings
+from ui.widgets.text import plain
 
 EXAMPLE = "learning_rate 0.001 0.0001"
 
@@ -34,7 +32,7 @@ def ask_new() -> None:
     source = chosen_cohort()
     if config is None or parameters is None or source is None or cohort is None:
         return
-    with telling_errors():
+    with report_errors():
         _ask_start(config, source, parameters)
 
 
@@ -51,7 +49,7 @@ def fold_words(
 
 def _ask_config() -> RunConfig | None:
     preset = ask_preset("folds.preset")
-    with telling_errors(), st.expander("Values", icon=":material/tune:"):
+    with report_errors(), st.expander("Values", icon=":material/tune:"):
         st.caption(
             "Whatever the split says, the folds are by patient; its validation share is taken within the patients outside "
             "a fold, and its test share is not used: every patient is in a fold."

@@ -8,15 +8,13 @@ from typing import Any
 
 import streamlit as st
 
-from core.experiments.background import read_standing, start_experiment, stop_experiment
 from core.experiments.evidence import list_answers
-from ui.commands import command_words
-from ui.errors import telling_errors
-from ui.state import current_settings
-from ui.text import plain
+from core.jobs.background import read_experiment_status, start_experiment, stop_experiment
 from ui.validity.subject import ask_run, judged_runs
-
-__all__ = ["ask_answer", "show_asking"]
+from ui.widgets.commands import command_words
+from ui.widgets.errors import report_errors
+from ui.widgets.state import current_settings
+from ui.widgets.text import plain
 
 
 def ask_answer(kind: str) -> dict[str, Any] | None:
@@ -69,7 +67,7 @@ def show_asking(
         more, total = ask_parameters()
         command = [*command_words(command_name or kind, run.config, run.source), *more]
         name = f"{kind}-{run.name}"
-        running = read_standing(current_settings(), name).state == "running"
+        running = read_experiment_status(current_settings(), name).state == "running"
         view: Callable[..., None] = st.fragment(_show_standing, run_every=2.0 if running else None)
         view(name, command, total, running)
         st.caption("The same in a terminal:")
@@ -78,10 +76,10 @@ def show_asking(
 
 def _show_standing(name: str, command: Sequence[str], total: int, was_running: bool) -> None:
     settings = current_settings()
-    standing = read_standing(settings, name)
+    standing = read_experiment_status(settings, name)
     if was_running and standing.state != "running":
         st.rerun()
-    with telling_errors(), st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+    with report_errors(), st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         if standing.state == "running":
             if st.button("Stop", icon=":material/stop_circle:", key=f"{name}.stop"):
                 stop_experiment(settings, name)

@@ -9,18 +9,17 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from core.data.audit import AuditReport, audit_split, parse_split
+from core.audit import AuditReport, audit_split
+from core.audit.split_source import parse_split
 from core.data.cohort import scan_cohort
-from core.data.split import Split
+from core.dataset.split import Split
 from core.errors import SplitError
-from core.training.material import open_cohort
-from ui.progress import ProgressBar
-from ui.state import current_settings
+from core.training.data import open_cohort
 from ui.validity.data import ask_data
 from ui.validity.subject import ask_run, judged_runs
 from ui.validity.words import say_otherwise
-
-__all__ = ["draw_section"]
+from ui.widgets.progress import ProgressBar
+from ui.widgets.state import current_settings
 
 RUN, FILE, FOLDER = "one of my runs", "a CSV or split.json", "a folder tree"
 CHECKED = ("patients", "slices", "series in the split")

@@ -15,12 +15,10 @@ from core.evaluation.influence import mean_interval
 from core.evaluation.intervals import auroc_interval
 from core.evaluation.metrics import Floats
 from ui.figures.reliability import draw_reliability, draw_set_size
-from ui.text import figure_text, interval_text, number_text, plain
-from ui.theme import current_palette, draw
 from ui.validity.subject import Subject, ask_subject
 from ui.validity.words import say_otherwise
-
-__all__ = ["draw_section"]
+from ui.widgets.text import figure_text, interval_text, number_text, plain
+from ui.widgets.theme import current_palette, draw
 
 BINS = 6
 

@@ -6,18 +6,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.experiments.claim_page import write_claim_page
 from core.experiments.claim_sheet import ClaimSheet, ask_shortcuts, audit_leakage, gather_claim
 from core.experiments.evidence import Control
-from core.training.run import RunFolder
-from ui.errors import telling_errors
-from ui.progress import ProgressBar
-from ui.state import current_settings
-from ui.text import plain
+from core.reports.claim_page import write_claim_page
+from core.runs.folder import RunFolder
 from ui.validity.subject import ask_run
 from ui.validity.words import say_otherwise
-
-__all__ = ["draw_section"]
+from ui.widgets.errors import report_errors
+from ui.widgets.progress import ProgressBar
+from ui.widgets.state import current_settings
+from ui.widgets.text import plain
 
 
 def draw_section() -> None:
@@ -29,13 +27,13 @@ def draw_section() -> None:
     run = ask_run("validity.claim.run")
     if run is None:
         return
-    with telling_errors():
+    with report_errors():
         leakage, shortcuts = _ask_audit(run)
         _show(gather_claim(run, current_settings(), leakage, shortcuts), run)
 
 
 def _ask_audit(run: RunFolder) -> tuple[tuple[str, ...] | None, Control | None]:
-    """What an audit of every picture found, and which shortcuts; nothing where the visitor does not want it."""
+    """What an audit of every image found, and which shortcuts; nothing where the visitor does not want it."""
     wanted = st.toggle(
         "Audit every picture of the cohort for this sheet",
         key=f"validity.claim.audit.{run.name}",

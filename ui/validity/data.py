@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from core.data.study import Cohort
-from ui.cohorts import ask_cohort, show_cohort_line
-from ui.loaders import load_chosen_cohort
-
-__all__ = ["ask_data"]
+from ui.cohort.cohorts import ask_cohort, show_cohort_line
+from ui.widgets.loaders import load_chosen_cohort
 
 
 def ask_data() -> Cohort | None:

@@ -7,15 +7,13 @@ import streamlit as st
 
 from core.evaluation.metrics import Floats
 from core.evaluation.simulated import repeat_study
-from core.training.judgement import read_judgement
+from core.runs.evaluation import read_evaluation
 from ui.figures.validity import draw_studies
-from ui.judged import show_figures
-from ui.judgement_view import judge_validation
-from ui.theme import current_palette, draw
+from ui.runs.evaluation_view import evaluate_validation
+from ui.runs.judged import show_figures
 from ui.validity.subject import ask_run, judged_runs
 from ui.validity.words import say_otherwise, say_simulated
-
-__all__ = ["draw_section"]
+from ui.widgets.theme import current_palette, draw
 
 SHOWN = 100
 COUNTED = 1000
@@ -65,9 +63,9 @@ def _show_own() -> None:
     run = ask_run("validity.intervals.run")
     if run is None:
         return
-    judgement = read_judgement(run, "test") or judge_validation(
+    evaluation = read_evaluation(run, "test") or evaluate_validation(
         str(run.path), (run.path / "predictions.parquet").stat().st_mtime
     )
-    part = "untouched test patients" if judgement.part == "test" else "validation patients, which chose the epoch"
+    part = "untouched test patients" if evaluation.part == "test" else "validation patients, which chose the epoch"
     st.caption(f"By patient, on {part}; the last column says how each interval was made.")
-    show_figures(judgement.patient, "patients")
+    show_figures(evaluation.patient, "patients")

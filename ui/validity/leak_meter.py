@@ -5,17 +5,15 @@ from __future__ import annotations
 import streamlit as st
 
 from core.data.study import Cohort
-from core.experiments.leak_meter import LeakMeter, measure_cohort
+from core.experiments.controls.leak_meter import LeakMeter, measure_cohort
 from ui.figures.controls import draw_dose, draw_leak
-from ui.measured import ask_measured
-from ui.progress import ProgressBar
-from ui.state import current_settings
-from ui.text import figure_text, plain
-from ui.theme import current_palette, draw
 from ui.validity.data import ask_data
 from ui.validity.words import say_otherwise
-
-__all__ = ["draw_section", "measured_leak", "show_leak"]
+from ui.widgets.measured import ask_measured
+from ui.widgets.progress import ProgressBar
+from ui.widgets.state import current_settings
+from ui.widgets.text import figure_text, plain
+from ui.widgets.theme import current_palette, draw
 
 
 def draw_section() -> None:

@@ -12,27 +12,25 @@ from PIL import Image
 
 from core.data.study import Cohort
 from core.evaluation.figure import Figure
-from core.inference.map_methods import METHODS
-from core.inference.map_test import MapExample, MapTest
-from core.inference.overlay import blend
-from ui.checkpoints import ask_checkpoint
+from core.explain.methods import METHODS
+from core.explain.overlay import blend
+from core.explain.validation.saliency_result import MapExample, MapTest
 from ui.figures.maps import draw_cascade, draw_hits
-from ui.loaders import load_predictor
-from ui.measured import ask_measured
-from ui.progress import ProgressBar
-from ui.state import current_settings
-from ui.text import figure_text, value_text
-from ui.theme import current_palette, draw
 from ui.validity.data import ask_data
 from ui.validity.words import say_otherwise
-
-__all__ = ["draw_section", "show_map_test"]
+from ui.widgets.checkpoints import ask_checkpoint
+from ui.widgets.loaders import load_predictor
+from ui.widgets.measured import ask_measured
+from ui.widgets.progress import ProgressBar
+from ui.widgets.state import current_settings
+from ui.widgets.text import figure_text, value_text
+from ui.widgets.theme import current_palette, draw
 
 STUDIES, PER_SERIES = 8, 2
 HOSTED_STUDIES = 8
 OPACITY = 0.65
 EXAMPLES_PX = 720
-"""Width of a row of three small pictures."""
+"""Width of a row of three small images."""
 
 
 def draw_section() -> None:
@@ -80,7 +78,7 @@ def _ask_and_show(cohort: Cohort, path: Path) -> None:
 
 
 def _measure(cohort: Cohort, path: Path, studies: int) -> MapTest:
-    from core.inference.sanity import measure_maps
+    from core.explain.validation.sanity import measure_maps
 
     bar = ProgressBar("Maps", "steps")
     try:
@@ -110,7 +108,7 @@ def show_map_test(found: MapTest) -> None:
 
 def _sentence(found: MapTest) -> str:
     what = "volumes" if found.volumes else "pictures"
-    n = f"n = {found.pictures} {what} of {found.studies} studies"
+    n = f"n = {found.images} {what} of {found.studies} studies"
     best = found.best
     name = f"**{METHODS[best.method].title}** at `{best.layer}`"
     if found.chance is None or best.hits is None:
@@ -146,24 +144,24 @@ def _show_examples(found: MapTest) -> None:
     )
     with st.container(width=EXAMPLES_PX):
         for example in found.examples:
-            pictures = {
+            images = {
                 "as learnt": _draw(example, example.maps[best]),
                 "random weights": _draw(example, example.random_maps[best]),
             }
             if example.changed is not None:
-                pictures["the biomarker"] = _draw_changed(example, example.changed)
+                images["the biomarker"] = _draw_changed(example, example.changed)
             st.caption(f"{example.study_id}, {example.sequence}")
             with st.grid(3, min_column_width=90, gap="small"):
-                for caption, picture in pictures.items():
+                for caption, picture in images.items():
                     st.image(picture, caption=caption, width="stretch")
 
 
 def _draw(example: MapExample, heat: NDArray[np.float32]) -> Image.Image:
-    return _outline(example, blend(example.picture, heat, OPACITY))
+    return _outline(example, blend(example.image, heat, OPACITY))
 
 
 def _draw_changed(example: MapExample, changed: NDArray[np.bool_]) -> Image.Image:
-    picture = np.repeat(example.picture[..., None], 3, axis=2)
+    picture = np.repeat(example.image[..., None], 3, axis=2)
     picture[changed] = picture[changed] // 2 + np.array([0, 110, 60], np.uint8)
     return _outline(example, picture)
 

@@ -12,15 +12,13 @@ import streamlit as st
 from core.errors import MGMTLabError
 from core.evaluation.simulated import BestOfEpochs, best_of_noise
 from core.evaluation.unpaired import mean_under_dependence
-from core.experiments.optimism import Pair, compare_pairs, read_own_pair
+from core.experiments.controls.optimism import Pair, compare_pairs, read_own_pair
 from ui.figures.validity import draw_noise_course, draw_optimism, draw_pairs
-from ui.text import figure_text, plain, value_text
-from ui.theme import current_palette, draw
 from ui.validity.answers import ask_answer, show_asking
 from ui.validity.subject import judged_runs
 from ui.validity.words import say_otherwise, say_simulated
-
-__all__ = ["draw_section"]
+from ui.widgets.text import figure_text, plain, value_text
+from ui.widgets.theme import current_palette, draw
 
 DRAWS = 400
 ALIKE = {"little (no learning-rate decay)": 0.3, "fairly": 0.7, "very (late, small steps)": 0.95}

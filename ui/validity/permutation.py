@@ -8,20 +8,18 @@ import streamlit as st
 
 from core.config import RunConfig
 from core.data.study import Cohort
-from core.experiments.frozen import permute_frozen
-from core.experiments.leak_meter import meter_prep
-from core.experiments.permutation import KIND
+from core.experiments.controls.frozen import permute_frozen
+from core.experiments.controls.leak_meter import meter_prep
+from core.experiments.controls.permutation import KIND
 from ui.figures.controls import draw_null
-from ui.measured import ask_measured
-from ui.progress import ProgressBar
-from ui.state import current_settings
-from ui.text import interval_text, plain
-from ui.theme import current_palette, draw
 from ui.validity.answers import ask_answer, show_asking
 from ui.validity.data import ask_data
 from ui.validity.words import say_otherwise
-
-__all__ = ["draw_section"]
+from ui.widgets.measured import ask_measured
+from ui.widgets.progress import ProgressBar
+from ui.widgets.state import current_settings
+from ui.widgets.text import interval_text, plain
+from ui.widgets.theme import current_palette, draw
 
 FAST, RERUNS = "Fast: frozen features", "Reruns of the training"
 SHUFFLES = 499

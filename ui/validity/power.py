@@ -7,17 +7,15 @@ from typing import get_args
 import numpy as np
 import streamlit as st
 
-from core.data.phantom import best_auroc
 from core.errors import MGMTLabError
 from core.evaluation.power import DESIGNS, Design, patients_needed, power_of, smallest_auroc
+from core.phantom import best_auroc
 from ui.figures.validity import draw_dial, draw_power
-from ui.loaders import load_card
-from ui.theme import current_palette, draw
 from ui.validity.subject import judged_runs
 from ui.validity.synthetic import read_signal
 from ui.validity.words import say_otherwise, say_simulated
-
-__all__ = ["draw_section"]
+from ui.widgets.loaders import load_card
+from ui.widgets.theme import current_palette, draw
 
 
 def draw_section() -> None:

@@ -9,17 +9,15 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import MGMTLabError
-from core.evaluation.judge import FIGURE_TITLES
-from core.training.judgement import looks, read_judgement
-from core.training.run import RunFolder
-from core.training.seal import METRICS, Criterion, Seal, SealReport, list_seals, make_seal, seal_of_run
-from ui.errors import telling_errors
-from ui.state import current_settings
-from ui.text import plain
+from core.evaluation.figures import FIGURE_TITLES
+from core.runs.evaluation import looks, read_evaluation
+from core.runs.folder import RunFolder
+from core.runs.seal import METRICS, Criterion, Seal, SealReport, list_seals, make_seal, seal_of_run
 from ui.validity.subject import ask_run, judged_runs
 from ui.validity.words import say_otherwise
-
-__all__ = ["draw_section", "show_seal"]
+from ui.widgets.errors import report_errors
+from ui.widgets.state import current_settings
+from ui.widgets.text import plain
 
 ICONS = {"followed": ":material/verified:", "waiting": ":material/lock:", "none": ":material/lock_open:"}
 
@@ -33,12 +31,12 @@ def draw_section() -> None:
     )
     run = ask_run("validity.seal.run")
     if run is not None:
-        with telling_errors():
+        with report_errors():
             standing = st.container()  # filled once the form was read, so that a plan sealed just now counts
             _ask_plan(run)
-            judgement = read_judgement(run, "test")
+            evaluation = read_evaluation(run, "test")
             with standing:
-                show_seal(seal_of_run(run, current_settings(), judgement.patient if judgement else None))
+                show_seal(seal_of_run(run, current_settings(), evaluation.patient if evaluation else None))
     _show_all()
     say_otherwise(
         "somebody had looked at these test patients before the plan was sealed, a setting differed, or one character of the "

@@ -23,8 +23,6 @@ from ui.validity import (
     twin,
 )
 
-__all__ = ["GROUPS", "SECTIONS", "Section", "find_section"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:

@@ -6,17 +6,15 @@ import pandas as pd
 import streamlit as st
 
 from core.data.study import Cohort
-from core.experiments.shortcuts import CONTROLS, Shortcuts, find_shortcuts
+from core.experiments.controls.shortcuts import CONTROLS, Shortcuts, find_shortcuts
 from ui.figures.controls import draw_intervals
-from ui.measured import ask_measured
-from ui.progress import ProgressBar
-from ui.state import current_settings
-from ui.text import figure_text, interval_text, number_text, plain
-from ui.theme import current_palette, draw
 from ui.validity.data import ask_data
 from ui.validity.words import say_otherwise
-
-__all__ = ["draw_section", "show_shortcuts"]
+from ui.widgets.measured import ask_measured
+from ui.widgets.progress import ProgressBar
+from ui.widgets.state import current_settings
+from ui.widgets.text import figure_text, interval_text, number_text, plain
+from ui.widgets.theme import current_palette, draw
 
 PERMUTATIONS = 99
 

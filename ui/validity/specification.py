@@ -9,12 +9,10 @@ from core.evaluation.figure import Figure
 from core.evaluation.power import auroc_variance
 from core.evaluation.specification import Cell, SpecificationCurve, order_cells
 from ui.figures.specification import draw_specification
-from ui.text import plain
-from ui.theme import current_palette, draw
 from ui.validity.answers import ask_answer, show_asking
 from ui.validity.words import say_otherwise, say_simulated
-
-__all__ = ["draw_section"]
+from ui.widgets.text import plain
+from ui.widgets.theme import current_palette, draw
 
 CHOICES: dict[str, tuple[str, ...]] = {
     title: choice

@@ -11,15 +11,13 @@ import streamlit as st
 from core.evaluation.calibration import choose_threshold, to_probabilities
 from core.evaluation.metrics import Floats, Integers
 from core.evaluation.simulated import simulate_patients
-from core.training.judgement import Judgement, read_judgement
-from core.training.run import RunEntry, RunFolder
-from ui.errors import telling_errors
-from ui.judgement_view import judge_validation
-from ui.runs import own_runs
-from ui.text import plain
+from core.runs.evaluation import Evaluation, read_evaluation
+from core.runs.folder import RunEntry, RunFolder
+from ui.runs.evaluation_view import evaluate_validation
+from ui.runs.runs import own_runs
 from ui.validity.words import say_simulated
-
-__all__ = ["Subject", "ask_run", "ask_subject", "judged_runs", "remember_run"]
+from ui.widgets.errors import report_errors
+from ui.widgets.text import plain
 
 LAST_RUN = "validity.last_run"
 SIMULATED = "a simulated model"
@@ -94,46 +92,46 @@ def ask_subject() -> Subject | None:
         if source == SIMULATED or source not in sources:
             return _ask_simulated(offer_training=not entries)
         run = ask_run()
-    with telling_errors():
+    with report_errors():
         assert run is not None
         return _of_run(run)
     return None
 
 
 def _of_run(run: RunFolder) -> Subject | None:
-    judgement = read_judgement(run, "test")
-    if judgement is None:
-        judgement = judge_validation(str(run.path), (run.path / "predictions.parquet").stat().st_mtime)
-    if len(judgement.class_names) != 2:
+    evaluation = read_evaluation(run, "test")
+    if evaluation is None:
+        evaluation = evaluate_validation(str(run.path), (run.path / "predictions.parquet").stat().st_mtime)
+    if len(evaluation.class_names) != 2:
         st.info("This section is for two classes; the run has more.", icon=":material/info:")
         return None
     whose = (
-        f"{len(judgement.patient_ids)} untouched test patients"
-        if judgement.part == "test"
-        else f"{len(judgement.patient_ids)} validation patients, which chose the epoch, the temperature and the threshold"
+        f"{len(evaluation.patient_ids)} untouched test patients"
+        if evaluation.part == "test"
+        else f"{len(evaluation.patient_ids)} validation patients, which chose the epoch, the temperature and the threshold"
     )
-    _show_badges(judgement)
+    _show_badges(evaluation)
     return Subject(
         name=run.name,
         whose=whose,
-        labels=judgement.patient_labels,
-        logits=judgement.patient_logits,
-        class_names=judgement.class_names,
-        positive_class=judgement.positive_class,
-        threshold=judgement.threshold,
-        temperature=judgement.temperature,
-        key=f"{run.name}.{judgement.part}",
+        labels=evaluation.patient_labels,
+        logits=evaluation.patient_logits,
+        class_names=evaluation.class_names,
+        positive_class=evaluation.positive_class,
+        threshold=evaluation.threshold,
+        temperature=evaluation.temperature,
+        key=f"{run.name}.{evaluation.part}",
     )
 
 
-def _show_badges(judgement: Judgement) -> None:
+def _show_badges(evaluation: Evaluation) -> None:
     with st.container(horizontal=True, gap="xsmall"):
-        st.badge("test patients" if judgement.part == "test" else "validation patients", color="gray")
-        if judgement.synthetic:
+        st.badge("test patients" if evaluation.part == "test" else "validation patients", color="gray")
+        if evaluation.synthetic:
             st.badge("synthetic", icon=":material/science:", color="orange")
-        if judgement.leaky:
+        if evaluation.leaky:
             st.badge("leaky split", icon=":material/warning:", color="red")
-    if judgement.part == "val":
+    if evaluation.part == "val":
         st.caption(
             "The test patients of this run have not been looked at; these are its validation patients, which are a "
             "little optimistic. Look at the test patients on the Runs page when the plan is final."

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.data.phantom import read_phantom
 from core.errors import StorageError
-from core.training.run import RunFolder
-
-__all__ = ["read_signal"]
+from core.phantom import read_phantom
+from core.runs.folder import RunFolder
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -8,12 +8,10 @@ import streamlit as st
 
 from core.evaluation.thresholds import SHARES, decision_curve, judge_thresholds
 from ui.figures.reliability import draw_decision, draw_threshold_shares
-from ui.text import interval_text, number_text, plain
-from ui.theme import current_palette, draw
 from ui.validity.subject import Subject, ask_subject
 from ui.validity.words import say_otherwise
-
-__all__ = ["draw_section"]
+from ui.widgets.text import interval_text, number_text, plain
+from ui.widgets.theme import current_palette, draw
 
 
 def draw_section() -> None:

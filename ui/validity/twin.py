@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui.twin_start import ask_twin
-from ui.twins import ask_pair, own_pairs, show_pair
+from ui.paper.twin_start import ask_twin
+from ui.paper.twins import ask_pair, own_pairs, show_pair
 from ui.validity.words import say_otherwise
-
-__all__ = ["draw_section"]
 
 
 def draw_section() -> None:

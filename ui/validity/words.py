@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-__all__ = ["say_otherwise", "say_simulated"]
-
 
 def say_otherwise(text: str) -> None:
     """One line: what would have to be true for this control to come out the other way."""

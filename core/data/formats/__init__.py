@@ -1,1 +1,1 @@
-"""What one file holds: DICOM, NIfTI, pictures and archives, read within bounds and told by their content."""
+"""What one file holds: DICOM, NIfTI, images and archives, read within bounds and told by their content."""

@@ -23,8 +23,6 @@ from core.data.identifying import IDENTIFYING
 from core.errors import DicomError
 from core.settings import Settings
 
-__all__ = ["EXPLICIT", "AlikeReader"]
-
 EXPLICIT = "1.2.840.10008.1.2.1"
 """Explicit VR Little Endian, the usual transfer syntax."""
 SOP_INSTANCE, INSTANCE_NUMBER, POSITION = 0x00080018, 0x00200013, 0x00200032

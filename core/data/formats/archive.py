@@ -16,8 +16,6 @@ from core.errors import ArchiveError, LimitError
 from core.files import storage_errors
 from core.settings import Settings
 
-__all__ = ["Budget", "check_directory", "is_litter", "safe_path", "unpack", "write_file"]
-
 CHUNK = 1024 * 1024
 DEEPEST = 32
 """Folders below each other that a name may ask for."""

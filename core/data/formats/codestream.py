@@ -35,8 +35,6 @@ from pydicom.uid import (
 
 from core.errors import DicomError, UnsupportedSyntaxError
 
-__all__ = ["check_syntax", "decode_frames"]
-
 JPEG = frozenset(
     {JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless}
 )

@@ -41,19 +41,6 @@ from core.data.identifying import IDENTIFYING
 from core.errors import DicomError, LimitError
 from core.settings import Settings, load_settings
 
-__all__ = [
-    "InstanceHeader",
-    "find_pixels",
-    "locate_pixels",
-    "looks_like_dicom",
-    "read_frames",
-    "read_header",
-    "read_headers",
-    "read_instance",
-    "read_pixels",
-    "rescale",
-]
-
 PIXEL_KINDS = {0x7FE00008: "f", 0x7FE00009: "f", 0x7FE00010: ""}
 """Float Pixel Data and Double Float Pixel Data; Pixel Data, whose kind Pixel Representation tells."""
 PARSER_ERRORS = (

@@ -12,8 +12,6 @@ from core.data.study import Fault
 from core.errors import DataError, DicomError, LimitError
 from core.settings import Settings
 
-__all__ = ["check_references", "find_dicomdirs", "is_dicomdir", "read_dicomdir"]
-
 NAME = "dicomdir"
 RECORDS = 0x00041220
 """Directory Record Sequence."""

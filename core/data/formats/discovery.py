@@ -10,13 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["FileKind", "detect_archive", "detect_kind", "looks_like_dicom", "natural_key", "relative_to", "walk_files"]
-
 FileKind = Literal["dicom", "picture", "nifti", "archive"]
 
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
-PICTURE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"GIF8", b"II*\0", b"MM\0*")
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
+IMAGE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"GIF8", b"II*\0", b"MM\0*")
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
 TAR_SUFFIXES = (".tar", ".tgz", ".tar.gz")
 ARCHIVE_SUFFIXES = (".zip", *TAR_SUFFIXES, ".rar", ".7z")
 GZIP_START = b"\x1f\x8b"
@@ -41,11 +39,11 @@ def detect_kind(path: Path) -> FileKind | None:
         return "nifti"
     if start[128:132] == b"DICM":
         return "dicom"
-    if start.startswith(PICTURE_STARTS) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
+    if start.startswith(IMAGE_STARTS) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
         return "picture"
     if suffix in DICOM_SUFFIXES or looks_like_dicom(start):
         return "dicom"
-    return "picture" if suffix in PICTURE_SUFFIXES else None
+    return "picture" if suffix in IMAGE_SUFFIXES else None
 
 
 def detect_archive(path: Path) -> Literal["zip", "tar"]:

@@ -17,8 +17,6 @@ from pydicom.tag import Tag
 
 from core.errors import DicomError
 
-__all__ = ["Elements", "floats_of", "integer_of", "raw_elements", "text_of"]
-
 Elements = Dataset | dict[int, RawDataElement]
 """Where values are looked up: a data set, or its raw elements by tag, which is several times faster."""
 

@@ -17,8 +17,6 @@ from core.data.formats.elements import floats_of, text_of
 from core.data.formats.header import InstanceHeader, directions_of
 from core.errors import DicomError
 
-__all__ = ["has_functional_groups", "split_frames"]
-
 SHARED, PER_FRAME = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
 
 

@@ -15,23 +15,9 @@ from pydicom.datadict import tag_for_keyword
 
 from core.data.formats.codestream import check_syntax
 from core.data.formats.elements import Elements, floats_of, integer_of, text_of
-from core.data.phantom.dicom import SYNTHETIC_MARK
 from core.data.redact import NAMING_TAGS, Redactor
 from core.errors import DicomError, NoPixelsError, NotMRError
-
-__all__ = [
-    "ALLOWED_TAGS",
-    "BIG_ENDIAN",
-    "DEFLATED",
-    "IMPLICIT",
-    "NATIVE_SYNTAXES",
-    "READ_TAGS",
-    "InstanceHeader",
-    "build_header",
-    "check_kind",
-    "directions_of",
-    "is_burned_in",
-]
+from core.phantom.dicom import SYNTHETIC_MARK
 
 ATTRIBUTES = (
     "SpecificCharacterSet",

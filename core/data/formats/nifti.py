@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from core.errors import DataError, LimitError, MixedSeriesError
 from core.settings import Settings, load_settings
 
-__all__ = ["NiftiHeader", "is_nifti_name", "read_nifti", "read_nifti_header"]
-
 HEADER_BYTES = 540
 """Bytes of the longer of the two headers (NIfTI-2); NIfTI-1 has 348."""
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])

@@ -13,8 +13,6 @@ from collections.abc import Callable, Container
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag
 
-__all__ = ["HEAD_BYTES", "walk_plain"]
-
 HEAD_BYTES = 16_384
 """How much of a file is looked at; a header of an MR image takes one to ten thousand bytes."""
 SHORT_VRS = frozenset(

@@ -19,8 +19,6 @@ from core.data.formats.archive import Budget, is_litter, safe_path, write_file
 from core.errors import ArchiveError, LimitError
 from core.settings import Settings
 
-__all__ = ["unpack_tar"]
-
 LARGEST_READ = 8 * 1024 * 1024
 """Bytes that may be asked for at once: the records of a tar are 512, and file contents are read in chunks."""
 HEADER_BYTES = 4096

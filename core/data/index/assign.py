@@ -9,8 +9,6 @@ from core.data.study import Cohort, Series, Study
 from core.errors import ConfigError
 from core.mri import MRSequence
 
-__all__ = ["ASSIGNED", "apply_overrides", "note_choices", "series_order"]
-
 ASSIGNED = "as assigned by you"
 """The reason (``Series.sequence_reason``) of a sequence that a person stated."""
 NOTES_SHOWN = 5

@@ -15,8 +15,6 @@ from core.data.study import Fault, Series, SeriesScan
 from core.mri import MRSequence, Plane
 from core.settings import Settings
 
-__all__ = ["FORMAT_VERSION", "decode_scan", "encode_scan", "index_key"]
-
 FORMAT_VERSION = 3
 """Part of every key: raise it whenever the same files would be described otherwise."""
 

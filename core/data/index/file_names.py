@@ -10,8 +10,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
-__all__ = ["FileNames"]
-
 
 class FileNames(Sequence[Path]):
     """A sequence of paths; equal to a tuple of the same paths, and of the same hash.

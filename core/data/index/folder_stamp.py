@@ -20,8 +20,6 @@ from core.data.formats.discovery import IGNORED_NAMES
 from core.data.index.stamped import digest_of
 from core.settings import PROJECT_ROOT
 
-__all__ = ["FolderStamp", "stamp_folder", "stamp_folders"]
-
 FOLDERS_PER_PROCESS = 100
 """Below so many folders a further process costs more than it saves."""
 ANSWER = "from core.data.index.folder_stamp import answer; answer()"

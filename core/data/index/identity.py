@@ -16,8 +16,6 @@ from core.data.index.labels import normalise_id
 from core.errors import DataError
 from core.settings import load_settings
 
-__all__ = ["person_of", "read_identities"]
-
 IDENTITY_FILE = Path(__file__).with_name("identity.csv")
 COLUMNS = ("study_id", "same_person_as")
 

@@ -1,4 +1,4 @@
-"""Pictures as studies: ImageFolder trees (with or without phases), class folders, and flat folders."""
+"""Images as studies: ImageFolder trees (with or without phases), class folders, and flat folders."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 from core.data.formats.discovery import relative_to
 from core.data.index.identity import person_of
+from core.data.index.image_index import list_images
 from core.data.index.labels import normalise_id
 from core.data.index.layout import phase_folders, subfolders
-from core.data.index.picture_index import list_pictures
 from core.data.index.stamped import StampedCache
 from core.data.study import Fault, Phase, Study
 from core.errors import ConfigError
@@ -20,16 +20,14 @@ from core.mri import MRSequence
 from core.progress import Progress
 from core.settings import Settings
 
-__all__ = ["DEFAULT_PATTERN", "PictureStudies", "find_positive", "name_some", "scan_pictures"]
-
 DEFAULT_PATTERN = r"^\d+"
 """The patient is the leading digits of the file name, as in 00430_FLAIR_012.png."""
 POSITIVE_NAMES = ("methylated", "meth", "mgmt_methylated", "1", "yes", "positive", "pos", "true")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PictureStudies:
-    """The studies of a tree of pictures; labels index ``class_names``."""
+class ImageStudies:
+    """The studies of a tree of images; labels index ``class_names``."""
 
     studies: tuple[Study, ...]
     class_names: tuple[str, ...]
@@ -40,7 +38,7 @@ class PictureStudies:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a picture lies."""
+    """Where a image lies."""
 
     phase: Phase | None
     class_name: str | None
@@ -52,7 +50,7 @@ def find_positive(class_names: tuple[str, ...]) -> int:
     return next((names.index(name) for name in POSITIVE_NAMES if name in names), len(names) - 1)
 
 
-def scan_pictures(
+def scan_images(
     base: Path,
     layout: str,
     *,
@@ -63,20 +61,20 @@ def scan_pictures(
     cache: StampedCache | None = None,
     jobs: int = 1,
     identity: Path | None = None,
-) -> PictureStudies:
-    """Read the headers of a tree of pictures and group them into studies, one per patient, phase and class.
+) -> ImageStudies:
+    """Read the headers of a tree of images and group them into studies, one per patient, phase and class.
 
     Parameters
     ----------
     base
-        The folder of phases, of classes, or of the pictures themselves.
+        The folder of phases, of classes, or of the images themselves.
     layout
         "phases", "classes" or "flat".
     patient_pattern
         Regular expression that finds the patient in a file name (its first group, if it has one); the leading
         digits by default.
     sequence
-        What a picture is that does not say so in its name.
+        What a image is that does not say so in its name.
     settings, progress
         The limits; called once per file.
     cache, jobs
@@ -96,7 +94,7 @@ def scan_pictures(
     loose: list[tuple[_Place, Path]] = []
     faults: list[Fault] = []
     sizes: dict[Path, tuple[int, int]] = {}
-    listed = list_pictures([folder for _, folder in folders], settings, cache, jobs, progress)
+    listed = list_images([folder for _, folder in folders], settings, cache, jobs, progress)
     for (place, _), found in zip(folders, listed, strict=True):
         sizes.update(found.sizes)
         faults += [Fault(path=relative_to(path, base), reason=reason) for path, reason in found.faults]
@@ -110,7 +108,7 @@ def scan_pictures(
     groups += [(place, _clean(path.stem), False, [path]) for place, path in loose]
     studies = _build_studies(groups, class_names, sizes, sequence, identity)
     notes = _describe(studies, len(loose), patient_pattern)
-    return PictureStudies(studies=studies, class_names=class_names, faults=tuple(faults), notes=notes)
+    return ImageStudies(studies=studies, class_names=class_names, faults=tuple(faults), notes=notes)
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
@@ -150,7 +148,7 @@ def _build_studies(
     identity: Path | None,
 ) -> tuple[Study, ...]:
     """Make one study per group; a name that is taken gets its phase, its class, then a number."""
-    from core.data.index.series import picture_series
+    from core.data.index.series import image_series
 
     phases = ["TRAIN", "VAL", "TEST"]
     ordered = sorted(
@@ -164,7 +162,7 @@ def _build_studies(
             study_id=study_id,
             person=person_of(name, identity) if is_patient else study_id,
             label=None if place.class_name is None else class_names.index(place.class_name),
-            series=tuple(picture_series(study_id, {path: sizes[path] for path in paths}, sequence)),
+            series=tuple(image_series(study_id, {path: sizes[path] for path in paths}, sequence)),
             phase=place.phase,
         )
     return tuple(studies.values())

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from core.errors import LabelError
 
-__all__ = ["ID_COLUMN", "LABEL_COLUMN", "normalise_id", "read_labels"]
-
 ID_COLUMN = "BraTS21ID"
 LABEL_COLUMN = "MGMT_value"
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")

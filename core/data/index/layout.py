@@ -15,20 +15,6 @@ from core.data.study import Phase
 from core.errors import ConfigError, EmptyCohortError
 from core.mri import MRSequence
 
-__all__ = [
-    "COMPETITION_ID",
-    "LAYOUTS",
-    "SYNTHETIC_FILE",
-    "Layout",
-    "LayoutName",
-    "detect_layout",
-    "is_sequence_folder",
-    "is_synthetic",
-    "phase_folders",
-    "study_folders",
-    "subfolders",
-]
-
 LayoutName = Literal["rsna", "phases", "classes", "flat"]
 LAYOUTS: tuple[LayoutName, ...] = get_args(LayoutName)
 
@@ -58,7 +44,7 @@ class Layout:
 
     name: LayoutName
     base: Path
-    """The folder in which studies, phases, classes or pictures lie."""
+    """The folder in which studies, phases, classes or images lie."""
     stated: bool = False
     """Whether a person said so; otherwise it was detected."""
 
@@ -130,7 +116,7 @@ def is_sequence_folder(folder: Path) -> bool:
 
 
 def _holds(folder: Path, what: Literal["study", "class"]) -> bool:
-    """Whether a folder's subfolders are studies, or classes of pictures."""
+    """Whether a folder's subfolders are studies, or classes of images."""
     return any(_kind_of_folder(child) == what for child in subfolders(folder))
 
 

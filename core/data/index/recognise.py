@@ -20,7 +20,6 @@ from core.mri import MRSequence
 if TYPE_CHECKING:
     from core.data.formats.header import InstanceHeader
 
-__all__ = ["Confidence", "Recognition", "is_localiser_name", "recognise_name", "recognise_sequence", "strip_sequence"]
 
 Confidence = Literal["certain", "likely", "guess", ""]
 """How sure a recognition is; empty where nothing was recognised."""

@@ -10,8 +10,6 @@ from core.data.formats.dicom import InstanceHeader
 from core.data.index.recognise import is_localiser_name
 from core.data.index.stack import MAJORITY
 
-__all__ = ["Parts", "separate", "set_aside"]
-
 FEWEST_SLICES = 8
 """A part with fewer slices is no series of its own: three planes of a few slices each are a localiser."""
 

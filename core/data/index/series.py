@@ -10,8 +10,8 @@ from pathlib import Path
 from core.data.formats.alike import AlikeReader
 from core.data.formats.dicom import InstanceHeader
 from core.data.formats.discovery import detect_kind, natural_key, relative_to
+from core.data.formats.images import read_image_size
 from core.data.formats.nifti import read_nifti_header
-from core.data.formats.pictures import read_picture_size
 from core.data.geometry import plane_of
 from core.data.index.assign import series_order
 from core.data.index.recognise import Recognition, recognise_sequence
@@ -22,16 +22,6 @@ from core.errors import DataError
 from core.mri import MRSequence, Plane
 from core.settings import Settings
 
-__all__ = [
-    "FileScan",
-    "SeriesScan",
-    "build_series",
-    "picture_series",
-    "relative_to",
-    "scan_files",
-    "scan_series",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileScan:
@@ -39,7 +29,7 @@ class FileScan:
 
     headers: tuple[InstanceHeader, ...]
     niftis: tuple[Path, ...]
-    pictures: dict[Path, tuple[int, int]]
+    images: dict[Path, tuple[int, int]]
     """Each with its rows and columns."""
     faults: tuple[Fault, ...]
 
@@ -52,10 +42,10 @@ def scan_series(
 
 
 def scan_files(files: Iterable[Path], root: Path, settings: Settings) -> FileScan:
-    """Read the headers of DICOM files and pictures; other files are passed over. Fault paths are relative to `root`."""
+    """Read the headers of DICOM files and images; other files are passed over. Fault paths are relative to `root`."""
     headers: list[InstanceHeader] = []
     niftis: list[Path] = []
-    pictures: dict[Path, tuple[int, int]] = {}
+    images: dict[Path, tuple[int, int]] = {}
     faults: list[Fault] = []
     reader = AlikeReader(settings)
     for path in files:
@@ -70,12 +60,12 @@ def scan_files(files: Iterable[Path], root: Path, settings: Settings) -> FileSca
             elif kind == "nifti":
                 niftis.append(path)
             elif kind == "picture":
-                pictures[path] = read_picture_size(path, settings)
+                images[path] = read_image_size(path, settings)
             elif kind == "archive":
                 raise DataError(f"{path.name} is an archive among the scans; unpack it.")
         except DataError as error:
             faults.append(Fault(path=relative_to(path, root), reason=str(error)))
-    return FileScan(headers=tuple(headers), niftis=tuple(niftis), pictures=pictures, faults=tuple(faults))
+    return FileScan(headers=tuple(headers), niftis=tuple(niftis), images=images, faults=tuple(faults))
 
 
 def build_series(
@@ -83,7 +73,7 @@ def build_series(
 ) -> SeriesScan:
     """Group one study's files into series.
 
-    DICOM files are grouped by folder and Series Instance UID (0020,000E), pictures by the sequence that their
+    DICOM files are grouped by folder and Series Instance UID (0020,000E), images by the sequence that their
     names state; a NIfTI file is a series.
 
     Parameters
@@ -106,7 +96,7 @@ def build_series(
         (:func:`core.data.index.assign.series_order`). A series that forms no volume is a fault.
     """
     scan = _dicom_series(study_id, files.headers, root, sequence)
-    series = [*scan.series, *picture_series(study_id, files.pictures, sequence)]
+    series = [*scan.series, *image_series(study_id, files.images, sequence)]
     faults = [*files.faults, *scan.faults]
     for path in files.niftis:
         try:
@@ -173,12 +163,12 @@ def _series_of(study_id: str, stack: Stack, found: Recognition, suffix: str) -> 
     )
 
 
-def picture_series(
+def image_series(
     study_id: str, files: Mapping[Path, tuple[int, int]], sequence: MRSequence | None = None
 ) -> list[Series]:
-    """Group loose pictures of one study by the sequence that their names state, in natural name order.
+    """Group loose images of one study by the sequence that their names state, in natural name order.
 
-    `files` maps each picture to its rows and columns.
+    `files` maps each image to its rows and columns.
     """
     groups: dict[MRSequence, list[Path]] = defaultdict(list)
     reasons: dict[MRSequence, Recognition] = {}

@@ -20,8 +20,6 @@ from core.data.study import Fault
 from core.errors import MixedSeriesError
 from core.mri import Plane
 
-__all__ = ["Stack", "arrange"]
-
 MAJORITY = 0.75
 """Share of the files that must agree; the odd ones out are then left out by name. Below it, nothing is kept."""
 SAME_DIRECTION = 0.01

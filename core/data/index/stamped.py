@@ -14,8 +14,6 @@ from typing import Any
 from core.errors import StorageError
 from core.files import write_atomic
 
-__all__ = ["StampedCache", "digest_of"]
-
 MOST_ENTRIES = 20_000
 """Above so many entries the oldest are removed."""
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from core.data.cohort import scan_cohort
 from core.data.formats.discovery import walk_files
-from core.data.index import picture_index
+from core.data.index import image_index
 from core.data.index import series as series_module
 from core.errors import EmptyCohortError
 from core.mri import MRSequence
@@ -118,8 +118,8 @@ def test_damaged_entries_are_made_anew(root: Path, settings: Settings) -> None:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Two classes of pictures of three patients, one file of which is damaged and one no picture."""
+def images(tmp_path: Path) -> Path:
+    """Two classes of images of three patients, one file of which is damaged and one no image."""
     folder = tmp_path / "pictures"
     for class_name, patient in (("methylated", "00001"), ("unmethylated", "00002"), ("unmethylated", "00003")):
         for number in range(3):
@@ -131,54 +131,54 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def test_pictures_are_looked_at_once(pictures: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = scan_cohort(pictures, settings=settings)
-    assert first == scan_cohort(pictures)
+def test_images_are_looked_at_once(images: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = scan_cohort(images, settings=settings)
+    assert first == scan_cohort(images)
     assert [len(study.series[0].files) for study in first] == [3, 3, 3]
     assert len(first.faults) == 2
     assert (first.studies[0].series[0].rows, first.studies[0].series[0].columns) == (20, 24)
     looked_at: list[str] = []
-    examine = picture_index._examine
+    examine = image_index._examine
 
     def note(path: Path, limits: Settings) -> object:
         looked_at.append(path.name)
         return examine(path, limits)
 
-    monkeypatch.setattr(picture_index, "_examine", note)
+    monkeypatch.setattr(image_index, "_examine", note)
     told: list[tuple[int, int]] = []
-    again = scan_cohort(pictures, settings=settings, progress=lambda done, total, what="": told.append((done, total)))
+    again = scan_cohort(images, settings=settings, progress=lambda done, total, what="": told.append((done, total)))
     assert again == first
     assert told == [(11, 11)]
     assert not looked_at
-    path = pictures / "methylated/00001_FLAIR_0.png"
+    path = images / "methylated/00001_FLAIR_0.png"
     Image.fromarray(np.zeros((50, 50), np.uint8)).save(path)
-    changed = scan_cohort(pictures, settings=settings)
-    assert changed == scan_cohort(pictures)
+    changed = scan_cohort(images, settings=settings)
+    assert changed == scan_cohort(images)
     assert changed.studies[0].series[0].rows == 50
     assert all(name.startswith("00001") for name in looked_at[:5])
 
 
-def test_many_pictures_are_looked_at_in_parallel(
-    pictures: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+def test_many_images_are_looked_at_in_parallel(
+    images: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = scan_cohort(pictures)
+    expected = scan_cohort(images)
     used: list[int] = []
 
     def run(function: Callable[..., object], tasks: list[tuple[object, ...]], *, jobs: int) -> list[object]:
         used.append(jobs)
         return [function(*task) for task in tasks]
 
-    monkeypatch.setattr(picture_index, "AT_ONCE", 2)
-    monkeypatch.setattr(picture_index, "FILES_PER_PROCESS", 3)
-    monkeypatch.setattr(picture_index, "run_tasks", run)
-    assert scan_cohort(pictures, jobs=3) == expected
+    monkeypatch.setattr(image_index, "AT_ONCE", 2)
+    monkeypatch.setattr(image_index, "FILES_PER_PROCESS", 3)
+    monkeypatch.setattr(image_index, "run_tasks", run)
+    assert scan_cohort(images, jobs=3) == expected
     assert used == [3]
 
 
-def test_a_damaged_entry_of_pictures_is_made_anew(pictures: Path, settings: Settings) -> None:
-    expected = scan_cohort(pictures, settings=settings)
+def test_a_damaged_entry_of_images_is_made_anew(images: Path, settings: Settings) -> None:
+    expected = scan_cohort(images, settings=settings)
     entries = list((settings.cache / "index").iterdir())
     assert len(entries) == 2
     for entry in entries:
         entry.write_text(entry.read_text().replace('"sizes": [[', '"sizes": [["x"], ['))
-    assert scan_cohort(pictures, settings=settings) == expected
+    assert scan_cohort(images, settings=settings) == expected

@@ -1,0 +1,1 @@
+"""From a volume to the slices and volumes that a network sees."""

@@ -1,0 +1,319 @@
+"""From a volume to the images that a model sees: the one way, for training and for prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.config import PrepConfig
+from core.data.formats.images import read_image
+from core.data.prepare.blank import blank_heads
+from core.data.prepare.percentile import percentiles
+from core.data.study import Fault, Series
+from core.data.volume import Volume, find_blank_slices, read_volume
+from core.dataset.examples import ImageFrame, PreparedSeries, build_examples, resize
+from core.errors import DataError
+from core.settings import Settings, load_settings
+
+FOREGROUND = 0.05
+"""Share of the intensity window above which a voxel counts as head when the border is cut off: above the noise
+of an unstripped background, below cerebrospinal fluid."""
+SPREADS = 3.0
+"""Standard deviations to either side of the mean that normalise 'zscore' shows."""
+CLIP_LIMIT = 2.0
+TILES = 8
+"""Of the adaptive histogram equalisation: how far a grey value may be stretched, and into how many tiles a side is cut."""
+MARGIN = 0.02
+"""Border kept around the head, as a share of the box's longer side."""
+
+
+def prepare_volume(volume: Volume, prep: PrepConfig) -> PreparedSeries:
+    """Prepare one volume; see :func:`prepare_volumes`."""
+    return prepare_volumes([volume], prep)
+
+
+def prepare_volumes(volumes: Sequence[Volume | None], prep: PrepConfig) -> PreparedSeries:
+    """Window, choose, crop, square and resize volumes' slices, and put them together to examples.
+
+    The window is set over the whole volume's non-zero voxels, so a positive factor on all intensities changes nothing
+    and what differs between slices is kept. Resizing averages where it shrinks (no aliasing) and interpolates linearly
+    where it enlarges.
+
+    Parameters
+    ----------
+    volumes
+        Voxels (slices, rows, columns) with their spacing in millimetres, not changed: one volume, or those of a study
+        on one grid, in the order of the channels; None where the study lacks a sequence.
+    prep
+        How; ``sequences`` is not looked at.
+
+    Returns
+    -------
+    PreparedSeries
+        Pixels in 0..255, slices ascending; zero voxels, padding and lacking sequences are 0.
+
+    Raises
+    ------
+    DataError
+        Every slice is blank.
+    """
+    present = [volume for volume in volumes if volume is not None]
+    first = present[0]
+    blank = np.stack([find_blank_slices(volume.array) for volume in present])
+    filled = np.flatnonzero(~blank.any(axis=0))
+    if not filled.size:  # no place where all of them show tissue
+        filled = np.flatnonzero(~blank.all(axis=0))
+    if not filled.size:
+        raise DataError(
+            f"All {len(first.array)} slices of the {first.sequence} series ({first.files[0] if first.files else 'no file'}) "
+            "are blank; a head was expected. Leave this series out, or hand in another."
+        )
+    windows = [_find_window(volume.array, prep) for volume in present]
+    levels = [low + FOREGROUND * (high - low) for low, high in windows]
+    rows, columns = first.array.shape[1:]
+    boxes = [(0, rows, 0, columns)]
+    if prep.crop:
+        boxes = [find_head(volume.array, filled, level) for volume, level in zip(present, levels, strict=True)]
+    row_starts, row_stops, column_starts, column_stops = zip(*boxes, strict=True)
+    box = (min(row_starts), max(row_stops), min(column_starts), max(column_stops))
+    _, row_mm, column_mm = first.spacing_mm
+    frame = place((rows, columns), box, row_mm, column_mm, prep)
+    brain = None
+    if prep.slice_choice == "window":
+        brain = np.sum(
+            [(volume.array[filled] > level).sum(axis=(1, 2)) for volume, level in zip(present, levels, strict=True)],
+            axis=0,
+        )
+    chosen = choose_slices(filled, prep, brain)
+    drawn: list[NDArray[np.uint8] | None] = []
+    shown = iter(zip(present, windows, strict=True))
+    for volume in volumes:
+        drawn.append(None if volume is None else _draw_slices(*next(shown), chosen, frame, prep))
+    return build_examples(
+        drawn,
+        prep,
+        PreparedSeries(
+            pixels=np.empty((0, prep.size_px, prep.size_px), np.uint8),
+            slice_index=chosen.astype(np.int32),
+            position_mm=first.positions_mm[chosen].astype(np.float64),
+            files=tuple(first.files[index] if first.files else "" for index in chosen),
+            frames=(frame,) * len(chosen),
+            slice_total=len(first.array),
+            blank_count=int(blank.all(axis=0).sum()),
+        ),
+        [str(volume.sequence) for volume in present] if len(volumes) > 1 else [],
+    )
+
+
+def _draw_slices(
+    volume: Volume, window: tuple[float, float], chosen: NDArray[np.int64], frame: ImageFrame, prep: PrepConfig
+) -> NDArray[np.uint8]:
+    """Draw slices (n, size, size), or each with the slices below and above it (n, 3, size, size)."""
+    needed = chosen
+    if prep.channels == "neighbours":  # at the volume's end the slice is its own neighbour
+        needed = np.clip(chosen[:, None] + np.array([-1, 0, 1]), 0, len(volume.array) - 1)
+    images = {
+        int(index): _finish(draw(apply_window(cut(volume.array[index], frame), *window), frame, prep.size_px), prep)
+        for index in np.unique(needed)
+    }
+    stacked = np.stack([images[int(index)] for index in needed.ravel()])
+    return stacked.reshape(*needed.shape, prep.size_px, prep.size_px)
+
+
+def _finish(image: NDArray[np.uint8], prep: PrepConfig) -> NDArray[np.uint8]:
+    """What is done to a drawn slice (size, size) at the end: equalise it, blank its head."""
+    equalised = _equalise(image, prep)
+    return blank_heads(equalised[None])[0] if prep.blank_head else equalised
+
+
+def _equalise(image: NDArray[np.uint8], prep: PrepConfig) -> NDArray[np.uint8]:
+    """Even out the contrast place by place; what is 0, the outside of the head, stays 0."""
+    if prep.contrast == "none":
+        return image
+    import cv2
+
+    tiles = cv2.createCLAHE(clipLimit=CLIP_LIMIT, tileGridSize=(TILES, TILES))
+    return np.where(image == 0, 0, tiles.apply(image)).astype(np.uint8)
+
+
+def prepare_images(series: Series, prep: PrepConfig, settings: Settings | None = None) -> PreparedSeries:
+    """Read loose images of any size and mode into square grey ones; every readable image is kept.
+
+    A image enters in the prepared form: it is squared and resized, but neither windowed, chosen nor
+    cropped, and its pixels count as square (it has no millimetres). An exported image read back at its own
+    size is therefore unchanged. `settings` are the limits; this installation's by default.
+
+    Raises
+    ------
+    DataError
+        None of the images can be read; the first reason is given.
+    """
+    if prep.form != "slice" or prep.channels != "grey":
+        raise DataError(
+            f"Study {series.study_id}: loose pictures have no place in the patient, so they form no volume and have no "
+            "neighbours. Hand in DICOM or NIfTI, or choose form 'slice' with channels 'grey'."
+        )
+    kept: list[tuple[int, ImageFrame, NDArray[np.uint8]]] = []
+    faults: list[Fault] = []
+    blank_count = 0
+    for index, path in enumerate(series.files):
+        try:
+            image = read_image(path, settings)
+        except DataError as error:
+            faults.append(Fault(path=str(path), reason=str(error)))
+            continue
+        rows, columns = image.shape
+        frame = place((rows, columns), (0, rows, 0, columns), 1.0, 1.0, prep)
+        drawn = draw(cut(image, frame), frame, prep.size_px)
+        kept.append((index, frame, blank_heads(drawn[None])[0] if prep.blank_head else drawn))
+        blank_count += not image.any()
+    if not kept:
+        reason = faults[0].reason if faults else "it lists no files."
+        raise DataError(f"No picture of study {series.study_id} can be used: {reason}")
+    return PreparedSeries(
+        pixels=np.stack([pixels for _, _, pixels in kept]),
+        slice_index=np.array([index for index, _, _ in kept], np.int32),
+        position_mm=np.full(len(kept), np.nan),
+        files=tuple(series.files[index].name for index, _, _ in kept),
+        frames=tuple(frame for _, frame, _ in kept),
+        slice_total=len(series.files),
+        blank_count=blank_count,
+        faults=tuple(faults),
+    )
+
+
+def prepare_series(
+    series: Series, prep: PrepConfig, settings: Settings | None = None, *, contents: Sequence[memoryview] | None = None
+) -> PreparedSeries:
+    """Read and prepare one series of any kind in its own planes, without the cache.
+
+    Parameters
+    ----------
+    series, prep
+        What, and how; ``prep.grid_mm`` is 0 (:func:`core.data.prepare.common_grid.prepare_study` is for a common grid).
+    settings
+        The limits; this installation's by default.
+    contents
+        What the series' files hold, in their order, where :func:`core.data.prepare.fast_path.read_files` was asked already.
+
+    Raises
+    ------
+    DataError
+        The series cannot be read, or nothing in it can be used.
+    """
+    if series.kind == "picture":
+        return prepare_images(series, prep, settings)
+    from core.data.prepare.fast_path import prepare_quickly  # it is made of this module's parts
+
+    if prep.form == "volume" and prep.channels == "grey":  # its layers are prepared as single slices are
+        slices = prepare_series(series, prep.model_copy(update={"form": "slice"}), settings, contents=contents)
+        return build_examples([slices.pixels], prep, slices, [])
+    quick = prepare_quickly(series, prep, settings or load_settings(), contents)
+    if quick is not None:
+        return quick
+    volume, faults = read_volume(series, settings)
+    return replace(prepare_volume(volume, prep), faults=faults)
+
+
+def _find_window(array: NDArray[np.float32], prep: PrepConfig) -> tuple[float, float]:
+    voxels = array[array != 0]
+    if prep.normalise == "zscore":
+        mean, spread = float(voxels.mean(dtype=np.float64)), float(voxels.std(dtype=np.float64))
+        low, high = mean - SPREADS * spread, mean + SPREADS * spread
+    else:
+        low, high = percentiles(voxels, [prep.percentile_low, prep.percentile_high])
+    if not high > low:  # one single intensity: show it white
+        low = high - abs(high)
+    return low, high
+
+
+def apply_window(image: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
+    """Map voxels of any shape to 0..255 as float32: `low` becomes 0, `high` 255, and what is exactly 0 stays 0."""
+    grey = image.astype(np.float64)
+    grey -= low
+    grey /= high - low
+    np.clip(grey, 0, 1, out=grey)
+    grey *= 255
+    grey[image == 0] = 0  # outside the head, whatever the window: z-scored volumes have negative tissue
+    return grey.astype(np.float32)
+
+
+def choose_slices(
+    filled: NDArray[np.int64], prep: PrepConfig, brain: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
+    """Pick from the indices of the slices that are not blank; ascending.
+
+    `brain`, for slice_choice "window", is how many voxels of each of them show tissue.
+    """
+    if prep.slice_choice == "all":
+        return filled
+    if prep.slice_choice == "window":
+        most = len(filled) // 2 if brain is None else int(brain.argmax())
+        start = min(max(most - prep.slice_count // 2, 0), max(len(filled) - prep.slice_count, 0))
+        return filled[start : start + prep.slice_count]
+    middle = (filled[0] + filled[-1]) / 2
+    distance = np.abs(filled - middle)
+    inside = filled[distance <= prep.slice_span * (filled[-1] - filled[0] + 1) / 2]
+    count = min(prep.slice_count, len(filled))
+    if len(inside) < count:  # a thick series: as many as asked for matters more than how far out they lie
+        inside = np.sort(filled[np.argsort(distance, kind="stable")[:count]])
+    return inside[((np.arange(count) + 0.5) * len(inside) / count).astype(np.int64)]
+
+
+def find_head(array: NDArray[np.float32], filled: NDArray[np.int64], level: float) -> tuple[int, int, int, int]:
+    """Box (row_start, row_stop, column_start, column_stop) around all that is brighter than `level`."""
+    rows, columns = array.shape[1:]
+    head = np.zeros((rows, columns), bool)
+    for index in filled:
+        head |= (array[index] > level) & (array[index] != 0)
+    in_rows, in_columns = np.flatnonzero(head.any(axis=1)), np.flatnonzero(head.any(axis=0))
+    if not in_rows.size:
+        return 0, rows, 0, columns
+    margin = round(MARGIN * max(np.ptp(in_rows), np.ptp(in_columns)) + 0.5)
+    return (
+        max(int(in_rows[0]) - margin, 0),
+        min(int(in_rows[-1]) + 1 + margin, rows),
+        max(int(in_columns[0]) - margin, 0),
+        min(int(in_columns[-1]) + 1 + margin, columns),
+    )
+
+
+def place(
+    source_shape: tuple[int, int], box: tuple[int, int, int, int], row_mm: float, column_mm: float, prep: PrepConfig
+) -> ImageFrame:
+    """Find where the box goes in the square; the spacings are the distances between rows and between columns."""
+    row_start, row_stop, column_start, column_stop = box
+    height = width = prep.size_px
+    if prep.fit == "pad":
+        height_mm, width_mm = (row_stop - row_start) * row_mm, (column_stop - column_start) * column_mm
+        scale = prep.size_px / max(height_mm, width_mm)
+        height, width = max(round(height_mm * scale), 1), max(round(width_mm * scale), 1)
+    top, left = (prep.size_px - height) // 2, (prep.size_px - width) // 2
+    return ImageFrame(
+        source_shape=source_shape,
+        row_start=row_start,
+        row_stop=row_stop,
+        column_start=column_start,
+        column_stop=column_stop,
+        top=top,
+        bottom=top + height,
+        left=left,
+        right=left + width,
+    )
+
+
+def cut(image: NDArray[Any], frame: ImageFrame) -> NDArray[Any]:
+    """Cut the frame's box out of a slice."""
+    return image[frame.row_start : frame.row_stop, frame.column_start : frame.column_stop]
+
+
+def draw(grey: NDArray[np.float32], frame: ImageFrame, size_px: int) -> NDArray[np.uint8]:
+    """Draw what was cut out, in 0..255, into a black square."""
+    image = np.zeros((size_px, size_px), np.uint8)
+    drawn = resize(grey, (frame.bottom - frame.top, frame.right - frame.left))
+    image[frame.top : frame.bottom, frame.left : frame.right] = np.clip(np.rint(drawn), 0, 255).astype(np.uint8)
+    return image

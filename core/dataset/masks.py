@@ -1,0 +1,100 @@
+"""Masks of the tumour for a table's examples: a synthetic cohort's own, or segmentations beside the scans."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.config import PrepConfig
+from core.data.formats.nifti import read_nifti
+from core.data.geometry import orient
+from core.data.prepare.cache import load_prepared
+from core.data.prepare.common_grid import choose_candidates
+from core.data.study import Cohort, Study
+from core.data.volume import Volume
+from core.dataset.table import SliceTable
+from core.errors import DataError
+from core.mri import MRSequence
+from core.phantom.truth import draw_mask, has_truth, read_truth
+from core.progress import Progress, silent
+from core.settings import Settings
+
+SEGMENTATION = re.compile(r"(^|[-_.])seg([-_.]|$)|(^|[-_.])mask([-_.]|$)", re.IGNORECASE)
+"""Names of segmentations, as BraTS has them: BraTS2021_00000_seg.nii.gz, BraTS-GLI-00000-000-seg.nii.gz."""
+TUMOUR = (1, 3, 4)
+"""BraTS labels of the tumour's core: necrosis 1, enhancing 4 (3 since 2023); oedema, 2, is not part of it."""
+
+
+def load_masks(
+    cohort: Cohort,
+    table: SliceTable,
+    rows: NDArray[np.int64],
+    prep: PrepConfig,
+    settings: Settings,
+    progress: Progress = silent,
+) -> dict[int, NDArray[np.bool_]]:
+    """Draw the tumour into examples that are volumes of a whole study.
+
+    Parameters
+    ----------
+    cohort, table, prep
+        What was prepared, and how (``prep.combines``).
+    rows
+        Row numbers of the examples.
+    settings
+        The limits, and where the cache lies.
+    progress
+        Called per example.
+
+    Returns
+    -------
+    dict
+        Row number -> bool (depth, size, size); a study without a mask is left out.
+
+    Raises
+    ------
+    DataError
+        None of the studies has a mask, or one is damaged.
+    """
+    masks: dict[int, NDArray[np.bool_]] = {}
+    for done, row in enumerate(rows, start=1):
+        study = cohort[str(table.rows["study_id"].iloc[row])]
+        mask = find_mask(cohort.root, study, settings)
+        if mask is not None:
+            source = choose_candidates(study, prep.sequences)
+            masks[int(row)] = draw_mask(mask, source, load_prepared(source, prep, settings), prep, settings)[0]
+        progress(done, len(rows), f"mask of {study.study_id}")
+    if not masks:
+        raise DataError(
+            f"None of {len(rows)} studies in {cohort.root} has a mask of its tumour, and the first stage learns from masks. "
+            "Put a segmentation (…_seg.nii.gz, labels as in BraTS) beside each study's scans, use a synthetic cohort, or "
+            "choose another architecture."
+        )
+    return masks
+
+
+def find_mask(root: Path, study: Study, settings: Settings) -> Volume | None:
+    """Find a study's tumour: 1.0 inside, 0.0 elsewhere; None where nothing is known.
+
+    Raises
+    ------
+    DataError
+        The mask is damaged.
+    """
+    if has_truth(root):
+        return read_truth(root, study.study_id).tumour
+    folders = sorted({file.parent for series in study.series for file in series.files})
+    found = [path for folder in folders for path in sorted(folder.glob("*.nii*")) if SEGMENTATION.search(_stem(path))]
+    if not found:
+        return None
+    array, affine = read_nifti(found[0], settings)
+    array, affine, plane = orient(array, affine)
+    tumour = np.isin(np.rint(array).astype(np.int64), TUMOUR).astype(np.float32)
+    return Volume(array=tumour, affine=affine, sequence=MRSequence.UNKNOWN, plane=plane, files=())
+
+
+def _stem(path: Path) -> str:
+    return path.name.split(".nii")[0]

@@ -1,0 +1,207 @@
+"""All examples of a cohort as one table over memory-mapped arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.config import PrepConfig
+from core.data.index.assign import ASSIGNED
+from core.data.prepare.cache import Source, fill_cache, load_prepared, open_prepared, prune_contents
+from core.data.prepare.common_grid import choose_candidates
+from core.data.study import Cohort, Fault, Series, Study
+from core.dataset.examples import PreparedSeries
+from core.errors import DataError, EmptyCohortError
+from core.mri import MRSequence, Plane
+from core.parallel import run_tasks
+from core.progress import Progress, silent
+from core.settings import Settings
+
+INLINE = 8
+"""Up to so many series are prepared in this process: starting others would take longer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SliceTable:
+    """Every example of a cohort: a slice, a volume, or the same slice of several sequences (``PrepConfig.form``).
+
+    ``rows`` has one row per example: ``key`` (study|sequence|series number|slice index, unique and stable),
+    ``study_id``, ``person``, ``label`` (int, -1 unlabelled), ``sequence`` (those that it combines joined by "+"),
+    ``plane``, ``slice_index``, ``position_mm``, ``file``, ``phase`` ("" where none), ``array`` (index into ``arrays``),
+    ``offset`` (example within it).
+    """
+
+    rows: pd.DataFrame
+    arrays: tuple[NDArray[np.uint8], ...]
+    class_names: tuple[str, ...]
+    positive_class: int
+    faults: tuple[Fault, ...] = ()
+    blank_counts: tuple[int, ...] = ()
+    """Blank slices of each array's series."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def images(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Gather examples by row number: (n, *shape of one), in the order asked for (:mod:`core.dataset.examples`)."""
+        arrays = self.rows["array"].to_numpy()[indices]
+        offsets = self.rows["offset"].to_numpy()[indices]
+        gathered = np.empty((len(indices), *self.arrays[0].shape[1:]), np.uint8)
+        for place, (array, offset) in enumerate(zip(arrays, offsets, strict=True)):
+            gathered[place] = self.arrays[array][offset]
+        return gathered
+
+
+def build_table(
+    cohort: Cohort, prep: PrepConfig, settings: Settings, *, jobs: int | None = None, progress: Progress = silent
+) -> SliceTable:
+    """Prepare every series of a cohort (through the cache, in parallel per series) and list its examples.
+
+    Only series of ``prep.sequences`` are taken, and loose images that do not say what they are; on a common grid, one series for
+    each sequence of a study, prepared together. A series that fails becomes a fault and the rest go on. The rows' order
+    (study, sequence, series, slice) does not depend on the order of the cohort.
+
+    Parameters
+    ----------
+    cohort, prep, settings
+        What, how, and where the cache lies.
+    jobs
+        Processes to prepare with; ``settings.threads`` by default, 1 stays in this process.
+    progress
+        Called per series; may raise to cancel, and what was prepared by then stays in the cache.
+
+    Raises
+    ------
+    EmptyCohortError
+        No series of these sequences, or none that can be used.
+    """
+    wanted = _select(cohort, prep)
+    if not wanted:
+        found = ", ".join(sorted({str(series.sequence) for series in cohort.series})) or "no series at all"
+        raise EmptyCohortError(
+            f"{cohort.root} holds no series of {', '.join(prep.sequences)} (found: {found}). Choose others with "
+            "--set sequences=..., say what the series are with --sequence or --assign, or name another folder."
+        )
+    _allow_open_files(len(wanted))
+    pieces, faults = _prepare([source for _, source, _ in wanted], prep, settings, jobs or settings.threads, progress)
+    usable = [place for place, piece in zip(wanted, pieces, strict=True) if piece is not None]
+    prepared = [piece for piece in pieces if piece is not None]
+    if not prepared:
+        first = faults[min(faults)]
+        raise EmptyCohortError(
+            f"None of the {len(wanted)} series in {cohort.root} can be used; the first: {first.path}: {first.reason}"
+        )
+    parts = [_columns(*place, prepared[number], number, prep.grid_mm > 0) for number, place in enumerate(usable)]
+    return SliceTable(
+        rows=pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True),
+        arrays=tuple(piece.pixels for piece in prepared),
+        class_names=cohort.class_names,
+        positive_class=cohort.positive_class,
+        faults=(
+            *(fault for _, fault in sorted(faults.items())),
+            *(fault for piece in prepared for fault in piece.faults),
+        ),
+        blank_counts=tuple(piece.blank_count for piece in prepared),
+    )
+
+
+def _select(cohort: Cohort, prep: PrepConfig) -> list[tuple[Study, Source, int]]:
+    """List what to prepare in canonical order, each series with its number among the study's of its sequence."""
+    if prep.grid_mm:
+        studies = sorted(cohort, key=lambda study: study.study_id)
+        together = [(study, choose_candidates(study, prep.sequences), 0) for study in studies]
+        return [(study, source, number) for study, source, number in together if source]
+    found = [(study, series) for study in cohort for series in study.series if _is_wanted(series, prep)]
+    found.sort(
+        key=lambda pair: (pair[1].study_id, pair[1].sequence, pair[1].series_uid, [str(path) for path in pair[1].files])
+    )
+    numbers: dict[tuple[str, MRSequence], int] = {}
+    numbered: list[tuple[Study, Source, int]] = []
+    for study, series in found:
+        number = numbers.get((series.study_id, series.sequence), 0)
+        numbers[series.study_id, series.sequence] = number + 1
+        numbered.append((study, (series,), number))
+    return numbered
+
+
+def _is_wanted(series: Series, prep: PrepConfig) -> bool:
+    """Whether a series is prepared. One of unknown sequence may be a diffusion scan or what a person set aside."""
+    if series.sequence is not MRSequence.UNKNOWN:
+        return series.sequence in prep.sequences
+    return series.kind == "picture" and series.sequence_reason != ASSIGNED
+
+
+def _columns(
+    study: Study, source: Source, number: int, prepared: PreparedSeries, array: int, on_grid: bool
+) -> dict[str, Any]:
+    """Describe a source's examples as table columns."""
+    sequences = prepared.sequences or (str(source[0].sequence),) * len(prepared.pixels)
+    return {
+        "key": [
+            f"{study.study_id}|{sequence}|{number}|{index}"
+            for sequence, index in zip(sequences, prepared.slice_index, strict=True)
+        ],
+        "study_id": study.study_id,
+        "person": study.person,
+        "label": -1 if study.label is None else study.label,
+        "sequence": list(sequences),
+        "plane": str(Plane.AXIAL if on_grid else source[0].plane),
+        "slice_index": prepared.slice_index,
+        "position_mm": prepared.position_mm,
+        "file": list(prepared.files),
+        "phase": study.phase or "",
+        "array": array,
+        "offset": np.arange(len(prepared.pixels)),
+    }
+
+
+def _prepare(
+    wanted: list[Source], prep: PrepConfig, settings: Settings, jobs: int, progress: Progress
+) -> tuple[list[PreparedSeries | None], dict[int, Fault]]:
+    """Open what the cache holds and prepare what it lacks; each series is found, or has a fault at its position."""
+    found = [_open(source, prep, settings) for source in wanted]
+    missing = [position for position, piece in enumerate(found) if piece is None]
+    done = len(wanted) - len(missing)
+    progress(done, len(wanted), "from the cache" if done else "")
+    faults: dict[int, Fault] = {}
+    tasks = [(position, wanted[position], prep, settings) for position in missing]
+    for position, fault in run_tasks(fill_cache, tasks, jobs=1 if len(missing) <= INLINE else jobs, ordered=False):
+        done += 1
+        progress(done, len(wanted), f"{wanted[position][0].study_id} {_name(wanted[position])}")
+        if fault is None:
+            # The worker wrote the images to the cache: they are opened here, not sent from process to process.
+            found[position] = load_prepared(wanted[position], prep, settings)
+        else:
+            faults[position] = fault
+    if missing:
+        prune_contents(settings)
+    return found, faults
+
+
+def _name(source: Source) -> str:
+    return " and ".join(str(series.sequence) for series in source)
+
+
+def _open(source: Source, prep: PrepConfig, settings: Settings) -> PreparedSeries | None:
+    try:
+        return open_prepared(source, prep, settings)
+    except DataError:  # a file is gone: told as this series' fault when it is prepared
+        return None
+
+
+def _allow_open_files(count: int) -> None:
+    """Raise this process's soft limit: each memory-mapped array holds a file open, and 1024 is a usual limit."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = count + 512
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (needed if hard == resource.RLIM_INFINITY else min(needed, hard), hard)
+        )

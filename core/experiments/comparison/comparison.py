@@ -1,0 +1,280 @@
+"""Runs side by side: their courses, in what they differ, and how far apart they are on the patients they share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import EvaluationError, RunError
+from core.evaluation.aggregate import log_odds
+from core.evaluation.calibration import calibrate_left_out
+from core.evaluation.curves import Curve, ReliabilityBins, reliability_bins, roc_curve
+from core.experiments.comparison.differences import SettingDifference, differing_settings
+from core.experiments.comparison.pair import Difference, pair_runs
+from core.models.checkpoint import read_card
+from core.runs.evaluation import Evaluation, read_evaluation
+from core.runs.folder import RunFolder
+from core.runs.ledger import count_evaluations
+from core.runs.records import EpochRecord, RunStatus
+from core.runs.stored import evaluate_validation
+from core.runs.tags import read_tags
+from core.settings import Settings
+
+ComparedPart = Literal["val", "test"]
+MOST_RUNS = 12
+"""More curves in one figure cannot be told apart, and more differences prove nothing."""
+RELIABILITY_BINS = 6
+PARTS: dict[ComparedPart, str] = {"val": "validation patients", "test": "test patients"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ComparedRun:
+    """One run of a comparison."""
+
+    run: RunFolder
+    label: str
+    """Its name; with the folder above it where two runs have the same."""
+    status: RunStatus
+    preset: str
+    architecture: str
+    leaky: bool
+    tags: tuple[str, ...]
+    epochs: tuple[EpochRecord, ...]
+    cohort: str
+    """Digest of the cohort: ids mean the same patients only within one."""
+    evaluation: Evaluation | None
+    reason: str
+    """Why there is no judgement."""
+    warnings: tuple[str, ...]
+
+    @property
+    def positive_name(self) -> str:
+        """Name of the positive class; empty without a judgement."""
+        return self.evaluation.class_names[self.evaluation.positive_class] if self.evaluation else ""
+
+    @property
+    def best(self) -> EpochRecord | None:
+        """The epoch whose weights were kept."""
+        return next((record for record in self.epochs if record.epoch == self.status.best_epoch), None)
+
+    def patients(self) -> tuple[NDArray[np.str_], NDArray[np.bool_], NDArray[np.float64]]:
+        """Who was judged, whether they are of the positive class, and their log odds of it: each (patients,)."""
+        judged = self.evaluation
+        assert judged is not None
+        odds = log_odds(judged.patient_logits, judged.positive_class)
+        return judged.patient_ids, judged.patient_labels == judged.positive_class, odds
+
+    def roc(self) -> Curve | None:
+        """The ROC curve by patient, of the positive class against the rest; None where a class is missing."""
+        if self.evaluation is None:
+            return None
+        _, positive, odds = self.patients()
+        return roc_curve(positive, odds) if 0 < positive.sum() < len(positive) else None
+
+    def reliability(self) -> ReliabilityBins | None:
+        """Probability said against share observed, by patient.
+
+        Validation patients fitted the checkpoint's temperature: each gets one that the other folds fitted.
+        """
+        judged = self.evaluation
+        if judged is None:
+            return None
+        if judged.part == "val" and len(np.unique(judged.patient_labels)) > 1:
+            probabilities, _ = calibrate_left_out(judged.patient_labels, judged.patient_logits)
+        else:
+            probabilities = judged.patient_probabilities
+        positive = judged.patient_labels == judged.positive_class
+        return reliability_bins(positive, probabilities[:, judged.positive_class], RELIABILITY_BINS)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in ``runs compare --json``."""
+        judged = self.evaluation
+        return {
+            "name": self.label,
+            "state": self.status.state,
+            "note": self.status.note,
+            "tags": list(self.tags),
+            "preset": self.preset,
+            "architecture": self.architecture,
+            "leaky": self.leaky,
+            "cohort_digest": self.cohort,
+            "best_epoch": self.status.best_epoch,
+            "epochs": [record.model_dump(mode="json") for record in self.epochs],
+            "patient": {name: figure.to_dict() for name, figure in judged.patient.items()} if judged else None,
+            "slice": {name: figure.to_dict() for name, figure in judged.slice.items()} if judged else None,
+            "looked_at": judged.looked_at if judged else None,
+            "reason": self.reason,
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Comparison:
+    """Everything that the page, the command line and the report show."""
+
+    part: ComparedPart
+    runs: tuple[ComparedRun, ...]
+    reference: str
+    differences: tuple[Difference, ...]
+    """Each other run less the reference."""
+    settings: tuple[SettingDifference, ...]
+    notes: tuple[str, ...]
+    """What a reader must know before any of the figures."""
+    created: str
+
+    @property
+    def whose(self) -> str:
+        """Who was judged, in words."""
+        return PARTS[self.part]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``runs compare --json`` prints it."""
+        return {
+            "part": self.part,
+            "reference": self.reference,
+            "runs": [run.to_dict() for run in self.runs],
+            "differences": [difference.to_dict() for difference in self.differences],
+            "settings": [setting.to_dict() for setting in self.settings],
+            "notes": list(self.notes),
+            "created": self.created,
+        }
+
+
+def compare_runs(
+    runs: Sequence[RunFolder], settings: Settings, part: ComparedPart = "val", reference: str | None = None
+) -> Comparison:
+    """Compare runs by what they have already shown; no model is run and no test patient is opened.
+
+    Parameters
+    ----------
+    runs
+        Two to :data:`MOST_RUNS` of them.
+    settings
+        Where the looks at test patients are counted.
+    part
+        "val", or "test" for test patients that were looked at with every one of the runs.
+    reference
+        Label of the run that the others are compared with; the first by default.
+
+    Raises
+    ------
+    EvaluationError
+        There are too few or too many runs, one stands twice, the reference is none of them, or with "test" a run's
+        test patients have not been looked at.
+    RunError
+        A run is damaged.
+    """
+    from core.runs.folder import now
+
+    labels = _labels(runs)
+    if part == "test":
+        _require_judged(runs)
+    compared = tuple(_read(run, label, part) for run, label in zip(runs, labels, strict=True))
+    chosen = reference or labels[0]
+    if chosen not in labels:
+        raise EvaluationError(f"The reference {chosen!r} is none of the runs; choose one of: {', '.join(labels)}.")
+    base = next(run for run in compared if run.label == chosen)
+    others = [run for run in compared if run is not base]
+    return Comparison(
+        part=part,
+        runs=compared,
+        reference=chosen,
+        differences=tuple(pair_runs(run, base, len(others)) for run in others),
+        settings=differing_settings(runs),
+        notes=tuple(_notes(compared, part, settings)),
+        created=now(),
+    )
+
+
+def _labels(runs: Sequence[RunFolder]) -> list[str]:
+    if not 2 <= len(runs) <= MOST_RUNS:
+        raise EvaluationError(f"A comparison takes 2 to {MOST_RUNS} runs, not {len(runs)}; name others, or fewer.")
+    if len(set(runs)) < len(runs):
+        twice = next(run.name for place, run in enumerate(runs) if run in runs[:place])
+        raise EvaluationError(f"{twice} stands twice in the comparison; name each run once.")
+    names = [run.name for run in runs]
+    labels = [f"{run.path.parent.name}/{run.name}" if names.count(run.name) > 1 else run.name for run in runs]
+    return [f"{label} ({place})" if labels.count(label) > 1 else label for place, label in enumerate(labels, 1)]
+
+
+def _require_judged(runs: Sequence[RunFolder]) -> None:
+    closed = [run.name for run in runs if read_evaluation(run, "test") is None]
+    if closed:
+        raise EvaluationError(
+            f"The test patients have not been looked at with {', '.join(closed)}, and a comparison opens none. Compare "
+            f"the validation patients, or look first, which is counted: python -m core evaluate {closed[0]}."
+        )
+
+
+def _read(run: RunFolder, label: str, part: ComparedPart) -> ComparedRun:
+    config, status = run.config, run.status()
+    evaluation, reason, warnings, cohort = None, "", [], ""
+    if run.checkpoint.exists():
+        card = read_card(run.checkpoint)
+        cohort = card.cohort_digest
+        try:
+            evaluation = evaluate_validation(run) if part == "val" else read_evaluation(run, "test")
+        except RunError as error:
+            reason = str(error)
+        if evaluation is not None and evaluation.epoch != card.epoch:
+            warnings.append(
+                f"judged with the weights of epoch {evaluation.epoch}; the best are now of epoch {card.epoch}"
+            )
+        if card.labels_shuffled:
+            warnings.append("trained on shuffled labels: a control")
+        if card.synthetic:
+            warnings.append("synthetic patients")
+    else:
+        reason = "no epoch of it has finished yet"
+    leaky = config.split.split_unit == "slice"
+    if leaky:
+        warnings.insert(0, "leaky split: slices of one patient in training and here")
+    return ComparedRun(
+        run=run,
+        label=label,
+        status=status,
+        preset=config.preset,
+        architecture=config.architecture,
+        leaky=leaky,
+        tags=read_tags(run),
+        epochs=tuple(run.epochs()),
+        cohort=cohort,
+        evaluation=evaluation,
+        reason=reason,
+        warnings=tuple(warnings),
+    )
+
+
+def _notes(runs: Sequence[ComparedRun], part: ComparedPart, settings: Settings) -> list[str]:
+    count = len(runs) - 1
+    notes = [
+        f"{len(runs)} runs are compared, {count} {'difference' if count == 1 else 'differences'} with the reference."
+        + (
+            f" By chance alone at least one of {count} intervals of 95% misses 0 with a probability of up to "
+            f"{min(0.05 * count, 1):.0%}; the adjusted ones keep all of them together at 95%."
+            if count > 1
+            else ""
+        )
+    ]
+    if part == "val":
+        notes.append(
+            "Validation patients chose each run's epoch, threshold and temperature: every figure is a little optimistic, "
+            "and the best of several runs more so."
+        )
+    else:
+        digests = {run.run.split().test_digest for run in runs}
+        looked = ", ".join(str(count_evaluations(digest, settings)) for digest in sorted(digests))
+        notes.append(
+            f"Test patients, looked at {looked} times so far. Choosing between runs by these figures makes them optimistic."
+        )
+    leaky = [run.label for run in runs if run.leaky]
+    if leaky:
+        notes.append(
+            f"Leaky split: {', '.join(leaky)}. Slices of one patient stand in training and among those judged; such a "
+            "figure does not say how well a new patient is predicted, and cannot be set against an honest one."
+        )
+    return notes

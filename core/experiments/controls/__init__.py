@@ -1,0 +1,1 @@
+"""Controls: what else can explain a figure."""

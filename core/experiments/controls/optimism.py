@@ -1,0 +1,203 @@
+"""Optimism: the best epoch on the patients that chose it, against the same checkpoint on patients that chose nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from scipy.special import stdtrit
+
+from core.config import RunConfig
+from core.dataset.split import Split
+from core.dataset.table import build_table
+from core.errors import EvaluationError
+from core.evaluation.figure import Figure
+from core.evaluation.unpaired import unpaired_difference
+from core.experiments.controls.inner_split import split_inside
+from core.models.checkpoint import read_card
+from core.progress import Progress, silent
+from core.runs.evaluation import evaluate_run, read_evaluation
+from core.runs.folder import RunFolder
+from core.runs.records import DataSource
+from core.runs.stored import evaluate_validation
+from core.settings import Settings
+from core.training.data import open_cohort
+
+TrainMember = Callable[[str, RunConfig, Split], RunFolder]
+"""Trains one member run (name, configuration, split) to its end, or returns it where it has finished before."""
+
+
+class OptimismParameters(BaseModel):
+    """How much is repeated."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    seeds: int = Field(default=5, ge=2, le=100)
+    """Trainings, each with a partition, initial weights and batch order of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """One training: AUROC by patient where the epoch was chosen, and where nothing was."""
+
+    seed: int
+    run: str
+    epoch: int
+    validation: Figure
+    untouched: Figure
+
+    @property
+    def gap(self) -> Figure:
+        """Validation less untouched: two groups of patients, which differ by chance, too."""
+        return unpaired_difference(self.validation, self.untouched)
+
+    @property
+    def complete(self) -> bool:
+        """Whether both figures have a value."""
+        return self.gap.value is not None
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Pair:
+        """From :meth:`to_dict`'s content."""
+        figures = {name: Figure(**content[name]) for name in ("validation", "untouched")}
+        return cls(seed=content["seed"], run=content["run"], epoch=content["epoch"], **figures)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the experiment's result."""
+        return {
+            "seed": self.seed,
+            "run": self.run,
+            "epoch": self.epoch,
+            "validation": self.validation.to_dict(),
+            "untouched": self.untouched.to_dict(),
+        }
+
+
+def measure_optimism(
+    train_member: TrainMember,
+    config: RunConfig,
+    source: DataSource,
+    parameters: OptimismParameters,
+    settings: Settings,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Train several times within the patients that training may use, and compare the two figures of each checkpoint.
+
+    The run's own test patients stand in no part of it: nobody looks at them. Each repetition holds patients of its own
+    out instead.
+
+    Parameters
+    ----------
+    train_member
+        See :data:`TrainMember`.
+    config, source
+        What is trained, on what.
+    parameters, settings
+        How often; where the cache lies.
+    progress
+        Called with trainings finished.
+
+    Returns
+    -------
+    dict
+        ``pairs``, ``optimism`` (validation less untouched, a figure over seeds) and ``sentence``.
+    """
+    cohort = open_cohort(source, silent, settings)
+    table = build_table(cohort, config.prep, settings)
+    pairs = []
+    for number in range(parameters.seeds):
+        progress(number, parameters.seeds, f"seed {number}")
+        split = split_inside(table, config.split, cohort.digest, number)
+        member = config.model_copy(
+            update={
+                "seed": config.seed + number,
+                "split": config.split.model_copy(update={"split_unit": "patient", "split_seed": number}),
+            }
+        )
+        run = train_member(f"seed-{number:02d}", member, split)
+        untouched = evaluate_run(run, "test", settings)
+        pairs.append(
+            Pair(
+                seed=number,
+                run=run.name,
+                epoch=untouched.epoch,
+                validation=evaluate_validation(run).patient["auroc"],
+                untouched=untouched.patient["auroc"],
+            )
+        )
+    progress(parameters.seeds, parameters.seeds, "")
+    return compare_pairs(pairs)
+
+
+def compare_pairs(pairs: Sequence[Pair]) -> dict[str, Any]:
+    """Summarise the pairs: the means of both figures and of their gap, with Student's interval over trainings.
+
+    Raises
+    ------
+    EvaluationError
+        Fewer than two trainings gave both figures.
+    """
+    complete = [pair for pair in pairs if pair.complete]
+    if len(complete) < 2:
+        raise EvaluationError("Fewer than two trainings gave both figures; more patients of both classes are needed.")
+    validation = _over_trainings([pair.validation for pair in complete], least=0.0)
+    untouched = _over_trainings([pair.untouched for pair in complete], least=0.0)
+    gap = _over_trainings([pair.gap for pair in complete], least=-1.0)
+    sentence = (
+        f"Over {gap.n} trainings the best epoch's AUROC by patient was {_text(validation)} on the patients that chose it "
+        f"and {_text(untouched)} on patients that chose nothing: {_text(gap, '+')} by choice."
+    )
+    return {
+        "sentence": sentence,
+        "optimism": gap.to_dict(),
+        "validation": validation.to_dict(),
+        "untouched": untouched.to_dict(),
+        "pairs": [pair.to_dict() for pair in pairs],
+    }
+
+
+def read_own_pair(run: RunFolder) -> Pair | None:
+    """Return both figures of a run whose test patients have been looked at; None where they do not belong here.
+
+    That is before a look, with a class missing, in a split by slice, and with shuffled labels: a control, not a result.
+
+    Raises
+    ------
+    MGMTLabError
+        The checkpoint or a stored judgement is damaged.
+    """
+    test = read_evaluation(run, "test")
+    if test is None or test.leaky or run.source.shuffle_seed is not None:
+        return None
+    validation = read_card(run.checkpoint).metrics.get("val", {}).get("patient", {}).get("auroc")
+    if validation is None or "auroc" not in test.patient:
+        return None
+    pair = Pair(
+        seed=run.config.seed,
+        run=run.name,
+        epoch=test.epoch,
+        validation=Figure(**validation),
+        untouched=test.patient["auroc"],
+    )
+    return pair if pair.complete else None
+
+
+def _over_trainings(figures: Sequence[Figure], *, least: float) -> Figure:
+    """The mean with Student's interval, inside `least` and 1."""
+    values = np.array([figure.value for figure in figures], dtype=np.float64)
+    mean = float(values.mean())
+    half = float(stdtrit(len(values) - 1, 0.975) * values.std(ddof=1) / np.sqrt(len(values)))
+    return Figure(
+        value=mean,
+        low=max(mean - half, least),
+        high=min(mean + half, 1.0),
+        n=len(values),
+        method="Student's t over trainings, whose patients overlap: a little too narrow",
+    )
+
+
+def _text(figure: Figure, sign: str = "") -> str:
+    return f"{figure.value:{sign}.3f} ({figure.low:{sign}.3f} to {figure.high:{sign}.3f})"

@@ -1,0 +1,252 @@
+"""Does something that is not the tumour give the label away? Controls that need no training, in seconds.
+
+*Headers*: a logistic regression on what the headers say (scanner, plane, spacing, matrix, slices) and no pixel.
+*Blanked brain*: the same head on thumbnails in which every head is one grey: outline and background are left.
+*Shuffled slices*: on true thumbnails, but every slice dealt out to some patient anew: nothing is left to find.
+*Images*: on the thumbnails as they are, to compare the others with.
+
+A network sees more than thumbnails do: ``train DATA --set blank_head=true`` trains one on blanked heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.config import PrepConfig
+from core.data.prepare.blank import blank_heads
+from core.data.study import Cohort, Study
+from core.dataset.table import SliceTable, build_table
+from core.errors import EvaluationError
+from core.evaluation.metrics import Floats, Integers
+from core.experiments.controls.leak_meter import meter_prep
+from core.experiments.controls.linear_head import HeadResult, evaluate_head, mean_by_patient
+from core.experiments.controls.thumbnails import make_thumbnails
+from core.progress import Progress, silent
+from core.settings import Settings
+from core.training.phase_summary import name_patients
+
+SURPRISE = 0.05
+"""A permutation p up to which a control counts as having found something."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """What one control looks at, and what follows from either outcome."""
+
+    name: str
+    title: str
+    sees: str
+    found: str
+    """What it means where the label is predicted."""
+    other_way: str
+    """What would have to be true for it to come out the other way."""
+
+
+CONTROLS: tuple[Control, ...] = (
+    Control(
+        name="headers",
+        title="Headers only",
+        sees="scanner, plane, spacing, matrix and number of slices; no pixel",
+        found="metadata predict the label: a network can learn the scanner instead of the tumour",
+        other_way="It would find something if the classes had been scanned differently: other scanners, protocols or sites.",
+    ),
+    Control(
+        name="blanked",
+        title="Brain blanked",
+        sees="the outline of the head and the background; each head is one grey",
+        found="outline or background predict the label: marks, margins or the stripping differ between the classes",
+        other_way="It would find something if marks, margins or skull-stripping differed between the classes.",
+    ),
+    Control(
+        name="shuffled",
+        title="Slices shuffled",
+        sees="true slices, each dealt out to some patient anew",
+        found="something is found where nothing is left: distrust the procedure, or take it as the one in twenty by chance",
+        other_way="It would find something if the procedure itself leaked, for its pictures say nothing of their patients.",
+    ),
+    Control(
+        name="pictures",
+        title="Pictures as they are",
+        sees="the whole slices, 24 x 24 pixels",
+        found="the slices predict the label, by the tumour or by anything else that shows in them",
+        other_way="It would find nothing if the label did not show in coarse grey levels; a network sees finer ones.",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Shortcuts:
+    """The controls' results on one cohort."""
+
+    results: dict[str, HeadResult]
+    """By the name of the control; "headers" is missing where all headers are alike."""
+    patients: int
+    slices: int
+    features: dict[str, float]
+    """What the headers' model leans on: summed absolute weights, strongest first, by the header's name."""
+    synthetic: bool
+    notes: tuple[str, ...] = ()
+
+    def found(self, name: str) -> bool:
+        """Whether a control predicts the label better than chance: p at most 0.05."""
+        return name in self.results and self.results[name].p_value <= SURPRISE
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``shortcuts --json`` prints it."""
+        controls = {}
+        for control in CONTROLS:
+            result = self.results.get(control.name)
+            if result is not None:
+                controls[control.name] = {
+                    "auroc": result.auroc.to_dict(),
+                    "p": result.p_value,
+                    "permutations": len(result.null),
+                    "null_mean": float(result.null.mean()),
+                    "predicts": self.found(control.name),
+                    "sees": control.sees,
+                    "other_way": control.other_way,
+                }
+        return {
+            "controls": controls,
+            "features": self.features,
+            "patients": self.patients,
+            "slices": self.slices,
+            "synthetic": self.synthetic,
+            "notes": list(self.notes),
+        }
+
+
+def find_shortcuts(
+    cohort: Cohort,
+    settings: Settings,
+    prep: PrepConfig | None = None,
+    *,
+    permutations: int = 199,
+    seed: int = 0,
+    jobs: int | None = None,
+    progress: Progress = silent,
+) -> Shortcuts:
+    """Run every control on a cohort's labelled patients.
+
+    Parameters
+    ----------
+    cohort, settings
+        What, and where the cache lies.
+    prep
+        How scans become images; one sequence at 96 px by default.
+    permutations, seed
+        Of each control's permutation test.
+    jobs
+        Processes to prepare with.
+    progress
+        Called per permutation, for each control from the start.
+
+    Raises
+    ------
+    EvaluationError
+        More than two classes, or fewer than six patients of one.
+    """
+    if len(cohort.class_names) != 2:
+        raise EvaluationError(f"The controls are made for two classes; {cohort.root} has {len(cohort.class_names)}.")
+    options: dict[str, Any] = {"permutations": permutations, "seed": seed, "progress": progress}
+    results: dict[str, HeadResult] = {}
+    headers, labels, studies = _header_table(cohort)
+    notes = list(_say_left_out(cohort, studies))
+    if headers.shape[1]:
+        results["headers"] = evaluate_head(headers.to_numpy(np.float64), labels, **options)
+    else:
+        notes.append("All headers are alike, so there is nothing in them to predict from.")
+    table = build_table(cohort, prep or meter_prep(cohort), settings, jobs=jobs, progress=progress)
+    rows = np.flatnonzero(table.rows["label"].to_numpy() >= 0).astype(np.int64)
+    member, truth = _patients(table, rows)
+    images = table.images(rows)
+    if images.ndim != 3:
+        raise EvaluationError("The controls look at single slices; leave form at 'slice'.")
+    mixed = np.random.default_rng([seed, 7]).permutation(member)
+    thumbnails = make_thumbnails(images)
+    for name, features in (
+        ("blanked", mean_by_patient(make_thumbnails(blank_heads(images)), member)),
+        ("shuffled", mean_by_patient(thumbnails, mixed)),
+        ("pictures", mean_by_patient(thumbnails, member)),
+    ):
+        results[name] = evaluate_head(features, truth, **options)
+    return Shortcuts(
+        results=results,
+        patients=len(truth),
+        slices=len(rows),
+        features=_weigh(headers, labels),
+        synthetic=cohort.synthetic,
+        notes=tuple(notes),
+    )
+
+
+def describe_headers(study: Study) -> dict[str, float | str]:
+    """What a study's headers say of how it was scanned, by plain names; nothing that needs a pixel.
+
+    Spacings are in millimetres. What a series does not say is left out.
+    """
+    found: dict[str, float | str] = {"series": float(len(study.series))}
+    for series in sorted(study.series, key=lambda one: (str(one.sequence), one.series_uid)):
+        start = str(series.sequence)
+        found[f"{start} slices"] = float(series.slice_total or len(series.files))
+        found[f"{start} rows"], found[f"{start} columns"] = float(series.rows), float(series.columns)
+        if series.kind != "picture":
+            found[f"{start} plane"] = str(series.plane)
+        if series.manufacturer:
+            found["scanner"] = series.manufacturer
+        if series.spacing_mm is not None:
+            between, rows, _ = series.spacing_mm
+            found[f"{start} slice distance (mm)"], found[f"{start} pixel (mm)"] = float(between), float(rows)
+    return found
+
+
+def _header_table(cohort: Cohort) -> tuple[pd.DataFrame, Integers, list[Study]]:
+    """One row per labelled patient, numbers only, constant columns left out; 1 is the positive class."""
+    studies: dict[str, Study] = {}
+    for study in sorted(cohort.labelled, key=lambda one: one.study_id):
+        studies.setdefault(study.person, study)
+    chosen = list(studies.values())
+    frame = pd.DataFrame([describe_headers(study) for study in chosen])
+    words = [name for name in frame.columns if frame[name].dtype == object or pd.api.types.is_string_dtype(frame[name])]
+    numbers = frame.drop(columns=words).astype(np.float64)
+    missing = numbers.isna().astype(np.float64).add_suffix(" missing")
+    coded = pd.get_dummies(frame[words].fillna("missing"), prefix_sep=": ", dtype=np.float64) if words else None
+    parts = [numbers.fillna(numbers.median()).fillna(0.0), missing, *([] if coded is None else [coded])]
+    table = pd.concat(parts, axis=1)
+    labels = np.array([int(study.label == cohort.positive_class) for study in chosen], np.int64)
+    return table.loc[:, table.nunique() > 1], labels, chosen
+
+
+def _say_left_out(cohort: Cohort, studies: list[Study]) -> list[str]:
+    extra = len(cohort.labelled) - len(studies)
+    return [f"Headers: {extra} further studies of the same persons are left out."] if extra else []
+
+
+def _patients(table: SliceTable, rows: NDArray[np.int64]) -> tuple[NDArray[np.intp], Integers]:
+    """Number of each slice's patient, and each patient's label (1 is the positive class)."""
+    names = name_patients(table.rows.iloc[rows])
+    _, first, member = np.unique(names, return_index=True, return_inverse=True)
+    labels = table.rows["label"].to_numpy(dtype=np.int64)[rows]
+    return member, (labels[first] == table.positive_class).astype(np.int64)
+
+
+def _weigh(headers: pd.DataFrame, labels: Integers, most: int = 6) -> dict[str, float]:
+    """Summed absolute weights of a head fitted to all patients, by header; it says what was leaned on, not how well."""
+    if not headers.shape[1]:
+        return {}
+    from sklearn.linear_model import LogisticRegression
+
+    values = headers.to_numpy(np.float64)
+    scaled: Floats = (values - values.mean(axis=0)) / values.std(axis=0)
+    weights = np.abs(LogisticRegression(C=0.1, max_iter=500).fit(scaled, labels).coef_[0])
+    source: Callable[[str], str] = lambda column: column.split(": ")[0].removesuffix(" missing")  # noqa: E731
+    sums: dict[str, float] = {}
+    for column, weight in zip(headers.columns, weights, strict=True):
+        sums[source(column)] = sums.get(source(column), 0.0) + float(weight)
+    return dict(sorted(sums.items(), key=lambda item: -item[1])[:most])

@@ -1,0 +1,190 @@
+"""The twin run: one configuration trained twice, with and without siblings of the judged slices in training.
+
+Everything else is the same: network, initial weights, number of training slices of each class, the slices that choose
+the epoch and the slices that are judged (:mod:`core.experiments.twin.split`). What the two figures differ by is
+therefore what siblings are worth, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import EvaluationError
+from core.evaluation.aggregate import log_odds
+from core.evaluation.figure import Figure
+from core.evaluation.figures import predict_classes
+from core.evaluation.metrics import auroc
+from core.evaluation.paired import auroc_difference, mean_difference
+from core.progress import Progress, silent
+from core.runs.evaluation import Evaluation, evaluate_run
+from core.runs.folder import RunFolder
+from core.runs.stored import evaluate_validation
+from core.settings import Settings
+from core.training.phase_summary import name_patients
+
+Arm = Literal["slice_split", "patient_split"]
+ARMS: tuple[Arm, ...] = ("slice_split", "patient_split")
+SHOWN = ("accuracy", "auroc", "majority_accuracy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TwinResult:
+    """Both arms on the same test slices."""
+
+    judged: dict[Arm, Evaluation]
+    validation: dict[Arm, Evaluation]
+    """What the best epoch reached on the slices that chose it."""
+    difference: dict[str, dict[str, Figure]]
+    """Slice split less patient split on the same slices, by level and figure; paired, intervals over patients."""
+    siblings: int
+    trained_on: int
+    """Slices in training, in either arm."""
+    shuffle_seed: int | None
+
+    @property
+    def sentence(self) -> str:
+        """Both figures, their intervals and the difference, for a person."""
+        slice_arm, patient_arm = (self.judged[arm].slice["accuracy"] for arm in ARMS)
+        patients = len(self.judged["slice_split"].patient_ids)
+        labels = "shuffled among the patients" if self.shuffle_seed is not None else "the true ones"
+        return (
+            f"On the same {slice_arm.n} test slices of {patients} patients, with {self.trained_on} training slices each, the "
+            f"same network is right for {_words(slice_arm)} of the slices when siblings of them are in training, and for "
+            f"{_words(patient_arm)} when none is: a difference of {_words(self.difference['slice']['accuracy'])}. "
+            f"The labels are {labels}; intervals (95%) are over patients."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``twin --json`` prints it."""
+        return {
+            "slice_split": _levels(self.judged["slice_split"]),
+            "patient_split": _levels(self.judged["patient_split"]),
+            "difference": {
+                level: {name: figure.to_dict() for name, figure in figures.items()}
+                for level, figures in self.difference.items()
+            },
+            "validation": {arm: _levels(evaluation, SHOWN) for arm, evaluation in self.validation.items()},
+            "sentence": self.sentence,
+            "labels": "shuffled" if self.shuffle_seed is not None else "true",
+            "shuffle_seed": self.shuffle_seed,
+            "trained_on": self.trained_on,
+            "siblings": self.siblings,
+            "judged_slices": len(self.judged["slice_split"].frame),
+            "judged_patients": len(self.judged["slice_split"].patient_ids),
+            "looked_at": {arm: evaluation.looked_at for arm, evaluation in self.judged.items()},
+            "epochs": {arm: evaluation.epoch for arm, evaluation in self.judged.items()},
+            "synthetic": self.judged["slice_split"].synthetic,
+        }
+
+
+def compare_twins(
+    runs: dict[Arm, RunFolder],
+    settings: Settings,
+    *,
+    siblings: int,
+    trained_on: int,
+    progress: Progress = silent,
+) -> TwinResult:
+    """Judge both arms' best weights on the test slices, which are the same; each look is counted.
+
+    Parameters
+    ----------
+    runs
+        Both arms, trained.
+    settings
+        Where cache and ledger live.
+    siblings, trained_on
+        Siblings among the slices that the arm by slice was trained on, and how many slices either arm was trained on.
+    progress
+        Called with slices scored.
+
+    Raises
+    ------
+    EvaluationError
+        The arms were not judged on the same slices.
+    """
+    judged = {arm: evaluate_run(runs[arm], "test", settings, progress=progress) for arm in ARMS}
+    ours, theirs = (judged[arm].frame.sort_values("key").reset_index(drop=True) for arm in ARMS)
+    if not ours["key"].equals(theirs["key"]):
+        raise EvaluationError("The two arms were judged on different slices; delete the twin run and start it again.")
+    return TwinResult(
+        judged=judged,
+        validation={arm: evaluate_validation(runs[arm]) for arm in ARMS},
+        difference=_differences(judged),
+        siblings=siblings,
+        trained_on=trained_on,
+        shuffle_seed=runs["slice_split"].source.shuffle_seed,
+    )
+
+
+def _differences(judged: dict[Arm, Evaluation]) -> dict[str, dict[str, Figure]]:
+    first = judged["slice_split"]
+    frames = {arm: evaluation.frame.sort_values("key") for arm, evaluation in judged.items()}
+    columns = [f"logit_{index}" for index in range(len(first.class_names))]
+    logits = [frames[arm][columns].to_numpy(np.float64) for arm in ARMS]
+    labels, patients = frames["slice_split"]["label"].to_numpy(np.int64), name_patients(frames["slice_split"])
+    by_patient = [judged[arm].patient_logits for arm in ARMS]
+    return {
+        "slice": _compare(judged, labels, logits, patients),
+        "patient": _compare(judged, first.patient_labels, by_patient, first.patient_ids),
+    }
+
+
+def _compare(
+    judged: dict[Arm, Evaluation],
+    labels: NDArray[np.int64],
+    logits: list[NDArray[np.float64]],
+    patients: NDArray[np.str_],
+) -> dict[str, Figure]:
+    """Accuracy, at each arm's own threshold, and AUROC of the first arm less the second."""
+    hits, odds = [], []
+    for arm, scores in zip(ARMS, logits, strict=True):
+        positive = judged[arm].positive_class
+        options: dict[str, Any] = {"threshold": judged[arm].threshold, "temperature": judged[arm].temperature}
+        predicted = predict_classes(scores, positive_class=positive, **options)
+        hits.append((predicted == labels).astype(np.float64))
+        odds.append(log_odds(scores, positive))
+    accuracy = _or_alone(
+        lambda: mean_difference(hits[0], hits[1], labels, patients), float((hits[0] - hits[1]).mean()), len(labels)
+    )
+    if logits[0].shape[1] != 2:
+        return {"accuracy": accuracy}
+    truth = labels == judged["slice_split"].positive_class
+    areas = [float(auroc(truth, one, np.ones((1, len(truth))))[0]) for one in odds]
+    return {
+        "accuracy": accuracy,
+        "auroc": _or_alone(
+            lambda: auroc_difference(truth, odds[0], odds[1], patients), areas[0] - areas[1], len(labels)
+        ),
+    }
+
+
+def _or_alone(compare: Callable[[], Figure], value: float, n: int) -> Figure:
+    """The difference with its interval, or alone with the reason why it has none."""
+    try:
+        found = compare()
+    except EvaluationError as error:
+        return Figure(value=value if np.isfinite(value) else None, low=None, high=None, n=n, reason=str(error))
+    if found.low is None or found.high is None:
+        return found
+    return replace(found, low=max(found.low, -1.0), high=min(found.high, 1.0))
+
+
+def _levels(evaluation: Evaluation, names: Iterable[str] | None = None) -> dict[str, dict[str, dict[str, object]]]:
+    chosen = tuple(names or evaluation.slice)
+    return {
+        "slice": {name: evaluation.slice[name].to_dict() for name in chosen},
+        "patient": {name: evaluation.patient[name].to_dict() for name in chosen},
+    }
+
+
+def _words(figure: Figure) -> str:
+    if figure.value is None:
+        return f"no figure ({figure.reason})"
+    interval = "" if figure.low is None or figure.high is None else f" [{figure.low:.2f} to {figure.high:.2f}]"
+    return f"{figure.value:.2f}{interval}"

@@ -1,0 +1,1 @@
+"""Class activation maps and other explanations of an answer."""

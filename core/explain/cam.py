@@ -1,0 +1,190 @@
+"""Class activation maps: which part of a image spoke for a class, with the strength kept beside the pattern."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.dataset.examples import PreparedSeries
+from core.errors import ConfigError
+from core.explain.activations import only_input_needs_gradients, record, weigh
+from core.explain.methods import INPUT, CamMethod, find_method
+from core.explain.occlusion import occlude
+from core.inference.prediction import Cam
+from core.models.forward import limit_batch
+from core.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from core.inference.predict import Predictor
+    from core.models.registry import Architecture
+
+
+def list_layers(architecture: Architecture) -> tuple[str, ...]:
+    """Modules whose output a map may explain, the usual one first; a "*" stands for each of several streams."""
+    return (architecture.target_layer, *architecture.finer_layers)
+
+
+def explain(
+    predictor: Predictor,
+    prepared: PreparedSeries,
+    image: int,
+    method: str = "gradcam",
+    target_class: int | None = None,
+) -> Cam:
+    """Explain one example; see :func:`explain_many`."""
+    return explain_many(predictor, prepared, [image], method, target_class)[0]
+
+
+def explain_many(
+    predictor: Predictor,
+    prepared: PreparedSeries,
+    images: Sequence[int] | None = None,
+    method: str = "gradcam",
+    target_class: int | None = None,
+    *,
+    layer: str | None = None,
+    batch_size: int = 16,
+    progress: Progress = silent,
+) -> tuple[Cam, ...]:
+    """Map what in each example, a slice or a volume, speaks for a class; of an ensemble, the mean of its members' maps.
+
+    Explained is the class's log-odds, its logit less the log of the other classes' summed exponentials: with two
+    classes, the difference of the two logits. One logit alone does not decide the answer, for the same number can be
+    added to all of them.
+
+    The map is the method's weighted sum at the architecture's target layer, cut at zero and enlarged linearly to the
+    example: (size, size) for a slice, (depth, size, size) for a volume, (streams, size, size) where each stream has a
+    layer of its own. Where only a part of the volume is classified, the map is laid back to its place. Nothing else is done to it: pytorch_grad_cam's own scaling, which subtracts each map's minimum
+    and makes a weak map look strong, is left out, and ``heat * raw_max`` is the map itself.
+
+    Parameters
+    ----------
+    predictor
+        Whose network is explained; it is locked meanwhile and left as it was (mode, gradients, hooks).
+    prepared
+        The examples.
+    images
+        Positions in ``prepared.pixels``; all of them by default.
+    method
+        A key of :data:`METHODS`.
+    target_class
+        The class that the map speaks for; the card's positive class by default.
+    layer
+        One of :func:`list_layers`; the architecture's target layer by default. Methods without layers do not look at it.
+
+    Returns
+    -------
+    tuple of Cam
+        One per example, in the order asked for.
+
+    Raises
+    ------
+    ConfigError
+        No such method, image, class or layer.
+    """
+    (cams,) = explain_each(
+        predictor, prepared, [(method, layer)], images, target_class, batch_size=batch_size, progress=progress
+    )
+    return cams
+
+
+def explain_each(
+    predictor: Predictor,
+    prepared: PreparedSeries,
+    combinations: Sequence[tuple[str, str | None]],
+    images: Sequence[int] | None = None,
+    target_class: int | None = None,
+    *,
+    batch_size: int = 16,
+    progress: Progress = silent,
+) -> tuple[tuple[Cam, ...], ...]:
+    """Map by several methods and layers at once: a batch goes to and fro through the network once for all of them.
+
+    Parameters
+    ----------
+    combinations
+        A method and a layer each; the others are as in :func:`explain_many`.
+
+    Returns
+    -------
+    tuple of tuples of Cam
+        For each combination what :func:`explain_many` gives.
+
+    Raises
+    ------
+    ConfigError
+        No such method, image, class or layer.
+    """
+    wanted = [_find_place(predictor, method, layer) for method, layer in combinations]
+    numbers = range(len(prepared.pixels)) if images is None else images
+    outside = [index for index in numbers if not 0 <= index < len(prepared.pixels)]
+    if outside:
+        raise ConfigError(f"There is no picture {outside[0]}; this series has 0 to {len(prepared.pixels) - 1}.")
+    target = predictor.card.positive_class if target_class is None else target_class
+    if not 0 <= target < len(predictor.card.class_names):
+        names = ", ".join(f"{index} {name}" for index, name in enumerate(predictor.card.class_names))
+        raise ConfigError(f"There is no class {target}; this checkpoint has: {names}.")
+    cams: list[list[Cam]] = [[] for _ in wanted]
+    batch_size = limit_batch(batch_size, prepared.pixels.shape[1:])
+    for start in range(0, len(numbers), batch_size):
+        batch = list(numbers[start : start + batch_size])
+        by_member = [_map(member, prepared.pixels[batch], wanted, target) for member in predictor.members]
+        for (method, place), several, found in zip(wanted, zip(*by_member, strict=True), cams, strict=True):
+            maps = np.mean(several, axis=0)
+            if method.smooth:
+                maps = _blur(maps, method.smooth)
+            found += [
+                _scale(heat, int(prepared.slice_index[index]), method, place, target)
+                for index, heat in zip(batch, maps, strict=True)
+            ]
+        progress(min(start + batch_size, len(numbers)), len(numbers), wanted[0][0].title if len(wanted) == 1 else "")
+    return tuple(tuple(found) for found in cams)
+
+
+def _find_place(predictor: Predictor, name: str, layer: str | None) -> tuple[CamMethod, str]:
+    """The method, and the layer that it explains."""
+    method, offered = find_method(name), list_layers(predictor.architecture)
+    place = layer or predictor.architecture.target_layer
+    if not method.by_layer:
+        return method, INPUT
+    if place not in offered:
+        raise ConfigError(f"There is no layer {place!r} to map; choose one of: {', '.join(offered)}.")
+    return method, place
+
+
+def _scale(heat: NDArray[np.float32], slice_index: int, method: CamMethod, place: str, target: int) -> Cam:
+    raw_max = float(heat.max())
+    return Cam(
+        heat=heat / raw_max if raw_max > 0 else heat,
+        raw_max=raw_max,
+        slice_index=slice_index,
+        target_layer=place,
+        method=method.name,
+        target_class=target,
+    )
+
+
+def _map(
+    predictor: Predictor, pixels: NDArray[np.uint8], wanted: Sequence[tuple[CamMethod, str]], target: int
+) -> list[NDArray[np.float32]]:
+    """The unscaled maps of one network by each method and layer: (n, ...), as large as an example without its channels."""
+    with predictor.lock, only_input_needs_gradients(predictor.model):
+        places = list(dict.fromkeys(place for method, place in wanted if method.by_layer))
+        recorded = record(predictor, pixels, places, target) if places else None
+        return [
+            occlude(predictor, pixels, target)
+            if recorded is None or method.implementation is None
+            else weigh(predictor, recorded, method.implementation, place)
+            for method, place in wanted
+        ]
+
+
+def _blur(maps: NDArray[np.float32], share: float) -> NDArray[np.float32]:
+    """Blur maps (n, ..., size, size) slice by slice, by a share of their side."""
+    from scipy.ndimage import gaussian_filter  # type: ignore[attr-defined]
+
+    spread = (0.0,) * (maps.ndim - 2) + (share * maps.shape[-1],) * 2
+    return np.asarray(gaussian_filter(maps, spread), np.float32)

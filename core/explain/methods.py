@@ -1,0 +1,87 @@
+"""The ways of drawing a map that are on offer, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from core.errors import ConfigError
+
+INPUT = "input"
+"""The layer that a method without layers is said to explain."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CamMethod:
+    """One way of weighing a layer's channels; ``implementation`` names the class in pytorch_grad_cam, None our own."""
+
+    name: str
+    title: str
+    summary: str
+    implementation: str | None
+    smooth: float = 0.0
+    """Standard deviation of the Gaussian that the maps are blurred with, as a share of the image's side."""
+
+    @property
+    def by_layer(self) -> bool:
+        """Whether it explains a layer; occlusion covers the image itself."""
+        return self.implementation is not None
+
+
+METHODS: Mapping[str, CamMethod] = {
+    method.name: method
+    for method in (
+        CamMethod(
+            name="gradcam",
+            title="Grad-CAM",
+            summary="Weighs each channel by its mean gradient; the usual first look (Selvaraju 2017).",
+            implementation="GradCAM",
+        ),
+        CamMethod(
+            name="gradcam++",
+            title="Grad-CAM++",
+            summary="Weighs by positive gradients of higher order; shows several small spots better (Chattopadhay 2018).",
+            implementation="GradCAMPlusPlus",
+        ),
+        CamMethod(
+            name="xgradcam",
+            title="XGradCAM",
+            summary="Weighs the gradient at each place by the activation there (Fu 2020).",
+            implementation="XGradCAM",
+        ),
+        CamMethod(
+            name="hirescam",
+            title="HiResCAM",
+            summary="Multiplies gradient and activation place by place, without averaging; it never marks what the network did not use (Draelos 2020).",
+            implementation="HiResCAM",
+        ),
+        CamMethod(
+            name="layercam",
+            title="LayerCAM",
+            summary="As HiResCAM, with the negative gradients left out place by place (Jiang 2021).",
+            implementation="LayerCAM",
+        ),
+        CamMethod(
+            name="layercam-smooth",
+            title="LayerCAM, smoothed",
+            summary="LayerCAM, blurred by 2% of the picture's side, so that a patch outweighs a speck beside it.",
+            implementation="LayerCAM",
+            smooth=0.02,
+        ),
+        CamMethod(
+            name="occlusion",
+            title="Occlusion",
+            summary="Covers one place after the other and sees how far the answer falls; slow, and of no layer (Zeiler 2014).",
+            implementation=None,
+        ),
+    )
+}
+"""The methods on offer. EigenCAM is left out: its sign is arbitrary, so it can mark the opposite."""
+
+
+def find_method(name: str) -> CamMethod:
+    """Return a method by name; raises ConfigError that lists those that exist."""
+    try:
+        return METHODS[name]
+    except KeyError:
+        raise ConfigError(f"There is no map method {name!r}; choose one of: {', '.join(METHODS)}.") from None

@@ -1,0 +1,1 @@
+"""Are the maps true? Tests of maps against known tumours and against random weights."""

@@ -1,0 +1,1 @@
+"""What outlives its caller: the queue, its worker, member trainings and experiments."""

@@ -1,0 +1,1 @@
+"""The networks that are not torchvision classes: one module each."""

@@ -1,0 +1,87 @@
+"""Tables of predictions from a stranger: bounded before they are read into memory, then checked row by row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.training.best import SLICE_COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+TEXTS = ("key", "study_id", "person", "sequence")
+NUMBERS = ("slice_index", "label")
+MOST_ROWS = 5_000_000
+"""Slices; the competition's cohort has 350,000."""
+LONGEST_TEXT = 512
+ROWS_AT_ONCE = 65_536
+
+
+def check_predictions(path: Path, class_count: int) -> pd.DataFrame:
+    """Read a table of predictions with as many logits as there are classes.
+
+    A small parquet can inflate without bound, by many rows or by one long text that every row repeats: the rows are
+    counted before, and the texts are looked at in the dictionary that holds each of them once.
+
+    Raises
+    ------
+    ValueError
+        It is no parquet, too large, or not such a table; OSError where it is missing.
+    """
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    logits = [f"logit_{index}" for index in range(class_count)]
+    try:
+        with pq.ParquetFile(path, read_dictionary=list(TEXTS)) as table:
+            if table.metadata.num_rows > MOST_ROWS:
+                raise ValueError(f"it has more than {MOST_ROWS:,} rows")
+            names = table.schema_arrow.names
+            if sorted(names) != sorted([*SLICE_COLUMNS, *logits]):
+                raise ValueError(f"its columns are {', '.join(names)[:200]}, not those of {class_count} classes")
+            _check_types(table.schema_arrow, logits)
+            for batch in table.iter_batches(ROWS_AT_ONCE, columns=list(TEXTS)):
+                for column in batch.columns:
+                    _check_texts(column.dictionary)
+        frame = pd.read_parquet(path, columns=[*SLICE_COLUMNS, *logits])
+    except pa.ArrowException as error:
+        raise ValueError(f"it is no parquet that can be read ({error})") from error
+    except MemoryError as error:
+        raise ValueError("it is too large") from error
+    if frame.empty or frame.isna().to_numpy().any():
+        raise ValueError("it has no rows, or cells without a value")
+    if not np.isfinite(frame[logits].to_numpy(dtype=np.float64)).all():
+        raise ValueError("a logit is not finite")
+    if not frame["label"].between(0, class_count - 1).all():
+        raise ValueError(f"a label is not one of {class_count} classes")
+    return frame
+
+
+def _check_types(schema: object, logits: list[str]) -> None:
+    import pyarrow as pa
+
+    assert isinstance(schema, pa.Schema)
+    for name in TEXTS:
+        kind = schema.field(name).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            raise ValueError(f"{name} is {kind}, not text")
+    for name in NUMBERS:
+        if not pa.types.is_integer(schema.field(name).type):
+            raise ValueError(f"{name} is {schema.field(name).type}, not a whole number")
+    for name in logits:
+        if not pa.types.is_floating(schema.field(name).type):
+            raise ValueError(f"{name} is {schema.field(name).type}, not a number")
+
+
+def _check_texts(words: object) -> None:
+    import pyarrow as pa
+
+    assert isinstance(words, pa.Array)
+    if any(len(word) > LONGEST_TEXT for word in words.to_pylist() if word is not None):
+        raise ValueError(f"a text in it has more than {LONGEST_TEXT} characters")

@@ -1,0 +1,378 @@
+"""A run is a folder: its files are the only channel between the trainer and everybody else."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import shutil
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from core.config import RunConfig, parse_config
+from core.errors import MGMTLabError, RunBusyError, RunError
+from core.files import append_line, storage_errors, write_atomic
+from core.runs.lock import hold_lock, is_locked
+from core.runs.records import DataSource, EpochRecord, RunState, RunStatus
+from core.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from core.dataset.split import Split
+
+
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+LOG_TAIL_BYTES = 64 * 1024
+
+
+INTERRUPTED = "The training process is gone (killed, out of memory, or the machine restarted); resume the run to go on."
+_INTERRUPTION = {"state": "interrupted", "seconds_left": None, "images_per_second": None, "message": INTERRUPTED}
+
+
+class RunFolder:
+    """One run on the disk. Reading is cheap, holds no lock for longer than a glance, and bears damage.
+
+    Parameters
+    ----------
+    path
+        The run's folder; made absolute. Nothing is read or made until it is asked for.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.expanduser().resolve()
+
+    def __repr__(self) -> str:
+        return f"RunFolder({str(self.path)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RunFolder) and other.path == self.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    @classmethod
+    def create(
+        cls,
+        settings: Settings,
+        config: RunConfig,
+        source: DataSource,
+        name: str | None = None,
+        owner: str = "",
+        note: str = "",
+        *,
+        folder: Path | None = None,
+        state: RunState = "queued",
+        split: Split | None = None,
+        tensorboard: bool = False,
+    ) -> RunFolder:
+        """Make a run's folder with its configuration; it appears whole or not at all.
+
+        Parameters
+        ----------
+        settings
+            Where runs live.
+        config, source
+            What to train, on what. Relative paths in them are made absolute: the trainer works elsewhere.
+        name
+            Name of the folder; by default date, time, preset and three random digits.
+        owner, note
+            As in :class:`RunStatus`.
+        folder
+            A folder of the person's own choice instead of one below ``settings.runs``; it must be new or empty.
+        state
+            "queued" is for the queue; a run that the caller trains itself starts as "running".
+        split
+            Who is in which part, where that is settled; by default the trainer draws it.
+        tensorboard
+            Keep TensorBoard event files too (:mod:`core.training.tensorboard`).
+
+        Raises
+        ------
+        RunError
+            The name cannot be used, or the folder is taken.
+        StorageError
+            It cannot be written.
+        """
+        config, source = with_absolute_paths(config, source)
+        created = datetime.now(UTC)
+        if name is None:
+            name = f"{created:%Y%m%d-%H%M}-{config.preset}-{secrets.token_hex(2)[:3]}"
+        if not NAME_PATTERN.fullmatch(name):
+            raise RunError(
+                f"{name!r} cannot name a run; use up to 80 letters, digits, dots, dashes and underscores, "
+                "beginning with a letter or digit."
+            )
+        path = (folder or settings.runs / name).expanduser().resolve()
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise RunError(f"{path} exists already; choose another name or folder, or resume the run that is there.")
+        moment = created.isoformat(timespec="microseconds")
+        status = RunStatus(state=state, epochs=config.epochs, created=moment, queued=moment, owner=owner, note=note)
+        beside = cls(path.with_name(f".{path.name}.{secrets.token_hex(4)}.new"))
+        with storage_errors(path):
+            beside.path.mkdir(parents=True)
+            try:
+                write_atomic(beside.path / "config.json", config.model_dump_json(indent=1))
+                write_atomic(beside.path / "data.json", source.model_dump_json(indent=1))
+                if split is not None:
+                    write_atomic(beside.path / "split.json", split.to_json())
+                if tensorboard:
+                    beside.events.mkdir()
+                beside.write_status(status)
+                beside.path.rename(path)
+            finally:
+                shutil.rmtree(beside.path, ignore_errors=True)
+        return cls(path)
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def checkpoint(self) -> Path:
+        """Weights of the best epoch so far; may not exist yet."""
+        return self.path / "best.safetensors"
+
+    @property
+    def resume_file(self) -> Path:
+        """Everything that training needs to go on; may not exist yet."""
+        return self.path / "resume.pt"
+
+    @property
+    def events(self) -> Path:
+        """TensorBoard's event files; a run that has this folder keeps them."""
+        return self.path / "tensorboard"
+
+    @property
+    def log_file(self) -> Path:
+        """What the trainer had to say."""
+        return self.path / "train.log"
+
+    @property
+    def config(self) -> RunConfig:
+        """What is trained; raises RunError where config.json is missing or damaged."""
+        try:
+            return parse_config(self._read("config.json"))
+        except MGMTLabError as error:
+            raise RunError(f"{self.path / 'config.json'} cannot be used: {error}") from error
+
+    @property
+    def source(self) -> DataSource:
+        """On what it is trained; raises RunError where data.json is missing or damaged."""
+        try:
+            return DataSource.model_validate_json(self._read("data.json"))
+        except ValidationError as error:
+            raise RunError(f"{self.path / 'data.json'} is damaged ({error.errors()[0]['msg']}); restore it.") from error
+
+    def status(self) -> RunStatus:
+        """How it stands; a run that says "running" while no process holds its lock is "interrupted". Never raises."""
+        status = self._stored_status()
+        if status.state != "running" or self.is_alive():
+            return status
+        # Between the two looks the trainer may have finished properly.
+        status = self._stored_status()
+        return status.model_copy(update=_INTERRUPTION) if status.state == "running" else status
+
+    def epochs(self) -> list[EpochRecord]:
+        """The finished epochs; a line that is torn (a crash while writing) ends the list."""
+        records = []
+        for line in self._read_or("epochs.jsonl", "").splitlines():
+            try:
+                records.append(EpochRecord.model_validate_json(line))
+            except ValidationError:
+                break
+        return records
+
+    def environment(self) -> dict[str, Any]:
+        """Versions, device, threads, class names and sizes; empty before the trainer has started."""
+        try:
+            content = json.loads(self._read_or("environment.json", "{}"))
+        except json.JSONDecodeError:
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def weights_summary(self) -> str:
+        """Which weights it started from, what was matched and what was not; empty before the trainer has loaded them."""
+        weights = self.environment().get("weights") or {}
+        return str(weights.get("summary") or weights.get("origin") or "")
+
+    def split(self) -> Split:
+        """Who is in which part; raises RunError before the trainer has made it, SplitError where it is damaged."""
+        from core.dataset.split import Split
+
+        return Split.from_json(self._read("split.json"))
+
+    def predictions(self) -> pd.DataFrame:
+        """Validation slices of the best epoch: key, study_id, person, sequence, slice_index, label, logit_0, ..."""
+        import pandas as pd
+
+        path = self.path / "predictions.parquet"
+        if not path.exists():
+            raise RunError(f"{self.name} has no predictions yet; they come with its first finished epoch.")
+        return pd.read_parquet(path)
+
+    def log_tail(self, lines: int = 40) -> str:
+        """The last lines of train.log; cheap however long it is."""
+        try:
+            with self.log_file.open("rb") as stream:
+                stream.seek(max(0, stream.seek(0, 2) - LOG_TAIL_BYTES))
+                return "\n".join(stream.read().decode(errors="replace").splitlines()[-lines:])
+        except OSError:
+            return ""
+
+    def lock(self, timeout_seconds: float = 2.0) -> AbstractContextManager[None]:
+        """The lock that whoever changes the run holds; raises RunBusyError on entering where another does."""
+        busy = f"Another process is working on {self.name}; stop it first, or wait."
+        return hold_lock(self.path / ".lock", busy, timeout_seconds)
+
+    def is_alive(self) -> bool:
+        """Whether some process is working on it."""
+        return is_locked(self.path / ".lock")
+
+    def write_status(self, status: RunStatus) -> None:
+        """Replace status.json; only for who holds the lock."""
+        write_atomic(self.path / "status.json", status.model_dump_json(), durable=status.state != "running")
+
+    def append_epoch(self, record: EpochRecord) -> None:
+        """Add one line to epochs.jsonl."""
+        append_line(self.path / "epochs.jsonl", record.model_dump_json())
+
+    def replace_epochs(self, records: list[EpochRecord]) -> None:
+        """Write epochs.jsonl anew, as the resume file has it."""
+        write_atomic(self.path / "epochs.jsonl", "".join(record.model_dump_json() + "\n" for record in records))
+
+    def ask_to_stop(self) -> None:
+        """Leave the stop file; the trainer stops at the next batch."""
+        write_atomic(self.path / "stop", "")
+
+    def stop_requested(self) -> bool:
+        """Whether the stop file is there."""
+        return (self.path / "stop").exists()
+
+    def clear_stop(self) -> None:
+        """Take the stop file away."""
+        (self.path / "stop").unlink(missing_ok=True)
+
+    def _stored_status(self) -> RunStatus:
+        try:
+            return RunStatus.model_validate_json(self._read("status.json"))
+        except (RunError, ValidationError):
+            reason = f"{self.path / 'status.json'} is missing or damaged; delete the run, or resume it to go on."
+            return RunStatus(state="failed", message=reason)
+
+    def _read(self, name: str) -> str:
+        try:
+            return (self.path / name).read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise RunError(
+                f"{self.path / name} cannot be read ({type(error).__name__}); is {self.path} a run's folder?"
+            ) from error
+
+    def _read_or(self, name: str, default: str) -> str:
+        try:
+            return (self.path / name).read_text(errors="replace")
+        except OSError:
+            return default
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEntry:
+    """One row of the list of runs."""
+
+    run: RunFolder
+    status: RunStatus
+    preset: str = ""
+    architecture: str = ""
+
+
+def now() -> str:
+    """The present moment as runs write it: ISO 8601, UTC."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def list_runs(settings: Settings, owner: str | None = None) -> list[RunEntry]:
+    """List the runs below ``settings.runs``, newest first; a damaged folder is listed as failed, with the reason.
+
+    Parameters
+    ----------
+    settings
+        Where runs live.
+    owner
+        Only this visitor's runs.
+    """
+    entries = []
+    folders = settings.runs.iterdir() if settings.runs.is_dir() else []
+    for folder in folders:
+        if not folder.name.startswith(".") and folder.is_dir():
+            entry = _entry(RunFolder(folder))
+            if owner is None or entry.status.owner == owner:
+                entries.append(entry)
+    return sorted(entries, key=lambda entry: (entry.status.created, entry.run.name), reverse=True)
+
+
+def find_run(name: str | Path, settings: Settings, owner: str | None = None) -> RunFolder:
+    """Turn a run's name, or in local mode its folder, into the run.
+
+    A name is only compared with those that exist; it never becomes part of a path.
+
+    Raises
+    ------
+    RunError
+        There is no such run, or it is not this owner's.
+    """
+    entries = list_runs(settings, owner)
+    for entry in entries:
+        if entry.run.name == str(name):
+            return entry.run
+    folder = Path(name).expanduser()
+    if not settings.hosted and (folder / "config.json").is_file():
+        return RunFolder(folder)
+    recent = ", ".join(entry.run.name for entry in entries[:3])
+    raise RunError(
+        f"There is no run {str(name)!r}; " + (f"the latest are: {recent}." if recent else "there is none yet.")
+    )
+
+
+def delete_run(run: RunFolder) -> None:
+    """Remove a run with everything in it.
+
+    Raises
+    ------
+    RunBusyError
+        It is being trained; stop it first.
+    """
+    if run.is_alive():
+        raise RunBusyError(f"{run.name} is being trained; stop it, then delete it.")
+    grave = run.path.with_name(f".{run.name}.{secrets.token_hex(4)}.deleted")
+    with storage_errors(run.path):
+        run.path.rename(grave)
+    shutil.rmtree(grave, ignore_errors=True)
+
+
+def _entry(run: RunFolder) -> RunEntry:
+    status = run.status()
+    try:
+        config = run.config
+    except RunError as error:
+        return RunEntry(run=run, status=status.model_copy(update={"state": "failed", "message": str(error)}))
+    return RunEntry(run=run, status=status, preset=config.preset, architecture=config.architecture)
+
+
+def with_absolute_paths(config: RunConfig, source: DataSource) -> tuple[RunConfig, DataSource]:
+    """Make the paths in a configuration and a data source absolute: the trainer works in another folder."""
+    if config.weights not in ("default", "none"):
+        config = config.model_copy(update={"weights": str(Path(config.weights).expanduser().resolve())})
+    return config, absolute_source(source)
+
+
+def absolute_source(source: DataSource) -> DataSource:
+    """Make the paths in a data source absolute."""
+    paths = {"root": source.root, "labels": source.labels, "identity": source.identity}
+    absolute = {name: str(Path(path).expanduser().resolve()) for name, path in paths.items() if path}
+    return source.model_copy(update=absolute)

@@ -1,0 +1,77 @@
+"""Whether a process lives: it holds a lock, and the system lets go of the lock when it dies.
+
+A process id does not tell: a killed trainer stays a zombie and still answers, and ids are used again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from core.errors import RunBusyError
+
+
+@contextmanager
+def hold_lock(path: Path, busy: str, timeout_seconds: float = 2.0) -> Iterator[None]:
+    """Hold an exclusive lock for the length of the block.
+
+    Parameters
+    ----------
+    path
+        The lock file; it is made where missing and stays. Its folder must exist.
+    busy
+        What to say when another process holds the lock.
+    timeout_seconds
+        How long to try; more than a moment, because :func:`is_locked` elsewhere touches the lock briefly.
+
+    Raises
+    ------
+    RunBusyError
+        Another process holds the lock.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=timeout_seconds, poll_interval=0.01)
+    except Timeout as error:
+        raise RunBusyError(busy) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_locked(path: Path) -> bool:
+    """Tell whether some process holds the lock, without keeping it from being taken.
+
+    Where the system has it, the question is asked with a shared lock: any number may ask at the same time
+    without seeing each other.
+    """
+    if not path.exists():
+        return False
+    try:
+        import fcntl
+    except ImportError:
+        return _is_locked_portably(path)
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _is_locked_portably(path: Path) -> bool:
+    try:
+        with FileLock(path, blocking=False):
+            return False
+    except Timeout:
+        return True

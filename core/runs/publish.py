@@ -1,0 +1,66 @@
+"""Take a run's best weights out of its folder: one small file, with every figure that was measured, and its card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from core.errors import RunError, StorageError
+from core.files import write_atomic
+from core.models.card_text import describe_card
+from core.models.checkpoint import CheckpointCard, load_model, read_card, save_checkpoint
+from core.models.weights import name_file
+from core.runs.evaluation import read_evaluation
+from core.runs.folder import RunFolder
+
+
+def publish_checkpoint(run: RunFolder, destination: Path, *, replace: bool = False) -> CheckpointCard:
+    """Write a run's best checkpoint in float16, and beside it its card as Markdown.
+
+    The card takes over what ``evaluate`` has found on the test patients and on another cohort; of several other
+    cohorts the one with most patients. Nothing is evaluated here.
+
+    Parameters
+    ----------
+    run
+        A run with a finished epoch.
+    destination
+        The .safetensors file to write; its stem becomes the checkpoint's name.
+    replace
+        Whether a file that is there may be overwritten.
+
+    Raises
+    ------
+    RunError
+        The run has no checkpoint yet, or the destination is not a .safetensors file.
+    StorageError
+        The destination exists, or cannot be written.
+    """
+    if destination.suffix != ".safetensors":
+        raise RunError(f"{destination} does not end in .safetensors; name it so, or others will not find it.")
+    if destination.exists() and not replace:
+        raise StorageError(f"{destination} exists; name another file, or remove it first.")
+    if not run.checkpoint.exists():
+        raise RunError(f"{run.name} has no checkpoint yet; it comes with its first finished epoch.")
+    model, card = load_model(run.checkpoint)
+    metrics = {**card.metrics, **_judged(run)}
+    config = card.config
+    if config.weights not in ("default", "none"):  # where a file lies on this machine is nobody's business elsewhere
+        config = config.model_copy(update={"weights": name_file(Path(config.weights))})
+    card = card.model_copy(update={"name": destination.stem, "metrics": metrics, "config": config})
+    save_checkpoint(destination, model.state_dict(), card, half=True)
+    write_atomic(destination.with_suffix(".md"), describe_card(card))
+    return read_card(destination)
+
+
+def _judged(run: RunFolder) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    test = read_evaluation(run, "test")
+    if test is not None:
+        found["test"] = test.to_dict()
+    digests = [path.stem.removeprefix("evaluation-data-") for path in run.path.glob("evaluation-data-*.json")]
+    others = [other for digest in digests if (other := read_evaluation(run, "data", digest)) is not None]
+    if others:
+        found["data"] = max(others, key=lambda other: len(other.patient_ids)).to_dict()
+    # Where a cohort lies on the machine that judged is nobody's business elsewhere.
+    return {part: {name: value for name, value in content.items() if name != "data"} for part, content in found.items()}

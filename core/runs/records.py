@@ -1,0 +1,135 @@
+"""What the files of a run's folder hold, as values."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from core.mri import MRSequence
+
+RunState = Literal["queued", "running", "stopped", "failed", "interrupted", "finished"]
+
+MACHINE_FIELDS = ("seconds", "images_per_second", "memory_bytes", "gpu_memory_bytes")
+"""What an :class:`EpochRecord` says of the machine: all that may differ between a run and the same run resumed."""
+
+
+UNNAMED = "(imported; its data has not been named here)"
+"""Stands for the folder of an imported run's data until a person names it: a path from elsewhere is never opened here."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+
+class DataSource(_Record):
+    """Which cohort a run uses, as it was named: enough to scan it again."""
+
+    root: str
+    labels: str | None = None
+    patient_pattern: str | None = None
+    sequence: str | None = None
+    layout: str | None = None
+    identity: str | None = None
+    """A table of ids that are one patient, beside the known pairs (:mod:`core.data.index.identity`)."""
+    assign: tuple[tuple[str, MRSequence], ...] = ()
+    """Series UID and the sequence that a person says it is, against what was recognised; sorted by UID."""
+    shuffle_seed: int | None = None
+    """Labels are dealt out to the patients anew with this seed (:mod:`core.dataset.shuffle`); None leaves them."""
+
+    @field_validator("assign")
+    @classmethod
+    def _sort(cls, pairs: tuple[tuple[str, MRSequence], ...]) -> tuple[tuple[str, MRSequence], ...]:
+        return tuple(sorted(dict(pairs).items()))
+
+    @property
+    def named(self) -> bool:
+        """Whether it says where the data lies: an imported run's does not at first."""
+        return not self.root.endswith(UNNAMED)
+
+
+class EpochRecord(_Record):
+    """One line of epochs.jsonl. AUROCs are None where a class is missing."""
+
+    epoch: int
+    """1 is the first."""
+    learning_rate: float
+    """At the epoch's first step."""
+    train_loss: float
+    train_accuracy: float
+    train_patient_auroc: float | None
+    """From the logits of the training steps themselves, averaged per patient."""
+    val_loss: float
+    val_accuracy: float
+    val_patient_auroc: float | None
+    val_patient_auroc_low: float | None
+    val_patient_auroc_high: float | None
+    val_patient_accuracy: float
+    seconds: float
+    images_per_second: float
+    """Of the training phase."""
+    best: bool
+    """Whether this epoch is the best so far and its weights were kept."""
+    gradient_norm: float | None = None
+    """Euclidean norm of the gradient over all weights, mean over the epoch's steps; None in a run of an older version."""
+    gradient_norm_max: float | None = None
+    """The largest of the epoch's steps."""
+    memory_bytes: int | None = None
+    """Most memory that the process held so far: resident, mapped images of the cache included."""
+    gpu_memory_bytes: int | None = None
+    """Most memory of the GPU that tensors held so far; None where there is no GPU."""
+    train_histogram: tuple[tuple[int, ...], ...] | None = None
+    """(classes, bins): examples of each true class by the probability given to the positive class, in equal bins over
+    0..1; in training as the steps themselves said, so with augmentation and with weights that moved."""
+    val_histogram: tuple[tuple[int, ...], ...] | None = None
+    """The same of the validation phase."""
+    train_loss_low: float | None = None
+    """Ends of a 95% interval whose observations are patients, not slices. These and the six below are None in a run of
+    an older version, and where a class has fewer than two patients."""
+    train_loss_high: float | None = None
+    train_accuracy_low: float | None = None
+    train_accuracy_high: float | None = None
+    val_loss_low: float | None = None
+    val_loss_high: float | None = None
+    val_accuracy_low: float | None = None
+    val_accuracy_high: float | None = None
+    val_predicted: tuple[int, ...] | None = None
+    """(classes,): validation examples for which each class had the largest logit."""
+
+
+class RunStatus(_Record):
+    """status.json."""
+
+    state: RunState
+    phase: str = ""
+    """What it is doing: "preparing", "training", "validating", "saving"."""
+    epoch: int = 0
+    """The epoch in progress (1 is the first)."""
+    epochs: int = 0
+    step: int = 0
+    """Within the phase: batches of the epoch, or series while preparing."""
+    steps: int = 0
+    images_per_second: float | None = None
+    loss: float | None = None
+    """Of the last training step."""
+    learning_rate: float | None = None
+    """Of the training step that comes next."""
+    gradient_norm: float | None = None
+    """Of the last training step."""
+    memory_bytes: int | None = None
+    gpu_memory_bytes: int | None = None
+    """As in :class:`EpochRecord`."""
+    seconds_left: float | None = None
+    message: str = ""
+    """One line; for a failed run what was wrong and what to do."""
+    best_epoch: int | None = None
+    created: str = ""
+    """ISO 8601, UTC."""
+    queued: str = ""
+    """When it last entered the queue: the queue's order."""
+    started: str | None = None
+    finished: str | None = None
+    owner: str = ""
+    """In hosted mode, the visitor whose run it is."""
+    note: str = ""
+    """A person's own words."""

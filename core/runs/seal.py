@@ -1,0 +1,266 @@
+"""A sealed plan: what will be judged, on whom, and what would count as success, fixed before anybody has looked.
+
+A seal is one JSON file, hashed over all that it says; its hash and time also stand in a register. A plan that was
+changed afterwards no longer fits its hash, and one that was hashed anew no longer fits the register. Against its own
+author a seal proves something only when the hash was given to somebody else in time: print it, mail it, commit it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.config import RunConfig, field_paths
+from core.dataset.split import Split
+from core.errors import EvaluationError, SealError
+from core.evaluation.figure import Figure
+from core.evaluation.figures import FIGURE_TITLES
+from core.files import append_line, write_atomic
+from core.runs.folder import RunFolder, now
+from core.runs.ledger import list_evaluations
+from core.runs.lock import hold_lock
+from core.settings import Settings
+
+Metric = Literal["auroc", "auprc", "accuracy", "balanced_accuracy", "sensitivity", "specificity"]
+METRICS: tuple[Metric, ...] = ("auroc", "auprc", "accuracy", "balanced_accuracy", "sensitivity", "specificity")
+IRRELEVANT = frozenset({"preset", "device"})
+"""Settings that do not change what is judged: a name, and where it is computed."""
+
+SealState = Literal["none", "broken", "late", "changed", "waiting", "followed"]
+
+
+class Criterion(BaseModel):
+    """What would count as success."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    metric: Metric = "auroc"
+    """Figure by patient on the test patients."""
+    bound: Literal["low", "value"] = "low"
+    """Whether the lower end of its 95 % interval must reach the number, or only the value itself."""
+    at_least: float = Field(default=0.5, ge=0, le=1)
+    """The number to reach."""
+
+    def words(self) -> str:
+        """As a sentence without a full stop."""
+        what = "the lower end of the 95% interval of " if self.bound == "low" else ""
+        return f"{what}{FIGURE_TITLES[self.metric]} by patient is at least {self.at_least:g}"
+
+    def met(self, figures: Mapping[str, Figure]) -> bool:
+        """Whether figures by patient reach it; one that could not be had does not."""
+        figure = figures[self.metric]
+        reached = figure.low if self.bound == "low" else figure.value
+        return reached is not None and reached >= self.at_least
+
+
+class Seal(BaseModel):
+    """A plan and its hash."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    name: str
+    created: str
+    """ISO 8601, UTC."""
+    cohort_digest: str
+    split_digest: str
+    test_digest: str
+    test_units: int
+    """Patients (or slices) held out."""
+    looks_before: int
+    """How often they had been looked at when the plan was sealed."""
+    config: RunConfig
+    criterion: Criterion
+    note: str = ""
+    hash: str = ""
+    """SHA-256 over everything above, see :func:`hash_plan`."""
+
+
+class SealReport(BaseModel):
+    """Whether a run's result followed a seal."""
+
+    model_config = ConfigDict(frozen=True)
+
+    state: SealState
+    words: str
+    seal: Seal | None = None
+    seals_for_these_patients: int = 0
+    met: bool | None = None
+    """Whether the criterion was reached; None before the result."""
+
+
+def make_seal(config: RunConfig, split: Split, criterion: Criterion, settings: Settings, *, note: str = "") -> Seal:
+    """Hash and date a plan, and write it down.
+
+    Raises
+    ------
+    SealError
+        The split holds nobody out, so that there is nothing to seal.
+    """
+    if not split.test:
+        raise SealError("This split holds no test patients; set test_fraction above 0 before sealing a plan for them.")
+    settings.seals.mkdir(parents=True, exist_ok=True)
+    with hold_lock(settings.seals / ".lock", "The register of seals is busy; try again.", 30):
+        number = 1 + len(_registered(settings))  # names of seals that were removed are not given again
+        seal = Seal(
+            name=f"seal-{number:04d}",
+            created=now(),
+            cohort_digest=split.cohort_digest,
+            split_digest=split.digest,
+            test_digest=split.test_digest,
+            test_units=len(split.test),
+            looks_before=len(list_evaluations(split.test_digest, settings, split.cohort_digest)),
+            config=config,
+            criterion=criterion,
+            note=note,
+        )
+        seal = seal.model_copy(update={"hash": hash_plan(seal.model_dump(mode="json"))})
+        append_line(_register(settings), json.dumps({"name": seal.name, "hash": seal.hash, "created": seal.created}))
+        write_atomic(settings.seals / f"{seal.name}.json", seal.model_dump_json(indent=1))
+    return seal
+
+
+def list_seals(settings: Settings) -> list[tuple[Path, Seal | None, str]]:
+    """List every seal with its fault: "" where it is whole, else what was found; the seal is None where it is unreadable."""
+    paths = sorted(settings.seals.glob("seal-*.json")) if settings.seals.is_dir() else []
+    registered = _registered(settings)
+    found: list[tuple[Path, Seal | None, str]] = []
+    for path in paths:
+        try:
+            content = json.loads(path.read_bytes())
+            seal = Seal.model_validate(content)
+        except (OSError, ValueError) as error:
+            found.append(
+                (path, None, f"{path.name} cannot be read ({type(error).__name__}): it was altered or damaged")
+            )
+            continue
+        found.append((path, seal, check_seal(content, registered.get(path.stem))))
+    gone = set(registered) - {path.stem for path in paths}
+    found += [(settings.seals / f"{name}.json", None, f"{name}.json was removed") for name in sorted(gone)]
+    return found
+
+
+def hash_plan(content: Mapping[str, Any]) -> str:
+    """SHA-256 over everything that a seal's file says but the hash itself.
+
+    It is taken from the file's own words: a setting that is newer than the seal must not change it.
+    """
+    plan = {name: value for name, value in content.items() if name != "hash"}
+    return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
+
+
+def check_seal(content: Mapping[str, Any], registered_hash: str | None) -> str:
+    """Say what is wrong with the content of a seal's file, or "" where it is whole."""
+    name = content["name"]
+    if content["hash"] != hash_plan(content):
+        return f"{name} was altered after it was sealed: its content no longer fits its hash"
+    if registered_hash is None:
+        return f"{name} stands in no register: it was not sealed here"
+    if registered_hash != content["hash"]:
+        return f"{name} was sealed again under the same name: the register has another hash"
+    return ""
+
+
+def seal_of_run(run: RunFolder, settings: Settings, figures: Mapping[str, Figure] | None = None) -> SealReport:
+    """Say whether a run's result followed a seal.
+
+    Parameters
+    ----------
+    run
+        A run with a split.
+    settings
+        Where seals and ledger live.
+    figures
+        The run's figures by patient on its test patients; None before they were looked at.
+    """
+    split = run.split()
+    every = list_seals(settings)
+    theirs = [(seal, fault) for _, seal, fault in every if seal and seal.test_digest == split.test_digest]
+    unreadable = [fault for _, seal, fault in every if seal is None]
+    count = len(theirs)
+    if not theirs:
+        if unreadable:
+            return SealReport(state="broken", words=f"No whole seal for these test patients; {'; '.join(unreadable)}.")
+        return SealReport(
+            state="none", words="No plan was sealed: what would count as success was not fixed beforehand."
+        )
+    reports = [_report(seal, fault, run, settings, figures, count) for seal, fault in theirs]
+    order: list[SealState] = ["followed", "waiting", "changed", "late", "broken", "none"]
+    best = min(reports, key=lambda report: order.index(report.state))
+    if count > 1:
+        more = f" It is one of {count} seals for these patients."
+        best = best.model_copy(update={"words": best.words + more})
+    return best
+
+
+def _report(
+    seal: Seal, fault: str, run: RunFolder, settings: Settings, figures: Mapping[str, Figure] | None, count: int
+) -> SealReport:
+    when = f"{seal.created[:16].replace('T', ' ')} UTC"
+
+    def say(state: SealState, words: str, met: bool | None = None) -> SealReport:
+        return SealReport(state=state, words=words, seal=seal, seals_for_these_patients=count, met=met)
+
+    if fault:
+        return say("broken", f"{fault}. It proves nothing.")
+    looks = list_evaluations(seal.test_digest, settings, seal.cohort_digest)
+    earlier = [look for look in looks if look["when"] < seal.created]
+    if earlier or seal.looks_before:
+        times = max(len(earlier), seal.looks_before)
+        often = "once" if times == 1 else f"{times} times"
+        return say("late", f"Sealed on {when}, after these test patients had been looked at {often}: too late.")
+    different = _differences(seal.config, run.config)
+    split = run.split()
+    if split.digest != seal.split_digest or split.cohort_digest != seal.cohort_digest:
+        different.append("who is in training and validation")
+    if different:
+        return say("changed", f"Sealed on {when}, but not followed; other than planned: {', '.join(different)}.")
+    start = f"Sealed on {when}, before anybody had looked at these test patients (hash {seal.hash[:12]}). "
+    if figures is None:
+        return say("waiting", f"{start}Success would be that {seal.criterion.words()}.")
+    met = seal.criterion.met(figures)
+    strangers = [look for look in looks if look["run"] != run.name]
+    others = f" Looks by other runs since then: {len(strangers)}." if strangers else ""
+    outcome = "That was reached." if met else "That was not reached."
+    return say("followed", f"{start}Success was to be that {seal.criterion.words()}. {outcome}{others}", met)
+
+
+def _differences(planned: RunConfig, used: RunConfig) -> list[str]:
+    ours, theirs = planned.model_dump(mode="json"), used.model_dump(mode="json")
+
+    def leaf(content: Any, path: tuple[str, ...]) -> Any:
+        for step in path:
+            content = content[step]
+        return content
+
+    return [
+        name
+        for name, path in field_paths().items()
+        if name not in IRRELEVANT and leaf(ours, path) != leaf(theirs, path)
+    ]
+
+
+def _register(settings: Settings) -> Path:
+    return settings.seals / "register.jsonl"
+
+
+def _registered(settings: Settings) -> dict[str, str]:
+    """Hash by name; of a name that stands twice the first counts."""
+    try:
+        lines = _register(settings).read_text().splitlines()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise EvaluationError(f"{_register(settings)} cannot be read ({type(error).__name__}); restore it.") from error
+    hashes: dict[str, str] = {}
+    for line in lines:
+        try:
+            content = json.loads(line)
+            hashes.setdefault(str(content["name"]), str(content["hash"]))
+        except (ValueError, KeyError, TypeError):
+            continue
+    return hashes

@@ -1,0 +1,155 @@
+"""One phase of an epoch in a few figures, from its slices' logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import log_softmax
+
+from core.errors import EvaluationError
+from core.evaluation import metrics
+from core.evaluation.aggregate import Aggregation, group_labels, log_odds, to_groups
+from core.evaluation.calibration import to_probabilities
+from core.evaluation.influence import mean_interval, share_interval
+from core.evaluation.intervals import auroc_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+HISTOGRAM_BINS = 20
+
+Ends = tuple[float, float] | tuple[None, None]
+"""Of a 95% interval whose observations are patients, not slices; None where a class has fewer than two of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseSummary:
+    """Figures of a training or validation phase."""
+
+    loss: float
+    """Mean cross-entropy over slices, in nats."""
+    loss_interval: Ends
+    accuracy: float
+    """Share of slices whose largest logit is the true class: the paper's accuracy."""
+    accuracy_interval: Ends
+    patient_accuracy: float
+    """The same over patients, by the logits that their slices are combined to."""
+    patient_auroc: float | None
+    """None where only one class is present; for more than two classes the mean of one against the rest."""
+    patient_auroc_low: float | None
+    patient_auroc_high: float | None
+    histogram: tuple[tuple[int, ...], ...]
+    """(classes, bins), from :func:`count_probabilities`."""
+    predicted: tuple[int, ...]
+    """(classes,): slices for which each class had the largest logit."""
+
+
+def name_patients(rows: pd.DataFrame) -> NDArray[np.str_]:
+    """Return the patient of each row of a slice table: the person, of shape (rows,).
+
+    Where a person's studies bear different labels (possible in a leaky split only), the study stands for the
+    patient: two truths cannot be averaged.
+    """
+    person = rows["person"].astype(str)
+    ambiguous = rows.groupby("person")["label"].transform("nunique") > 1
+    return person.where(~ambiguous, rows["study_id"].astype(str)).to_numpy(dtype=np.str_)
+
+
+def summarise_phase(
+    labels: NDArray[np.int64],
+    logits: NDArray[np.float32],
+    patients: NDArray[np.str_],
+    positive_class: int,
+    aggregation: Aggregation = "mean_logit",
+    top_k: int = 3,
+) -> PhaseSummary:
+    """Compute the figures of one phase.
+
+    Parameters
+    ----------
+    labels
+        Array of shape (slices,), class indices.
+    logits
+        Array of shape (slices, classes).
+    patients
+        Array of shape (slices,), from :func:`name_patients`.
+    positive_class
+        Index of the positive class.
+    aggregation, top_k
+        From slices to patients (:func:`core.evaluation.aggregate.to_groups`).
+    """
+    scores = logits.astype(np.float64)
+    losses = -log_softmax(scores, axis=1)[np.arange(len(labels)), labels]
+    hits = scores.argmax(axis=1) == labels
+    clusters = np.unique(patients, return_inverse=True)[1]
+    _, patient_logits = to_groups(scores, patients, aggregation, positive_class=positive_class, k=top_k)
+    truth = group_labels(labels, patients)
+    value, low, high = _auroc(truth, patient_logits, positive_class)
+    return PhaseSummary(
+        loss=float(losses.mean()),
+        loss_interval=_ends(mean_interval, losses, labels, clusters),
+        accuracy=float(hits.mean()),
+        accuracy_interval=_ends(share_interval, hits, labels, clusters),
+        patient_accuracy=float((patient_logits.argmax(axis=1) == truth).mean()),
+        patient_auroc=value,
+        patient_auroc_low=low,
+        patient_auroc_high=high,
+        histogram=count_probabilities(labels, logits, positive_class),
+        predicted=tuple(np.bincount(scores.argmax(axis=1), minlength=scores.shape[1]).tolist()),
+    )
+
+
+def count_probabilities(
+    labels: NDArray[np.int64], logits: NDArray[np.float32], positive_class: int, bins: int = HISTOGRAM_BINS
+) -> tuple[tuple[int, ...], ...]:
+    """Count slices by the probability that they give to the positive class, apart for each true class.
+
+    Parameters
+    ----------
+    labels, logits, positive_class
+        As in :func:`summarise_phase`.
+    bins
+        Equal bins over 0..1; the last one holds 1 too.
+
+    Returns
+    -------
+    tuple
+        (classes, bins) counts.
+    """
+    probabilities = to_probabilities(logits)[:, positive_class]
+    places = np.minimum((probabilities * bins).astype(np.int64), bins - 1)
+    return tuple(
+        tuple(np.bincount(places[labels == label], minlength=bins).tolist()) for label in range(logits.shape[1])
+    )
+
+
+def _ends(
+    interval: Callable[[ArrayLike, ArrayLike, ArrayLike], tuple[float, float, float]],
+    values: NDArray[np.float64] | NDArray[np.bool_],
+    labels: NDArray[np.int64],
+    clusters: NDArray[np.int64],
+) -> Ends:
+    try:
+        return interval(values, labels, clusters)[1:]
+    except EvaluationError:
+        return None, None
+
+
+def _auroc(
+    truth: NDArray[np.int64], logits: NDArray[np.float64], positive_class: int
+) -> tuple[float | None, float | None, float | None]:
+    if len(np.unique(truth)) < 2:
+        return None, None, None
+    once = np.ones((1, len(truth)))
+    if logits.shape[1] != 2:
+        return float(metrics.macro_auroc(truth, to_probabilities(logits), once)[0]), None, None
+    odds = log_odds(logits, positive_class)
+    try:
+        return auroc_interval(truth == positive_class, odds)
+    except EvaluationError:
+        return float(metrics.auroc(truth == positive_class, odds, once)[0]), None, None

@@ -1,0 +1,98 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.data.formats.discovery import detect_kind, walk_files
+from core.data.formats.images import read_image, read_image_size
+from core.errors import DataError, LimitError
+from core.settings import Settings
+
+GREY = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"), [(mode, ".png") for mode in ("L", "RGB", "RGBA", "P", "LA")] + [("RGB", ".tif"), ("L", ".bmp")]
+)
+def test_every_mode_becomes_the_same_grey(tmp_path: Path, mode: str, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(GREY).convert(mode).save(path)
+    array = read_image(path)
+    assert array.dtype == np.float32
+    np.testing.assert_array_equal(array, GREY)
+    assert read_image_size(path) == (4, 6)
+
+
+def test_what_is_transparent_is_black(tmp_path: Path) -> None:
+    image = Image.fromarray(np.full((2, 2, 4), 200, np.uint8))
+    image.putalpha(Image.fromarray(np.array([[0, 255], [0, 255]], np.uint8)))
+    image.save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png").tolist() == [[0, 200], [0, 200]]
+    palette = Image.fromarray(np.array([[0, 1]], np.uint8))
+    palette.putpalette([255, 255, 255, 90, 90, 90])
+    palette.save(tmp_path / "p.png", transparency=0)
+    assert read_image(tmp_path / "p.png").tolist() == [[0, 90]]
+
+
+def test_deep_images_use_the_whole_range(tmp_path: Path) -> None:
+    deep = np.array([[100, 1100], [600, 2100]], np.uint16)
+    Image.fromarray(deep).save(tmp_path / "a.png")
+    np.testing.assert_allclose(read_image(tmp_path / "a.png"), [[0, 127.5], [63.75, 255]])
+    Image.fromarray(deep.astype(np.float32)).save(tmp_path / "f.tif")
+    np.testing.assert_allclose(read_image(tmp_path / "f.tif"), [[0, 127.5], [63.75, 255]])
+    Image.fromarray(np.full((2, 2), 9, np.uint16)).save(tmp_path / "flat.png")
+    assert not read_image(tmp_path / "flat.png").any()
+
+
+def test_the_content_decides_not_the_name(tmp_path: Path) -> None:
+    Image.fromarray(GREY).save(tmp_path / "really.png")
+    (tmp_path / "named.jpg").write_bytes((tmp_path / "really.png").read_bytes())
+    np.testing.assert_array_equal(read_image(tmp_path / "named.jpg"), GREY)
+    (tmp_path / "without").write_bytes((tmp_path / "really.png").read_bytes())
+    assert detect_kind(tmp_path / "without") == "picture"
+
+
+def test_what_is_no_image_is_named(tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("hello")
+    with pytest.raises(DataError, match=r"text\.png is not a picture"):
+        read_image(tmp_path / "text.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 90), np.uint8)).save(tmp_path / "cut.png")
+    content = (tmp_path / "cut.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=r"cut\.png is a damaged picture"):
+        read_image(tmp_path / "cut.png")
+    with pytest.raises(DataError, match=r"none\.png"):
+        read_image(tmp_path / "none.png")
+
+
+def test_giant_images_are_refused_from_their_header(tmp_path: Path, settings: Settings) -> None:
+    Image.fromarray(GREY).save(tmp_path / "a.png")
+    with pytest.raises(LimitError, match="claims 4 x 6 pixels; at most 20"):
+        read_image(tmp_path / "a.png", replace(settings, file_pixels=20))
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    content[16:24] = (60_000).to_bytes(4, "big") * 2
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.png"):
+        read_image(tmp_path / "a.png")
+
+
+def test_files_are_told_apart_and_walked_in_natural_order(tmp_path: Path) -> None:
+    for name in ("b/10.dcm", "b/2.dcm", "a.txt", ".hidden/x.dcm", "__MACOSX/x.dcm", "DICOMDIR", "Thumbs.db"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert [str(path.relative_to(tmp_path)) for path in walk_files(tmp_path)] == ["a.txt", "b/2.dcm", "b/10.dcm"]
+    assert detect_kind(tmp_path / "a.txt") is None
+    assert detect_kind(tmp_path / "b/2.dcm") == "dicom"
+    assert detect_kind(tmp_path / "nothing.nii.gz") == "nifti"
+    assert detect_kind(tmp_path / "nothing") is None
+
+
+@pytest.mark.filterwarnings("error")
+def test_real_images_of_every_mode(shared_data: Path) -> None:
+    paths = list(walk_files(shared_data / "imagefolder_yes_no"))
+    assert len(paths) == 253
+    for path in paths:
+        array = read_image(path)
+        assert 0 <= array.min() < array.max() <= 255

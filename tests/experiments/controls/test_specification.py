@@ -1,0 +1,73 @@
+"""Every combination of choices is trained on the same patients and judged on the same others, and all are kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.config import RunConfig
+from core.dataset.split import Split
+from core.errors import ConfigError, RunError
+from core.evaluation.specification import SpecificationCurve
+from core.experiments.controls.specification import SpecificationParameters, list_cells, measure_specification
+from core.runs.folder import RunFolder
+from core.runs.records import DataSource
+from core.settings import Settings
+from tests.experiments.controls.test_optimism import CONFIG, source, tiny_network, trainer
+
+__all__ = ["source", "tiny_network"]
+
+
+def test_every_combination_is_a_configuration_of_its_own() -> None:
+    cells = list_cells(CONFIG, SpecificationParameters(vary={"seed": ["0", "1"], "slice_count": ["1", "2", "3"]}))
+    assert len(cells) == 6
+    assert cells[4][0] == {"seed": "1", "slice_count": "2"}
+    assert (cells[4][1].seed, cells[4][1].prep.slice_count) == (1, 2)
+    usual = list_cells(CONFIG, SpecificationParameters(vary={"sequences": ["T1wCE", "FLAIR,T1w"]}))
+    assert [len(config.prep.sequences) for _, config in usual] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("vary", "message"),
+    [
+        ({}, "varies something"),
+        ({"seed": []}, "at least one value"),
+        ({"seed": ["0", "0"]}, "same configuration"),
+        ({"split_seed": ["0", "1"]}, "no choice to vary"),
+        ({"sede": ["0"]}, "Did you mean seed"),
+        ({"seed": [str(n) for n in range(401)]}, "401 combinations"),
+    ],
+)
+def test_what_cannot_be_varied_is_refused(vary: dict[str, list[str]], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        list_cells(CONFIG, SpecificationParameters(vary=vary))
+
+
+def test_all_cells_are_judged_on_the_same_patients_and_kept(settings: Settings, source: DataSource) -> None:
+    splits: list[Split] = []
+    parameters = SpecificationParameters(vary={"seed": ["0", "1"], "sequences": ["FLAIR", "FLAIR,T1w"]})
+    result = measure_specification(trainer(settings, source, splits), CONFIG, source, parameters, settings)
+    assert len(set(splits)) == 1
+    assert len(splits) == 4
+    assert len(result["cells"]) == 4
+    values = [cell["figure"]["value"] for cell in result["cells"]]
+    assert values == sorted(values)
+    assert all(cell["figure"]["n"] == len(splits[0].test) for cell in result["cells"])
+    curve = SpecificationCurve.from_dict(result)
+    assert curve.sentence() == result["sentence"]
+
+
+def test_a_combination_that_cannot_be_trained_is_counted_with_its_reason(
+    settings: Settings, source: DataSource
+) -> None:
+    good = trainer(settings, source, [])
+
+    def train_member(name: str, config: RunConfig, split: Split) -> RunFolder:
+        if config.seed == 1:
+            raise RunError("it diverged")
+        return good(name, config, split)
+
+    parameters = SpecificationParameters(vary={"seed": ["0", "1"]})
+    result = measure_specification(train_member, CONFIG, source, parameters, settings)
+    assert result["failed"] == 1
+    assert result["reasons"] == ["cell-001: it diverged"]
+    assert len(result["cells"]) == 1

@@ -1,0 +1,278 @@
+"""A search from its first trial to its last: one split, real pruning, nothing lost, and one look at the end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from core.config import RunConfig
+from core.errors import ConfigError, RunError, StorageError
+from core.experiments.search import trial as search_trial
+from core.experiments.search.result import (
+    judge_search,
+    list_searches,
+    read_result,
+    read_search_standing,
+    write_result,
+)
+from core.experiments.search.search import Search, SearchParameters, find_search, open_search
+from core.experiments.search.worker import FAILURES, run_worker
+from core.experiments.search.workers import conduct_search, stop_search
+from core.jobs.foreground import STOP
+from core.models.registry import ARCHITECTURES
+from core.phantom import PhantomConfig, make_phantom
+from core.runs.folder import RunFolder, list_runs
+from core.runs.ledger import count_evaluations
+from core.runs.records import DataSource, EpochRecord
+from core.settings import Settings
+from tests.training.tiny import TINY_NETWORK, tiny_config
+
+CONFIG = tiny_config("epochs=3", "test_fraction=0.2", "val_fraction=0.3", "batch_size=16")
+SPACE = ("learning_rate=1e-5..1e-2:log", "optimiser=sgd,adamw")
+
+
+@pytest.fixture(autouse=True)
+def tiny_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that trains in milliseconds."""
+    monkeypatch.setitem(ARCHITECTURES, TINY_NETWORK.name, TINY_NETWORK)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> DataSource:
+    """Sixteen synthetic patients."""
+    root = tmp_path_factory.mktemp("cohort") / "phantom"
+    make_phantom(root, PhantomConfig(studies=16, slices=4, size=32, signal=3.0), jobs=1)
+    return DataSource(root=str(root))
+
+
+def begin(settings: Settings, source: DataSource, config: RunConfig = CONFIG, **changes: Any) -> Search:
+    parameters = SearchParameters(**{"space": SPACE, "sampler": "random", "pruner": "none", **changes})
+    return open_search(settings, "mine", config, source, parameters)
+
+
+def test_trials_are_runs_on_one_split_and_the_test_patients_stand_in_none(
+    settings: Settings, source: DataSource
+) -> None:
+    search = begin(settings, source)
+    ended: list[tuple[int, str]] = []
+    conduct_search(search, settings, trials=3, on_trial=lambda number, how: ended.append((number, how)))
+    assert ended == [(0, "finished"), (1, "finished"), (2, "finished")]
+    runs = [entry.run for entry in list_runs(settings)]
+    assert {run.name for run in runs} == {"mine-000", "mine-001", "mine-002"}
+    assert {run.split() for run in runs} == {search.split}
+    test = set(search.split.test)
+    assert test
+    for run in runs:
+        assert not test & set(run.predictions()["person"])
+    result = read_result(search, settings)
+    for row in result.trials:
+        config = RunFolder(settings.runs / row.run).config
+        assert config.optimiser.learning_rate == row.settings["learning_rate"]
+        assert config.optimiser.optimiser == row.settings["optimiser"]
+        best = max(record.val_patient_auroc or 0 for record in RunFolder(settings.runs / row.run).epochs())
+        assert row.value == best == row.auroc.value  # type: ignore[union-attr]
+        assert row.auroc.n == len(search.split.val)  # type: ignore[union-attr]
+    assert result.best is not None
+    assert result.best.value == max(row.value for row in result.trials if row.value is not None)
+    assert result.noise is not None
+    assert result.noise.compared == 3
+    assert 0 < result.noise.alike < result.noise.independent
+    assert result.looked_at == 0
+    assert list_searches(settings) == ["mine"]
+    assert find_search(settings, "mine") == search
+    json.dumps(result.to_dict(), allow_nan=False)
+    conduct_search(search, settings, trials=3)
+    assert len(list_runs(settings)) == 3
+    assert read_search_standing(search, settings, result).state == "finished"
+
+
+def test_a_trial_below_the_median_is_ended_early(
+    settings: Settings, source: DataSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    curves = {number: 0.9 - 0.1 * (number >= 4) * number for number in range(6)}
+    trained: dict[str, int] = {}
+
+    def made_up(record: EpochRecord, config: RunConfig) -> float:
+        return curves[len(trained) - 1]
+
+    monkeypatch.setattr(search_trial, "value_of", made_up)
+    search = begin(settings, source, pruner="median")
+    original = search_trial.train
+
+    def count(run: RunFolder, *arguments: Any, **options: Any) -> Any:
+        trained[run.name] = 0
+        status = original(run, *arguments, **options)
+        trained[run.name] = len(run.epochs())
+        return status
+
+    monkeypatch.setattr(search_trial, "train", count)
+    run_worker(search, settings, trials=6)
+    assert list(trained.values()) == [3, 3, 3, 3, 1, 1]
+    result = read_result(search, settings)
+    assert [row.state for row in result.trials] == ["finished"] * 4 + ["pruned"] * 2
+    assert [row.value for row in result.trials[4:]] == [pytest.approx(0.5), pytest.approx(0.4)]
+    pruned = RunFolder(settings.runs / "mine-004")
+    assert pruned.status().state == "stopped"
+    assert "Pruned after epoch 1" in pruned.status().message
+    assert pruned.checkpoint.exists()
+    assert not pruned.resume_file.exists()
+    assert result.best is not None
+    assert result.best.number == 0
+    assert result.noise is not None
+    assert result.noise.compared == 6
+
+
+def test_a_stopped_trial_goes_on_where_it_stood(settings: Settings, source: DataSource) -> None:
+    search = begin(settings, source)
+    seen: list[int] = []
+
+    def stop_in_the_second(record: EpochRecord) -> None:
+        seen.append(record.epoch)
+        if len(seen) == 4:
+            stop_search(search, settings)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_worker(search, settings, trials=2, on_epoch=stop_in_the_second)
+    assert (search.folder / STOP).exists()
+    result = read_result(search, settings)
+    assert [row.state for row in result.trials] == ["finished", "waiting"]
+    with pytest.raises(KeyboardInterrupt):
+        run_worker(search, settings, trials=2)
+    conduct_search(search, settings, trials=2, on_epoch=lambda record: seen.append(record.epoch))
+    assert seen == [1, 2, 3, 1, 2, 3]
+    result = read_result(search, settings)
+    assert [(row.state, row.run, row.epochs) for row in result.trials] == [
+        ("finished", "mine-000", 3),
+        ("finished", "mine-001", 3),
+    ]
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nobody gets to tidy up."""
+
+
+def test_a_killed_trial_is_taken_up_again(
+    settings: Settings, source: DataSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = begin(settings, source)
+
+    def die(record: EpochRecord) -> None:
+        if record.epoch == 2:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("core.experiments.search.worker.hand_back", lambda *arguments: None)
+        with pytest.raises(Killed):
+            run_worker(search, settings, trials=1, on_epoch=die)
+    assert [trial.state.name for trial in search.open_study().trials] == ["RUNNING"]
+    seen: list[int] = []
+    run_worker(search, settings, trials=1, on_epoch=lambda record: seen.append(record.epoch))
+    assert seen == [3]
+    (row,) = read_result(search, settings).trials
+    assert (row.state, row.run, row.epochs) == ("finished", "mine-000", 3)
+
+
+def test_what_does_not_fit_together_is_a_failed_trial_with_its_reason(settings: Settings, source: DataSource) -> None:
+    search = begin(settings, source, space=("form=slice,volume", "learning_rate=1e-4..1e-2:log"))
+    failed: list[int] = []
+    run_worker(
+        search, settings, trials=4, on_trial=lambda number, how: failed.append(number) if how == "failed" else None
+    )
+    rows = read_result(search, settings).trials
+    assert failed
+    assert len(rows) == 4
+    for row in rows:
+        assert (row.state == "failed") == (row.settings["form"] == "volume")
+        assert ("tiny" in row.reason.lower()) == (row.state == "failed")
+
+
+def test_a_fault_that_is_nobodys_configuration_ends_the_search(settings: Settings, source: DataSource) -> None:
+    search = begin(settings, source, config=CONFIG.model_copy(update={"architecture": "nothing"}))
+    with pytest.raises(ConfigError, match="nothing"):
+        run_worker(search, settings, trials=10)
+    assert len(read_result(search, settings).trials) == FAILURES
+
+
+def test_a_run_of_that_name_is_not_touched(settings: Settings, source: DataSource) -> None:
+    RunFolder.create(settings, CONFIG, source, "mine-000", state="stopped")
+    search = begin(settings, source)
+    run_worker(search, settings, trials=1)
+    (row,) = read_result(search, settings).trials
+    assert row.state == "failed"
+
+
+def test_the_test_patients_are_looked_at_once(settings: Settings, source: DataSource) -> None:
+    search = begin(settings, source)
+    run_worker(search, settings, trials=1)
+    evaluation, looked = judge_search(search, settings)
+    assert looked
+    again, looked = judge_search(search, settings)
+    assert not looked
+    assert again.to_dict() == evaluation.to_dict()
+    assert count_evaluations(search.split.test_digest, settings) == 1
+    result = read_result(search, settings)
+    assert result.looked_at == 1
+    assert result.evaluation is not None
+    assert result.evaluation["patient"]["auroc"]["n"] == len(search.split.test)
+    write_result(search, result)
+
+
+def test_nothing_is_judged_before_a_trial_has_finished(settings: Settings, source: DataSource) -> None:
+    search = begin(settings, source)
+    with pytest.raises(RunError, match="nothing to judge"):
+        judge_search(search, settings)
+    with pytest.raises(RunError, match="there are: mine"):
+        find_search(settings, "yours")
+
+
+def test_another_question_needs_another_name(settings: Settings, source: DataSource) -> None:
+    begin(settings, source)
+    begin(settings, source)
+    with pytest.raises(ConfigError, match="--name"):
+        begin(settings, source, space=("learning_rate=1e-5..1e-3:log",))
+    with pytest.raises(ConfigError, match="--name"):
+        begin(settings, source, config=CONFIG.model_copy(update={"epochs": 4}))
+    with pytest.raises(ConfigError, match="split_unit=patient"):
+        open_search(settings, "slices", tiny_config("split_unit=slice"), source, SearchParameters(space=SPACE))
+    with pytest.raises(ConfigError, match="cannot name"):
+        open_search(settings, "../x", CONFIG, source, SearchParameters(space=SPACE))
+
+
+def test_hosts_that_share_a_database_search_the_same_thing(
+    settings: Settings, source: DataSource, tmp_path: Path
+) -> None:
+    from core.settings import load_settings
+
+    url = f"sqlite:///{tmp_path}/shared.db"
+    other = load_settings({"MGMT_LAB_HOME": str(tmp_path / "other"), "MGMT_LAB_THREADS": "1"})
+    parameters = SearchParameters(space=SPACE, sampler="random", pruner="none")
+    here = open_search(settings, "mine", CONFIG, source, parameters, storage=url)
+    there = open_search(other, "mine", CONFIG, source, parameters, storage=url)
+    run_worker(here, settings, trials=1)
+    run_worker(there, other, trials=2)
+    assert [row.run for row in read_result(here, settings).trials] == ["mine-000", "mine-001"]
+    assert [entry.run.name for entry in list_runs(other)] == ["mine-001"]
+    third = load_settings({"MGMT_LAB_HOME": str(tmp_path / "third"), "MGMT_LAB_THREADS": "1"})
+    with pytest.raises(ConfigError, match="searches something else"):
+        open_search(third, "mine", CONFIG.model_copy(update={"seed": 1}), source, parameters, storage=url)
+
+
+def test_a_loss_is_made_small(settings: Settings, source: DataSource) -> None:
+    search = begin(settings, source, config=CONFIG.model_copy(update={"select_on": "val_loss"}))
+    run_worker(search, settings, trials=3)
+    result = read_result(search, settings)
+    assert result.best is not None
+    assert result.best.value == min(row.value for row in result.trials if row.value is not None)
+    assert search.open_study().direction == optuna.study.StudyDirection.MINIMIZE
+    assert result.noise is None
+
+
+def test_a_search_that_never_began_says_so(settings: Settings, source: DataSource) -> None:
+    search = begin(settings, source)
+    (search.folder / "journal.jsonl").unlink()
+    with pytest.raises(StorageError, match="no trial yet"):
+        read_result(search, settings)

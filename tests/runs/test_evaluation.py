@@ -1,0 +1,148 @@
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from core.data.cohort import scan_cohort
+from core.data.study import Cohort
+from core.errors import EvaluationError, RunError, SequenceError
+from core.models.checkpoint import load_model, read_card, save_checkpoint
+from core.models.registry import ARCHITECTURES
+from core.mri import MRSequence
+from core.phantom import PhantomConfig, make_phantom
+from core.runs.evaluation import evaluate_run, looks, read_evaluation
+from core.runs.folder import RunFolder
+from core.runs.records import DataSource
+from core.settings import Settings, load_settings
+from core.training.trainer import run_training
+from tests.training.tiny import TINY_NETWORK, tiny_config
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, source: DataSource) -> RunFolder:
+    """A finished run of one epoch; copied for each test."""
+    home = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ARCHITECTURES, "tiny", TINY_NETWORK)
+        settings = load_settings({"MGMT_LAB_HOME": str(home), "MGMT_LAB_THREADS": "1"})
+        return run_training(settings, tiny_config("epochs=1"), source)
+
+
+@pytest.fixture
+def run(trained: RunFolder, settings: Settings) -> RunFolder:
+    shutil.copytree(trained.path, settings.runs / trained.name)
+    return RunFolder(settings.runs / trained.name)
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    root = tmp_path_factory.mktemp("other") / "phantom"
+    make_phantom(root, PhantomConfig(studies=4, slices=8, size=48, seed=9))
+    return scan_cohort(root)
+
+
+def test_test_patients_are_judged_counted_and_stored(run: RunFolder, settings: Settings) -> None:
+    assert looks(run, settings) == 0
+    assert read_evaluation(run) is None
+    evaluation = evaluate_run(run, "test", settings)
+    assert (evaluation.part, evaluation.looked_at, looks(run, settings)) == ("test", 1, 1)
+    assert evaluation.patient_ids.tolist() == sorted(run.split().test)
+    assert evaluation.patient["auroc"].n == 2
+    assert evaluation.slice["accuracy"].n == len(evaluation.slice_labels) == 8
+    odds = evaluation.patient_probabilities[:, 1]
+    assert evaluation.patient["auroc"].value == roc_auc_score(evaluation.patient_labels, odds)
+    content = evaluation.to_dict()
+    assert {"part", "looked_at", "data", "patient", "slice", "majority", "threshold", "temperature"} <= set(content)
+    assert content["majority"]["patient"] == 0.5
+
+    again = read_evaluation(run)
+    assert again is not None
+    assert again.to_dict() == content
+    np.testing.assert_array_equal(again.slice_probabilities, evaluation.slice_probabilities)
+    assert looks(run, settings) == 1
+    assert evaluate_run(run, "test", settings).looked_at == 2
+
+
+def test_validation_is_no_look_and_gives_what_training_saw(run: RunFolder, settings: Settings) -> None:
+    evaluation = evaluate_run(run, "val", settings)
+    assert (evaluation.looked_at, looks(run, settings)) == (0, 0)
+    np.testing.assert_allclose(evaluation.slice_logits, run.predictions()[["logit_0", "logit_1"]], rtol=1e-4, atol=1e-5)
+    card = read_card(run.checkpoint)
+    for level in ("patient", "slice"):
+        for name, figure in evaluation.to_dict()[level].items():
+            assert card.metrics["val"][level][name]["value"] == pytest.approx(figure["value"], abs=1e-5), name
+
+
+def test_another_cohort_is_judged_whole_and_counted_by_itself(
+    run: RunFolder, settings: Settings, other: Cohort
+) -> None:
+    evaluation = evaluate_run(run, "test", settings, other)
+    assert (evaluation.part, evaluation.looked_at, evaluation.data) == ("data", 1, str(other.root))
+    assert evaluation.patient["auroc"].n == 4
+    assert looks(run, settings) == 0
+    stored = read_evaluation(run, "data", other.digest)
+    assert stored is not None
+    assert stored.to_dict() == evaluation.to_dict()
+    assert evaluate_run(run, "test", settings, other).looked_at == 2
+
+
+def test_the_cohort_of_the_run_is_no_other_cohort(run: RunFolder, settings: Settings, source: DataSource) -> None:
+    with pytest.raises(EvaluationError, match="--part test"):
+        evaluate_run(run, "test", settings, scan_cohort(Path(source.root)))
+
+
+def with_classes(cohort: Cohort, names: tuple[str, ...], positive: int, flip: bool) -> Cohort:
+    studies = tuple(
+        replace(study, label=1 - study.label if flip and study.label is not None else study.label) for study in cohort
+    )
+    return Cohort(root=cohort.root, layout="rsna", studies=studies, class_names=names, positive_class=positive)
+
+
+def test_classes_in_another_order_mean_the_same(run: RunFolder, settings: Settings, other: Cohort) -> None:
+    straight = evaluate_run(run, "test", settings, other)
+    turned = evaluate_run(run, "test", settings, with_classes(other, ("methylated", "unmethylated"), 0, flip=True))
+    assert turned.patient_labels.tolist() == straight.patient_labels.tolist()
+    assert turned.patient["auroc"] == straight.patient["auroc"]
+
+
+@pytest.mark.parametrize(
+    ("names", "positive"), [(("no", "yes"), 1), (("unmethylated", "methylated"), 0)]
+)  # fmt: skip
+def test_classes_that_mean_something_else_are_refused(
+    run: RunFolder, settings: Settings, other: Cohort, names: tuple[str, str], positive: int
+) -> None:
+    with pytest.raises(EvaluationError, match="name the classes alike"):
+        evaluate_run(run, "test", settings, with_classes(other, names, positive, flip=False))
+    assert not (settings.runs / "test_looks.jsonl").exists()
+
+
+def test_sequences_never_seen_are_left_out_or_refused(run: RunFolder, settings: Settings, other: Cohort) -> None:
+    model, card = load_model(run.checkpoint)
+    for seen, expected in (((MRSequence.T1W,), "FLAIR"), ((MRSequence.T2W,), None)):
+        save_checkpoint(run.checkpoint, model.state_dict(), card.model_copy(update={"sequences": seen}))
+        if expected is None:
+            with pytest.raises(SequenceError, match=r"was trained on T2w; .* holds only FLAIR, T1w"):
+                evaluate_run(run, "test", settings, other)
+        else:
+            evaluation = evaluate_run(run, "test", settings, other)
+            assert set(evaluation.frame["sequence"]) == {"T1w"}
+            assert "FLAIR" in evaluation.notes[0]
+
+
+def test_unlabelled_data_cannot_judge(run: RunFolder, settings: Settings, other: Cohort) -> None:
+    bare = replace(other, studies=tuple(replace(study, label=None) for study in other))
+    with pytest.raises(EvaluationError, match="no labels"):
+        evaluate_run(run, "test", settings, bare)
+
+
+def test_a_run_without_a_checkpoint_or_with_a_damaged_result(run: RunFolder, settings: Settings) -> None:
+    evaluate_run(run, "val", settings)
+    (run.path / "evaluation-val.json").write_text("{}")
+    with pytest.raises(EvaluationError, match="damaged"):
+        read_evaluation(run, "val")
+    run.checkpoint.unlink()
+    with pytest.raises(RunError, match="no checkpoint yet"):
+        evaluate_run(run, "test", settings)

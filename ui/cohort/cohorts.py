@@ -1,0 +1,239 @@
+"""Choosing a cohort: a folder on this computer, or a synthetic one that is made on the spot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from core.data.study import Cohort, Study
+from core.errors import HostedModeError, MGMTLabError
+from core.mri import MRSequence
+from core.phantom import SYNTHETIC_FILE, PhantomConfig, best_auroc, make_phantom, read_phantom
+from core.runs.records import DataSource
+from core.settings import Settings
+from ui.widgets.errors import report_errors
+from ui.widgets.loaders import load_cohort, rescan
+from ui.widgets.progress import ProgressBar, offer_cancel
+from ui.widgets.slices import SliceStack
+from ui.widgets.state import choose_cohort, chosen_cohort, current_settings
+from ui.widgets.study_view import edit_sequences
+from ui.widgets.text import plain
+
+LAYOUTS = {
+    None: "recognise it",
+    "rsna": "the competition's: id/sequence/*.dcm",
+    "phases": "TRAIN/VAL/TEST of class folders",
+    "classes": "class folders",
+    "flat": "a flat folder of pictures",
+}
+
+
+def made_cohorts(settings: Settings) -> list[Path]:
+    """The synthetic cohorts that were made before."""
+    folder = settings.cache / "synthetic"
+    return sorted(path.parent for path in folder.glob(f"*/{SYNTHETIC_FILE}"))
+
+
+def ask_cohort() -> None:
+    """Let the visitor name a folder or make a synthetic cohort, and make it the current one."""
+    settings = current_settings()
+    made, ways = made_cohorts(settings), ["Make a synthetic cohort"]
+    if made:
+        ways.insert(0, "A synthetic cohort made before")
+    if not settings.hosted:
+        ways.insert(0, "A folder on this computer")
+    way = st.segmented_control("Data", ways, default=ways[-1], required=True, key="cohort.way", persist_state="session")
+    with report_errors():
+        if way == "A folder on this computer":
+            _ask_folder()
+        elif way == "A synthetic cohort made before":
+            _ask_made(made)
+        else:
+            _ask_synthetic(settings)
+
+
+def show_cohort_line(cohort: Cohort) -> None:
+    """Which cohort this is, in one line, with a way to read it again."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.subheader(plain(cohort.root.name), anchor=False, width="content")
+        if cohort.synthetic:
+            st.badge("synthetic", icon=":material/science:", color="orange")
+        st.badge(f"layout: {cohort.layout}", color="gray")
+        st.caption(f"digest {cohort.digest}", width="content")
+        if st.button("Read again", icon=":material/refresh:", type="tertiary", help="Scan the folder anew."):
+            rescan()
+            st.rerun()
+
+
+def _ask_folder() -> None:
+    root = st.text_input(
+        "Folder",
+        key="cohort.root",
+        persist_state="session",
+        placeholder="/data/rsna-miccai-brain-tumor-radiogenomic-classification",
+        help="The competition's folder or its train/, a TRAIN/VAL/TEST tree, class folders, or a flat folder of "
+        "pictures with a label table.",
+    )
+    with st.expander("How to read it", icon=":material/tune:"), st.grid(2, min_column_width=240):
+        labels = st.text_input(
+            "Label table (CSV)",
+            key="cohort.labels",
+            persist_state="session",
+            help="Where it does not lie beside the data.",
+        )
+        pattern = st.text_input(
+            "Patient pattern (regular expression)",
+            key="cohort.pattern",
+            persist_state="session",
+            help="How to read the patient from a file name; by default the leading digits.",
+        )
+        layout = st.selectbox(
+            "Layout",
+            list(LAYOUTS),
+            format_func=lambda name: LAYOUTS[name],
+            key="cohort.layout",
+            persist_state="session",
+        )
+        named = [sequence.value for sequence in MRSequence if sequence is not MRSequence.UNKNOWN]
+        sequence = st.selectbox(
+            "Sequence of files that do not say it", [None, *named], key="cohort.sequence", persist_state="session"
+        )
+        identity = st.text_input(
+            "Ids that are one patient (CSV)",
+            key="cohort.identity",
+            persist_state="session",
+            help="A table with the columns study_id and same_person_as, beside the pairs that are known.",
+        )
+    if st.button("Read the folder", type="primary", icon=":material/folder_open:", disabled=not root):
+        _take(
+            DataSource(
+                root=str(Path(root).expanduser()),
+                labels=str(Path(labels).expanduser()) if labels else None,
+                patient_pattern=pattern or None,
+                layout=layout,
+                sequence=sequence,
+                identity=str(Path(identity).expanduser()) if identity else None,
+            )
+        )
+
+
+def _ask_made(made: list[Path]) -> None:
+    folder = st.selectbox("Cohort", made, format_func=lambda path: path.name, key="cohort.made")
+    if st.button("Load it", type="primary", icon=":material/folder_open:") and folder in made:
+        _take(DataSource(root=str(folder)))
+
+
+def _ask_synthetic(settings: Settings) -> None:
+    fields = PhantomConfig.model_fields
+    most = settings.hosted_studies if settings.hosted else 10_000
+    with st.grid(3, min_column_width=180):
+        studies = st.number_input(
+            "Studies",
+            2,
+            most,
+            min(40, most),
+            key="cohort.studies",
+            persist_state="session",
+            help=fields["studies"].description,
+        )
+        signal = st.number_input(
+            "Signal (standard deviations)",
+            0.0,
+            10.0,
+            3.0,
+            0.5,
+            key="cohort.signal",
+            persist_state="session",
+            help=fields["signal"].description,
+        )
+        seed = st.number_input(
+            "Seed", 0, None, 0, key="cohort.seed", persist_state="session", help=fields["seed"].description
+        )
+    with st.expander("Size of the scans", icon=":material/tune:"), st.grid(2, min_column_width=180):
+        slices = st.number_input(
+            "Slices per series",
+            4,
+            256,
+            24,
+            key="cohort.slices",
+            persist_state="session",
+            help=fields["slices"].description,
+        )
+        size = st.number_input(
+            "Rows and columns",
+            32,
+            512,
+            128,
+            key="cohort.size",
+            persist_state="session",
+            help=fields["size"].description,
+        )
+    st.caption(
+        f"The best AUROC that any model can reach on this signal is {best_auroc(signal):.3f}: "
+        "the label drives one trait of the tumour and nothing else."
+    )
+    if not st.button("Make the cohort", type="primary", icon=":material/science:", key="cohort.make"):
+        return
+    if settings.hosted and studies > settings.hosted_studies:
+        raise HostedModeError(f"{studies} studies are more than the {settings.hosted_studies} of this demo.")
+    config = PhantomConfig(studies=studies, signal=signal, seed=seed, slices=slices, size=size)
+    name = f"{studies}-studies-signal-{signal:g}-seed-{seed}-{slices}x{size}px"
+    offer_cancel("cohort.cancel", "What is made so far is taken up next time.")
+    bar = ProgressBar("Making brains", "studies")
+    report = make_phantom(settings.cache / "synthetic" / name, config, progress=bar)
+    bar.close()
+    _take(DataSource(root=str(report.folder)))
+
+
+def show_series(study: Study, stacks: Sequence[SliceStack]) -> None:
+    """A study's series, in a table in which a person may overrule what was recognised; runs that start then use his word."""
+    source = chosen_cohort()
+    if source is None:
+        return
+    changes = edit_sequences(study, stacks, key=f"cohort.series.{study.study_id}.{len(source.assign)}")
+    own = {series.series_uid for series in study.series}
+    assigned = dict(source.assign)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if st.button(
+            "Take these sequences",
+            icon=":material/edit:",
+            type="primary",
+            key="cohort.assign",
+            disabled=not changes,
+            help="Change a sequence in the table first." if not changes else None,
+        ):
+            _take(with_sequences(source, {**assigned, **changes}))
+        if own & assigned.keys() and st.button("Recognise anew", icon=":material/undo:", key="cohort.unassign"):
+            _take(with_sequences(source, {uid: kind for uid, kind in assigned.items() if uid not in own}))
+        st.caption(
+            f"{len(assigned)} series of this cohort are named by you; every run that starts from here keeps it."
+            if assigned
+            else "What you change holds for this session and for every run that starts from it.",
+            width="content",
+        )
+
+
+def with_sequences(source: DataSource, sequences: Mapping[str, MRSequence]) -> DataSource:
+    """The same data with other series named by a person, by Series UID."""
+    return DataSource.model_validate({**source.model_dump(), "assign": tuple(sequences.items())})
+
+
+def _take(source: DataSource) -> None:
+    """Read a cohort, make it the current one and draw the page anew; one that cannot be read changes nothing."""
+    load_cohort(source)
+    choose_cohort(source)
+    st.rerun()
+
+
+def show_synthetic_truth(cohort: Cohort) -> None:
+    """What a perfect model reaches on a synthetic cohort."""
+    try:
+        report = read_phantom(cohort.root)
+    except MGMTLabError:
+        return
+    st.caption(
+        f":material/science: Signal {report.signal:g}: the biomarker itself reaches an AUROC of {report.auroc_of_z:.3f} "
+        f"on these {report.studies} studies ({report.best_auroc:.3f} in expectation). No honest model does better."
+    )

@@ -1,0 +1,92 @@
+"""One click to a twin run: on the chosen cohort, or on a synthetic one that is made for it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.config import RunConfig, apply_settings
+from core.data.study import Cohort
+from core.experiments.controls.leak_meter import meter_prep
+from core.phantom import PhantomConfig, make_phantom
+from core.presets import find_preset
+from core.runs.records import DataSource
+from core.settings import Settings
+from ui.cohort.cohorts import show_cohort_line
+from ui.paper.twins import start_pair
+from ui.widgets.errors import report_errors
+from ui.widgets.loaders import load_chosen_cohort, load_cohort
+from ui.widgets.progress import ProgressBar, offer_cancel
+from ui.widgets.state import choose_cohort, chosen_cohort, current_settings
+
+QUICK, PAPER = "Quick: 96 px, one sequence, random weights", "The paper's protocol: 224 px, ImageNet weights, 30 epochs"
+QUICK_SETTINGS = (
+    "weights=none",
+    "crop=true",
+    "fit=pad",
+    "slice_count=16",
+    "slice_span=0.36",
+    "epochs=12",
+    "step_size=9",
+    "learning_rate=0.01",
+)
+DEMO = PhantomConfig(studies=40, signal=1, seed=0, slices=48, size=96)
+"""Slices 2.5 mm apart, as in the real cohort's thinner series: siblings look alike."""
+
+
+def ask_twin(key: str, *, shuffled: bool | None = None) -> None:
+    """The start button, with what it will do; `shuffled` fixes whether labels are shuffled, None asks."""
+    cohort = load_chosen_cohort()
+    if cohort is not None:
+        show_cohort_line(cohort)
+    way = st.radio("Configuration", [QUICK, PAPER], key=f"{key}.way", horizontal=True, label_visibility="collapsed")
+    shuffle = shuffled
+    if shuffle is None:
+        shuffle = st.toggle(
+            "Shuffle the labels among the patients first (nothing is left to learn)", key=f"{key}.shuffle"
+        )
+    seed = 0
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        if shuffle:
+            seed = int(st.number_input("Seed of the shuffle", 0, None, 0, key=f"{key}.seed", width=160))
+        title = "Start the twin run" if cohort else "Make a synthetic cohort and start the twin run"
+        pressed = st.button(title, type="primary", icon=":material/compare_arrows:", key=f"{key}.start")
+    st.caption(
+        "Two trainings in the queue, one after the other, of some minutes each; the run says how long is left. "
+        "Both arms are judged on the same test slices at the end, which counts as a look at these patients."
+    )
+    if pressed:
+        with report_errors():
+            _start(cohort, quick=way == QUICK, seed=seed if shuffle else None)
+            st.rerun()
+
+
+def _start(cohort: Cohort | None, *, quick: bool, seed: int | None) -> None:
+    settings = current_settings()
+    source = chosen_cohort()
+    if cohort is None or source is None:
+        source = _make_demo(settings)
+        cohort = load_cohort(source)
+        choose_cohort(source)
+    config = _quick_config(cohort) if quick else find_preset("paper").config
+    if settings.hosted:
+        config = config.model_copy(update={"epochs": min(config.epochs, settings.hosted_epochs)})
+    start_pair(config, source.model_copy(update={"shuffle_seed": seed}))
+
+
+def _quick_config(cohort: Cohort) -> RunConfig:
+    config = find_preset("paper").config
+    return apply_settings(config.model_copy(update={"prep": meter_prep(cohort)}), QUICK_SETTINGS)
+
+
+def _make_demo(settings: Settings) -> DataSource:
+    studies = min(DEMO.studies, settings.hosted_studies) if settings.hosted else DEMO.studies
+    config = DEMO.model_copy(update={"studies": studies})
+    offer_cancel("twin.demo.cancel", "What is made so far is taken up next time.")
+    bar = ProgressBar("Making brains", "studies")
+    try:
+        report = make_phantom(
+            settings.cache / "synthetic" / f"{studies}-studies-for-the-twin-run", config, progress=bar
+        )
+    finally:
+        bar.close()
+    return DataSource(root=str(report.folder))

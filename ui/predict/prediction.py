@@ -1,0 +1,178 @@
+"""A study, its answer and its maps, tied together for the page that shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from core.data.study import Cohort, Fault, Study
+from core.dataset.examples import PreparedSeries, SeenSlice
+from core.explain.cam import list_layers
+from core.inference.prediction import Prediction, SeriesPrediction
+from core.models.checkpoint import CheckpointCard
+from core.models.registry import find_architecture
+from core.mri import MRSequence, Plane
+from ui.widgets.loaders import load_predictor, load_stacks
+from ui.widgets.slices import SliceStack, find_box
+from ui.widgets.viewer import MapLayer, Maps
+
+
+@st.cache_resource(scope="session", max_entries=6, show_spinner="Predicting …")
+def _predict(key: tuple[str, ...], _study: Study, _synthetic: bool) -> Prediction:
+    return load_predictor(Path(key[0])).predict(_study, synthetic=_synthetic)
+
+
+def load_prediction(checkpoint: Path, cohort: Cohort, study: Study) -> Prediction:
+    """The answer for a study, computed once in a session and kept only there.
+
+    Raises
+    ------
+    SequenceError, DataError, CheckpointError
+        It cannot be given.
+    """
+    return _predict(_key(checkpoint, cohort, study), study, cohort.synthetic)
+
+
+@st.cache_resource(scope="session", max_entries=4, show_spinner="Drawing the maps …")
+def _explain(
+    key: tuple[str, ...], method: str, target: int, layer: str, _prediction: Prediction, _stacks: list[SliceStack]
+) -> Maps:
+    from core.explain.cam import explain_many
+
+    predictor = load_predictor(Path(key[0]))
+    layers: dict[tuple[int, int], MapLayer] = {}
+    numbers = {str(stack.sequence): number for number, stack in reversed(list(enumerate(_stacks)))}
+    for part in _prediction.series:
+        cams = explain_many(predictor, part.prepared, method=method, target_class=target, layer=layer)
+        for seen in part.seen:
+            number = numbers.get(seen.sequence)
+            index = None if number is None else _stack_index(_stacks[number], seen, part)
+            if number is None or index is None:
+                continue
+            heat, raw_max = cams[seen.example].of_slice(seen)
+            if not part.together:  # else the viewer shows the prepared images themselves
+                heat = _lay_back(heat, part.prepared, seen.example, _stacks[number])
+            layers[number, index] = MapLayer(heat=heat, raw_max=raw_max)
+    return layers
+
+
+def load_maps(
+    checkpoint: Path,
+    cohort: Cohort,
+    study: Study,
+    prediction: Prediction,
+    stacks: list[SliceStack],
+    *,
+    method: str,
+    target: int,
+    layer: str,
+) -> Maps:
+    """Maps of every slice that the model saw, laid back over the slices of the viewer."""
+    return _explain(_key(checkpoint, cohort, study), method, target, layer, prediction, stacks)
+
+
+def layer_titles(card: CheckpointCard) -> dict[str, str]:
+    """The layers that a checkpoint's maps may explain, with a title each."""
+    layers = list_layers(find_architecture(card.config.architecture))
+    titles = ("each stream", "joint layer") if "*" in layers[0] else ("last layer", "finer", "finest")[: len(layers)]
+    return dict(zip(layers, titles, strict=True))
+
+
+def study_stacks(study: Study, prediction: Prediction | None) -> tuple[list[SliceStack], list[Fault]]:
+    """The study's series for the viewer, in the usual order, with the answer for each slice that the model saw.
+
+    Of several series of one sequence, the one that the model saw stands for it; without a prediction the first
+    does, which is the one that it would see. Where the model saw the series on a common grid, that is what is shown.
+    """
+    parts = prediction.series if prediction else ()
+    asked = {series.sequence: series for part in parts for series in part.together or (part.series,)}
+    on_grid = {seen.sequence: part for part in parts if part.together for seen in part.seen}
+    first = {series.sequence: series for series in reversed(study.series)}
+    chosen = [asked.get(sequence, one) for sequence, one in first.items() if str(sequence) not in on_grid]
+    stacks, faults = load_stacks(tuple(chosen))
+    stacks += [_grid_stack(part, MRSequence(name)) for name, part in on_grid.items()]
+    stacks.sort(key=lambda stack: list(MRSequence).index(stack.sequence))
+    return [_with_answers(stack, parts) for stack in stacks], faults
+
+
+def _grid_stack(part: SeriesPrediction, sequence: MRSequence) -> SliceStack:
+    """The slices of one sequence as the model saw them, on the common grid."""
+    seen = _seen_of(part, sequence)
+    pixels = np.stack([one.take(part.prepared.pixels[one.example]) for one in seen])
+    return SliceStack(
+        sequence=sequence,
+        plane=Plane.AXIAL,
+        pixels=pixels,
+        positions=np.array([one.position_mm for one in seen]),
+        in_mm=True,
+        spacing_mm=part.pixel_mm,
+        blank=np.logical_not(pixels.any(axis=(1, 2))),
+        box=find_box(pixels),
+        on_grid=True,
+    )
+
+
+def _seen_of(part: SeriesPrediction, sequence: str) -> list[SeenSlice]:
+    return sorted((one for one in part.seen if one.sequence == sequence), key=lambda one: one.slice_index)
+
+
+def _with_answers(stack: SliceStack, parts: Sequence[SeriesPrediction]) -> SliceStack:
+    answers = {
+        index: part.slices[seen.example].probability
+        for part in parts
+        for seen in part.seen
+        if seen.sequence == stack.sequence and (index := _stack_index(stack, seen, part)) is not None
+    }
+    return replace(stack, probabilities=answers) if answers else stack
+
+
+def strongest_slice(stacks: list[SliceStack], *, highest: bool = True) -> tuple[SliceStack, int] | None:
+    """The slice with the highest (or lowest) probability of all that the model saw."""
+    answers = [(value, stack, index) for stack in stacks for index, value in stack.probabilities.items()]
+    if not answers:
+        return None
+    _, stack, index = (max if highest else min)(answers, key=lambda answer: answer[0])
+    return stack, index
+
+
+def _stack_index(stack: SliceStack, seen: SeenSlice, part: SeriesPrediction) -> int | None:
+    """A slice's place in the viewer.
+
+    It is its own index in a volume, its number among the readable loose images, and its number among those that the
+    model saw on a common grid.
+    """
+    if part.together:
+        return [one.slice_index for one in _seen_of(part, stack.sequence)].index(seen.slice_index)
+    if stack.in_mm:
+        return seen.slice_index if seen.slice_index < len(stack.pixels) else None
+    found = np.flatnonzero(stack.positions == seen.slice_index + 1)
+    return int(found[0]) if found.size else None
+
+
+def _lay_back(
+    heat: NDArray[np.float32], prepared: PreparedSeries, image: int, stack: SliceStack
+) -> NDArray[np.float32]:
+    source = prepared.frames[image].to_source(heat)
+    if stack.in_mm:
+        return source
+    # The viewer shows loose images padded to a square, in their own proportions.
+    side = stack.pixels.shape[1]
+    scale = side / max(source.shape)
+    height, width = (max(1, round(length * scale)) for length in source.shape)
+    canvas = np.zeros((side, side), np.float32)
+    top, left = (side - height) // 2, (side - width) // 2
+    drawn = Image.fromarray(source).resize((width, height), Image.Resampling.BILINEAR)
+    canvas[top : top + height, left : left + width] = np.asarray(drawn)
+    return canvas
+
+
+def _key(checkpoint: Path, cohort: Cohort, study: Study) -> tuple[str, ...]:
+    changed = str(checkpoint.stat().st_mtime) if checkpoint.is_file() else ""
+    files = [str(one.files[0]) for one in study.series if one.files]
+    return (str(checkpoint), changed, str(cohort.root), cohort.digest, study.study_id, *files)

@@ -1,0 +1,110 @@
+"""The study that is looked at: the sample, an upload, a path on this computer, or one of the cohort's."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.data.study import Cohort
+from core.errors import DataError, HostedModeError
+from core.mri import MRSequence
+from ui.widgets.loaders import load_chosen_cohort
+from ui.widgets.state import Scan, chosen_scan, current_settings
+
+if TYPE_CHECKING:
+    from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+
+SAMPLE_SEED = 21
+
+
+@st.cache_resource(show_spinner="Drawing the sample study …")
+def sample_cohort() -> Cohort:
+    """The synthetic sample study, made once in the cache: the one thing that can be tried without any data."""
+    from core.data.upload import open_scan
+    from core.phantom import make_sample_study
+
+    settings = current_settings()
+    folder = make_sample_study(settings.cache / "sample", seed=SAMPLE_SEED, mgmt_value=1)
+    return open_scan([folder], settings.cache / "sample", settings)
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@st.cache_resource(scope="session", on_release=_remove, show_spinner=False)
+def _session_folder() -> Path:
+    """A temporary folder that is removed when the session ends; uploads are written nowhere else."""
+    return Path(tempfile.mkdtemp(prefix="mgmt-lab-"))
+
+
+def keep_upload(files: Sequence[UploadedFile], sequence: MRSequence | None) -> Scan:
+    """Write an upload into the session's folder, in place of the one before it.
+
+    Raises
+    ------
+    LimitError, ArchiveError
+        It is larger than this installation accepts, or its names climb out of the folder.
+    """
+    from core.data.upload import receive
+
+    name = "-".join(sorted(file.file_id for file in files))
+    place = _session_folder() / str(abs(hash(name)))
+    if not place.exists():
+        for earlier in _session_folder().iterdir():
+            _remove(earlier)
+        try:
+            receive([(file.name, file) for file in files], place / "files", current_settings())
+        except BaseException:
+            _remove(place)
+            raise
+    return Scan(kind="upload", place=str(place), sequence=sequence)
+
+
+@st.cache_resource(scope="session", max_entries=4, show_spinner="Reading the scan …")
+def _open_folder(place: str, sequence: MRSequence | None) -> Cohort:
+    from core.data.upload import open_scan
+
+    folder = Path(place)
+    return open_scan([folder / "files"], folder / "unpacked", current_settings(), sequence=sequence)
+
+
+@st.cache_resource(scope="session", max_entries=4, show_spinner="Reading the scan …")
+def _open_path(place: str, sequence: MRSequence | None) -> Cohort:
+    from core.data.upload import open_scan
+
+    workspace = Path(tempfile.mkdtemp(dir=_session_folder()))
+    return open_scan([Path(place).expanduser()], workspace, current_settings(), sequence=sequence)
+
+
+def open_chosen_scan() -> Cohort | None:
+    """The chosen study as a cohort of its own, or None where nothing is chosen.
+
+    Raises
+    ------
+    DataError
+        Nothing in it can be used.
+    HostedModeError
+        A path was named where strangers must not name one.
+    """
+    scan = chosen_scan()
+    if scan is None:
+        return None
+    if scan.kind == "sample":
+        return sample_cohort()
+    if scan.kind == "upload":
+        return _open_folder(scan.place, scan.sequence)
+    if scan.kind == "path":
+        if current_settings().hosted:
+            raise HostedModeError("This demo does not read paths on its server; upload the scan.")
+        return _open_path(scan.place, scan.sequence)
+    cohort = load_chosen_cohort()
+    if cohort is None or scan.place not in {study.study_id for study in cohort}:
+        raise DataError(f"Study {scan.place!r} is not in the current cohort; choose one on the Cohort page.")
+    return cohort

@@ -1,0 +1,142 @@
+"""What pages show, read once: cohorts and models for everybody, what comes from a person's scan for his session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.data.study import Cohort, Fault, Series
+from core.errors import MGMTLabError
+from core.mri import MRSequence
+from core.runs.records import DataSource
+from core.training.data import open_cohort
+from ui.widgets.progress import ProgressBar
+from ui.widgets.slices import SliceStack
+from ui.widgets.stacks import read_stack
+from ui.widgets.state import chosen_cohort, current_settings
+
+if TYPE_CHECKING:
+    from core.data.summary import BlankCount
+    from core.inference.predict import Predictor
+    from core.models.checkpoint import CheckpointCard
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def load_cohort(source: DataSource) -> Cohort:
+    """Scan a cohort's headers, with a progress bar; once, until :func:`rescan`."""
+    bar = ProgressBar("Reading headers", "files")
+    try:
+        return open_cohort(source, bar, current_settings())
+    finally:
+        bar.close()
+
+
+def rescan() -> None:
+    """Forget every scanned cohort, so that a changed folder is read again."""
+    load_cohort.clear()
+
+
+def load_chosen_cohort() -> Cohort | None:
+    """The current cohort, or None where none is chosen.
+
+    Raises
+    ------
+    MGMTLabError
+        Its folder is gone or unreadable.
+    """
+    source = chosen_cohort()
+    return None if source is None else load_cohort(source)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Loading the checkpoint …")
+def _load_predictor(path: str, changed: float) -> Predictor:
+    from core.inference.ensemble import open_predictor
+
+    return open_predictor(Path(path))
+
+
+def load_predictor(path: Path) -> Predictor:
+    """A checkpoint or an ensemble ready to answer; sessions share it, and it guards itself by a lock."""
+    import torch
+
+    torch.set_num_threads(current_settings().threads)
+    return _load_predictor(str(path), _changed_at(path))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _load_card(path: str, changed: float) -> CheckpointCard:
+    from core.models.checkpoint import read_card
+
+    return read_card(Path(path))
+
+
+def load_card(path: Path) -> CheckpointCard:
+    """What a checkpoint says of itself; raises CheckpointError."""
+    return _load_card(str(path), _changed_at(path))
+
+
+@st.cache_resource(scope="session", max_entries=8, show_spinner=False)
+def _load_stack(files: tuple[str, ...], sequence: str, _series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
+    return read_stack(_series)
+
+
+def load_stack(series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
+    """Read a series for the viewer, blank slices included, and name the files that could not be read.
+
+    Kept for this session only, and let go of with it.
+
+    Raises
+    ------
+    MGMTLabError
+        Nothing of the series can be shown.
+    """
+    return _load_stack(tuple(str(file) for file in series.files), str(series.sequence), series)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _count_blanks(digest: str, root: str, _cohort: Cohort) -> list[BlankCount]:
+    from core.data.summary import count_blank_slices
+
+    bar = ProgressBar("Reading pixels", "series")
+    try:
+        return count_blank_slices(_cohort, progress=bar)
+    finally:
+        bar.close()
+
+
+def count_blanks(cohort: Cohort) -> list[BlankCount]:
+    """Read every series and count its blank slices, with a progress bar; once per cohort."""
+    return _count_blanks(cohort.digest, str(cohort.root), cohort)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Counting slices …")
+def _count_all_slices(digest: str, root: str, _cohort: Cohort) -> list[tuple[Series, int]]:
+    from core.data.summary import count_slices
+
+    return [(series, count_slices(series)) for series in _cohort.series]
+
+
+def count_all_slices(cohort: Cohort) -> list[tuple[Series, int]]:
+    """How many slices each series of a cohort has, blank ones included, from the headers."""
+    return _count_all_slices(cohort.digest, str(cohort.root), cohort)
+
+
+def load_stacks(series: tuple[Series, ...]) -> tuple[list[SliceStack], list[Fault]]:
+    """Read several series for the viewer; one that cannot be read at all becomes a fault and the rest go on."""
+    stacks: list[SliceStack] = []
+    faults: list[Fault] = []
+    for one in sorted(series, key=lambda item: list(MRSequence).index(item.sequence)):
+        try:
+            stack, missing = load_stack(one)
+        except MGMTLabError as error:
+            faults.append(Fault(path=f"{one.study_id}/{one.sequence}", reason=str(error)))
+            continue
+        stacks.append(stack)
+        faults.extend(missing)
+    return stacks, faults
+
+
+def _changed_at(path: Path) -> float:
+    return path.stat().st_mtime if path.is_file() else 0.0

@@ -1,0 +1,80 @@
+"""What a visitor has chosen, typed, kept over page changes. Widgets keep their own values (``persist_state``)."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import streamlit as st
+
+from core.mri import MRSequence
+from core.runs.records import DataSource
+from core.settings import Settings, load_settings
+
+TOKEN = re.compile(r"[A-Za-z0-9_-]{32,64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """Which study the Predict page shows."""
+
+    kind: Literal["sample", "upload", "path", "study"]
+    place: str = ""
+    """Folder of the upload, the path that was typed, or the study's id in the chosen cohort."""
+    sequence: MRSequence | None = None
+    """What files are that do not say which sequence they are."""
+
+
+def current_settings() -> Settings:
+    """The installation's settings, read from the environment."""
+    return load_settings()
+
+
+def visitor() -> str:
+    """Who owns the runs that this session starts: a token in hosted mode, nobody in particular otherwise."""
+    return cast(str, st.session_state.get("visitor", "")) if current_settings().hosted else ""
+
+
+def remember_visitor() -> None:
+    """Give a visitor of a hosted installation a token that nobody can guess, and keep it in the address.
+
+    A reload of the page, which begins a new session, finds it there. Call it on every run of the app.
+    """
+    if not current_settings().hosted:
+        return
+    known = st.query_params.get("visitor", "")
+    token = st.session_state.get("visitor") or (known if TOKEN.fullmatch(known) else secrets.token_urlsafe(32))
+    st.session_state["visitor"] = token
+    st.query_params["visitor"] = token
+
+
+def chosen_cohort() -> DataSource | None:
+    """The cohort that Cohort, Train and Runs work on."""
+    return cast("DataSource | None", st.session_state.get("cohort"))
+
+
+def choose_cohort(source: DataSource | None) -> None:
+    """Make a cohort the current one; None lets go of it."""
+    st.session_state["cohort"] = source
+
+
+def chosen_checkpoint() -> str | None:
+    """Path of the checkpoint that Predict uses, or None for the first one there is."""
+    return cast("str | None", st.session_state.get("checkpoint"))
+
+
+def choose_checkpoint(path: str | None) -> None:
+    """Make a checkpoint the current one."""
+    st.session_state["checkpoint"] = path
+
+
+def chosen_scan() -> Scan | None:
+    """The study that Predict shows."""
+    return cast("Scan | None", st.session_state.get("scan"))
+
+
+def choose_scan(scan: Scan | None) -> None:
+    """Make a study the current one."""
+    st.session_state["scan"] = scan

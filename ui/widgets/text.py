@@ -1,0 +1,79 @@
+"""Numbers and foreign text as they stand on a page."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from core.evaluation.figure import Figure
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=@])")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def plain(text: object, limit: int = 200) -> str:
+    """Text from a file, a header or a URL, made safe to stand inside markdown.
+
+    Markdown, HTML, Streamlit's colour and icon directives and control characters lose their meaning; what is
+    longer than `limit` characters is cut.
+    """
+    clean = _CONTROL.sub(" ", str(text))
+    if len(clean) > limit:
+        clean = clean[: limit - 1] + "…"
+    return _MARKDOWN.sub(r"\\\1", clean)
+
+
+def number_text(value: float | None, digits: int = 3) -> str:
+    """A number with a fixed number of digits, or a dash where there is none."""
+    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def interval_text(low: float | None, high: float | None, digits: int = 3) -> str:
+    """``0.71 to 0.93``, or nothing where there is no interval."""
+    if low is None or high is None:
+        return ""
+    return f"{low:.{digits}f} to {high:.{digits}f}"
+
+
+def value_text(figure: Figure | None, digits: int = 3) -> str:
+    """A figure whose n stands elsewhere: value and interval."""
+    if figure is None or figure.value is None:
+        return "–"
+    interval = interval_text(figure.low, figure.high, digits)
+    return f"{figure.value:.{digits}f}{f' [{interval}]' if interval else ''}"
+
+
+def figure_text(figure: Figure, unit: str = "patients") -> str:
+    """A figure on one line: value, interval, n; or the reason why there is none."""
+    if figure.value is None:
+        return f"– ({figure.reason or 'not available'}; n = {figure.n} {unit})"
+    interval = interval_text(figure.low, figure.high)
+    return (
+        f"{number_text(figure.value)}"
+        + (f" [{interval}]" if interval else " (no interval)")
+        + f", n = {figure.n} {unit}"
+    )
+
+
+def duration_text(seconds: float | None) -> str:
+    """Seconds as a person says them: ``42 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    if seconds is None or math.isnan(seconds):
+        return "–"
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def bytes_text(count: int | None) -> str:
+    """``1.3 GiB`` or ``640 MiB``, or a dash where it is not known."""
+    if count is None:
+        return "–"
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+
+
+def rate_text(per_second: float | None, what: str) -> str:
+    """``27.3 images/s``, or a dash before the first measurement."""
+    return "–" if per_second is None else f"{per_second:.3g} {what}/s"

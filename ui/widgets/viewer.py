@@ -1,0 +1,264 @@
+"""The slice viewer: a study's sequences side by side, moved together in millimetres, with a map laid over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from core.explain.overlay import blend
+from core.mri import Plane
+from ui.widgets.slices import SliceStack, compose_slice, nearest_slice, plane_positions
+from ui.widgets.text import number_text, plain
+
+SEEN, ALL = "slices the model saw", "all slices"
+
+MARGIN = 1.12
+"""Side of a square over the largest head in it."""
+
+AXIS_NAMES: Mapping[Plane, str] = {
+    Plane.AXIAL: "towards the head",
+    Plane.CORONAL: "towards the back",
+    Plane.SAGITTAL: "towards the left",
+}
+"""Which way positions grow, by plane (LPS coordinates)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MapLayer:
+    """A class activation map laid back over its source slice."""
+
+    heat: NDArray[np.float32]
+    """(rows, columns) of the source slice, 0..1, scaled by its own maximum."""
+    raw_max: float
+    """That maximum."""
+
+
+Maps = Mapping[tuple[int, int], MapLayer]
+"""By number of the series in the viewer and slice index."""
+
+Below = Callable[[Maps, Mapping[Plane, float | None]], None]
+"""What to draw under the slices, given the maps and the position in each plane."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapSource:
+    """Where the viewer gets maps from."""
+
+    methods: Mapping[str, str]
+    """Title by name."""
+    classes: Sequence[str]
+    """Names of the classes that a map can speak for."""
+    first_class: int
+    """The one that it speaks for unless another is chosen."""
+    layers: Mapping[str, str]
+    """Title by name, the usual one first."""
+    first: tuple[str, str]
+    """Method and layer that are shown unless others are chosen."""
+    show_worth: Callable[[str, str], None]
+    """Draws what is known of whether the map by a method at a layer is true."""
+    load: Callable[[str, int, str], Maps]
+    """Maps of every slice that the model saw, by method's name, class and layer's name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Overlay:
+    maps: Maps
+    opacity: float
+    common: bool
+    method: str
+    layer: str
+
+    def tint(self, number: int, index: int, picture: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+        layer = self.maps.get((number, index))
+        if layer is None or self.opacity == 0:
+            return None
+        strongest = max((other.raw_max for other in self.maps.values()), default=0.0)
+        scale = layer.raw_max / strongest if self.common and strongest > 0 else 1.0
+        return blend(picture, layer.heat * np.float32(scale), self.opacity)
+
+
+def jump_to(key: str, plane: Plane, position: float) -> None:
+    """Move a viewer to a position at its next drawing; also lets it step through every slice again."""
+    st.session_state[f"{key}.jump.{plane}"] = position
+
+
+def show_viewer(
+    stacks: Sequence[SliceStack], *, key: str, source: MapSource | None = None, below: Below | None = None
+) -> None:
+    """Draw the viewer; it redraws by itself when its own controls are moved.
+
+    Parameters
+    ----------
+    stacks
+        The series, in the order in which they stand side by side.
+    key
+        Tells one viewer on a page from another, and one study from the next.
+    source
+        Where maps come from; None shows slices alone.
+    below
+        Draws under the slices, given the maps and the position in each plane; redrawn with them.
+    """
+    _viewer(stacks, key, source, below)
+
+
+@st.fragment
+def _viewer(stacks: Sequence[SliceStack], key: str, source: MapSource | None, below: Below | None) -> None:
+    seen_only, overlay = _controls(stacks, key, source)
+    planes = list(dict.fromkeys(stack.plane for stack in stacks))
+    positions: dict[Plane, float | None] = {}
+    with st.grid(len(planes), min_column_width=300):
+        for plane in planes:
+            together = [stack for stack in stacks if stack.plane == plane]
+            with st.container():
+                positions[plane] = _choose_position(plane, together, key=key, seen_only=seen_only)
+    field_mm = MARGIN * max((stack.extent_mm for stack in stacks if stack.in_mm), default=0.0)
+    with st.grid(max(4, min(len(stacks), 6)), min_column_width=155, gap="small"):
+        for number, stack in enumerate(stacks):
+            with st.container(gap="xxsmall"):
+                own = field_mm if stack.in_mm else stack.extent_mm
+                position = positions[stack.plane]
+                index = None if position is None else nearest_slice(stack, position, seen_only=seen_only)
+                _cell(number, stack, index, field_mm=own, overlay=overlay)
+    if overlay is not None and source is not None:
+        source.show_worth(overlay.method, overlay.layer)
+    if below is not None:
+        below(overlay.maps if overlay else {}, positions)
+
+
+def _controls(stacks: Sequence[SliceStack], key: str, source: MapSource | None) -> tuple[bool, _Overlay | None]:
+    if not any(stack.probabilities for stack in stacks):
+        return False, None
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        step = st.segmented_control(
+            "Step through",
+            [SEEN, ALL],
+            default=SEEN,
+            required=True,
+            key=f"{key}.step",
+            help="The model looks at some slices of each series only. Blank slices are never shown to it.",
+        )
+        overlay = _map_controls(key, source) if source else None
+    return step == SEEN, overlay
+
+
+def _map_controls(key: str, source: MapSource) -> _Overlay:
+    method = st.selectbox(
+        "Map",
+        list(source.methods),
+        index=list(source.methods).index(source.first[0]),
+        format_func=lambda name: source.methods[name],
+        key=f"viewer.method.{source.first[0]}",
+        persist_state="session",
+        width=150,
+        help="Where in the slice the network found what speaks for the class. A map shows what the network used, "
+        "not where the disease is.",
+    )
+    layer = st.selectbox(
+        "Detail",
+        list(source.layers),
+        index=list(source.layers).index(source.first[1]),
+        format_func=lambda name: source.layers[name],
+        key=f"{key}.layer.{source.first[1]}",
+        width=130,
+        help="Which layer of the network is mapped. The last one decides, and each of its places has seen much of the "
+        "head; earlier ones see small places. The Validity page measures which map is true.",
+    )
+    target = st.selectbox(
+        "Speaks for",
+        range(len(source.classes)),
+        index=source.first_class,
+        format_func=lambda index: plain(source.classes[index], 40),
+        key=f"{key}.class",
+        width=160,
+    )
+    opacity = st.slider(
+        "Map opacity", 0, 100, 55, 5, format="%d%%", key="viewer.opacity", persist_state="session", width=200
+    )
+    scale = st.segmented_control(
+        "Map scale",
+        ["same for all slices", "each its own"],
+        default="same for all slices",
+        required=True,
+        key="viewer.scale",
+        persist_state="session",
+        help="With one scale a weak map looks weak. With its own scale each map's strongest place is brightest, "
+        "however weak it is: compare the raw maxima.",
+    )
+    return _Overlay(
+        maps=source.load(method, target, layer),
+        opacity=opacity / 100,
+        common=scale == "same for all slices",
+        method=method,
+        layer=layer,
+    )
+
+
+def _choose_position(plane: Plane, stacks: list[SliceStack], *, key: str, seen_only: bool) -> float | None:
+    positions = plane_positions(stacks, seen_only=seen_only)
+    in_mm = all(stack.in_mm for stack in stacks)
+    if not positions:
+        st.caption(f"The model saw no {plane} slice.")
+        return None
+    name = f"{key}.{plane}.{'seen' if seen_only else 'all'}"
+    jump = st.session_state.pop(f"{key}.jump.{plane}", None)
+    if jump is not None or st.session_state.get(name) not in positions:
+        # Another checkpoint saw other slices: stay near.
+        wanted = st.session_state.get(name, _first_position(stacks, positions)) if jump is None else jump
+        st.session_state[name] = min(positions, key=lambda position: abs(position - wanted))
+    if len(positions) == 1:
+        return positions[0]
+    title = f"{str(plane).capitalize()} position, mm {AXIS_NAMES[plane]}" if in_mm else "Picture"
+    chosen = st.select_slider(
+        title,
+        positions,
+        format_func=(lambda position: f"{position:.1f} mm") if in_mm else (lambda position: f"{position:.0f}"),
+        key=name,
+    )
+    return float(chosen)
+
+
+def _first_position(stacks: list[SliceStack], positions: list[float]) -> float:
+    """Where to begin: at the slice with the highest probability (the middle one, where several share it), or in the middle."""
+    answers = [
+        (value, float(stack.positions[index])) for stack in stacks for index, value in stack.probabilities.items()
+    ]
+    highest = max((value for value, _ in answers), default=None)
+    places = sorted(place for value, place in answers if value == highest) or positions
+    return places[len(places) // 2]
+
+
+def _cell(number: int, stack: SliceStack, index: int | None, *, field_mm: float, overlay: _Overlay | None) -> None:
+    tint = overlay.tint(number, index, stack.pixels[index]) if overlay and index is not None else None
+    st.image(
+        compose_slice(stack, index, field_mm=field_mm, tint=tint),
+        width="stretch",
+        output_format="PNG",
+        alt=f"{stack.sequence} slice {'' if index is None else index + 1}",
+    )
+    st.markdown(f"**{stack.sequence}** " + _slice_words(stack, index), width="stretch")
+    if stack.probabilities:
+        st.caption(_answer_words(number, stack, index, overlay))
+
+
+def _slice_words(stack: SliceStack, index: int | None) -> str:
+    if index is None:
+        return ":gray[not covered here]"
+    place = f"{stack.positions[index]:.1f} mm, " if stack.in_mm else ""
+    blank = " :orange-badge[blank]" if stack.blank[index] else ""
+    return f":gray[{place}{index + 1} of {len(stack.pixels)}]{blank}"
+
+
+def _answer_words(number: int, stack: SliceStack, index: int | None, overlay: _Overlay | None) -> str:
+    if index is None or index not in stack.probabilities:
+        return "not seen by the model"
+    words = f":material/visibility: p {number_text(stack.probabilities[index], 2)}"
+    layer = overlay.maps.get((number, index)) if overlay else None
+    if layer is None:
+        return words
+    return (
+        f"{words} · raw maximum {layer.raw_max:.3g}" if layer.raw_max > 0 else f"{words} · nothing here speaks for it"
+    )
