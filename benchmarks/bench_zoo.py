@@ -58,10 +58,10 @@ def measure(preset: str, signal: float, home: Path) -> dict[str, Any]:
     from core.data.cohort import scan_cohort
     from core.inference.predict import Predictor
     from core.presets import find_preset
-    from core.runs.evaluation import evaluate_run
     from core.runs.folder import RunFolder
     from core.runs.records import DataSource
     from core.settings import load_settings
+    from core.training.evaluate import evaluate_run
     from core.training.trainer import run_training, train
 
     settings = load_settings()

@@ -29,9 +29,9 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def evaluate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Judge a run on a part of its own cohort, or on another cohort."""
-    from core.runs.evaluation import evaluate_run
     from core.runs.folder import find_run
     from core.runs.seal import seal_of_run
+    from core.training.evaluate import evaluate_run
 
     if arguments.data is None:
         useless = [name for name in DATA_OPTIONS if getattr(arguments, name) is not None]

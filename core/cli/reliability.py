@@ -137,8 +137,8 @@ def thresholds(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def _two_classes(name: str, settings: Settings) -> Evaluation:
     from core.errors import EvaluationError
+    from core.runs.evaluation import read_best_known
     from core.runs.folder import find_run
-    from core.runs.stored import read_best_known
 
     run = find_run(name, settings)
     evaluation = read_best_known(run)

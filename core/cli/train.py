@@ -15,8 +15,8 @@ from core.errors import ConfigError
 if TYPE_CHECKING:
     from core.runs.folder import RunFolder
     from core.runs.records import EpochRecord, RunStatus
-    from core.runs.repeat import Plan
     from core.settings import Settings
+    from core.training.repeat import Plan
 
 
 def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -93,7 +93,7 @@ def follow_training(settings: Settings) -> Outcome:
 def _read_plan(arguments: argparse.Namespace, settings: Settings) -> Plan:
     """What to train on what: named here, or as another run has it."""
     from core.runs.folder import find_run
-    from core.runs.repeat import Plan, plan_from
+    from core.training.repeat import Plan, plan_from
 
     if (arguments.original is None) == (arguments.data is None):
         raise UsageError("Name either DATA, or a run to train again with --from RUN.")

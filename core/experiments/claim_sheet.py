@@ -14,7 +14,7 @@ from core.experiments.evidence import CONTROLS as EVERY_CONTROL
 from core.experiments.evidence import Control, find_controls
 from core.models.checkpoint import CheckpointCard, read_card
 from core.progress import Progress, silent
-from core.runs.evaluation import Evaluation, looks, read_evaluation
+from core.runs.evaluation import Evaluation, count_test_evaluations, read_evaluation
 from core.runs.folder import RunFolder, now
 from core.runs.seal import SealReport, seal_of_run
 from core.settings import Settings
@@ -99,7 +99,7 @@ def gather_claim(
         banners=_banners(card, split),
         protocol=_protocol(run, card, split),
         figures=_figures(card, test, others),
-        looks=looks(run, settings),
+        looks=count_test_evaluations(run, settings),
         seal=seal,
         controls=controls,
         leakage=_leakage(split, leakage),
@@ -111,7 +111,7 @@ def gather_claim(
 def audit_leakage(run: RunFolder, settings: Settings, progress: Progress = silent) -> tuple[str, ...]:
     """Read every image of a run's cohort and name what stands on both sides of its split, a sentence each."""
     from core.audit import audit_split
-    from core.training.data import open_cohort
+    from core.runs.cohort import open_cohort
 
     cohort = open_cohort(run.source, progress, settings)
     report = audit_split(cohort, run.split(), settings, progress=progress)
@@ -124,7 +124,7 @@ def ask_shortcuts(run: RunFolder, settings: Settings, progress: Progress = silen
     Nothing is trained but linear heads (:mod:`core.experiments.controls.shortcuts`). Where it cannot be asked the control is not done, and says why.
     """
     from core.experiments.controls.shortcuts import CONTROLS, find_shortcuts
-    from core.training.data import open_cohort
+    from core.runs.cohort import open_cohort
 
     control = next(control for control in EVERY_CONTROL if control.kind == "shortcuts")
     try:

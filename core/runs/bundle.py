@@ -24,11 +24,11 @@ from core.files import replace_atomically
 from core.home_folder import hide_home, hide_homes
 from core.models.card_text import describe_card
 from core.models.checkpoint import copy_checkpoint, read_card
+from core.runs.environment import list_versions
 from core.runs.folder import RunFolder, now
 from core.runs.ledger import list_evaluations
 from core.runs.tags import read_tags
 from core.settings import Settings
-from core.training.environment import list_versions
 
 BUNDLE_SCHEMA = 1
 KIND = "mgmt-lab-run"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.training.best import SLICE_COLUMNS
+from core.dataset.predictions import SLICE_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,59 +1,47 @@
-"""Judge a run: on its test patients, its validation patients, or another cohort altogether."""
+"""The evaluation of a run: figures on some patients with the slices that they come from, kept in the run's folder."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.data.study import Cohort
-from core.errors import EvaluationError, RunError, SequenceError
+from core.dataset.predictions import name_patients
+from core.errors import EvaluationError
 from core.evaluation.aggregate import Aggregation, group_labels, to_groups
 from core.evaluation.calibration import to_probabilities
 from core.evaluation.figure import Figure
 from core.evaluation.figures import compute_figures
 from core.files import replace_atomically, write_atomic
-from core.progress import Progress, silent
-from core.runs.folder import RunFolder, now
-from core.runs.ledger import count_evaluations, record_evaluation
+from core.models.checkpoint import CheckpointCard, read_card
+from core.runs.folder import RunFolder
+from core.runs.ledger import count_evaluations
 from core.settings import Settings
-from core.training.best import slice_frame
-from core.training.data import open_cohort
-from core.training.phase_summary import name_patients
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from core.dataset.table import SliceTable
-    from core.models.checkpoint import CheckpointCard
-
 
 EvaluatedPart = Literal["test", "val", "data"]
-
-SCORED_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Evaluation:
-    """What a run's best weights are worth on some patients."""
+    """Figures of a run's best checkpoint on some patients, and the logits that they come from."""
 
     part: EvaluatedPart
     data: str
     """The cohort's folder."""
     looked_at: int
-    """How often these patients have been looked at, this time included; 0 for validation patients."""
+    """Evaluations of these patients so far, this one included (:mod:`core.runs.ledger`); 0 for validation patients."""
     class_names: tuple[str, ...]
     positive_class: int
     threshold: float
     temperature: float
     epoch: int
     leaky: bool
-    """The split was by slice, so that siblings of these slices may have been trained on."""
+    """The split was by slice, so that other slices of these patients may be in training."""
     synthetic: bool
     created: str
     patient: dict[str, Figure]
@@ -83,7 +71,7 @@ class Evaluation:
 
     @property
     def patient_ids(self) -> NDArray[np.str_]:
-        """Who was judged, sorted: (patients,)."""
+        """The evaluated patients, sorted: (patients,)."""
         return np.unique(name_patients(self.frame))
 
     @property
@@ -93,7 +81,7 @@ class Evaluation:
 
     @property
     def patient_logits(self) -> NDArray[np.float64]:
-        """What each patient's slice logits are combined to, before the temperature: (patients, classes)."""
+        """Logits of each patient, aggregated over slices, before the temperature: (patients, classes)."""
         patients = name_patients(self.frame)
         options = {"positive_class": self.positive_class, "k": self.top_k}
         return to_groups(self.slice_logits, patients, self.aggregation, **options)[1]
@@ -131,73 +119,41 @@ class Evaluation:
         }
 
 
-def evaluate_run(
-    run: RunFolder,
-    part: Literal["test", "val"],
-    settings: Settings,
-    other: Cohort | None = None,
-    progress: Progress = silent,
+def build_evaluation(
+    card: CheckpointCard,
+    frame: pd.DataFrame,
     *,
-    partition: str = "",
+    part: EvaluatedPart,
+    data: str,
+    leaky: bool,
+    synthetic: bool,
+    created: str,
+    notes: tuple[str, ...] = (),
 ) -> Evaluation:
-    """Score a run's best weights on patients, and keep the result in the run's folder.
-
-    Looking at the run's test patients, or at another cohort, is written into the ledger before any figure is
-    returned; validation patients chose the epoch, the threshold and the temperature, so looking at them again
-    costs nothing and proves little.
+    """Return the evaluation of a checkpoint from its predictions, with every figure computed.
 
     Parameters
     ----------
-    run
-        A run with a finished epoch.
-    part
-        Which patients of the run's own cohort; not used with `other`.
-    settings
-        Where cache and ledger live.
-    other
-        Another cohort, all of whose labelled studies are judged: external validation.
-    progress
-        Called with slices scored.
-    partition
-        Where the test patients are one fold of a cross-validation: its name, for the ledger.
-
-    Raises
-    ------
-    EvaluationError
-        The part is empty, the data have changed since the split, or the classes of `other` mean something else.
-    SequenceError
-        `other` holds none of the sequences that the checkpoint was trained on.
-    RunError
-        The run has no checkpoint yet.
+    card
+        The checkpoint's card: classes, threshold, temperature and aggregation.
+    frame
+        Predictions (:func:`core.dataset.predictions.build_predictions`).
+    part, data, leaky, synthetic, created, notes
+        As in :class:`Evaluation`.
     """
-    from core.dataset.table import build_table
-    from core.models.checkpoint import load_model
-
-    if not run.checkpoint.exists():
-        raise RunError(f"{run.name} has no checkpoint yet; it comes with its first finished epoch.")
-    model, card = load_model(run.checkpoint)
-    cohort = open_cohort(run.source, progress, settings) if other is None else other
-    table = build_table(cohort, card.config.prep, settings, progress=progress)
-    if other is None:
-        rows, digest, notes = _own_rows(run, table, cohort, part)
-    else:
-        rows, digest, notes = _other_rows(run, table, cohort, card)
-    labels = _labels(table, rows, card, cohort)
-    frame = slice_frame(table.rows.iloc[rows], _score(model, card, table, rows, progress)).assign(label=labels)
-    judged: EvaluatedPart = part if other is None else "data"
-    evaluation = with_figures(
+    return with_figures(
         Evaluation(
-            part=judged,
-            data=str(cohort.root),
+            part=part,
+            data=data,
             looked_at=0,
             class_names=card.class_names,
             positive_class=card.positive_class,
             threshold=card.threshold,
             temperature=card.temperature,
             epoch=card.epoch,
-            leaky=card.split_unit == "slice" and other is None,
-            synthetic=cohort.synthetic,
-            created=now(),
+            leaky=leaky,
+            synthetic=synthetic,
+            created=created,
             patient={},
             slice={},
             frame=frame,
@@ -206,15 +162,44 @@ def evaluate_run(
             top_k=card.config.top_k,
         )
     )
-    if judged != "val":
-        by = {"cohort_digest": cohort.digest, "partition": partition} if other is None else {}
-        evaluation = replace(evaluation, looked_at=record_evaluation(digest, run.name, settings, **by))
-    store_evaluation(run, evaluation, digest)
-    return evaluation
+
+
+def with_figures(evaluation: Evaluation) -> Evaluation:
+    """Return the evaluation with every figure computed from its slices' logits."""
+    options: dict[str, Any] = {
+        "class_names": evaluation.class_names,
+        "positive_class": evaluation.positive_class,
+        "threshold": evaluation.threshold,
+        "temperature": evaluation.temperature,
+    }
+    return replace(
+        evaluation,
+        patient=compute_figures(evaluation.patient_labels, evaluation.patient_logits, **options),
+        slice=compute_figures(
+            evaluation.slice_labels, evaluation.slice_logits, name_patients(evaluation.frame), **options
+        ),
+    )
+
+
+def evaluate_validation(run: RunFolder) -> Evaluation:
+    """Return the evaluation of the validation patients from the stored predictions of the best epoch.
+
+    Raises
+    ------
+    RunError
+        The run has no predictions yet.
+    CheckpointError
+        Its checkpoint is damaged.
+    """
+    card = read_card(run.checkpoint)
+    return build_evaluation(
+        card, run.predictions(), part="val", data=run.source.root, leaky=card.split_unit == "slice",
+        synthetic=card.synthetic, created=card.created,
+    )  # fmt: skip
 
 
 def read_evaluation(run: RunFolder, part: EvaluatedPart = "test", digest: str = "") -> Evaluation | None:
-    """Return the stored judgement of a part, or None; this is no look, and scores nothing.
+    """Return the stored evaluation of a part, or None; nothing is scored, and nothing is counted in the ledger.
 
     Parameters
     ----------
@@ -249,97 +234,19 @@ def read_evaluation(run: RunFolder, part: EvaluatedPart = "test", digest: str = 
         ) from error
 
 
-def looks(run: RunFolder, settings: Settings) -> int:
-    """Return how often the run's test patients have been looked at, by any run; does not look."""
+def read_best_known(run: RunFolder) -> Evaluation:
+    """Return the stored evaluation of the test patients, or, where there is none, that of the validation patients."""
+    return read_evaluation(run, "test") or evaluate_validation(run)
+
+
+def count_test_evaluations(run: RunFolder, settings: Settings) -> int:
+    """Return how often the run's test patients have been evaluated, by any run."""
     split = run.split()
     return count_evaluations(split.test_digest, settings, split.cohort_digest)
 
 
-def _own_rows(
-    run: RunFolder, table: SliceTable, cohort: Cohort, part: Literal["test", "val"]
-) -> tuple[NDArray[np.int64], str, tuple[str, ...]]:
-    split = run.split()
-    if split.cohort_digest != cohort.digest:
-        raise EvaluationError(
-            f"{cohort.root} is no longer what {run.name} was split on (digest {cohort.digest}, then "
-            f"{split.cohort_digest}); restore the data, or judge them as another cohort with --data."
-        )
-    rows = split.indices(table, part)
-    if len(rows) == 0:
-        raise EvaluationError(f"The {part} part of {run.name} is empty; judge another part, or another cohort.")
-    return rows, split.test_digest, ()
-
-
-def _other_rows(
-    run: RunFolder, table: SliceTable, cohort: Cohort, card: CheckpointCard
-) -> tuple[NDArray[np.int64], str, tuple[str, ...]]:
-    if cohort.digest == card.cohort_digest:
-        raise EvaluationError(
-            f"{cohort.root} is the cohort that {run.name} was trained on; judge its untouched patients with --part test."
-        )
-    labelled = table.rows["label"].to_numpy() >= 0
-    if not labelled.any():
-        raise EvaluationError(f"{cohort.root} has no labels to judge by; name a table of labels with --labels.")
-    seen = {str(sequence) for sequence in card.sequences}
-    known = table.rows["sequence"].map(lambda names: set(names.split("+")) <= seen).to_numpy(dtype=bool)
-    unseen = sorted(set(table.rows["sequence"][labelled & ~known]))
-    if not (labelled & known).any():
-        raise SequenceError(
-            f"{run.name} was trained on {', '.join(card.sequences)}; {cohort.root} holds only {', '.join(unseen)}."
-        )
-    notes = [f"Left out, because the checkpoint has never seen them: {', '.join(unseen)}."] if unseen else []
-    return np.flatnonzero(labelled & known).astype(np.int64), cohort.digest, tuple(notes)
-
-
-def _labels(table: SliceTable, rows: NDArray[np.int64], card: CheckpointCard, cohort: Cohort) -> NDArray[np.int64]:
-    """Labels in the checkpoint's order of classes: another cohort may list the same names in another order."""
-    theirs, ours = table.class_names, card.class_names
-    same_meaning = sorted(theirs) == sorted(ours) and theirs[table.positive_class] == ours[card.positive_class]
-    if not same_meaning:
-        raise EvaluationError(
-            f"The labels of {cohort.root} mean {' / '.join(theirs)} (positive: {theirs[table.positive_class]}), those of "
-            f"the checkpoint {' / '.join(ours)} (positive: {ours[card.positive_class]}); name the classes alike."
-        )
-    order = np.array([ours.index(name) for name in theirs])
-    return order[table.rows["label"].to_numpy(dtype=np.int64)[rows]]
-
-
-def _score(
-    model: nn.Module, card: CheckpointCard, table: SliceTable, rows: NDArray[np.int64], progress: Progress
-) -> NDArray[np.float32]:
-    from core.models.forward import choose_compute, place_model, score_images
-    from core.models.registry import find_architecture
-
-    compute = choose_compute(card.config)
-    architecture = find_architecture(card.config.architecture)
-    model = place_model(model, compute)
-    pieces = []
-    for start in range(0, len(rows), SCORED_AT_ONCE):
-        images = table.images(rows[start : start + SCORED_AT_ONCE])
-        pieces.append(score_images(model, images, architecture, compute))
-        progress(start + len(images), len(rows), "slices")
-    return np.concatenate(pieces)
-
-
-def with_figures(evaluation: Evaluation) -> Evaluation:
-    """Return the judgement with every figure computed from its slices' logits."""
-    options: dict[str, Any] = {
-        "class_names": evaluation.class_names,
-        "positive_class": evaluation.positive_class,
-        "threshold": evaluation.threshold,
-        "temperature": evaluation.temperature,
-    }
-    return replace(
-        evaluation,
-        patient=compute_figures(evaluation.patient_labels, evaluation.patient_logits, **options),
-        slice=compute_figures(
-            evaluation.slice_labels, evaluation.slice_logits, name_patients(evaluation.frame), **options
-        ),
-    )
-
-
 def store_evaluation(run: RunFolder, evaluation: Evaluation, digest: str) -> None:
-    """Keep a judgement in the run's folder; `digest` is the other cohort's, where one was judged."""
+    """Write an evaluation into the run's folder; `digest` is that of another cohort, where one was evaluated."""
     path = _stored_at(run, evaluation.part, digest)
     with replace_atomically(path.with_suffix(".parquet")) as beside:
         evaluation.frame.to_parquet(beside)

@@ -135,7 +135,7 @@ def name_data(
     DataError
         The folder cannot be read.
     """
-    from core.training.data import open_cohort
+    from core.runs.cohort import open_cohort
 
     places = {"root": root, "labels": labels, "identity": identity}
     absolute = {key: str(Path(place).expanduser().resolve()) if place else None for key, place in places.items()}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from core.dataset.intensity_profile import fingerprint
+from core.dataset.predictions import build_predictions
 from core.dataset.split import PARTS
 from core.evaluation.aggregate import group_labels, to_groups
 from core.evaluation.calibration import choose_threshold, fit_temperature, to_probabilities
@@ -18,16 +18,12 @@ from core.files import replace_atomically
 from core.models.checkpoint import CheckpointCard, save_checkpoint
 from core.mri import MRSequence
 from core.presets import is_reproduction
+from core.runs.environment import list_versions
 from core.runs.folder import now
 from core.runs.records import EpochRecord
-from core.training.environment import list_versions
 
 if TYPE_CHECKING:
     from core.training.job import Job, Training
-
-
-SLICE_COLUMNS = ("key", "study_id", "person", "sequence", "slice_index", "label")
-"""Columns of the slice table that predictions keep, beside one ``logit_<class index>`` each."""
 
 
 def save_best_checkpoint(job: Job, training: Training, record: EpochRecord, val_logits: NDArray[np.float32]) -> None:
@@ -41,15 +37,7 @@ def save_best_checkpoint(job: Job, training: Training, record: EpochRecord, val_
     card = _describe_checkpoint(job, training, record, val_logits)
     save_checkpoint(job.run.checkpoint, weights, card)
     with replace_atomically(job.run.path / "predictions.parquet") as beside:
-        slice_frame(job.table.rows.iloc[job.val_rows], val_logits).to_parquet(beside)
-
-
-def slice_frame(rows: pd.DataFrame, logits: NDArray[np.float32]) -> pd.DataFrame:
-    """Put logits (slices, classes) beside what identifies each slice."""
-    frame = rows[list(SLICE_COLUMNS)].reset_index(drop=True)
-    for index, column in enumerate(logits.T):
-        frame[f"logit_{index}"] = column
-    return frame
+        build_predictions(job.table.rows.iloc[job.val_rows], val_logits).to_parquet(beside)
 
 
 def _describe_checkpoint(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
@@ -14,8 +13,8 @@ from core.config import RunConfig
 from core.data.study import Cohort
 from core.errors import DataError, SplitError
 from core.files import write_atomic
-from core.mri import MRSequence
 from core.progress import Progress, silent
+from core.runs.cohort import open_cohort
 from core.runs.records import DataSource
 from core.settings import Settings
 from core.training.distributed import World
@@ -35,38 +34,6 @@ class Task(BaseModel):
     """Of each process."""
     resumes: bool = False
     """Whether it goes on from a state, which has weights of its own: those it started from need not be at hand."""
-
-
-def open_cohort(source: DataSource, progress: Progress = silent, settings: Settings | None = None) -> Cohort:
-    """Scan the cohort that a run was made on, in the way it was named; with `settings`, through the index cache.
-
-    Where the source says so, its labels are shuffled among the patients.
-
-    Raises
-    ------
-    DataError
-        It cannot be read.
-    """
-    from core.data.cohort import scan_cohort
-    from core.dataset.shuffle import shuffle_labels
-
-    if not source.named:
-        raise DataError(
-            "This run was imported, and where its data lies here has not been said; name it on the Runs page, or with: "
-            "python -m core runs data RUN DATA."
-        )
-    cohort = scan_cohort(
-        Path(source.root),
-        labels=Path(source.labels) if source.labels else None,
-        patient_pattern=source.patient_pattern,
-        layout=source.layout,
-        sequence=MRSequence(source.sequence) if source.sequence else None,
-        progress=progress,
-        settings=settings,
-        identity=Path(source.identity) if source.identity else None,
-        sequence_overrides=dict(source.assign),
-    )
-    return cohort if source.shuffle_seed is None else shuffle_labels(cohort, source.shuffle_seed)
 
 
 def prepare_material(

@@ -14,13 +14,13 @@ from core.config import RunConfig
 from core.data.study import Cohort
 from core.dataset.batches import count_steps
 from core.dataset.feed import Feed, open_feed
+from core.dataset.predictions import name_patients
 from core.dataset.split import PARTS, Split
 from core.dataset.table import SliceTable
 from core.errors import ConfigError, SplitError
 from core.runs.folder import RunFolder
 from core.runs.records import EpochRecord
 from core.training.distributed import ALONE, World
-from core.training.phase_summary import name_patients
 
 if TYPE_CHECKING:
     import torch

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,10 +15,6 @@ from core.evaluation.aggregate import Aggregation, group_labels, log_odds, to_gr
 from core.evaluation.calibration import to_probabilities
 from core.evaluation.influence import mean_interval, share_interval
 from core.evaluation.intervals import auroc_interval
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 HISTOGRAM_BINS = 20
 
@@ -49,17 +44,6 @@ class PhaseSummary:
     """(classes,): slices for which each class had the largest logit."""
 
 
-def name_patients(rows: pd.DataFrame) -> NDArray[np.str_]:
-    """Return the patient of each row of a slice table: the person, of shape (rows,).
-
-    Where a person's studies bear different labels (possible in a leaky split only), the study stands for the
-    patient: two truths cannot be averaged.
-    """
-    person = rows["person"].astype(str)
-    ambiguous = rows.groupby("person")["label"].transform("nunique") > 1
-    return person.where(~ambiguous, rows["study_id"].astype(str)).to_numpy(dtype=np.str_)
-
-
 def summarise_phase(
     labels: NDArray[np.int64],
     logits: NDArray[np.float32],
@@ -77,7 +61,7 @@ def summarise_phase(
     logits
         Array of shape (slices, classes).
     patients
-        Array of shape (slices,), from :func:`name_patients`.
+        Array of shape (slices,), from :func:`core.dataset.predictions.name_patients`.
     positive_class
         Index of the positive class.
     aggregation, top_k

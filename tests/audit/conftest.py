@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom.uid import generate_uid
-from tests.audit.images import draw_head
 
 from core.phantom.faults import LEAST_SLICES, LEAST_STUDIES, plant_faults
+from tests.audit.images import draw_head
 from tests.data.dicom_files import AXIAL, CORONAL, write_series
 
 SEQUENCES = ("FLAIR", "T1w", "T1wCE", "T2w")

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.audit.images import draw_head, save
 
 from core.audit import AuditReport, audit_cohort
 from core.audit.duplicates import HASH_BITS, propose_pairs
 from core.data.cohort import scan_cohort
 from core.settings import Settings
+from tests.audit.images import draw_head, save
 
 DRIFT = 6
 """Rows by which a head's pattern drifts from one slice to the next."""

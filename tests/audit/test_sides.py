@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.audit.images import draw_head, save
 
 from core.audit import AuditReport, audit_cohort
 from core.config import PrepConfig, SplitConfig
@@ -16,6 +15,7 @@ from core.dataset.split import Split, make_split
 from core.dataset.table import build_table
 from core.errors import SplitError
 from core.settings import Settings
+from tests.audit.images import draw_head, save
 
 
 @pytest.fixture

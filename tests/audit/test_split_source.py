@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.audit.images import draw_head, save
 
 from core.audit import BOTH_SIDES, audit_split
 from core.data.cohort import scan_cohort
@@ -13,6 +12,7 @@ from core.data.study import Cohort
 from core.dataset.split import Split
 from core.errors import SplitError
 from core.settings import Settings
+from tests.audit.images import draw_head, save
 
 
 @pytest.fixture

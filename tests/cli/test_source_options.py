@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from core.runs.cohort import open_cohort
 from core.runs.folder import RunFolder
 from core.settings import load_settings
-from core.training.data import open_cohort
 from tests.cli.commands import TINY, Command
 
 

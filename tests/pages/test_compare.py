@@ -7,9 +7,8 @@ from dataclasses import replace
 import pytest
 
 from core.experiments.comparison.comparison import compare_runs
-from core.runs.evaluation import store_evaluation
+from core.runs.evaluation import evaluate_validation, store_evaluation
 from core.runs.folder import RunFolder
-from core.runs.stored import evaluate_validation
 from core.settings import Settings
 from tests.experiments.judged_runs import make_judged_run
 from tests.pages.reading import App, words

@@ -11,11 +11,10 @@ from safetensors.torch import load_file
 from core.errors import RunBusyError, RunError, StorageError
 from core.models.checkpoint import read_card
 from core.runs.bundle import export_run
-from core.runs.evaluation import read_evaluation, store_evaluation
+from core.runs.evaluation import evaluate_validation, read_evaluation, store_evaluation
 from core.runs.folder import RunFolder, find_run
 from core.runs.ledger import count_evaluations, record_evaluation
 from core.runs.records import UNNAMED
-from core.runs.stored import evaluate_validation
 from core.runs.tags import change_tags, read_tags
 from core.runs.unbundle import import_run, read_import
 from core.settings import Settings

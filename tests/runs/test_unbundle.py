@@ -18,12 +18,11 @@ from core.errors import ArchiveError, DataError, HostedModeError, LimitError, MG
 from core.models.checkpoint import CheckpointCard
 from core.phantom import PhantomConfig, make_phantom
 from core.runs.bundle import export_run
-from core.runs.evaluation import store_evaluation
+from core.runs.cohort import open_cohort
+from core.runs.evaluation import evaluate_validation, store_evaluation
 from core.runs.records import UNNAMED, DataSource
-from core.runs.stored import evaluate_validation
 from core.runs.unbundle import import_run, name_data
 from core.settings import Settings
-from core.training.data import open_cohort
 from tests.experiments.judged_runs import make_judged_run
 from tests.training.tiny import build_tiny
 

@@ -9,10 +9,10 @@ import pytest
 
 from core.inference.predict import Predictor
 from core.models.checkpoint import read_card
-from core.runs.evaluation import evaluate_run
+from core.runs.cohort import open_cohort
 from core.runs.records import DataSource
 from core.settings import Settings
-from core.training.data import open_cohort
+from core.training.evaluate import evaluate_run
 from core.training.trainer import run_training
 from tests.training.tiny import tiny_config
 

@@ -23,10 +23,10 @@ from core.models.registry import Architecture, Normalisation, check_form
 from core.mri import MRSequence
 from core.phantom import PhantomConfig, make_phantom
 from core.presets import find_preset
-from core.runs.evaluation import evaluate_run
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource
 from core.settings import Settings
+from core.training.evaluate import evaluate_run
 from core.training.trainer import run_training
 
 SIZE = 32

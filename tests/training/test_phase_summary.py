@@ -1,10 +1,9 @@
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.special import log_softmax
 from sklearn.metrics import roc_auc_score
 
-from core.training.phase_summary import count_probabilities, name_patients, summarise_phase
+from core.training.phase_summary import count_probabilities, summarise_phase
 
 
 def test_figures_of_a_phase() -> None:
@@ -51,15 +50,6 @@ def test_three_classes_have_a_mean_auroc() -> None:
     summary = summarise_phase(labels, 5 * np.eye(3, dtype=np.float32)[labels], patients, 1)
     assert (summary.patient_auroc, summary.patient_auroc_low) == (1.0, None)
     assert summary.accuracy == 1.0
-
-
-def test_a_person_with_two_labels_counts_as_two_patients() -> None:
-    rows = pd.DataFrame(
-        {"person": ["p", "p", "q"], "study_id": ["00001", "00002", "00003"], "label": [0, 1, 1]}, index=[5, 6, 9]
-    )
-    assert name_patients(rows).tolist() == ["00001", "00002", "q"]
-    rows["label"] = 1
-    assert name_patients(rows).tolist() == ["p", "p", "q"]
 
 
 def test_probabilities_are_counted_by_true_class() -> None:

@@ -8,9 +8,10 @@ import streamlit as st
 
 from core.data.study import Cohort
 from core.errors import MGMTLabError
-from core.runs.evaluation import EvaluatedPart, Evaluation, evaluate_run, looks, read_evaluation
+from core.runs.evaluation import EvaluatedPart, Evaluation, count_test_evaluations, read_evaluation
 from core.runs.folder import RunFolder
 from core.runs.seal import seal_of_run
+from core.training.evaluate import evaluate_run
 from ui.runs.judged import show_level
 from ui.widgets.loaders import load_card, load_chosen_cohort
 from ui.widgets.progress import ProgressBar
@@ -45,14 +46,14 @@ def show_judgement(run: RunFolder) -> None:
 @st.cache_data(max_entries=16, show_spinner="Judging the validation patients …")
 def evaluate_validation(path: str, changed: float) -> Evaluation:
     """Judge from what the best epoch said of the validation slices; `changed` is when its predictions were written."""
-    from core.runs.stored import evaluate_validation as judge_stored
+    from core.runs.evaluation import evaluate_validation as judge_stored
 
     return judge_stored(RunFolder(Path(path)))
 
 
 def _show_test(run: RunFolder) -> None:
     settings = current_settings()
-    split, seen = run.split(), looks(run, settings)
+    split, seen = run.split(), count_test_evaluations(run, settings)
     units = "slices" if split.leaky else "patients"
     stored = read_evaluation(run, "test")
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):

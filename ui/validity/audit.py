@@ -14,7 +14,7 @@ from core.audit.split_source import parse_split
 from core.data.cohort import scan_cohort
 from core.dataset.split import Split
 from core.errors import SplitError
-from core.training.data import open_cohort
+from core.runs.cohort import open_cohort
 from ui.validity.data import ask_data
 from ui.validity.subject import ask_run, judged_runs
 from ui.validity.words import say_otherwise

@@ -10,7 +10,7 @@ import streamlit as st
 
 from core.errors import MGMTLabError
 from core.evaluation.figures import FIGURE_TITLES
-from core.runs.evaluation import looks, read_evaluation
+from core.runs.evaluation import count_test_evaluations, read_evaluation
 from core.runs.folder import RunFolder
 from core.runs.seal import METRICS, Criterion, Seal, SealReport, list_seals, make_seal, seal_of_run
 from ui.validity.subject import ask_run, judged_runs
@@ -55,7 +55,7 @@ def show_seal(report: SealReport) -> None:
 
 def _ask_plan(run: RunFolder) -> None:
     settings = current_settings()
-    split, seen = run.split(), looks(run, settings)
+    split, seen = run.split(), count_test_evaluations(run, settings)
     if seen:
         st.caption(
             f":material/visibility: These test patients have been looked at {seen} {'time' if seen == 1 else 'times'}: a plan "

@@ -10,8 +10,8 @@ import streamlit as st
 from core.data.study import Cohort, Fault, Series
 from core.errors import MGMTLabError
 from core.mri import MRSequence
+from core.runs.cohort import open_cohort
 from core.runs.records import DataSource
-from core.training.data import open_cohort
 from ui.widgets.progress import ProgressBar
 from ui.widgets.slices import SliceStack
 from ui.widgets.stacks import read_stack

@@ -16,11 +16,10 @@ from core.evaluation.curves import Curve, ReliabilityBins, reliability_bins, roc
 from core.experiments.comparison.differences import SettingDifference, differing_settings
 from core.experiments.comparison.pair import Difference, pair_runs
 from core.models.checkpoint import read_card
-from core.runs.evaluation import Evaluation, read_evaluation
+from core.runs.evaluation import Evaluation, evaluate_validation, read_evaluation
 from core.runs.folder import RunFolder
 from core.runs.ledger import count_evaluations
 from core.runs.records import EpochRecord, RunStatus
-from core.runs.stored import evaluate_validation
 from core.runs.tags import read_tags
 from core.settings import Settings
 

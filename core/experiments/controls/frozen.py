@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from core.config import RunConfig
 from core.data.study import Cohort
+from core.dataset.predictions import name_patients
 from core.dataset.table import SliceTable, build_table
 from core.errors import ConfigError, EvaluationError
 from core.experiments.controls.linear_head import HeadResult, evaluate_head, mean_by_patient
 from core.progress import Progress, silent
 from core.settings import Settings
-from core.training.phase_summary import name_patients
 
 if TYPE_CHECKING:
     from torch import nn

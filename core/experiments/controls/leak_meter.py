@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from core.config import PrepConfig
 from core.data.study import Cohort
+from core.dataset.predictions import name_patients
 from core.dataset.table import SliceTable, build_table
 from core.errors import EvaluationError
 from core.evaluation.figure import Figure
@@ -28,7 +29,6 @@ from core.mri import MRSequence
 from core.presets import find_preset
 from core.progress import Progress, silent
 from core.settings import Settings
-from core.training.phase_summary import name_patients
 
 PREPARED_PX = 96
 """Four prepared pixels become one of a thumbnail in each direction."""

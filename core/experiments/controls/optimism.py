@@ -19,12 +19,12 @@ from core.evaluation.unpaired import unpaired_difference
 from core.experiments.controls.inner_split import split_inside
 from core.models.checkpoint import read_card
 from core.progress import Progress, silent
-from core.runs.evaluation import evaluate_run, read_evaluation
+from core.runs.cohort import open_cohort
+from core.runs.evaluation import evaluate_validation, read_evaluation
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource
-from core.runs.stored import evaluate_validation
 from core.settings import Settings
-from core.training.data import open_cohort
+from core.training.evaluate import evaluate_run
 
 TrainMember = Callable[[str, RunConfig, Split], RunFolder]
 """Trains one member run (name, configuration, split) to its end, or returns it where it has finished before."""

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from core.config import PrepConfig
 from core.data.prepare.blank import blank_heads
 from core.data.study import Cohort, Study
+from core.dataset.predictions import name_patients
 from core.dataset.table import SliceTable, build_table
 from core.errors import EvaluationError
 from core.evaluation.metrics import Floats, Integers
@@ -29,7 +30,6 @@ from core.experiments.controls.linear_head import HeadResult, evaluate_head, mea
 from core.experiments.controls.thumbnails import make_thumbnails
 from core.progress import Progress, silent
 from core.settings import Settings
-from core.training.phase_summary import name_patients
 
 SURPRISE = 0.05
 """A permutation p up to which a control counts as having found something."""

@@ -15,10 +15,10 @@ from core.evaluation.specification import Cell, order_cells
 from core.experiments.controls.inner_split import split_inside
 from core.experiments.controls.optimism import TrainMember
 from core.progress import Progress, silent
-from core.runs.evaluation import evaluate_run
+from core.runs.cohort import open_cohort
 from core.runs.records import DataSource
 from core.settings import Settings
-from core.training.data import open_cohort
+from core.training.evaluate import evaluate_run
 
 MOST_CELLS = 400
 

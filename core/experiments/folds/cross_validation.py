@@ -24,9 +24,9 @@ from core.experiments.controls.specification import SpecificationParameters, lis
 from core.experiments.folds.result import evaluate_winners, summarise_folds
 from core.jobs.members import Member, train_members
 from core.progress import Progress, silent
+from core.runs.cohort import open_cohort
 from core.runs.records import DataSource
 from core.settings import Settings
-from core.training.data import open_cohort
 
 KIND = "cross_validation"
 MOST_MEMBERS = 2000

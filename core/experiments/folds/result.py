@@ -17,9 +17,10 @@ from core.evaluation.unpaired import mean_under_dependence
 from core.models.checkpoint import ENSEMBLE, read_card
 from core.models.ensemble import write_ensemble
 from core.parallel import on_cluster, run_tasks
-from core.runs.evaluation import Evaluation, evaluate_run, read_evaluation
+from core.runs.evaluation import Evaluation, read_evaluation
 from core.runs.folder import RunFolder
 from core.settings import Settings
+from core.training.evaluate import evaluate_run
 
 if TYPE_CHECKING:
     from core.experiments.folds.cross_validation import FoldMember

@@ -18,10 +18,11 @@ from core.files import write_atomic
 from core.jobs.background import ExperimentStatus, read_experiment_status
 from core.jobs.foreground import STOP
 from core.progress import Progress, silent
-from core.runs.evaluation import Evaluation, evaluate_run, read_evaluation
+from core.runs.evaluation import Evaluation, read_evaluation
 from core.runs.folder import RunFolder
 from core.runs.ledger import count_evaluations
 from core.settings import Settings
+from core.training.evaluate import evaluate_run
 
 if TYPE_CHECKING:
     import optuna

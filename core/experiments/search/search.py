@@ -23,11 +23,11 @@ from core.experiments.search.storage import StudyPlace, open_study, read_place, 
 from core.experiments.search.trial import direction_of
 from core.files import write_atomic
 from core.progress import Progress, silent
+from core.runs.cohort import open_cohort
 from core.runs.folder import NAME_PATTERN, now, with_absolute_paths
 from core.runs.lock import hold_lock
 from core.runs.records import DataSource
 from core.settings import Settings
-from core.training.data import open_cohort
 
 if TYPE_CHECKING:
     import optuna

@@ -20,10 +20,10 @@ from core.experiments.twin.split import JUDGED_SHARE, split_twins
 from core.files import write_atomic
 from core.jobs.launch import WAITING, ensure_worker, mark_queued
 from core.progress import Progress, silent
+from core.runs.cohort import open_cohort
 from core.runs.folder import RunFolder, list_runs, now, with_absolute_paths
 from core.runs.records import DataSource, EpochRecord, RunStatus
 from core.settings import Settings
-from core.training.data import open_cohort
 from core.training.trainer import train
 
 SUFFIXES: dict[Arm, str] = {"slice_split": "slice-split", "patient_split": "patient-split"}

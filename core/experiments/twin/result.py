@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from core.dataset.predictions import name_patients
 from core.errors import EvaluationError
 from core.evaluation.aggregate import log_odds
 from core.evaluation.figure import Figure
@@ -21,11 +22,10 @@ from core.evaluation.figures import predict_classes
 from core.evaluation.metrics import auroc
 from core.evaluation.paired import auroc_difference, mean_difference
 from core.progress import Progress, silent
-from core.runs.evaluation import Evaluation, evaluate_run
+from core.runs.evaluation import Evaluation, evaluate_validation
 from core.runs.folder import RunFolder
-from core.runs.stored import evaluate_validation
 from core.settings import Settings
-from core.training.phase_summary import name_patients
+from core.training.evaluate import evaluate_run
 
 Arm = Literal["slice_split", "patient_split"]
 ARMS: tuple[Arm, ...] = ("slice_split", "patient_split")

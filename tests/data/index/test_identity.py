@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.audit.images import draw_head, save
 
 from core.data.cohort import scan_cohort
 from core.data.index.identity import person_of
 from core.errors import DataError
 from core.settings import Settings
+from tests.audit.images import draw_head, save
 
 
 @pytest.fixture

@@ -145,8 +145,7 @@ def store_test_judgement(run: RunFolder) -> None:
     """Leave what ``evaluate`` leaves."""
     from dataclasses import replace
 
-    from core.runs.evaluation import store_evaluation
-    from core.runs.stored import evaluate_validation
+    from core.runs.evaluation import evaluate_validation, store_evaluation
 
     store_evaluation(run, replace(evaluate_validation(run), part="test", looked_at=1), "")
 

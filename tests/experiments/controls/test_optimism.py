@@ -23,13 +23,13 @@ from core.experiments.controls.optimism import (
 )  # fmt: skip
 from core.models.registry import ARCHITECTURES
 from core.phantom import PhantomConfig, make_phantom
-from core.runs.evaluation import evaluate_run
+from core.runs.cohort import open_cohort
+from core.runs.evaluation import evaluate_validation
 from core.runs.folder import RunFolder
 from core.runs.ledger import count_evaluations
 from core.runs.records import DataSource
-from core.runs.stored import evaluate_validation
 from core.settings import Settings
-from core.training.data import open_cohort
+from core.training.evaluate import evaluate_run
 from core.training.trainer import run_training, train
 from tests.training.tiny import TINY_NETWORK, tiny_config
 

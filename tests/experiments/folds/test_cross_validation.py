@@ -30,11 +30,11 @@ from core.jobs.members import _watched, train_members
 from core.models.checkpoint import read_card
 from core.parallel import dask_cluster
 from core.phantom import PhantomConfig, make_phantom
+from core.runs.cohort import open_cohort
 from core.runs.folder import RunFolder
 from core.runs.ledger import count_evaluations
 from core.runs.records import DataSource
 from core.settings import Settings
-from core.training.data import open_cohort
 from tests.cluster import start_cluster
 from tests.training.tiny import tiny_config
 

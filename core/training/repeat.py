@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from core.config import RunConfig, apply_settings
 from core.errors import RunError
+from core.runs.environment import find_commit, list_versions, name_processor
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource
-from core.training.environment import find_commit, list_versions, name_processor
 from core.training.torchrun import asked_size
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from core import __version__
 from core.config import RunConfig, apply_settings
 from core.mri import MRSequence
 from core.presets import find_preset
+from core.runs import environment
+from core.runs.environment import describe_command, find_commit, list_versions, name_processor
 from core.runs.records import DataSource
-from core.training import environment
-from core.training.environment import describe_command, find_commit, list_versions, name_processor
 from tests.training.tiny import tiny_config
 
 

@@ -13,10 +13,11 @@ from core.models.checkpoint import load_model, read_card, save_checkpoint
 from core.models.registry import ARCHITECTURES
 from core.mri import MRSequence
 from core.phantom import PhantomConfig, make_phantom
-from core.runs.evaluation import evaluate_run, looks, read_evaluation
+from core.runs.evaluation import count_test_evaluations, read_evaluation
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource
 from core.settings import Settings, load_settings
+from core.training.evaluate import evaluate_run
 from core.training.trainer import run_training
 from tests.training.tiny import TINY_NETWORK, tiny_config
 
@@ -44,11 +45,11 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     return scan_cohort(root)
 
 
-def test_test_patients_are_judged_counted_and_stored(run: RunFolder, settings: Settings) -> None:
-    assert looks(run, settings) == 0
+def test_test_patients_are_evaluated_counted_and_stored(run: RunFolder, settings: Settings) -> None:
+    assert count_test_evaluations(run, settings) == 0
     assert read_evaluation(run) is None
     evaluation = evaluate_run(run, "test", settings)
-    assert (evaluation.part, evaluation.looked_at, looks(run, settings)) == ("test", 1, 1)
+    assert (evaluation.part, evaluation.looked_at, count_test_evaluations(run, settings)) == ("test", 1, 1)
     assert evaluation.patient_ids.tolist() == sorted(run.split().test)
     assert evaluation.patient["auroc"].n == 2
     assert evaluation.slice["accuracy"].n == len(evaluation.slice_labels) == 8
@@ -62,13 +63,13 @@ def test_test_patients_are_judged_counted_and_stored(run: RunFolder, settings: S
     assert again is not None
     assert again.to_dict() == content
     np.testing.assert_array_equal(again.slice_probabilities, evaluation.slice_probabilities)
-    assert looks(run, settings) == 1
+    assert count_test_evaluations(run, settings) == 1
     assert evaluate_run(run, "test", settings).looked_at == 2
 
 
-def test_validation_is_no_look_and_gives_what_training_saw(run: RunFolder, settings: Settings) -> None:
+def test_validation_is_not_counted_and_gives_what_training_saw(run: RunFolder, settings: Settings) -> None:
     evaluation = evaluate_run(run, "val", settings)
-    assert (evaluation.looked_at, looks(run, settings)) == (0, 0)
+    assert (evaluation.looked_at, count_test_evaluations(run, settings)) == (0, 0)
     np.testing.assert_allclose(evaluation.slice_logits, run.predictions()[["logit_0", "logit_1"]], rtol=1e-4, atol=1e-5)
     card = read_card(run.checkpoint)
     for level in ("patient", "slice"):
@@ -76,13 +77,13 @@ def test_validation_is_no_look_and_gives_what_training_saw(run: RunFolder, setti
             assert card.metrics["val"][level][name]["value"] == pytest.approx(figure["value"], abs=1e-5), name
 
 
-def test_another_cohort_is_judged_whole_and_counted_by_itself(
+def test_another_cohort_is_evaluated_whole_and_counted_by_itself(
     run: RunFolder, settings: Settings, other: Cohort
 ) -> None:
     evaluation = evaluate_run(run, "test", settings, other)
     assert (evaluation.part, evaluation.looked_at, evaluation.data) == ("data", 1, str(other.root))
     assert evaluation.patient["auroc"].n == 4
-    assert looks(run, settings) == 0
+    assert count_test_evaluations(run, settings) == 0
     stored = read_evaluation(run, "data", other.digest)
     assert stored is not None
     assert stored.to_dict() == evaluation.to_dict()
@@ -132,7 +133,7 @@ def test_sequences_never_seen_are_left_out_or_refused(run: RunFolder, settings: 
             assert "FLAIR" in evaluation.notes[0]
 
 
-def test_unlabelled_data_cannot_judge(run: RunFolder, settings: Settings, other: Cohort) -> None:
+def test_unlabelled_data_cannot_be_evaluated(run: RunFolder, settings: Settings, other: Cohort) -> None:
     bare = replace(other, studies=tuple(replace(study, label=None) for study in other))
     with pytest.raises(EvaluationError, match="no labels"):
         evaluate_run(run, "test", settings, bare)

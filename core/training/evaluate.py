@@ -1,0 +1,160 @@
+"""Evaluate a run's best checkpoint: on its test patients, its validation patients, or another cohort."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.data.study import Cohort
+from core.dataset.predictions import build_predictions
+from core.dataset.table import SliceTable, build_table
+from core.errors import EvaluationError, RunError, SequenceError
+from core.models.checkpoint import CheckpointCard, load_model
+from core.models.registry import find_architecture
+from core.progress import Progress, silent
+from core.runs.cohort import open_cohort
+from core.runs.evaluation import EvaluatedPart, Evaluation, build_evaluation, store_evaluation
+from core.runs.folder import RunFolder, now
+from core.runs.ledger import record_evaluation
+from core.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+SCORED_AT_ONCE = 256
+"""Slices between two reports of progress."""
+
+
+def evaluate_run(
+    run: RunFolder,
+    part: Literal["test", "val"],
+    settings: Settings,
+    other: Cohort | None = None,
+    progress: Progress = silent,
+    *,
+    partition: str = "",
+) -> Evaluation:
+    """Evaluate a run's best checkpoint on patients, and store the result in the run's folder.
+
+    An evaluation of the run's test patients, or of another cohort, is written into the ledger before any figure is
+    returned. One of the validation patients is not: they chose the epoch, the threshold and the temperature already.
+
+    Parameters
+    ----------
+    run
+        A run with a finished epoch.
+    part
+        Which patients of the run's own cohort; not used with `other`.
+    settings
+        Where cache and ledger live.
+    other
+        Another cohort, all of whose labelled studies are evaluated: external validation.
+    progress
+        Called with slices scored.
+    partition
+        Where the test patients are one fold of a cross-validation: its name, for the ledger.
+
+    Raises
+    ------
+    EvaluationError
+        The part is empty, the data have changed since the split, or the classes of `other` mean something else.
+    SequenceError
+        `other` holds none of the sequences that the checkpoint was trained on.
+    RunError
+        The run has no checkpoint yet.
+    """
+    if not run.checkpoint.exists():
+        raise RunError(f"{run.name} has no checkpoint yet; it comes with its first finished epoch.")
+    model, card = load_model(run.checkpoint)
+    cohort = open_cohort(run.source, progress, settings) if other is None else other
+    table = build_table(cohort, card.config.prep, settings, progress=progress)
+    if other is None:
+        rows, digest, notes = _own_rows(run, table, cohort, part)
+    else:
+        rows, digest, notes = _other_rows(run, table, cohort, card)
+    labels = _labels(table, rows, card, cohort)
+    evaluated: EvaluatedPart = part if other is None else "data"
+    evaluation = build_evaluation(
+        card,
+        build_predictions(table.rows.iloc[rows], _score(model, card, table, rows, progress)).assign(label=labels),
+        part=evaluated,
+        data=str(cohort.root),
+        leaky=card.split_unit == "slice" and other is None,
+        synthetic=cohort.synthetic,
+        created=now(),
+        notes=notes,
+    )
+    if evaluated != "val":
+        by = {"cohort_digest": cohort.digest, "partition": partition} if other is None else {}
+        evaluation = replace(evaluation, looked_at=record_evaluation(digest, run.name, settings, **by))
+    store_evaluation(run, evaluation, digest)
+    return evaluation
+
+
+def _own_rows(
+    run: RunFolder, table: SliceTable, cohort: Cohort, part: Literal["test", "val"]
+) -> tuple[NDArray[np.int64], str, tuple[str, ...]]:
+    split = run.split()
+    if split.cohort_digest != cohort.digest:
+        raise EvaluationError(
+            f"{cohort.root} is no longer what {run.name} was split on (digest {cohort.digest}, then "
+            f"{split.cohort_digest}); restore the data, or judge them as another cohort with --data."
+        )
+    rows = split.indices(table, part)
+    if len(rows) == 0:
+        raise EvaluationError(f"The {part} part of {run.name} is empty; judge another part, or another cohort.")
+    return rows, split.test_digest, ()
+
+
+def _other_rows(
+    run: RunFolder, table: SliceTable, cohort: Cohort, card: CheckpointCard
+) -> tuple[NDArray[np.int64], str, tuple[str, ...]]:
+    if cohort.digest == card.cohort_digest:
+        raise EvaluationError(
+            f"{cohort.root} is the cohort that {run.name} was trained on; judge its untouched patients with --part test."
+        )
+    labelled = table.rows["label"].to_numpy() >= 0
+    if not labelled.any():
+        raise EvaluationError(f"{cohort.root} has no labels to judge by; name a table of labels with --labels.")
+    seen = {str(sequence) for sequence in card.sequences}
+    known = table.rows["sequence"].map(lambda names: set(names.split("+")) <= seen).to_numpy(dtype=bool)
+    unseen = sorted(set(table.rows["sequence"][labelled & ~known]))
+    if not (labelled & known).any():
+        raise SequenceError(
+            f"{run.name} was trained on {', '.join(card.sequences)}; {cohort.root} holds only {', '.join(unseen)}."
+        )
+    notes = [f"Left out, because the checkpoint has never seen them: {', '.join(unseen)}."] if unseen else []
+    return np.flatnonzero(labelled & known).astype(np.int64), cohort.digest, tuple(notes)
+
+
+def _labels(table: SliceTable, rows: NDArray[np.int64], card: CheckpointCard, cohort: Cohort) -> NDArray[np.int64]:
+    """Labels in the checkpoint's order of classes: another cohort may list the same names in another order."""
+    theirs, ours = table.class_names, card.class_names
+    same_meaning = sorted(theirs) == sorted(ours) and theirs[table.positive_class] == ours[card.positive_class]
+    if not same_meaning:
+        raise EvaluationError(
+            f"The labels of {cohort.root} mean {' / '.join(theirs)} (positive: {theirs[table.positive_class]}), those of "
+            f"the checkpoint {' / '.join(ours)} (positive: {ours[card.positive_class]}); name the classes alike."
+        )
+    order = np.array([ours.index(name) for name in theirs])
+    return order[table.rows["label"].to_numpy(dtype=np.int64)[rows]]
+
+
+def _score(
+    model: nn.Module, card: CheckpointCard, table: SliceTable, rows: NDArray[np.int64], progress: Progress
+) -> NDArray[np.float32]:
+    from core.models.forward import choose_compute, place_model, score_images
+
+    compute = choose_compute(card.config)
+    architecture = find_architecture(card.config.architecture)
+    model = place_model(model, compute)
+    pieces = []
+    for start in range(0, len(rows), SCORED_AT_ONCE):
+        images = table.images(rows[start : start + SCORED_AT_ONCE])
+        pieces.append(score_images(model, images, architecture, compute))
+        progress(start + len(images), len(rows), "slices")
+    return np.concatenate(pieces)
