@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.config import RunConfig
 from core.data.study import Cohort
-from core.jobs.launch import submit
+from core.jobs.queue import submit
 from core.presets import Preset
 from core.runs.folder import RunFolder
 from core.training.tensorboard import has_tensorboard

@@ -204,7 +204,7 @@ def _show(run: RunFolder, settings: Settings) -> Outcome:
 
 
 def _stop(run: RunFolder, settings: Settings) -> Outcome:
-    from core.jobs.launch import request_stop
+    from core.jobs.queue import request_stop
 
     request_stop(run)
     return Outcome(document=describe_run(run), lines=[f"{run.name} stops at the next batch; runs resume goes on."])
@@ -213,7 +213,7 @@ def _stop(run: RunFolder, settings: Settings) -> Outcome:
 def _resume(run: RunFolder, settings: Settings) -> Outcome:
     """Queue a run again; under torchrun, or outside the runs' home, where the queue does not look, it is trained here."""
     from core.cli.train import TrainingDisplay, describe_outcome
-    from core.jobs.launch import resume
+    from core.jobs.queue import resume
     from core.training.torchrun import asked_size
     from core.training.trainer import train
 

@@ -46,7 +46,7 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 def train(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Train in this process, or hand the run to the queue."""
     from core.cli.config_help import describe_origin
-    from core.jobs.launch import submit
+    from core.jobs.queue import submit
     from core.training.torchrun import asked_size, is_follower, local_size
     from core.training.trainer import run_training
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +11,10 @@ from typing import Literal
 from core.errors import HostedModeError, RunBusyError
 from core.files import write_atomic
 from core.jobs.foreground import STOP
-from core.jobs.launch import process_environment
+from core.jobs.process import start_detached
 from core.runs.folder import RunFolder
 from core.runs.lock import is_locked
-from core.settings import PROJECT_ROOT, Settings
+from core.settings import Settings
 
 LOG = "log.txt"
 START_SECONDS = 120.0
@@ -64,18 +61,7 @@ def start_experiment(settings: Settings, name: str, command: Sequence[str]) -> N
     folder.mkdir(parents=True, exist_ok=True)
     (folder / STOP).unlink(missing_ok=True)
     write_atomic(folder / "started", "")
-    with (folder / LOG).open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "core", *command, "--name", name, "--behind-queue"],
-            cwd=PROJECT_ROOT,
-            env=process_environment(settings),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    # Whoever started it must also bury it, or it stays a zombie for as long as the app lives.
-    threading.Thread(target=process.wait, name=f"bury {name}", daemon=True).start()
+    start_detached("core", *command, "--name", name, "--behind-queue", settings=settings, log=folder / LOG)
 
 
 def stop_experiment(settings: Settings, name: str) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from core.dataset.split import Split
 from core.errors import ConfigError, MGMTLabError, RunError
 from core.experiments.controls.optimism import TrainMember
 from core.files import write_atomic
-from core.jobs.launch import ensure_worker, worker_lock
+from core.jobs.queue import hold_queue
 from core.runs.folder import NAME_PATTERN, RunFolder, now
 from core.runs.lock import hold_lock
 from core.runs.records import DataSource, EpochRecord
@@ -22,7 +22,6 @@ from core.training.trainer import train
 
 STOP = "stop"
 """A file of this name in the folder ends the experiment before its next member."""
-QUEUE_SECONDS = 14 * 24 * 3600.0
 
 
 def run_experiment(
@@ -119,14 +118,3 @@ def _write_question(path: Path, name: str, question: dict[str, Any]) -> None:
     )
     if not same:
         raise ConfigError(f"{name} asked another question; choose another name with --name.")
-
-
-@contextmanager
-def hold_queue(settings: Settings) -> Iterator[None]:
-    """Hold what the queue's worker holds, so that runs and experiments never compete, and wake the queue afterwards."""
-    settings.runs.mkdir(parents=True, exist_ok=True)
-    try:
-        with hold_lock(worker_lock(settings), "The queue of runs never became empty.", QUEUE_SECONDS):
-            yield
-    finally:
-        ensure_worker(settings)

@@ -1,24 +1,23 @@
 """The process that serves the queue: one run after the other, or ``MGMT_LAB_JOBS`` at a time, each in a trainer
 process of its own.
 
-``python -m core.jobs.worker``; started by :mod:`core.jobs.launch`, never by hand.
+``python -m core.jobs.worker``; started by :func:`core.jobs.queue.ensure_worker`, never by hand.
 """
 
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from core.errors import RunBusyError
-from core.jobs.launch import process_environment, worker_lock
-from core.jobs.queue import next_queued
+from core.jobs.process import start_detached
+from core.jobs.queue import next_queued, worker_lock
 from core.runs.folder import RunFolder, list_runs, now
 from core.runs.lock import hold_lock
-from core.settings import PROJECT_ROOT, Settings, load_settings
+from core.settings import Settings, load_settings
 from core.training.memory import oom_kills
 
 LOOK_SECONDS = 0.5
@@ -94,19 +93,15 @@ def _start(run: RunFolder, settings: Settings) -> _Trainer | None:
     share = max(1, settings.threads // settings.jobs)
     threads = run.environment().get("threads") or share
     try:
-        log = run.log_file.open("ab")
+        process = start_detached(
+            "core.training.trainer",
+            str(run.path),
+            settings=replace(settings, threads=share),
+            log=run.log_file,
+            threads=threads,
+        )
     except FileNotFoundError:
         return None  # Deleted a moment ago.
-    with log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "core.training.trainer", str(run.path)],
-            cwd=PROJECT_ROOT,
-            env=process_environment(replace(settings, threads=share), threads),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
     return _Trainer(run=run, process=process, queued=before.queued, kills=kills)
 
 

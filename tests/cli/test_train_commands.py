@@ -46,7 +46,7 @@ def test_train_ends_with_the_best_epoch(command: Command, cohort: Path, tmp_path
 def test_paper_preset_says_beforehand_what_is_whose(
     command: Command, cohort: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.jobs.launch.ensure_worker", lambda settings: None)
+    monkeypatch.setattr("core.jobs.queue.ensure_worker", lambda settings: None)
     result = command("train", cohort, "--preset", "paper", *TINY, "--queue", "--json")
     assert result.status == 0
     assert "the paper's:" in result.stderr
@@ -84,7 +84,7 @@ def test_no_runs_say_how_to_start_one(command: Command) -> None:
 
 
 def test_queue_stop_and_resume(command: Command, cohort: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.jobs.launch.ensure_worker", lambda settings: None)
+    monkeypatch.setattr("core.jobs.queue.ensure_worker", lambda settings: None)
     result = command("train", cohort, *TINY, "--queue", "--run", "later", "--json")
     assert result.status == 0
     assert (result.json["name"], result.json["state"]) == ("later", "queued")
@@ -93,7 +93,7 @@ def test_queue_stop_and_resume(command: Command, cohort: Path, monkeypatch: pyte
 
 
 def test_the_queue_is_seen_and_changed(command: Command, cohort: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.jobs.launch.ensure_worker", lambda settings: None)
+    monkeypatch.setattr("core.jobs.queue.ensure_worker", lambda settings: None)
     assert "train DATA --queue" in command("runs", "queue").stdout
     for name in ("one", "two", "three"):
         command("train", cohort, *TINY, "--queue", "--run", name, "--note", f"number {name}")

@@ -6,8 +6,7 @@ import pytest
 
 from core.config import RunConfig
 from core.errors import HostedModeError, RunError
-from core.jobs.launch import ensure_worker, request_stop, resume, submit, worker_lock
-from core.jobs.queue import next_queued
+from core.jobs.queue import ensure_worker, next_queued, request_stop, resume, submit, worker_lock
 from core.runs.folder import RunFolder, list_runs
 from core.runs.lock import hold_lock
 from core.runs.records import DataSource

@@ -4,8 +4,17 @@ import pytest
 
 from core.config import RunConfig
 from core.errors import HostedModeError, RunError
-from core.jobs.launch import request_stop, resume, submit, worker_lock
-from core.jobs.queue import cancel, list_waiting, move, next_queued, put_first
+from core.jobs.queue import (
+    cancel,
+    list_waiting,
+    move,
+    next_queued,
+    put_first,
+    request_stop,
+    resume,
+    submit,
+    worker_lock,
+)
 from core.runs.folder import RunFolder
 from core.runs.lock import hold_lock
 from core.runs.records import DataSource

@@ -11,7 +11,8 @@ import psutil
 import pytest
 import torch
 
-from core.jobs.launch import process_environment, request_stop, resume, submit, worker_lock
+from core.jobs.process import process_environment
+from core.jobs.queue import request_stop, resume, submit, worker_lock
 from core.jobs.worker import serve
 from core.models.checkpoint import load_model
 from core.runs.folder import RunFolder, list_runs

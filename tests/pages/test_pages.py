@@ -113,7 +113,7 @@ def test_a_tiny_cohort_is_made_and_loaded(open_app: App, home: Settings) -> None
 def test_two_clicks_start_one_run(
     open_app: App, phantom_folder: Path, home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.jobs.launch.ensure_worker", lambda settings: None)
+    monkeypatch.setattr("core.jobs.queue.ensure_worker", lambda settings: None)
     app = open_app("train.py", phantom_folder)
     app.number_input(key="train.honest.epochs").set_value(1).run()
     app.button(key="train.start").click().run()

@@ -33,7 +33,7 @@ def edit(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def test_a_sequence_is_overruled_and_recognised_anew(
     open_app: App, phantom_folder: Path, edit: dict[str, Any], home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.jobs.launch.ensure_worker", lambda settings: None)
+    monkeypatch.setattr("core.jobs.queue.ensure_worker", lambda settings: None)
     study = scan_cohort(phantom_folder).studies[0]
     first = study.series[0]
     app = open_app("cohort.py", phantom_folder)

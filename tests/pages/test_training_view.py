@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.jobs.launch import worker_lock
-from core.jobs.queue import list_waiting
+from core.jobs.queue import list_waiting, worker_lock
 from core.runs.folder import RunFolder
 from core.runs.lock import hold_lock
 from core.runs.records import DataSource

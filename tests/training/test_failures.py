@@ -12,7 +12,7 @@ import pytest
 
 from core.config import RunConfig
 from core.errors import DataError
-from core.jobs.launch import process_environment
+from core.jobs.process import process_environment
 from core.models.checkpoint import load_model
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource

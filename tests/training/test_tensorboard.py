@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigError
-from core.jobs.launch import submit
+from core.jobs.queue import submit
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource
 from core.settings import Settings

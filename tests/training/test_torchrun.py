@@ -19,7 +19,7 @@ import pytest
 
 from core.cli.main import main
 from core.errors import ConfigError, RunError
-from core.jobs.launch import mark_queued
+from core.jobs.queue import mark_queued
 from core.models.checkpoint import load_model
 from core.runs.environment import describe_command
 from core.runs.folder import RunFolder

@@ -12,7 +12,7 @@ from core.config import RunConfig
 from core.evaluation.figure import Figure
 from core.experiments.twin.pair import TwinPair, find_pair, judge_pair, list_pairs, plan_pair, queue_pair, read_result
 from core.experiments.twin.result import ARMS
-from core.jobs.launch import WAITING, request_stop
+from core.jobs.queue import WAITING, request_stop
 from core.runs.epoch_figures import part_sizes
 from core.runs.records import DataSource
 from ui.figures.twin import ARM_TITLES, draw_twins

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from core.jobs.launch import request_stop, resume
+from core.jobs.queue import request_stop, resume
 from core.runs.folder import RunFolder
 from ui.runs.course import show_course, show_last_step, show_warning_signs
 from ui.runs.runs import ACTIVE, find_own_run, show_config_badges, show_source_badges, show_state, show_status

@@ -31,7 +31,7 @@ STATES: dict[RunState, tuple[str, str]] = {
 @st.cache_resource(show_spinner=False)
 def wake_queue() -> None:
     """Once per server: let runs that were waiting when the machine went down go on."""
-    from core.jobs.launch import ensure_worker
+    from core.jobs.queue import ensure_worker
 
     ensure_worker(current_settings())
 

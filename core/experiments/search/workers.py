@@ -18,8 +18,9 @@ from core.experiments.search.search import WANTED, Search, find_search
 from core.experiments.search.storage import PASSWORD_VARIABLE
 from core.experiments.search.worker import run_worker
 from core.files import write_atomic
-from core.jobs.foreground import STOP, hold_queue
-from core.jobs.launch import process_environment
+from core.jobs.foreground import STOP
+from core.jobs.process import process_environment
+from core.jobs.queue import hold_queue
 from core.progress import Progress
 from core.runs.folder import RunFolder
 from core.runs.lock import hold_lock

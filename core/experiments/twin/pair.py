@@ -18,7 +18,7 @@ from core.errors import HostedModeError, RunError
 from core.experiments.twin.result import ARMS, Arm, TwinResult, compare_twins
 from core.experiments.twin.split import JUDGED_SHARE, split_twins
 from core.files import write_atomic
-from core.jobs.launch import WAITING, ensure_worker, mark_queued
+from core.jobs.queue import WAITING, ensure_worker, mark_queued
 from core.progress import Progress, silent
 from core.runs.cohort import open_cohort
 from core.runs.folder import RunFolder, list_runs, now, with_absolute_paths

@@ -25,7 +25,7 @@ from core.experiments.search.claim import workers_alive
 from core.experiments.search.result import SearchResult, read_result
 from core.experiments.search.search import find_search
 from core.experiments.search.storage import PASSWORD_VARIABLE
-from core.jobs.launch import process_environment
+from core.jobs.process import process_environment
 from core.phantom import PhantomConfig, make_phantom
 from core.runs.folder import RunFolder
 from core.settings import PROJECT_ROOT, Settings
