@@ -21,13 +21,15 @@ from pathlib import Path
 
 from measuring import machine, print_table
 
-from core.audit import AuditReport, audit_cohort
+from core.audit.checks import audit_cohort
+from core.audit.findings import AuditReport
 from core.config import PrepConfig, SplitConfig
 from core.data.cohort import scan_cohort
 from core.data.study import Cohort
 from core.dataset.split import PARTS, Split, make_split
 from core.dataset.table import build_table
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.phantom.faults import Planted, read_planted
 from core.settings import Settings, load_settings
 

@@ -38,7 +38,8 @@ def main() -> None:
 
 def make_cohort(folder: Path, studies: int) -> Path:
     """Four sequences of 48 slices of 256 x 256 a study."""
-    from core.phantom import PhantomConfig, make_phantom
+    from core.phantom.cohort import make_phantom
+    from core.phantom.config import PhantomConfig
 
     make_phantom(folder, PhantomConfig(studies=studies, slices=48, size=256))
     return folder

@@ -42,7 +42,8 @@ def make_job(folder: Path, size_px: int) -> Job:
     from core.data.cohort import scan_cohort
     from core.dataset.split import make_split
     from core.dataset.table import build_table
-    from core.phantom import PhantomConfig, make_phantom
+    from core.phantom.cohort import make_phantom
+    from core.phantom.config import PhantomConfig
     from core.presets import find_preset
     from core.settings import load_settings
     from core.training.job import describe_job

@@ -42,7 +42,8 @@ def main() -> None:
 
 def link_cohort(folder: Path, studies: int, slices: int) -> Path:
     """Make one study and link its files under the other ids."""
-    from core.phantom import PhantomConfig, make_phantom
+    from core.phantom.cohort import make_phantom
+    from core.phantom.config import PhantomConfig
 
     make_phantom(folder / "one", PhantomConfig(studies=2, slices=slices, size=32), jobs=1)
     source = next((folder / "one" / "train").iterdir())

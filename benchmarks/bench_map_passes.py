@@ -22,7 +22,8 @@ from core.explain.cam import explain_each, explain_many, list_layers
 from core.explain.methods import METHODS
 from core.explain.validation.test_images import pool
 from core.inference.predict import Predictor
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.settings import load_settings
 
 

@@ -49,7 +49,8 @@ def main() -> None:
 
 def make_cohort(folder: Path, studies: int) -> Path:
     """Four sequences of 96 slices of 384 x 384 a study: 113 MB each."""
-    from core.phantom import PhantomConfig, make_phantom
+    from core.phantom.cohort import make_phantom
+    from core.phantom.config import PhantomConfig
 
     make_phantom(folder, PhantomConfig(studies=studies, slices=96, size=384))
     return folder

@@ -26,7 +26,8 @@ from measuring import machine, print_table
 
 from core.config import apply_settings
 from core.experiments.twin.pair import judge_pair, plan_pair, read_result, train_pair
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.presets import find_preset
 from core.runs.records import DataSource
 from core.settings import Settings, load_settings

@@ -34,7 +34,8 @@ def main() -> None:
 
 def write_synthetic(folder: Path) -> Path:
     """129 slices of 512 x 512, the size of a usual series of the competition."""
-    from core.phantom import PhantomConfig, make_phantom
+    from core.phantom.cohort import make_phantom
+    from core.phantom.config import PhantomConfig
 
     make_phantom(folder / "cohort", PhantomConfig(studies=2, slices=129, size=512), jobs=1)
     return next((folder / "cohort/train").iterdir()) / "FLAIR"

@@ -42,7 +42,8 @@ def main() -> int:
 
 def _measure(home: Path, arguments: argparse.Namespace) -> int:
     from core.config import apply_settings
-    from core.phantom import PhantomConfig, make_phantom
+    from core.phantom.cohort import make_phantom
+    from core.phantom.config import PhantomConfig
     from core.presets import find_preset
     from core.runs.folder import RunFolder, delete_run
     from core.runs.records import DataSource

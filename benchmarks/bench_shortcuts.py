@@ -20,7 +20,8 @@ from measuring import machine, print_table
 
 from core.data.cohort import scan_cohort
 from core.experiments.controls.shortcuts import CONTROLS, Shortcuts, find_shortcuts
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.settings import load_settings
 
 PERMUTATIONS = 39

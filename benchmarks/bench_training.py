@@ -71,7 +71,8 @@ def make_job(folder: Path, device: str, batch_size: int) -> Job:
     from core.dataset.export import export_imagefolder
     from core.dataset.split import make_split
     from core.dataset.table import build_table
-    from core.phantom import PhantomConfig, make_phantom
+    from core.phantom.cohort import make_phantom
+    from core.phantom.config import PhantomConfig
     from core.presets import find_preset
     from core.settings import load_settings
     from core.training.job import describe_job

@@ -43,7 +43,8 @@ def settings_of(preset: str) -> dict[str, object]:
 
 def make_cohorts(home: Path, signal: float) -> tuple[Path, Path]:
     """The cohort to train on and the one to judge on; made once."""
-    from core.phantom import PhantomConfig, make_phantom
+    from core.phantom.cohort import make_phantom
+    from core.phantom.config import PhantomConfig
 
     folders = home / f"train-{signal:g}", home / f"judge-{signal:g}"
     for folder, studies, seed in zip(folders, (STUDIES_TO_TRAIN, STUDIES_TO_JUDGE), (21, 22), strict=True):

@@ -17,7 +17,8 @@ from core.models.checkpoint import CheckpointCard, save_checkpoint
 from core.models.registry import ARCHITECTURES
 from core.models.weights import build_model
 from core.mri import CLASS_NAMES, MRSequence
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.runs.records import DataSource
 from core.settings import PROJECT_ROOT, Settings, load_settings
 from tests.training.tiny import TINY_NETWORK

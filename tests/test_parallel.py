@@ -15,7 +15,8 @@ from core.data.cohort import scan_cohort
 from core.dataset.table import build_table
 from core.errors import ConfigError, DataError
 from core.parallel import dask_cluster, on_cluster, run_tasks
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.settings import Settings
 from tests.cluster import start_cluster
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.fft import dctn
 
 from core.data.formats.images import read_image
 from core.data.index.series import relative_to
@@ -109,8 +110,6 @@ def hash_thumbnails(thumbnails: NDArray[np.uint16]) -> NDArray[np.uint64]:
     The signs of the 8 x 8 lowest frequencies of the cosine transform against their median, without those that
     are constant along an axis: scaling, windowing and compression change few of them (Zauner 2010, "pHash").
     """
-    from scipy.fft import dctn
-
     low = dctn(thumbnails.astype(np.float64), axes=(1, 2), norm="ortho")[:, 1 : HASH_PX + 1, 1 : HASH_PX + 1]
     flat = low.reshape(len(low), -1)
     bits = flat > np.median(flat, axis=1, keepdims=True)

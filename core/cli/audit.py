@@ -12,7 +12,7 @@ from core.cli.options import Parser, add_command, add_data, read_cohort
 from core.cli.output import Outcome, TerminalProgress, note, plain
 
 if TYPE_CHECKING:
-    from core.audit import AuditReport, Finding
+    from core.audit.findings import AuditReport, Finding
     from core.audit.split_source import Parts
     from core.dataset.split import Split
     from core.settings import Settings
@@ -44,7 +44,7 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def audit(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Audit DATA, alone or with a split; findings are no failure."""
-    from core.audit import audit_cohort
+    from core.audit.checks import audit_cohort
     from core.files import write_atomic
 
     split = _find_split(arguments.split, settings) if arguments.split else None
@@ -62,7 +62,7 @@ def audit(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def _find_split(named: str, settings: Settings) -> Split | Parts:
     """Return the split of a run, else of the file or the folder of that name."""
-    from core.audit import read_split
+    from core.audit.split_source import read_split
     from core.errors import RunError
     from core.runs.folder import find_run
 

@@ -54,7 +54,8 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def phantom(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Make the synthetic cohort."""
-    from core.phantom import PhantomConfig, make_phantom
+    from core.phantom.cohort import make_phantom
+    from core.phantom.config import PhantomConfig
 
     given = {name: getattr(arguments, name) for name in PhantomConfig.model_fields}
     config = PhantomConfig.model_validate({name: value for name, value in given.items() if value is not None})
@@ -163,7 +164,7 @@ def prepare(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def _add_phantom_options(parser: Parser) -> None:
     """One option for each field of the phantom's configuration, with its description."""
-    from core.phantom import PhantomConfig
+    from core.phantom.config import PhantomConfig
 
     for name, info in PhantomConfig.model_fields.items():
         option = f"--{name.replace('_', '-')}"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-    from core.dataset.examples import SeenSlice
+    from core.data.prepare.examples import SeenSlice
     from core.explain.methods import CamMethod
     from core.inference.predict import Predictor
     from core.inference.prediction import Prediction

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from core.data.formats.dicomdir import check_references
-from core.data.formats.discovery import relative_to, walk_files
+from core.data.formats.discovery import find_dicomdirs, relative_to, walk_files
 from core.data.index.assign import apply_overrides, note_choices
 from core.data.index.cache import decode_scan, encode_scan, index_key
 from core.data.index.folder_stamp import FolderStamp, stamp_folders
@@ -21,12 +20,12 @@ from core.data.index.layout import (
     Layout,
     detect_layout,
     is_sequence_folder,
-    is_synthetic,
     phase_folders,
     study_folders,
 )
 from core.data.index.stamped import StampedCache
 from core.data.study import Cohort, Fault, SeriesScan, Study
+from core.data.synthetic import is_synthetic
 from core.errors import EmptyCohortError
 from core.mri import CLASS_NAMES, MRSequence
 from core.parallel import on_cluster, run_tasks
@@ -154,7 +153,7 @@ def _scan_studies(layout: Layout, reading: _Reading, jobs: int, progress: Progre
     faults: list[Fault] = []
     for item, scan in zip(work, scans, strict=True):
         faults += scan.faults
-        faults += check_references(item.folder, root, reading.limits)
+        faults += _check_dicomdir(item.folder, root, reading.limits)
         faults += [Fault(path=relative_to(path, root), reason="an empty folder") for path in item.stamp.empty_folders]
         if scan.series:
             person = person_of(item.study_id, reading.identity)
@@ -171,6 +170,15 @@ def _scan_studies(layout: Layout, reading: _Reading, jobs: int, progress: Progre
         faults=tuple(faults),
         notes=(*notes, *(note for scan in scans for note in scan.notes), *_note_same_persons(studies)),
     )
+
+
+def _check_dicomdir(folder: Path, root: Path, settings: Settings) -> list[Fault]:
+    """Return a fault for each file that a study's DICOMDIR lists and that is not there."""
+    if not find_dicomdirs(folder):
+        return []
+    from core.data.formats.dicomdir import check_references  # and with it pydicom: not needed without a DICOMDIR
+
+    return check_references(folder, root, settings)
 
 
 def _list_studies(base: Path, jobs: int) -> list[_StudyFolder]:

@@ -11,17 +11,19 @@ from itertools import chain, count
 from pathlib import Path
 from typing import IO
 
-from core.data.formats.archive import Budget, safe_path, unpack, write_file
+from core.data.formats.archive import unpack
 from core.data.formats.dicom import InstanceHeader
-from core.data.formats.dicomdir import is_dicomdir, read_dicomdir
-from core.data.formats.discovery import detect_kind, walk_files
+from core.data.formats.dicomdir import read_dicomdir
+from core.data.formats.discovery import detect_kind, is_dicomdir, walk_files
+from core.data.formats.untrusted_files import Budget, safe_path, write_file
 from core.data.index.assign import apply_overrides, note_choices
 from core.data.index.identity import person_of
 from core.data.index.labels import normalise_id
-from core.data.index.layout import COMPETITION_ID, is_sequence_folder, is_synthetic
+from core.data.index.layout import COMPETITION_ID, is_sequence_folder
 from core.data.index.recognise import recognise_name, strip_sequence
 from core.data.index.series import FileScan, build_series, scan_files
 from core.data.study import Cohort, Fault, Study
+from core.data.synthetic import is_synthetic
 from core.errors import DataError, EmptyCohortError
 from core.mri import MRSequence
 from core.settings import Settings

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from PIL import Image
+
 from core.dataset.split import PARTS, Split
 from core.dataset.table import SliceTable
 from core.errors import DataError
@@ -88,8 +90,6 @@ def export_imagefolder(table: SliceTable, split: Split, folder: Path, *, progres
 
 def _write_image(table: SliceTable, index: int, phase: Path) -> str:
     """Write one image below its phase's folder; return the name of its class."""
-    from PIL import Image
-
     row = table.rows.iloc[index]
     series_number = int(row["key"].rsplit("|", 2)[1])
     sequence = row["sequence"] if not series_number else f"{row['sequence']}-{series_number + 1}"

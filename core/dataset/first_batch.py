@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from core.config import RunConfig
@@ -66,8 +67,6 @@ def preview_first_batch(
     DataError
         Nothing can be used, or the split cannot be made.
     """
-    import torch
-
     table = build_table(cohort, config.prep, settings, progress=progress)
     split = split or make_split(table, config.split, cohort.digest)
     rows = split.indices(table, "train")

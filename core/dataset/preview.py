@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from core.config import RunConfig
@@ -52,8 +53,6 @@ def preview_examples(
     DataError
         No study has a label, or none can be used.
     """
-    import torch
-
     few = _choose(cohort, count)
     table = build_table(replace(cohort, studies=few), config.prep, settings, jobs=1)
     places = table.rows.groupby("study_id", sort=False).indices

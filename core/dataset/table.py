@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,15 +12,19 @@ from numpy.typing import NDArray
 
 from core.config import PrepConfig
 from core.data.index.assign import ASSIGNED
-from core.data.prepare.cache import Source, fill_cache, load_prepared, open_prepared, prune_contents
+from core.data.prepare.cache import fill_cache, load_prepared, open_prepared, prune_contents
 from core.data.prepare.common_grid import choose_candidates
+from core.data.prepare.examples import PreparedSeries
+from core.data.prepare.source import Source
 from core.data.study import Cohort, Fault, Series, Study
-from core.dataset.examples import PreparedSeries
 from core.errors import DataError, EmptyCohortError
 from core.mri import MRSequence, Plane
 from core.parallel import run_tasks
 from core.progress import Progress, silent
 from core.settings import Settings
+
+if sys.platform != "win32":
+    import resource
 
 INLINE = 8
 """Up to so many series are prepared in this process: starting others would take longer."""
@@ -47,7 +52,7 @@ class SliceTable:
         return len(self.rows)
 
     def images(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Gather examples by row number: (n, *shape of one), in the order asked for (:mod:`core.dataset.examples`)."""
+        """Gather examples by row number: (n, *shape of one), in the order asked for (:mod:`core.data.prepare.examples`)."""
         arrays = self.rows["array"].to_numpy()[indices]
         offsets = self.rows["offset"].to_numpy()[indices]
         gathered = np.empty((len(indices), *self.arrays[0].shape[1:]), np.uint8)
@@ -195,9 +200,7 @@ def _open(source: Source, prep: PrepConfig, settings: Settings) -> PreparedSerie
 
 def _allow_open_files(count: int) -> None:
     """Raise this process's soft limit: each memory-mapped array holds a file open, and 1024 is a usual limit."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
+    if sys.platform == "win32":  # no such limit there
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = count + 512

@@ -110,7 +110,7 @@ def gather_claim(
 
 def audit_leakage(run: RunFolder, settings: Settings, progress: Progress = silent) -> tuple[str, ...]:
     """Read every image of a run's cohort and name what stands on both sides of its split, a sentence each."""
-    from core.audit import audit_split
+    from core.audit.checks import audit_split
     from core.runs.cohort import open_cohort
 
     cohort = open_cohort(run.source, progress, settings)

@@ -35,7 +35,7 @@ def record(predictor: Predictor, pixels: NDArray[np.uint8], places: Sequence[str
     predictor
         Whose network; the caller holds its lock.
     pixels
-        (n, ...), as in :class:`core.dataset.examples.PreparedSeries`.
+        (n, ...), as in :class:`core.data.prepare.examples.PreparedSeries`.
     places
         Names of layers; a "*" stands for each of several streams.
     target

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from core.dataset.examples import PreparedSeries
+from core.data.prepare.examples import PreparedSeries
 from core.errors import ConfigError
 from core.explain.activations import only_input_needs_gradients, record, weigh
 from core.explain.methods import INPUT, CamMethod, find_method

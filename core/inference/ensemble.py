@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.dataset.examples import PreparedSeries
+from core.data.prepare.examples import PreparedSeries
 from core.evaluation.calibration import to_probabilities
 from core.evaluation.figures import predict_classes
 from core.inference.predict import Predictor

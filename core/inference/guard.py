@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.distance import jensenshannon
 
+from core.data.prepare.examples import PreparedSeries
 from core.data.study import Series
-from core.dataset.examples import PreparedSeries
 from core.dataset.intensity_profile import BINS, intensity_histogram
 from core.models.checkpoint import CheckpointCard
 from core.mri import MRSequence, Plane
@@ -86,8 +87,6 @@ def _examples_of(name: str, prepared: PreparedSeries) -> NDArray[np.uint8]:
 
 def grey_distance(first: ArrayLike, second: ArrayLike) -> float:
     """Jensen-Shannon distance (base 2) of two histograms: 0 equal, 1 nothing in common."""
-    from scipy.spatial.distance import jensenshannon
-
     return float(np.nan_to_num(jensenshannon(first, second, base=2), nan=0.0))
 
 

@@ -6,18 +6,20 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from core.config import apply_settings
 from core.data.index.assign import series_order
-from core.data.prepare.cache import Source, load_prepared, prepare
+from core.data.prepare.cache import load_prepared
 from core.data.prepare.common_grid import pixel_spacing
+from core.data.prepare.examples import PreparedSeries, list_seen
+from core.data.prepare.source import Source, prepare_source
 from core.data.privacy import privacy_warnings
 from core.data.study import Series, Study
-from core.dataset.examples import PreparedSeries, list_seen
 from core.errors import DataError, SequenceError
 from core.evaluation.aggregate import to_groups
 from core.evaluation.calibration import to_probabilities
@@ -26,14 +28,11 @@ from core.evaluation.figures import predict_classes
 from core.inference.guard import inspect_images, inspect_study
 from core.inference.prediction import Prediction, SeriesPrediction, SlicePrediction
 from core.models.checkpoint import CheckpointCard, load_model
+from core.models.forward import choose_compute, score_images
 from core.models.registry import find_architecture
 from core.mri import MRSequence
 from core.progress import Progress, silent
 from core.settings import Settings
-
-if TYPE_CHECKING:
-    from torch import nn
-
 
 SYNTHETIC_WARNING = "This checkpoint knows only synthetic brains; its answer on a real scan means nothing."
 
@@ -65,8 +64,6 @@ class Predictor:
 
     def __init__(self, path: Path) -> None:
         """Load a checkpoint; raises CheckpointError where it is missing, damaged or of another schema."""
-        from core.models.forward import choose_compute
-
         model, card = load_model(path)
         self.path = path
         self.card: CheckpointCard = card
@@ -118,7 +115,7 @@ class Predictor:
         for done, source in enumerate(sources, start=1):
             name = " and ".join(str(series.sequence) for series in source)
             try:
-                prepared = prepare(source, prep) if cache is None else load_prepared(source, prep, cache)
+                prepared = prepare_source(source, prep) if cache is None else load_prepared(source, prep, cache)
                 scored.append((source, prepared, self.score_members(prepared)))
                 warnings += [f"{name}: {Path(fault.path).name}: {fault.reason}" for fault in prepared.faults]
             except DataError as error:
@@ -195,8 +192,6 @@ class Predictor:
 
     def score(self, prepared: PreparedSeries) -> NDArray[np.float32]:
         """Logits (examples, classes) of what was prepared."""
-        from core.models.forward import score_images
-
         with self.lock:
             return score_images(self.model, prepared.pixels, self.architecture, self.compute)
 

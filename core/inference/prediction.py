@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.data.prepare.examples import PreparedSeries, SeenSlice
 from core.data.study import Series
-from core.dataset.examples import PreparedSeries, SeenSlice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +118,7 @@ class Cam:
 
     heat: NDArray[np.float32]
     """(size, size), of a volume (depth, size, size), of streams (streams, size, size); 0..1: scaled by the example's own
-    maximum, so that it can be seen. :meth:`core.dataset.examples.SeenSlice.take` finds a slice's part."""
+    maximum, so that it can be seen. :meth:`core.data.prepare.examples.SeenSlice.take` finds a slice's part."""
     raw_max: float
     """The maximum before scaling: compare it between slices; a weak map looks as strong as a strong one."""
     slice_index: int

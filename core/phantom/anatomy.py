@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates  # type: ignore[attr-defined]
 
 from core.phantom.fields import GRID, FloatArray, Grid, ramp, random_field
 
@@ -153,8 +154,6 @@ def _lobes(position: Position, rng: np.random.Generator) -> Position:
 
 def _sulci(position: Position, cerebrum: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     """Distance in millimetres from the nearest sulcus, and a second field whose zeros cross the sulci."""
-    from scipy.ndimage import map_coordinates  # type: ignore[attr-defined]
-
     left, posterior, superior = position
     field = random_field(rng, GRID, SULCUS_WAVELENGTH_MM, spread=0.2, waves=64)
     crossing = random_field(rng, GRID, 28.0)

@@ -12,14 +12,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from core.data.cohort import scan_cohort
-from core.data.index.layout import SYNTHETIC_FILE
+from core.data.prepare.examples import PreparedSeries
 from core.data.study import Study
-from core.dataset.examples import PreparedSeries
+from core.data.synthetic import SYNTHETIC_FILE
 from core.errors import ConfigError, StorageError
-from core.phantom import SAMPLE_SIGNAL, PhantomConfig, plan_cohort
+from core.phantom.cohort import plan_cohort
+from core.phantom.config import PhantomConfig
+from core.phantom.study import SAMPLE_SIGNAL, write_study
 from core.settings import Settings
 
 CHANGE = 24
@@ -60,10 +63,6 @@ def make_counterfactual(root: Path, study_id: str, settings: Settings) -> Counte
     StorageError
         The cache cannot be written.
     """
-    from filelock import FileLock
-
-    from core.phantom.study import write_study
-
     config = _read_config(root)
     plan = next((plan for plan in plan_cohort(config) if plan.study_id == study_id), None) if config else None
     if config is None or plan is None or config.faults:

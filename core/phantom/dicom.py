@@ -5,22 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
+from core.data.synthetic import SYNTHETIC_MARK, SYNTHETIC_MARK_KEYWORD
 from core.mri import MRSequence, Plane
-
-if TYPE_CHECKING:
-    from pydicom.dataset import FileDataset
-    from pydicom.uid import UID
-
-
-SYNTHETIC_MARK = "MGMT Lab synthetic phantom"
-"""Value of the tag below in every synthetic file: by it a single study is recognised, wherever it is taken."""
-SYNTHETIC_MARK_KEYWORD = "ImageComments"
-"""ImageComments (0020,4000)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +59,6 @@ class SeriesHeader:
 
 def draw_uid(rng: np.random.Generator) -> UID:
     """Draw a UID under the root for UUID-derived ones (2.25): valid without a registration."""
-    from pydicom.uid import UID
-
     return UID(f"2.25.{int.from_bytes(rng.bytes(16), 'big') | 1 << 127}")
 
 
@@ -150,9 +140,6 @@ def write_series(
 def _shared_dataset(
     header: SeriesHeader, plane: Plane, affine: NDArray[np.float64], thickness_mm: float
 ) -> FileDataset:
-    from pydicom.dataset import FileDataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
-
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = MRImageStorage
     meta.TransferSyntaxUID = ExplicitVRLittleEndian

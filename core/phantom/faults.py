@@ -11,20 +11,15 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import dcmread
+from pydicom.dataset import Dataset
 
 from core.phantom.fields import random_stream
 
-if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
-
-
 FAULT_FILE = "faults.json"
-LEAST_STUDIES, LEAST_SLICES = 24, 8
-"""What it takes to hold all faults apart, and to say what is usual."""
 STREAM_INDEX = 2**31 + 2
 LOST_LABEL = "09999"
 """An id that no synthetic study has: they begin at 10000."""
@@ -41,7 +36,6 @@ class _Cohort:
 
     def slices(self, study: str, sequence: str) -> list[Path]:
         """A series' files in spatial order."""
-        from pydicom import dcmread
 
         def place(path: Path) -> float:
             header = dcmread(path, stop_before_pixels=True)
@@ -266,16 +260,12 @@ _PLANTERS: tuple[Callable[[_Cohort, list[str]], Planted], ...] = (
 
 
 def _change(path: Path, change: Callable[[Dataset], None]) -> None:
-    from pydicom import dcmread
-
     dataset = dcmread(path)
     change(dataset)
     dataset.save_as(path, enforce_file_format=True)
 
 
 def _pixels(path: Path) -> NDArray[np.uint16]:
-    from pydicom import dcmread
-
     dataset = dcmread(path)
     return np.frombuffer(dataset.PixelData, dtype="<u2").reshape(dataset.Rows, dataset.Columns)
 
@@ -304,8 +294,6 @@ def _turn(dataset: Dataset) -> None:
 
 
 def _plane(path: Path) -> int:
-    from pydicom import dcmread
-
     first, second = np.reshape(np.array(dcmread(path).ImageOrientationPatient, float), (2, 3))
     return int(np.argmax(np.abs(np.cross(first, second))))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import StorageError
 from core.mri import MRSequence, Plane
 from core.phantom.anatomy import Brain, draw_brain, rotation_matrix
 from core.phantom.contrast import IN_PLANE, Acquisition, draw_image, sample_slices
@@ -25,6 +26,10 @@ OFF_CENTRE_SD_MM = 9.0
 THICKNESS_MM = (4.0, 6.0)
 POSE_SD_DEGREES = 3.0
 POSE_SD_MM = 6.0
+SAMPLE_INDEX = 2**31
+"""Number of the sample study: no cohort is so large, so it shares no patient with one."""
+SAMPLE_SIGNAL = 3.0
+"""Signal of the sample study: its z is the mean of its class."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +110,46 @@ def write_study(folder: Path, plan: StudyPlan, truth_folder: Path | None = None)
     if truth_folder is not None:
         _write_truth(truth_folder / f"{plan.study_id}.npz", tumour, site, brain, pose)
     return partial.replace(folder / plan.study_id)
+
+
+def make_sample_study(
+    folder: Path, *, seed: int, mgmt_value: int, z: float | None = None, slices: int = 24, size: int = 128
+) -> Path:
+    """Make one study with the four sequences and return its folder.
+
+    The same seed with another `z` gives its counterfactual twin: the same head, noise, headers and tumour box,
+    with nothing changed but the trait.
+
+    Parameters
+    ----------
+    folder
+        Where the study's folder is made; an earlier one of the same seed is replaced.
+    seed
+        Decides everything but the trait; shares no patient with a cohort of the same seed.
+    mgmt_value
+        The label it stands for; decides `z` where that is not given.
+    z
+        The biomarker; by default the mean of the label's class at signal 3.
+    slices, size
+        Slices of each series; rows and columns of each slice.
+    """
+    study_id = f"{10_000 + int(random_stream(seed, SAMPLE_INDEX, 'id').integers(90_000)):05d}"
+    plan = StudyPlan(
+        study_id=study_id,
+        person=study_id,
+        seed=seed,
+        index=SAMPLE_INDEX,
+        mgmt_value=mgmt_value,
+        z=SAMPLE_SIGNAL * mgmt_value if z is None else z,
+        slices=slices,
+        size=size,
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder / study_id, ignore_errors=True)
+        return write_study(folder, plan)
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be written ({error.strerror or error}); name another folder.") from error
 
 
 def _write_truth(path: Path, tumour: Tumour, site: TumourSite, brain: Brain, pose: NDArray[np.float64]) -> None:

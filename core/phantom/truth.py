@@ -9,18 +9,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from PIL import Image
 
 from core.config import PrepConfig
 from core.data.prepare.common_grid import study_grid
+from core.data.prepare.examples import ImageFrame, PreparedSeries
 from core.data.prepare.resample import Grid, resample_to
 from core.data.study import Series
 from core.data.volume import Volume, read_volume
-from core.dataset.examples import ImageFrame, PreparedSeries
 from core.errors import DataError
 from core.mri import MRSequence, Plane
-from core.phantom import TRUTH_FILE
 from core.settings import Settings
 
+TRUTH_FILE = "truth.csv"
+"""Biomarker and place of the tumour of each synthetic study."""
 TISSUE = (1, 4)
 """Labels of the BraTS convention that form the tumour itself, whose inside the biomarker drives: necrosis and ring."""
 
@@ -122,8 +124,6 @@ def _own_grid(series: Series, settings: Settings | None) -> Grid:
 
 def _draw(mask: NDArray[np.float32], frame: ImageFrame, size_px: int) -> NDArray[np.bool_]:
     """Lay one slice of a mask into its image."""
-    from PIL import Image
-
     inner = np.ascontiguousarray(mask[frame.row_start : frame.row_stop, frame.column_start : frame.column_stop])
     shape = (frame.right - frame.left, frame.bottom - frame.top)
     image = np.zeros((size_px, size_px), bool)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from core.data.formats.archive import ZIP_ERRORS, check_directory, is_litter, unpack
+from core.data.formats.archive import ZIP_ERRORS, check_directory, unpack
 from core.data.formats.discovery import detect_archive
+from core.data.formats.untrusted_files import is_litter
 from core.errors import ArchiveError, HostedModeError, LimitError, RunError
 from core.files import storage_errors, write_atomic
 from core.home_folder import hide_home

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from pydicom.uid import generate_uid
 
-from core.phantom.faults import LEAST_SLICES, LEAST_STUDIES, plant_faults
+from core.phantom.config import LEAST_SLICES, LEAST_STUDIES
+from core.phantom.faults import plant_faults
 from tests.audit.images import draw_head
 from tests.data.dicom_files import AXIAL, CORONAL, write_series
 

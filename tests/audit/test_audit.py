@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.audit import audit_cohort
+from core.audit.checks import audit_cohort
 from core.audit.findings import KINDS
 from core.data.cohort import scan_cohort
 from core.phantom.faults import read_planted

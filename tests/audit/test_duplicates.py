@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.audit import AuditReport, audit_cohort
+from core.audit.checks import audit_cohort
 from core.audit.duplicates import HASH_BITS, propose_pairs
+from core.audit.findings import AuditReport
 from core.data.cohort import scan_cohort
 from core.settings import Settings
 from tests.audit.images import draw_head, save

@@ -10,8 +10,9 @@ import pytest
 
 from core import phantom
 from core.errors import ConfigError, StorageError
-from core.phantom import PhantomConfig, make_phantom
-from core.phantom.faults import FAULT_FILE, LEAST_STUDIES, plant_faults, read_planted
+from core.phantom.cohort import make_phantom
+from core.phantom.config import LEAST_STUDIES, PhantomConfig
+from core.phantom.faults import FAULT_FILE, plant_faults, read_planted
 
 
 def test_what_was_planted_is_written_down(spoilt_folder: Path) -> None:

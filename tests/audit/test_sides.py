@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core.audit import AuditReport, audit_cohort
+from core.audit.checks import audit_cohort
+from core.audit.findings import AuditReport
 from core.config import PrepConfig, SplitConfig
 from core.data.cohort import scan_cohort
 from core.data.study import Cohort

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.audit import BOTH_SIDES, audit_split
+from core.audit.checks import BOTH_SIDES, audit_split
 from core.data.cohort import scan_cohort
 from core.data.study import Cohort
 from core.dataset.split import Split

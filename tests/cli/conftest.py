@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from core.cli.main import main
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.settings import load_settings
 from tests.cli.commands import TINY, Command, Result
 

@@ -9,7 +9,8 @@ import pytest
 
 from core.models.card_text import figure_words
 from core.models.checkpoint import load_model, read_card, replace_card
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from tests.cli.commands import Command
 
 

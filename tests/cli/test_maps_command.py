@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from core.explain.validation.saliency_record import read_map_test
 from core.models.card_text import describe_card
 from core.models.checkpoint import read_card
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.settings import PROJECT_ROOT
 from tests.cli.commands import Command
 

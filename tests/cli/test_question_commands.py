@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.settings import load_settings
 from tests.cli.commands import TINY, Command
 

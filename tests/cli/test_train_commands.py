@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 
 from core.cli.train import describe_outcome
 from core.config import apply_settings
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.presets import find_preset
 from core.runs.folder import DataSource, RunFolder, find_run
 from core.settings import PROJECT_ROOT, load_settings

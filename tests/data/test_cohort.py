@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from core.data.cohort import scan_cohort
+from core.data.synthetic import SYNTHETIC_MARK
 from core.errors import ConfigError, EmptyCohortError, LabelError
 from core.mri import CLASS_NAMES, MRSequence, Plane
-from core.phantom.dicom import SYNTHETIC_MARK
 from tests.data.dicom_files import CORONAL, write_mr, write_series
 
 STACK = np.random.default_rng(0).integers(0, 4000, (4, 6, 5)).astype(np.uint16)

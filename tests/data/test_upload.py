@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data.formats.archive import safe_path, unpack
+from core.data.formats.archive import unpack
+from core.data.formats.untrusted_files import safe_path
 from core.data.study import Cohort
 from core.data.upload import open_scan, receive
 from core.errors import ArchiveError, DataError, EmptyCohortError, LimitError, StorageError

@@ -22,7 +22,8 @@ from core.dataset import table as table_module
 from core.dataset.table import build_table
 from core.errors import EmptyCohortError
 from core.mri import MRSequence
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.presets import find_preset
 from core.settings import PROJECT_ROOT, Settings
 from tests.data.volumes import make_cohort, make_study

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.phantom import make_sample_study
+from core.phantom.study import make_sample_study
 from core.runs.folder import RunFolder
 from tests.e2e.driving import Server, Visit
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from core.dataset.examples import ImageFrame, PreparedSeries, SeenSlice
+from core.data.prepare.examples import ImageFrame, PreparedSeries, SeenSlice
 from core.explain.cam import explain_many, list_layers
 from core.explain.methods import METHODS
 from core.inference.prediction import Cam

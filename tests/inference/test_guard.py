@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from core.config import PrepConfig, RunConfig
-from core.data.prepare.slices import PreparedSeries, prepare_series
+from core.data.prepare.slices import PreparedSeries
+from core.data.prepare.source import prepare_series
 from core.data.study import Series
 from core.dataset.intensity_profile import BINS, intensity_histogram
 from core.inference.guard import GREY_LIMIT, grey_distance, inspect_images

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from core.config import PrepConfig
-from core.data.prepare.slices import prepare_series
+from core.data.prepare.source import prepare_series
 from core.data.study import Series, Study
 from core.errors import CheckpointError, DataError, SequenceError
 from core.inference.predict import SHUFFLED_WARNING, SYNTHETIC_WARNING, Predictor, choose_series

@@ -10,7 +10,8 @@ import pytest
 
 from core.errors import HostedModeError, RunBusyError
 from core.jobs.background import read_experiment_status, start_experiment, stop_experiment
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.runs.lock import hold_lock
 from core.settings import Settings, load_settings
 

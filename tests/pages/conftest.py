@@ -15,7 +15,8 @@ from core.data.cohort import scan_cohort
 from core.models.checkpoint import CheckpointCard, save_checkpoint
 from core.models.weights import build_model
 from core.mri import MRSequence
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource, EpochRecord
 from core.settings import PROJECT_ROOT, Settings, load_settings

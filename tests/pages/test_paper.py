@@ -108,7 +108,8 @@ def test_each_control_says_what_would_turn_it(open_app: App, section: str, phant
 def test_the_leak_is_measured_on_a_click_and_too_few_patients_are_one_error(
     open_app: App, phantom_folder: Path, tmp_path: Path
 ) -> None:
-    from core.phantom import PhantomConfig, make_phantom
+    from core.phantom.cohort import make_phantom
+    from core.phantom.config import PhantomConfig
 
     app = open_app("validity.py", phantom_folder, query={"section": "leak"})
     app.button(key="validity.leak.start").click().run()

@@ -12,7 +12,8 @@ from core.config import RunConfig, apply_settings
 from core.experiments.search.claim import at_work
 from core.experiments.search.search import SearchParameters, open_search
 from core.experiments.search.workers import leading, stopping_with
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.progress import silent
 from core.runs.folder import RunFolder
 from core.runs.ledger import count_evaluations

@@ -13,7 +13,8 @@ from core.config import PrepConfig
 from core.data.cohort import scan_cohort
 from core.data.prepare.cache import load_prepared
 from core.data.study import Cohort
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.phantom.counterfactual import find_changes, make_counterfactual
 from core.phantom.truth import draw_truth, read_truth
 from core.settings import Settings, load_settings

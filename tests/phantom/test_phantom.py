@@ -13,18 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.data.index.layout import is_synthetic
+from core.data.synthetic import SYNTHETIC_MARK, SYNTHETIC_MARK_KEYWORD, is_synthetic
 from core.errors import ConfigError, StorageError
-from core.phantom import (
-    SYNTHETIC_MARK,
-    PhantomConfig,
-    best_auroc,
-    make_phantom,
-    make_sample_study,
-    plan_cohort,
-    read_phantom,
-)
-from core.phantom.dicom import SYNTHETIC_MARK_KEYWORD
+from core.phantom.cohort import make_phantom, plan_cohort, read_phantom
+from core.phantom.config import PhantomConfig, best_auroc
+from core.phantom.study import make_sample_study
 
 SMALL = PhantomConfig(studies=4, signal=3.0, seed=5, slices=6, size=32, duplicates=1)
 

@@ -10,10 +10,11 @@ import pytest
 
 from core.config import PrepConfig
 from core.data.cohort import scan_cohort
-from core.data.prepare.slices import prepare_series
+from core.data.prepare.source import prepare_series
 from core.data.volume import read_volume
 from core.errors import DataError
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.phantom.truth import draw_truth, has_truth, read_truth
 
 

@@ -16,7 +16,8 @@ from safetensors.torch import load, save
 
 from core.errors import ArchiveError, DataError, HostedModeError, LimitError, MGMTLabError, RunError
 from core.models.checkpoint import CheckpointCard
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.runs.bundle import export_run
 from core.runs.cohort import open_cohort
 from core.runs.evaluation import evaluate_validation, store_evaluation

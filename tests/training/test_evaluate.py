@@ -12,7 +12,8 @@ from core.errors import EvaluationError, RunError, SequenceError
 from core.models.checkpoint import load_model, read_card, save_checkpoint
 from core.models.registry import ARCHITECTURES
 from core.mri import MRSequence
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.runs.evaluation import count_test_evaluations, read_evaluation
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource

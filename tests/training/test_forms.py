@@ -21,7 +21,8 @@ from core.inference.predict import Predictor
 from core.models import registry
 from core.models.registry import Architecture, Normalisation, check_form
 from core.mri import MRSequence
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.presets import find_preset
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource
@@ -202,7 +203,7 @@ def test_a_map_follows_the_layer_of_a_volume_that_decides(cohort: Cohort) -> Non
 
     series = cohort.studies[0].series[0]
     from core.config import PrepConfig
-    from core.data.prepare.cache import prepare
+    from core.data.prepare.source import prepare_source as prepare
 
     prepared = prepare((series,), PrepConfig(form="volume", slice_count=3, size_px=SIZE))
     prepared = replace(prepared, pixels=np.full_like(prepared.pixels, 255))

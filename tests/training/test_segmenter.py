@@ -20,7 +20,8 @@ from core.dataset.table import build_table
 from core.errors import DataError
 from core.explain.cam import explain_many
 from core.inference.predict import Predictor
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.phantom.truth import read_truth
 from core.presets import find_preset
 from core.runs.folder import RunFolder

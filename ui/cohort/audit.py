@@ -12,8 +12,8 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from core.audit import AuditReport, Finding, audit_cohort
-from core.audit.findings import KINDS, SEVERITIES, Severity
+from core.audit.checks import audit_cohort
+from core.audit.findings import KINDS, SEVERITIES, AuditReport, Finding, Severity
 from core.data.index.series import relative_to
 from core.data.study import Cohort
 from core.errors import MGMTLabError

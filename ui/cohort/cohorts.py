@@ -8,9 +8,11 @@ from pathlib import Path
 import streamlit as st
 
 from core.data.study import Cohort, Study
+from core.data.synthetic import SYNTHETIC_FILE
 from core.errors import HostedModeError, MGMTLabError
 from core.mri import MRSequence
-from core.phantom import SYNTHETIC_FILE, PhantomConfig, best_auroc, make_phantom, read_phantom
+from core.phantom.cohort import make_phantom, read_phantom
+from core.phantom.config import PhantomConfig, best_auroc
 from core.runs.records import DataSource
 from core.settings import Settings
 from ui.widgets.errors import report_errors

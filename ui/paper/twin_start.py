@@ -7,7 +7,8 @@ import streamlit as st
 from core.config import RunConfig, apply_settings
 from core.data.study import Cohort
 from core.experiments.controls.leak_meter import meter_prep
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.presets import find_preset
 from core.runs.records import DataSource
 from core.settings import Settings

@@ -11,8 +11,8 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.data.prepare.examples import PreparedSeries, SeenSlice
 from core.data.study import Cohort, Fault, Study
-from core.dataset.examples import PreparedSeries, SeenSlice
 from core.explain.cam import list_layers
 from core.inference.prediction import Prediction, SeriesPrediction
 from core.models.checkpoint import CheckpointCard

@@ -27,7 +27,7 @@ SAMPLE_SEED = 21
 def sample_cohort() -> Cohort:
     """The synthetic sample study, made once in the cache: the one thing that can be tried without any data."""
     from core.data.upload import open_scan
-    from core.phantom import make_sample_study
+    from core.phantom.study import make_sample_study
 
     settings = current_settings()
     folder = make_sample_study(settings.cache / "sample", seed=SAMPLE_SEED, mgmt_value=1)

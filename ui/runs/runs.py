@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.config import RunConfig, leaf_values
-from core.data.index.layout import is_synthetic
+from core.data.synthetic import is_synthetic
 from core.errors import RunError
 from core.presets import PRESETS, is_reproduction
 from core.runs.folder import RunEntry, RunFolder, find_run, list_runs

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from core.config import RunConfig
 from core.data.study import Cohort
-from core.dataset.first_batch import BatchExample, FirstBatch, preview_first_batch
 from core.reports.palette import class_colour
 from ui.widgets.measured import ask_measured
 from ui.widgets.progress import ProgressBar
 from ui.widgets.state import current_settings
 from ui.widgets.text import plain
 from ui.widgets.theme import current_palette
+
+if TYPE_CHECKING:
+    from core.dataset.first_batch import BatchExample, FirstBatch
 
 SHOWN = 48
 """Examples that are drawn; a larger batch is said to go on."""
@@ -39,6 +43,8 @@ def show_first_batch(cohort: Cohort, config: RunConfig) -> None:
 
 
 def _load(cohort: Cohort, config: RunConfig) -> FirstBatch:
+    from core.dataset.first_batch import preview_first_batch  # and with it torch
+
     bar = ProgressBar("Preparing", "series")
     try:
         return preview_first_batch(cohort, config, current_settings(), progress=bar)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from core.config import RunConfig
 from core.data.study import Cohort
-from core.dataset.preview import Preview, preview_examples
 from ui.train.augmentation_form import AMOUNTS
 from ui.train.fields import label_of
 from ui.widgets.errors import report_errors
 from ui.widgets.state import current_settings
 from ui.widgets.text import plain
 
+if TYPE_CHECKING:
+    from core.dataset.preview import Preview
+
 TOGETHER = "all together"
 
 
 @st.cache_data(scope="session", max_entries=4, show_spinner="Preparing a few examples …")
 def _load(key: tuple[str, ...], _cohort: Cohort, _config: RunConfig) -> tuple[Preview, ...]:
+    from core.dataset.preview import preview_examples  # and with it torch
+
     return preview_examples(_cohort, _config, current_settings())
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from core.audit import AuditReport, audit_split
+from core.audit.checks import audit_split
+from core.audit.findings import AuditReport
 from core.audit.split_source import parse_split
 from core.data.cohort import scan_cohort
 from core.dataset.split import Split

@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.errors import MGMTLabError
 from core.evaluation.power import DESIGNS, Design, patients_needed, power_of, smallest_auroc
-from core.phantom import best_auroc
+from core.phantom.config import best_auroc
 from ui.figures.validity import draw_dial, draw_power
 from ui.validity.subject import judged_runs
 from ui.validity.synthetic import read_signal

@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import StorageError
-from core.phantom import read_phantom
+from core.phantom.cohort import read_phantom
 from core.runs.folder import RunFolder
 
 

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+import openjpeg
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, generate_frames
@@ -183,8 +184,6 @@ def _read_start(frame: bytes) -> _Codestream | None:
 
 def _decode_jpeg_2000(frame: bytes, *, signed: bool) -> NDArray[Any]:
     """Decode with OpenJPEG; where the codestream says unsigned and the header signed, the header is right (PS3.5 8.2.4)."""
-    import openjpeg
-
     array: NDArray[Any] = openjpeg.decode(frame)
     if signed and array.dtype.kind == "u":
         bits = int(openjpeg.get_parameters(frame)["precision"])

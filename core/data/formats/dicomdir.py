@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydicom.filereader import dcmread
+
+from core.data.formats.dicom import PARSER_ERRORS
+from core.data.formats.discovery import find_dicomdirs
+from core.data.formats.elements import text_of
 from core.data.study import Fault
 from core.errors import DataError, DicomError, LimitError
 from core.settings import Settings
 
-NAME = "dicomdir"
 RECORDS = 0x00041220
 """Directory Record Sequence."""
-
-
-def is_dicomdir(path: Path) -> bool:
-    """Whether a file is a DICOMDIR; the standard prescribes its name (PS3.10 8.6)."""
-    return path.name.lower() == NAME
 
 
 def read_dicomdir(path: Path, settings: Settings) -> tuple[tuple[Path, ...], tuple[Fault, ...]]:
@@ -45,11 +44,6 @@ def read_dicomdir(path: Path, settings: Settings) -> tuple[tuple[Path, ...], tup
     LimitError
         It is larger, or lists more files, than this installation accepts.
     """
-    from pydicom.filereader import dcmread
-
-    from core.data.formats.dicom import PARSER_ERRORS
-    from core.data.formats.elements import text_of
-
     if path.stat().st_size > settings.header_bytes:
         raise LimitError(f"{path.name} has more than {settings.header_bytes:,} bytes; it is no index of one study.")
     try:
@@ -72,11 +66,6 @@ def read_dicomdir(path: Path, settings: Settings) -> tuple[tuple[Path, ...], tup
         else:
             files.append(file)
     return tuple(files), tuple(faults)
-
-
-def find_dicomdirs(folder: Path) -> list[Path]:
-    """Return the DICOMDIR that lies directly in a folder, if any."""
-    return [path for path in folder.iterdir() if is_dicomdir(path) and path.is_file()] if folder.is_dir() else []
 
 
 def check_references(folder: Path, root: Path, settings: Settings) -> list[Fault]:

@@ -19,7 +19,8 @@ TAR_SUFFIXES = (".tar", ".tgz", ".tar.gz")
 ARCHIVE_SUFFIXES = (".zip", *TAR_SUFFIXES, ".rar", ".7z")
 GZIP_START = b"\x1f\x8b"
 TAR_MAGIC = slice(257, 262)
-IGNORED_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini", "dicomdir"})
+DICOMDIR = "dicomdir"
+IGNORED_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini", DICOMDIR})
 
 
 def detect_kind(path: Path) -> FileKind | None:
@@ -93,6 +94,16 @@ def _walk(folder: Path, parents: frozenset[Path]) -> Iterator[Path]:
                 yield from _walk(child, parents | {target})
         elif entry.is_file():
             yield folder / entry.name
+
+
+def is_dicomdir(path: Path) -> bool:
+    """Whether a file is a DICOMDIR; the standard prescribes its name (PS3.10 8.6)."""
+    return path.name.lower() == DICOMDIR
+
+
+def find_dicomdirs(folder: Path) -> list[Path]:
+    """Return the DICOMDIR that lies directly in a folder, if any."""
+    return [path for path in folder.iterdir() if is_dicomdir(path) and path.is_file()] if folder.is_dir() else []
 
 
 def looks_like_dicom(start: bytes) -> bool:

@@ -16,8 +16,8 @@ from pydicom.datadict import tag_for_keyword
 from core.data.formats.codestream import check_syntax
 from core.data.formats.elements import Elements, floats_of, integer_of, text_of
 from core.data.redact import NAMING_TAGS, Redactor
+from core.data.synthetic import SYNTHETIC_MARK
 from core.errors import DicomError, NoPixelsError, NotMRError
-from core.phantom.dicom import SYNTHETIC_MARK
 
 ATTRIBUTES = (
     "SpecificCharacterSet",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
@@ -84,8 +85,6 @@ def read_nifti(path: Path, settings: Settings | None = None) -> tuple[NDArray[np
     Values are scaled by scl_slope and scl_inter; what is not a number becomes zero. Raises as
     :func:`read_nifti_header` does.
     """
-    import nibabel
-
     header = read_nifti_header(path, settings)
     try:
         # The header's size was checked, and nibabel inflates no more than the voxels that it names.
@@ -102,8 +101,6 @@ def read_nifti(path: Path, settings: Settings | None = None) -> tuple[NDArray[np
 
 def _interpret(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int, NDArray[np.float64]]:
     """Return shape (without trailing ones), kind of voxels, where they begin, and the affine to RAS."""
-    import nibabel
-
     header = _parse_header(path)
     try:
         shape = tuple(int(size) for size in header.get_data_shape())
@@ -118,8 +115,6 @@ def _interpret(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int, NDArray
 
 def _parse_header(path: Path) -> Any:
     """Read the fixed-size header alone: header extensions state their own length and are not read."""
-    import nibabel
-
     try:
         with path.open("rb") as file:
             packed = file.read(2) == b"\x1f\x8b"

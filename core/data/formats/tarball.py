@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
-from core.data.formats.archive import Budget, is_litter, safe_path, write_file
+from core.data.formats.untrusted_files import Budget, is_litter, safe_path, write_file
 from core.errors import ArchiveError, LimitError
 from core.settings import Settings
 

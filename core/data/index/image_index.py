@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.data.formats.discovery import detect_kind, walk_files
+from core.data.formats.images import read_image_size
 from core.data.index.cache import index_key
 from core.data.index.folder_stamp import stamp_folders
 from core.data.index.stamped import StampedCache
@@ -98,8 +99,6 @@ def _look_at(paths: Sequence[Path], settings: Settings) -> list[Size | str | Non
 
 
 def _examine(path: Path, settings: Settings) -> Size | str | None:
-    from core.data.formats.images import read_image_size
-
     try:
         kind = detect_kind(path)
         if kind == "picture":

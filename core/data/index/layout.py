@@ -30,8 +30,6 @@ PHASES: dict[str, Phase] = {
 COMPETITION_ID = re.compile(r"\d{5}")
 LOOKED_AT = 64
 """Files of a folder that are looked at to tell what it holds."""
-SYNTHETIC_FILE = "synthetic.json"
-"""Stands in a synthetic cohort's folder, and says that the cohort is whole: it is written last."""
 EXPECTED = (
     "expected studies as ID/SEQUENCE/*.dcm (the competition's root or its train folder), TRAIN/VAL/TEST or plain "
     "class folders of pictures, or pictures with a label table"
@@ -86,11 +84,6 @@ def detect_layout(root: Path, stated: str | None = None) -> Layout:
     if "picture" in _kinds(_files(root)):
         return Layout(name="flat", base=root)
     raise EmptyCohortError(f"No study was found in {root}: {EXPECTED}.")
-
-
-def is_synthetic(root: Path) -> bool:
-    """Tell whether a folder is a synthetic cohort, or the ``train`` folder of one."""
-    return (root / SYNTHETIC_FILE).is_file() or (root.parent / SYNTHETIC_FILE).is_file()
 
 
 def subfolders(folder: Path) -> list[Path]:

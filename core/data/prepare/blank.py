@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_fill_holes, label  # type: ignore[attr-defined]
 
 HEAD_GREY = 128
 
@@ -13,8 +14,6 @@ def blank_heads(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
     What lies outside the head stays as it is. (n, size, size) -> (n, size, size); not changed.
     """
-    from scipy.ndimage import binary_fill_holes, label  # type: ignore[attr-defined]
-
     blanked = images.copy()
     for image in blanked:
         regions, count = label(image > 0)

@@ -18,17 +18,13 @@ from numpy.typing import NDArray
 
 from core.config import PrepConfig
 from core.data.index.stamped import StampedCache, digest_of
-from core.data.prepare.common_grid import prepare_study
+from core.data.prepare.examples import ImageFrame, PreparedSeries
 from core.data.prepare.fast_path import read_files
-from core.data.prepare.slices import prepare_series
+from core.data.prepare.source import Source, prepare_source
 from core.data.study import Fault, Series
-from core.dataset.examples import ImageFrame, PreparedSeries
 from core.errors import DataError
 from core.files import replace_atomically, write_atomic
 from core.settings import Settings
-
-Source = Sequence[Series]
-"""What is prepared together: one series, or a study's on a common grid (``PrepConfig.grid_mm`` above 0)."""
 
 FORMAT_VERSION = 3
 """Part of every key: raise it whenever the same scan and the same PrepConfig would give other pixels."""
@@ -36,17 +32,6 @@ HELD_BYTES = 2**29
 """A series whose files are not larger is read once, to be recognised and to be prepared; a larger one twice."""
 ABANDONED_SECONDS = 3600.0
 """A half-written file of that age was left by a process that was killed."""
-
-
-def prepare(source: Source, prep: PrepConfig, settings: Settings | None = None) -> PreparedSeries:
-    """Prepare a series, or a study's series together, without the cache.
-
-    Raises
-    ------
-    DataError
-        They cannot be prepared.
-    """
-    return prepare_study(source, prep, settings) if prep.grid_mm else prepare_series(source[0], prep, settings)
 
 
 def load_prepared(source: Series | Source, prep: PrepConfig, settings: Settings) -> PreparedSeries:
@@ -69,9 +54,7 @@ def load_prepared(source: Series | Source, prep: PrepConfig, settings: Settings)
     found = _read(entry)
     if found is not None:
         return found
-    if prep.grid_mm:
-        return _write(entry, prepare_study(source, prep, settings))
-    return _write(entry, prepare_series(source[0], prep, settings, contents=known[0][1]))
+    return _write(entry, prepare_source(source, prep, settings, contents=known[0][1]))
 
 
 def fill_cache(position: int, source: Source, prep: PrepConfig, settings: Settings) -> tuple[int, Fault | None]:

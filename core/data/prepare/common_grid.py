@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from core.config import PrepConfig
 from core.data.index.assign import series_order
+from core.data.prepare.examples import PreparedSeries
 from core.data.prepare.resample import Grid, common_grid, resample_to
 from core.data.prepare.slices import prepare_volumes
 from core.data.study import Fault, Series, Study
 from core.data.volume import Volume, read_volume
-from core.dataset.examples import PreparedSeries
 from core.errors import DataError
 from core.mri import MRSequence
 from core.settings import Settings

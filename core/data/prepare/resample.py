@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import affine_transform, map_coordinates  # type: ignore[attr-defined]
 
 from core.data.geometry import plane_of
 from core.data.volume import Volume
@@ -110,8 +111,6 @@ def resample_to(volume: Volume, grid: Grid, order: Literal["nearest", "linear"] 
     DataError
         The volume has no geometry.
     """
-    from scipy.ndimage import affine_transform, map_coordinates  # type: ignore[attr-defined]
-
     _check_place(volume)
     # A grid that meets the voxels exactly must not miss the outermost ones by the last bit.
     to_source = np.round(np.linalg.inv(volume.affine) @ grid.affine, 9)

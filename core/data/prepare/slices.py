@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from core.config import PrepConfig
 from core.data.formats.images import read_image
 from core.data.prepare.blank import blank_heads
+from core.data.prepare.examples import ImageFrame, PreparedSeries, build_examples, resize
 from core.data.prepare.percentile import percentiles
 from core.data.study import Fault, Series
-from core.data.volume import Volume, find_blank_slices, read_volume
-from core.dataset.examples import ImageFrame, PreparedSeries, build_examples, resize
+from core.data.volume import Volume, find_blank_slices
 from core.errors import DataError
-from core.settings import Settings, load_settings
+from core.settings import Settings
 
 FOREGROUND = 0.05
 """Share of the intensity window above which a voxel counts as head when the border is cut off: above the noise
@@ -134,8 +134,6 @@ def _equalise(image: NDArray[np.uint8], prep: PrepConfig) -> NDArray[np.uint8]:
     """Even out the contrast place by place; what is 0, the outside of the head, stays 0."""
     if prep.contrast == "none":
         return image
-    import cv2
-
     tiles = cv2.createCLAHE(clipLimit=CLIP_LIMIT, tileGridSize=(TILES, TILES))
     return np.where(image == 0, 0, tiles.apply(image)).astype(np.uint8)
 
@@ -184,39 +182,6 @@ def prepare_images(series: Series, prep: PrepConfig, settings: Settings | None =
         blank_count=blank_count,
         faults=tuple(faults),
     )
-
-
-def prepare_series(
-    series: Series, prep: PrepConfig, settings: Settings | None = None, *, contents: Sequence[memoryview] | None = None
-) -> PreparedSeries:
-    """Read and prepare one series of any kind in its own planes, without the cache.
-
-    Parameters
-    ----------
-    series, prep
-        What, and how; ``prep.grid_mm`` is 0 (:func:`core.data.prepare.common_grid.prepare_study` is for a common grid).
-    settings
-        The limits; this installation's by default.
-    contents
-        What the series' files hold, in their order, where :func:`core.data.prepare.fast_path.read_files` was asked already.
-
-    Raises
-    ------
-    DataError
-        The series cannot be read, or nothing in it can be used.
-    """
-    if series.kind == "picture":
-        return prepare_images(series, prep, settings)
-    from core.data.prepare.fast_path import prepare_quickly  # it is made of this module's parts
-
-    if prep.form == "volume" and prep.channels == "grey":  # its layers are prepared as single slices are
-        slices = prepare_series(series, prep.model_copy(update={"form": "slice"}), settings, contents=contents)
-        return build_examples([slices.pixels], prep, slices, [])
-    quick = prepare_quickly(series, prep, settings or load_settings(), contents)
-    if quick is not None:
-        return quick
-    volume, faults = read_volume(series, settings)
-    return replace(prepare_volume(volume, prep), faults=faults)
 
 
 def _find_window(array: NDArray[np.float32], prep: PrepConfig) -> tuple[float, float]:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from core.data.prepare.examples import PreparedSeries
 from core.data.study import Cohort
-from core.dataset.examples import PreparedSeries
 from core.errors import ConfigError
 from core.evaluation.figure import Figure
 from core.explain.cam import explain_each, list_layers

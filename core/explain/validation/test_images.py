@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.data.prepare.cache import load_prepared
+from core.data.prepare.examples import PreparedSeries
 from core.data.study import Cohort, Series, Study
-from core.dataset.examples import PreparedSeries
 from core.errors import DataError
 from core.inference.predict import choose_series
 from core.phantom.counterfactual import find_changes, make_counterfactual

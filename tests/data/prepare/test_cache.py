@@ -46,7 +46,7 @@ def test_the_second_time_nothing_is_prepared(
     (series.files[2]).write_text("damaged")  # so that a fault is kept, too
     assert open_prepared(series, PREP, settings) is None
     first = load_prepared(series, PREP, settings)
-    monkeypatch.delattr(cache, "prepare_series")
+    monkeypatch.delattr(cache, "prepare_source")
     second = load_prepared(series, PREP, settings)
     assert same(first, second)
     assert len(second.faults) == 1
@@ -76,7 +76,7 @@ def test_a_moved_cohort_finds_its_entries_again(
     files = tuple(tmp_path / "elsewhere" / path.relative_to(tmp_path / "data") for path in series.files)
     moved = replace(series, files=files)
     assert open_prepared(moved, PREP, settings) is None  # what these files hold is not known yet
-    monkeypatch.delattr(cache, "prepare_series")
+    monkeypatch.delattr(cache, "prepare_source")
     assert same(load_prepared(moved, PREP, settings), first)
     monkeypatch.delattr(cache, "_digest_file")
     assert same(load_prepared(moved, PREP, settings), first)

@@ -17,9 +17,10 @@ from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
 
 from core.config import PrepConfig
 from core.data.formats.dicom import read_headers
-from core.data.prepare import slices as prepare_module
+from core.data.prepare import source as prepare_module
 from core.data.prepare.fast_path import FIELDS, prepare_quickly, read_files
-from core.data.prepare.slices import PreparedSeries, prepare_series, prepare_volume
+from core.data.prepare.slices import PreparedSeries, prepare_volume
+from core.data.prepare.source import prepare_series
 from core.data.study import Series
 from core.data.volume import read_volume
 from core.errors import DataError

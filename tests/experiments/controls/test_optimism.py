@@ -22,7 +22,8 @@ from core.experiments.controls.optimism import (
     read_own_pair,
 )  # fmt: skip
 from core.models.registry import ARCHITECTURES
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.runs.cohort import open_cohort
 from core.runs.evaluation import evaluate_validation
 from core.runs.folder import RunFolder

@@ -10,7 +10,8 @@ from core.data.cohort import scan_cohort
 from core.data.study import Cohort
 from core.errors import EvaluationError
 from core.experiments.controls.shortcuts import CONTROLS, describe_headers, find_shortcuts
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.settings import Settings
 
 SMALL = {"studies": 16, "signal": 0, "slices": 4, "size": 32, "seed": 3}

@@ -29,7 +29,8 @@ from core.jobs.foreground import STOP
 from core.jobs.members import _watched, train_members
 from core.models.checkpoint import read_card
 from core.parallel import dask_cluster
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.runs.cohort import open_cohort
 from core.runs.folder import RunFolder
 from core.runs.ledger import count_evaluations

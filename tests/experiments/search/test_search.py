@@ -24,7 +24,8 @@ from core.experiments.search.worker import FAILURES, run_worker
 from core.experiments.search.workers import conduct_search, stop_search
 from core.jobs.foreground import STOP
 from core.models.registry import ARCHITECTURES
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.runs.folder import RunFolder, list_runs
 from core.runs.ledger import count_evaluations
 from core.runs.records import DataSource, EpochRecord

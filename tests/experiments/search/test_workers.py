@@ -26,7 +26,8 @@ from core.experiments.search.result import SearchResult, read_result
 from core.experiments.search.search import find_search
 from core.experiments.search.storage import PASSWORD_VARIABLE
 from core.jobs.process import process_environment
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.runs.folder import RunFolder
 from core.settings import PROJECT_ROOT, Settings
 

@@ -20,7 +20,8 @@ from core.explain.validation.sanity import list_stages, measure_maps, randomise_
 from core.explain.validation.test_images import choose_images, pool
 from core.inference.predict import Predictor
 from core.inference.prediction import Cam
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.progress import silent
 from core.settings import Settings, load_settings
 

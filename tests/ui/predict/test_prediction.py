@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from core.config import PrepConfig
-from core.data.prepare.slices import prepare_series
+from core.data.prepare.examples import PreparedSeries, list_seen
+from core.data.prepare.source import prepare_series
 from core.data.study import Series, Study
 from core.data.upload import open_scan
-from core.dataset.examples import PreparedSeries, list_seen
 from core.inference.prediction import Prediction, SeriesPrediction, SlicePrediction
 from core.mri import MRSequence, Plane
-from core.phantom import make_sample_study
+from core.phantom.study import make_sample_study
 from core.settings import Settings
 from ui.predict.prediction import _lay_back, strongest_slice, study_stacks
 from ui.widgets.stacks import read_stack

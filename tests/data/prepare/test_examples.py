@@ -11,15 +11,17 @@ from pydantic import ValidationError
 
 from core.config import PrepConfig
 from core.data.cohort import scan_cohort
-from core.data.prepare.cache import load_prepared, open_prepared, prepare
+from core.data.prepare.cache import load_prepared, open_prepared
 from core.data.prepare.common_grid import choose_candidates, pixel_spacing
+from core.data.prepare.examples import list_seen
 from core.data.prepare.slices import prepare_volume, prepare_volumes
+from core.data.prepare.source import prepare_source as prepare
 from core.data.study import Study
-from core.dataset.examples import list_seen
 from core.dataset.table import build_table
 from core.errors import DataError
 from core.mri import MRSequence
-from core.phantom import PhantomConfig, make_phantom
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.settings import Settings
 from tests.data.volumes import draw_head, make_study, make_volume
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from core.config import PrepConfig
 from core.data.study import Fault
@@ -194,7 +195,5 @@ def resize(picture: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.f
     """Resize to (rows, columns) with a triangle filter as wide as the shrinking asks for."""
     if picture.shape == shape:
         return np.asarray(picture, np.float32)
-    from PIL import Image
-
     image = Image.fromarray(np.ascontiguousarray(picture, np.float32))
     return np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BILINEAR), np.float32)

@@ -1,0 +1,144 @@
+"""The audit of a cohort: what is wrong with it, each finding with its place and its remedy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from core.audit.duplicates import find_duplicates, match_slices
+from core.audit.findings import KINDS, SEVERITIES, AuditReport, Finding, find
+from core.audit.outliers import find_blank, find_intensity_outliers, find_spacing_outliers
+from core.audit.pixels import SeriesPixels, read_all
+from core.audit.sides import Sides, find_both_sides
+from core.audit.split_source import Parts, read_split
+from core.audit.structure import find_structural, kind_of_fault, series_name
+from core.data.study import Cohort, Series
+from core.dataset.split import Split
+from core.progress import Progress, silent
+from core.settings import Settings
+
+BOTH_SIDES = ("patient-on-both-sides", "series-on-both-sides", "duplicate-on-both-sides", "same-patient")
+"""Kinds of findings by which a test figure may be too good."""
+
+
+def audit_cohort(
+    cohort: Cohort,
+    settings: Settings,
+    *,
+    split: Split | Parts | None = None,
+    jobs: int | None = None,
+    progress: Progress = silent,
+) -> AuditReport:
+    """Look for what is wrong with a cohort: folders, labels, headers, pixels, and the sides of a split.
+
+    Every pixel is read once, in parallel per series; what is remembered of a series is kept in the cache until one
+    of its files changes.
+
+    Parameters
+    ----------
+    cohort
+        What :func:`core.data.cohort.scan_cohort` found.
+    settings
+        Where the cache lies, and the limits.
+    split
+        A run's split, or one from :func:`read_split`, to find what stands on both sides of it. An ImageFolder tree with phases is checked without.
+    jobs
+        Processes; ``settings.threads`` by default.
+    progress
+        Called once per series; may raise to cancel, and what was read by then stays in the cache.
+
+    Returns
+    -------
+    AuditReport
+        Findings, the worst first; ``counted`` says how much was checked.
+
+    Raises
+    ------
+    SplitError
+        The split names nobody of this cohort.
+    StorageError
+        The cache cannot be written.
+    """
+    phases = split is None and any(study.phase for study in cohort)
+    sides = Sides(cohort, split) if split is not None or phases else None
+    series = list(cohort.series)
+    read = read_all(series, cohort.root, settings, jobs or settings.threads, progress)
+    pairs = [(one, pixels) for one, pixels in zip(series, read, strict=True) if isinstance(pixels, SeriesPixels)]
+    persons = {study.study_id: study.person for study in cohort}
+    owners = [persons[one.study_id] for one, _ in pairs]
+    matches = match_slices(pairs, owners)
+    findings = [
+        *find_structural(cohort),
+        *_find_unreadable(series, read),
+        *find_blank(pairs),
+        *find_spacing_outliers(series),
+        *find_intensity_outliers(pairs),
+        *find_duplicates(pairs, owners, matches),
+        *(find_both_sides(cohort, sides, pairs, matches) if sides else ()),
+    ]
+    order = list(KINDS)
+    findings.sort(key=lambda one: (SEVERITIES.index(one.severity), order.index(one.kind), one.where))
+    return AuditReport(findings=tuple(findings), counted=_count(cohort, pairs, sides))
+
+
+def audit_split(
+    cohort: Cohort,
+    split: Split | Parts | Path | None,
+    settings: Settings,
+    *,
+    jobs: int | None = None,
+    progress: Progress = silent,
+) -> AuditReport:
+    """Find every patient, series and (near-)duplicate image that stands on both sides of a split.
+
+    Parameters
+    ----------
+    cohort
+        The data.
+    split
+        A run's split, one that was read, or where one is written down (:func:`read_split`); None takes the cohort's own TRAIN, VAL and
+        TEST folders.
+    settings, jobs, progress
+        As of :func:`audit_cohort`, which raises the same.
+
+    Returns
+    -------
+    AuditReport
+        The findings of :data:`BOTH_SIDES` alone.
+    """
+    known = read_split(split, settings) if isinstance(split, Path) else split
+    report = audit_cohort(cohort, settings, split=known, jobs=jobs, progress=progress)
+    return replace(report, findings=tuple(one for one in report.findings if one.kind in BOTH_SIDES))
+
+
+def _find_unreadable(series: list[Series], read: list[SeriesPixels | str]) -> list[Finding]:
+    """Name what the headers did not betray: pixels that cannot be decoded."""
+    findings = []
+    for one, pixels in zip(series, read, strict=True):
+        if isinstance(pixels, str):
+            findings.append(find("unreadable", [series_name(one)], pixels))
+            continue
+        for fault in pixels.faults:
+            place, _, reason = fault.partition(": ")
+            if kind_of_fault(reason) == "unreadable":  # the others were told from the headers already
+                findings.append(find("unreadable", [place], reason))
+    return findings
+
+
+def _count(cohort: Cohort, pairs: list[tuple[Series, SeriesPixels]], sides: Sides | None) -> dict[str, int]:
+    slices = sum(len(pixels.blank) for _, pixels in pairs)
+    counted = {
+        "studies": len(cohort),
+        "patients": len({study.person for study in cohort}),
+        "series": sum(1 for _ in cohort.series),
+        "files": cohort.file_count + len(cohort.faults),
+        "labels": len(cohort.labelled) + len(cohort.labels_without_study),
+        "slices": slices,
+        "slices compared": slices - sum(int(pixels.blank.sum()) for _, pixels in pairs),
+        "series with a spacing": sum(one.spacing_mm is not None for one in cohort.series),
+        "volumes with intensities": sum(one.kind != "picture" and min(pixels.levels) > 0 for one, pixels in pairs),
+    }
+    if sides is not None:
+        held = [sides.parts(one) for one in cohort.series]
+        counted["series in the split"] = sum(bool(parts) for parts in held)
+    return counted
