@@ -19,7 +19,7 @@ from unittest import mock
 
 from core.cli.main import main
 from core.models.registry import ARCHITECTURES
-from core.phantom import make_sample_study
+from core.phantom.study import make_sample_study
 from core.settings import PROJECT_ROOT
 from tests.training.tiny import TINY_NETWORK
 
