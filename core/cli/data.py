@@ -108,6 +108,10 @@ def _describe_index(content: Mapping[str, Any]) -> list[str]:
         f"{content['root']}{' (synthetic)' if content['synthetic'] else ''}",
         f"{content['studies']} studies of {content['persons']} persons, {content['series']} series, {content['files']} files",
         f"labels: {labels}, unlabelled {content['unlabelled']}",
+        *(
+            f"excluded: {group['studies']} studies of {group['persons']} persons, {plain(group['reason'])}"
+            for group in content["flow"]["excluded"]
+        ),
         "",
         *table(rows, ("sequence", "series", "studies without", "planes", "slices mm", "rows mm")),
         "",

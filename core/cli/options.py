@@ -22,7 +22,10 @@ Command = Callable[[argparse.Namespace, "Settings"], Outcome]
 LAYOUTS = ("rsna", "phases", "classes", "flat")
 BACKENDS = ("processes", "dask")
 
-DATA_OPTIONS = ("labels", "patient_pattern", "layout", "sequence", "assign", "identity", "jobs")
+DATA_OPTIONS = (
+    *("labels", "target", "positive", "cutoff", "session"),
+    *("patient_pattern", "layout", "sequence", "assign", "identity", "jobs"),
+)
 """Names, as argparse keeps them, of the options that say how to read DATA."""
 
 
@@ -75,7 +78,17 @@ def add_data(parser: argparse.ArgumentParser, name: str = "data", *, may_lack: b
         "flat folder of pictures",
     )
     group = parser.add_argument_group("how to read DATA")
-    group.add_argument("--labels", metavar="CSV", help="label table, where it does not lie beside the data")
+    group.add_argument("--labels", metavar="TABLE", help="label table (CSV, TSV, xlsx), where it is not with the data")
+    group.add_argument("--target", metavar="COLUMN", help="column of it that is predicted; by default the MGMT status")
+    group.add_argument("--positive", metavar="VALUE", help="which of that column's values is the positive class")
+    group.add_argument(
+        "--cutoff", type=float, metavar="NUMBER", help="for a column of numbers: those from here on are positive"
+    )
+    group.add_argument(
+        "--session",
+        metavar="NAME",
+        help="which session of each person is used: a session's name, last or all; by default the pre-operative or first",
+    )
     group.add_argument(
         "--patient-pattern",
         metavar="REGEX",
@@ -179,6 +192,7 @@ def read_config(arguments: argparse.Namespace) -> RunConfig:
 def read_cohort(arguments: argparse.Namespace, settings: Settings) -> Cohort:
     """Scan DATA as the options say, with progress on standard error; what did not change comes from the cache."""
     from core.data.cohort import scan_cohort
+    from core.data.index.labels import Target
 
     return scan_cohort(
         Path(arguments.data),
@@ -191,6 +205,8 @@ def read_cohort(arguments: argparse.Namespace, settings: Settings) -> Cohort:
         settings=settings,
         identity=Path(arguments.identity) if arguments.identity else None,
         sequence_overrides=dict(arguments.assign or ()),
+        target=Target(column=arguments.target, positive=arguments.positive, cutoff=arguments.cutoff),
+        session=arguments.session,
     )
 
 
@@ -215,6 +231,10 @@ def read_source(arguments: argparse.Namespace) -> DataSource:
         layout=arguments.layout,
         identity=arguments.identity,
         assign=tuple(arguments.assign or ()),
+        target=arguments.target,
+        positive=arguments.positive,
+        cutoff=arguments.cutoff,
+        session=arguments.session,
     )
 
 

@@ -14,8 +14,8 @@ from core.data.index.assign import apply_overrides, note_choices
 from core.data.index.cache import decode_scan, encode_scan, index_key
 from core.data.index.folder_stamp import FolderStamp, stamp_folders
 from core.data.index.identity import person_of
-from core.data.index.imagefolder import find_positive, name_some, scan_images
-from core.data.index.labels import normalise_id, read_labels
+from core.data.index.imagefolder import find_positive, scan_images
+from core.data.index.labels import Target, normalise_id, read_labels
 from core.data.index.layout import (
     Layout,
     detect_layout,
@@ -24,6 +24,7 @@ from core.data.index.layout import (
     study_folders,
 )
 from core.data.index.stamped import StampedCache
+from core.data.participants import attach_labels, choose_sessions, require_studies
 from core.data.study import Cohort, Fault, SeriesScan, Study
 from core.data.synthetic import is_synthetic
 from core.errors import EmptyCohortError
@@ -80,6 +81,8 @@ def scan_cohort(
     settings: Settings | None = None,
     sequence_overrides: Mapping[str, MRSequence] | None = None,
     identity: Path | None = None,
+    target: Target | None = None,
+    session: str | None = None,
 ) -> Cohort:
     """Read the headers of a data folder; with `settings`, only of what changed since the last time.
 
@@ -109,6 +112,10 @@ def scan_cohort(
         series aside.
     identity
         A table of ids that are one patient, beside the known pairs (:mod:`core.data.index.identity`).
+    target
+        The column of the label table that is predicted; by default the MGMT status.
+    session
+        Which session of each person is used (:func:`core.data.participants.choose_sessions`).
 
     Returns
     -------
@@ -142,7 +149,8 @@ def scan_cohort(
     cohort = apply_overrides(cohort, sequence_overrides)
     cohort = replace(cohort, notes=(*cohort.notes, *note_choices(cohort.studies)))
     cohort = replace(cohort, notes=(said, *cohort.notes), synthetic=cohort.synthetic or is_synthetic(root))
-    return _attach_labels(cohort, found, labels)
+    cohort = choose_sessions(cohort, session)
+    return _attach_labels(cohort, found, labels, target or Target())
 
 
 def _scan_studies(layout: Layout, reading: _Reading, jobs: int, progress: Progress) -> Cohort:
@@ -272,7 +280,7 @@ def _scan_image_tree(
     )
 
 
-def _attach_labels(cohort: Cohort, layout: Layout, labels: Path | None) -> Cohort:
+def _attach_labels(cohort: Cohort, layout: Layout, labels: Path | None, target: Target) -> Cohort:
     """Give studies without class folders their labels, and say what did not fit."""
     if layout.name in ("phases", "classes"):
         if labels is None:
@@ -283,23 +291,8 @@ def _attach_labels(cohort: Cohort, layout: Layout, labels: Path | None) -> Cohor
     if path is None:
         note = f"No label table: name one with --labels, or put {LABEL_FILE} beside the studies."
         return replace(cohort, notes=(*cohort.notes, note))
-    table = read_labels(path)
-    studies = tuple(replace(study, label=table.get(study.study_id)) for study in cohort.studies)
-    orphans = tuple(sorted(table.keys() - {study.study_id for study in studies}))
-    notes = (*cohort.notes, *_note_labels(studies, table, path))
-    return replace(cohort, studies=studies, notes=notes, labels_without_study=orphans)
-
-
-def _note_labels(studies: Sequence[Study], table: Mapping[str, int], path: Path) -> list[str]:
-    ids = {study.study_id for study in studies}
-    unlabelled = sorted(ids - table.keys())
-    notes = [f"Labels from {path.name}: {len(ids & table.keys())} of {len(ids)} studies."]
-    if unlabelled:
-        notes.append(f"Studies without a label: {len(unlabelled)} ({name_some(unlabelled)}).")
-    without_study = len(table.keys() - ids)
-    if without_study:
-        notes.append(f"Labels of studies that are not here: {without_study}.")
-    return notes
+    known = [study_id for study in cohort for study_id in (study.study_id, study.person)]
+    return require_studies(attach_labels(cohort, read_labels(path, target=target, known_ids=known)))
 
 
 def _note_same_persons(studies: Iterable[Study]) -> list[str]:

@@ -87,6 +87,12 @@ class Study:
     label: int | None
     series: tuple[Series, ...]
     phase: Phase | None = None
+    session: str = ""
+    """Which of the person's examinations it is, as the cohort names it; empty where the layout knows none."""
+    excluded: str = ""
+    """Why it takes no part: a clause such as "MGMT status is 'unknown'". Set only in ``Cohort.excluded``."""
+    covariates: Mapping[str, str | float] = field(default_factory=dict, hash=False)
+    """What the clinical table says of the person, by the names of an allow-list (:mod:`core.data.covariates`)."""
 
     @property
     def mgmt_value(self) -> int | None:
@@ -111,6 +117,11 @@ class Cohort:
     root: Path
     layout: Literal["rsna", "phases", "classes", "flat", "upload"]
     studies: tuple[Study, ...]
+    """Those that take part; a study without a label can still be predicted."""
+    excluded: tuple[Study, ...] = ()
+    """Those that were found and take no part, each with the reason (``Study.excluded``); without a label."""
+    adapter: str = "folder"
+    """Which cohort it was recognised as (:mod:`core.data.cohorts`): "rsna-miccai", "upenn-gbm", "bids", "folder", ..."""
     class_names: tuple[str, ...] = CLASS_NAMES
     positive_class: int = 1
     synthetic: bool = False

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from core.data.participants import describe_flow
 from core.data.privacy import survey_identifying_tags
 from core.data.study import Cohort, Series
 from core.errors import DataError
@@ -49,7 +50,9 @@ def describe_cohort(cohort: Cohort) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``studies``, ``series``, ``files``, ``persons`` (counts); ``labels`` {class index as text: studies},
+        ``studies``, ``series``, ``files`` (counts, of what takes part); ``persons``, ``sessions`` (as found);
+        ``cohort`` (which adapter), ``excluded`` [{study_id, reason}], ``flow``
+        (:func:`core.data.participants.describe_flow`); ``labels`` {class index as text: studies},
         ``unlabelled``; ``class_names``, ``positive_class``; ``sequences`` {name: series}, ``missing`` {name:
         studies without it}; ``planes`` {sequence: {plane: series}} in ``planes_by_sequence`` and {plane: series}
         in ``planes``; ``spacings`` [{sequence, slices_mm, rows_mm, columns_mm, series}], ``sizes`` {"rows x
@@ -65,7 +68,11 @@ def describe_cohort(cohort: Cohort) -> dict[str, Any]:
         "studies": len(cohort),
         "series": len(series),
         "files": cohort.file_count,
-        "persons": len({study.person for study in cohort}),
+        "cohort": cohort.adapter,
+        "persons": len({study.person for study in (*cohort, *cohort.excluded)}),
+        "sessions": len(cohort) + len(cohort.excluded),
+        "excluded": [{"study_id": study.study_id, "reason": study.excluded} for study in cohort.excluded],
+        "flow": describe_flow(cohort),
         "labels": labels,
         "unlabelled": len(cohort) - len(cohort.labelled),
         "class_names": list(cohort.class_names),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.data.cohort import scan_cohort
+from core.data.index.labels import Target
 from core.data.study import Cohort
 from core.dataset.shuffle import shuffle_labels
 from core.errors import DataError
@@ -46,5 +47,7 @@ def open_cohort(source: DataSource, progress: Progress = silent, settings: Setti
         settings=settings,
         identity=Path(source.identity) if source.identity else None,
         sequence_overrides=dict(source.assign),
+        target=Target(column=source.target, positive=source.positive, cutoff=source.cutoff),
+        session=source.session,
     )
     return cohort if source.shuffle_seed is None else shuffle_labels(cohort, source.shuffle_seed)

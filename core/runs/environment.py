@@ -61,12 +61,7 @@ def describe_command(config: RunConfig, source: DataSource, threads: int, proces
     if source.shuffle_seed is not None or preset is None:
         return ""
     launcher = ["python"] if processes == 1 else ["torchrun", "--nproc_per_node", str(processes)]
-    words = [*launcher, "-m", "core", "train", source.root, "--preset", config.preset]
-    for option in ("labels", "patient_pattern", "layout", "sequence", "identity"):
-        value = getattr(source, option)
-        words += [f"--{option.replace('_', '-')}", value] if value is not None else []
-    for uid, sequence in source.assign:
-        words += ["--assign", f"{uid}={sequence}"]
+    words = [*launcher, "-m", "core", "train", source.root, "--preset", config.preset, *source.options]
     theirs = leaf_values(preset.config)
     for name, value in leaf_values(config).items():
         if value != theirs[name]:

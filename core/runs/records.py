@@ -37,10 +37,37 @@ class DataSource(_Record):
     shuffle_seed: int | None = None
     """Labels are dealt out to the patients anew with this seed (:mod:`core.dataset.shuffle`); None leaves them."""
 
+    target: str | None = None
+    """Column of the label table that is predicted; None is the MGMT status."""
+    positive: str | None = None
+    """Which of its values is the positive class."""
+    cutoff: float | None = None
+    """Numbers of the column from here on are positive."""
+    session: str | None = None
+    """Which session of each person is used; None is the pre-operative or first."""
+
     @field_validator("assign")
     @classmethod
     def _sort(cls, pairs: tuple[tuple[str, MRSequence], ...]) -> tuple[tuple[str, MRSequence], ...]:
         return tuple(sorted(dict(pairs).items()))
+
+    @property
+    def options(self) -> list[str]:
+        """The command line's options that say how to read it; a shuffle has none."""
+        names = (
+            "labels",
+            "target",
+            "positive",
+            "cutoff",
+            "session",
+            "patient_pattern",
+            "layout",
+            "sequence",
+            "identity",
+        )
+        given = [(name, getattr(self, name)) for name in names if getattr(self, name) is not None]
+        words = [word for name, value in given for word in (f"--{name.replace('_', '-')}", str(value))]
+        return [*words, *(word for uid, sequence in self.assign for word in ("--assign", f"{uid}={sequence}"))]
 
     @property
     def named(self) -> bool:

@@ -93,7 +93,7 @@ def test_what_does_not_exist(command: Command, home_with_run: Path, tmp_path: Pa
     ("content", "said"),
     [
         ("BraTS21ID,label\n10000,1\n", "MGMT_value"),
-        ("patient,MGMT_value\n10000,1\n", "BraTS21ID"),
+        ("colour,MGMT_value\n10000,1\n", "BraTS21ID"),
         ("BraTS21ID,MGMT_value\n{id},2\n", "2"),
         ("BraTS21ID,MGMT_value\n{id},1\n{id},0\n", "{id}"),
         ("BraTS21ID,MGMT_value\n../x,1\n", "../x"),

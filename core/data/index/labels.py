@@ -1,87 +1,278 @@
-"""The label table: which study is methylated."""
+"""The label table: which study is methylated, which is not, and which is excluded and why."""
 
 from __future__ import annotations
 
-import csv
-import io
 import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+from core.data.index.label_words import KNOWN_SPELLINGS, Status, is_not_known, read_number, read_status
+from core.data.index.spreadsheet import Sheet, read_sheets
 from core.errors import LabelError
+from core.mri import CLASS_NAMES
 
 ID_COLUMN = "BraTS21ID"
 LABEL_COLUMN = "MGMT_value"
-ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
-LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
-LARGEST_TABLE = 16 * 1024 * 1024
+ID_COLUMNS = (
+    *("brats21id", "participant_id", "patient_id", "subject_id", "study_id", "case_id", "patientid", "subjectid", "id"),
+    *("patient", "subject", "case", "participant", "caseid", "studyid", "brats21_id", "brats_id"),
+)
+"""Names that a column of ids has, the likelier first; as :func:`normalise_column` writes them."""
+NO_STATUS = ("index", "quant", "percent", "method", "date", "comment", "score", "confidence", "source", "assay")
+"""Words in the name of a column that is about MGMT and does not hold its status."""
+LABEL_COLUMNS = ("mgmt_value", "mgmt", "mgmt_status", "mgmt_methylation", "mgmt_promoter_status", "mgmt_qualitative")
+ID_PATTERN = re.compile(r"[^\W_][\w. \-]{0,63}")
+FLOAT_ID = re.compile(r"(\d+)\.0+")
+GENERIC_WORDS = frozenset(
+    {"sub", "subject", "subj", "patient", "patientid", "patients", "pat", "case", "id", "brats", "gli", "bratsid"}
+)
+"""Words before a number that name no cohort; a number after them is the same person with or without."""
+BRATS_2021 = re.compile(r"(?i)brats(?:20)?21[-_ ]?")
+VALUES_SHOWN = 6
+
+IdKey = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Which column is predicted, and which of its values is the positive class.
+
+    By default the MGMT status. Of a column of numbers, such as UCSF-PDGM's MGMT index, a cut-off makes two
+    classes: numbers from `cutoff` on are positive.
+    """
+
+    column: str | None = None
+    positive: str | None = None
+    cutoff: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelRow:
+    """What a table says of one id."""
+
+    row_id: str
+    line: int
+    label: int | None
+    reason: str = ""
+    """Why there is no label."""
+    cells: Mapping[str, str] = field(default_factory=dict)
+    """Every cell by the name of its column."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelTable:
+    """The rows of a label table, found by id however it is written."""
+
+    name: str
+    column: str
+    """Name of the label column."""
+    rows: Mapping[str, LabelRow]
+    """By id, as :func:`normalise_id` writes it."""
+    class_names: tuple[str, str] = CLASS_NAMES
+
+    @cached_property
+    def _by_key(self) -> dict[IdKey, LabelRow | None]:
+        found: dict[IdKey, LabelRow | None] = {}
+        for row_id, row in self.rows.items():
+            found[id_key(row_id)] = None if id_key(row_id) in found else row  # None: two ids are written alike
+        return found
+
+    def find(self, *ids: str) -> LabelRow | None:
+        """Return the row of the first of some ids that has one: as written, else with other zeros or generic words."""
+        exact = (self.rows.get(normalise_id(one)) for one in ids)
+        return next((row for row in exact if row), None) or next(
+            filter(None, map(self._by_key.get, map(id_key, ids))), None
+        )
 
 
 def normalise_id(text: str) -> str:
     """Return a study id as it is written everywhere: a number is padded with zeros to five digits."""
-    text = text.strip()
+    text = FLOAT_ID.sub(r"\1", text.strip()) if FLOAT_ID.fullmatch(text.strip()) else text.strip()
     return text.zfill(5) if text.isascii() and text.isdigit() else text
 
 
-def read_labels(path: Path) -> dict[str, int]:
-    """Read a label table: study id to 0 (unmethylated) or 1 (methylated).
+def normalise_column(text: str) -> str:
+    """Return a column's name in lower case, its words joined by underscores: ``MGMT.promoter.status`` is ``mgmt_promoter_status``."""
+    return "_".join(re.findall(r"[^\W_]+", text.lower()))
 
-    The table is CSV with the columns BraTS21ID and MGMT_value, as the RSNA-MICCAI competition's
-    ``train_labels.csv``; further columns are ignored. Ids that lost their leading zeros are padded again.
+
+def id_key(text: str) -> IdKey:
+    """Return what two spellings of one id share: words in lower case and numbers without zeros, generic words left out.
+
+    ``UCSF-PDGM-004`` and ``UCSF-PDGM-0004`` are equal, and so are ``sub-BO1`` and ``BO1``, ``BraTS2021_00012`` and ``12``.
+    """
+    parts = re.findall(r"\d+|[^\W\d_]+", BRATS_2021.sub("", normalise_id(text)).lower())
+    words = [int(part) if part.isdecimal() else part for part in parts if part not in GENERIC_WORDS]
+    return tuple(words or parts)
+
+
+def read_labels(path: Path, *, target: Target | None = None, known_ids: Iterable[str] = ()) -> LabelTable:
+    """Read a label table: CSV (commas, semicolons, tabs), or xlsx, of any cohort.
+
+    Parameters
+    ----------
+    path
+        The table.
+    target
+        The column that is predicted; by default the one of the MGMT status.
+    known_ids
+        Ids of the studies: of several columns of ids, the one that holds most of them is used.
+
+    Returns
+    -------
+    LabelTable
+        Label 1 is methylated (or `target.positive`), 0 is not; None is excluded, with a reason. Ids that lost
+        their leading zeros are padded again; blank rows are left out.
 
     Raises
     ------
     LabelError
-        The file is missing, not a CSV, empty or without one of the columns; or a row (which is named) has a bad
-        id, a label that is neither 0 nor 1, or contradicts another.
+        The file cannot be read, is empty or lacks one of the columns; or a row (which is named) has a bad id, a
+        label that cannot be told, or contradicts another.
     """
-    reader = csv.DictReader(io.StringIO(_read_text(path), newline=""), strict=True)
-    try:
-        names = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
-        missing = [column for column in (ID_COLUMN, LABEL_COLUMN) if column.lower() not in names]
-        if missing:
-            raise LabelError(
-                f"{path.name} has no column {' and no column '.join(missing)}; "
-                f"expected {ID_COLUMN},{LABEL_COLUMN}, found {', '.join(map(repr, reader.fieldnames or ())) or 'nothing'}."
-            )
-        id_column, label_column = names[ID_COLUMN.lower()], names[LABEL_COLUMN.lower()]
-        labels: dict[str, int] = {}
-        for row in reader:
-            study_id, label = _read_row(row[id_column], row[label_column], f"{path.name}, line {reader.line_num}")
-            if labels.setdefault(study_id, label) != label:
-                raise LabelError(
-                    f"{path.name}, line {reader.line_num}: study {study_id} is {label} here and "
-                    f"{labels[study_id]} further up; keep one of the two rows."
-                )
-    except csv.Error as error:
-        raise LabelError(f"{path.name}, line {reader.line_num}, is not CSV: {error}.") from error
-    if not labels:
+    target = target or Target()
+    sheet, label_at = _choose_sheet(read_sheets(path), path.name, target)
+    id_at = _find_ids(sheet, label_at, {id_key(known) for known in known_ids})
+    if not sheet.rows:
         raise LabelError(f"{path.name} holds no row below its header; expected one study and label a row.")
-    return labels
-
-
-def _read_text(path: Path) -> str:
-    try:
-        if path.stat().st_size > LARGEST_TABLE:
-            raise LabelError(f"{path.name} is larger than {LARGEST_TABLE:,} bytes; that is not a label table.")
-        content = path.read_bytes()
-    except OSError as error:
-        raise LabelError(f"The label table {path} cannot be read: {error.strerror}.") from error
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
-        raise LabelError(f"{path.name} is not text; expected CSV (UTF-8) with {ID_COLUMN},{LABEL_COLUMN}.")
-    return text
-
-
-def _read_row(study: str | None, label: str | None, where: str) -> tuple[str, int]:
-    study_id = normalise_id(study or "")
-    if not ID_PATTERN.fullmatch(study_id):
-        raise LabelError(
-            f"{where}: {study!r} is not a study id; expected digits, or letters, digits, '_', '-' and '.'."
+    column = sheet.header[label_at]
+    reader = _Reader(sheet, label_at, target)
+    rows: dict[str, LabelRow] = {}
+    for line, cells in sheet.rows:
+        where = f"{path.name}, line {line}"
+        row_id = normalise_id(cells[id_at])
+        if not ID_PATTERN.fullmatch(row_id):
+            raise LabelError(
+                f"{where}: {cells[id_at]!r} is not a study id; expected digits, or letters, digits, '_', '-' and '.'."
+            )
+        label, reason = reader.read(cells[label_at], row_id, where)
+        row = LabelRow(
+            row_id=row_id, line=line, label=label, reason=reason, cells=dict(zip(sheet.header, cells, strict=True))
         )
-    value = LABELS.get((label or "").strip())
-    if value is None:
-        raise LabelError(f"{where}: study {study_id} has {LABEL_COLUMN} {label!r}; expected 0 or 1.")
-    return study_id, value
+        before = rows.setdefault(row_id, row)
+        if label is not None and before.label is None:
+            rows[row_id] = row
+        elif label not in (None, before.label):
+            raise LabelError(
+                f"{where}: study {row_id} is {label} here and {before.label} further up; keep one of the two rows."
+            )
+    return LabelTable(name=path.name, column=column, rows=rows, class_names=reader.class_names)
+
+
+class _Reader:
+    """Reads the cells of one label column."""
+
+    def __init__(self, sheet: Sheet, label_at: int, target: Target) -> None:
+        """Find what the column's values are, and which of them is positive."""
+        self._name, self._column, self._cutoff = sheet.name, sheet.header[label_at], target.cutoff
+        self._positive: str | None = None
+        self.class_names: tuple[str, str] = CLASS_NAMES
+        is_mgmt = "mgmt" in normalise_column(self._column)
+        counts = Counter(cells[label_at].casefold() for _, cells in sheet.rows if not is_not_known(cells[label_at]))
+        if self._cutoff is not None:
+            if not is_mgmt:
+                self.class_names = (f"{self._column} below {self._cutoff:g}", f"{self._column} from {self._cutoff:g}")
+        elif target.positive is not None:
+            self._positive = self._match(target.positive.strip(), counts)
+            others = [value for value in counts if value != self._positive]
+            rest = others[0] if len(others) == 1 else f"not {target.positive}"
+            if not is_mgmt:
+                self.class_names = (rest, target.positive)
+        elif not is_mgmt:
+            if not all(read_status(value) for value in counts):
+                raise LabelError(
+                    f"{self._name}: which value of {self._column} is positive? Name it with --positive; it holds {_list(counts)}."
+                )
+            self.class_names = (f"{self._column} negative", f"{self._column} positive")
+
+    def _match(self, positive: str, counts: Mapping[str, int]) -> str:
+        number = read_number(positive)
+        same = [
+            value
+            for value in counts
+            if value == positive.casefold() or (number is not None and read_number(value) == number)
+        ]
+        if not same:
+            raise LabelError(
+                f"{self._name}: no row has {self._column} {positive!r}; it holds {_list(counts) or 'no value'}."
+            )
+        return same[0]
+
+    def read(self, cell: str, row_id: str, where: str) -> tuple[int | None, str]:
+        """Return a cell's label, or None and the reason."""
+        if self._cutoff is None and self._positive is None:
+            status = read_status(cell)
+        elif is_not_known(cell):
+            status = read_status(cell or "")
+        elif self._cutoff is not None:
+            number = read_number(cell)
+            status = None if number is None else Status(present=number >= self._cutoff)
+        else:
+            status = Status(present=cell.casefold() == self._positive)
+        if status is None:
+            expected = "a number" if self._cutoff is not None else f"expected {KNOWN_SPELLINGS}"
+            raise LabelError(f"{where}: study {row_id} has {self._column} {cell!r}; {expected}.")
+        label = None if status.present is None else int(status.present)
+        return label, f"{self._column} {status.reason}" if label is None else ""
+
+
+def _list(counts: Mapping[str, int]) -> str:
+    shown = [f"{value!r} ({count})" for value, count in Counter(counts).most_common(VALUES_SHOWN)]
+    return ", ".join(shown) + (", ..." if len(counts) > VALUES_SHOWN else "")
+
+
+def _choose_sheet(sheets: Sequence[Sheet], name: str, target: Target) -> tuple[Sheet, int]:
+    """Return the sheet that holds the label column, and where it stands."""
+    for sheet in sheets:
+        found = _find_labels(sheet, target)
+        if found is not None:
+            return sheet, found
+    wanted = target.column or LABEL_COLUMN
+    lacks_ids = not _named(sheets[0].header, ID_COLUMNS)
+    columns = ", ".join(repr(column) for sheet in sheets for column in sheet.header) or "nothing"
+    remedy = f"expected {ID_COLUMN},{LABEL_COLUMN} or the like; name another label column with --target"
+    missing = f"no column {ID_COLUMN} and no column {wanted}" if lacks_ids else f"no column {wanted}"
+    raise LabelError(f"{name} has {missing}; found {columns}; {remedy}.")
+
+
+def _find_labels(sheet: Sheet, target: Target) -> int | None:
+    names = [normalise_column(column) for column in sheet.header]
+    if target.column is not None:
+        wanted = normalise_column(target.column)
+        candidates = [at for at, name in enumerate(names) if name == wanted] or [
+            at for at, name in enumerate(names) if name.startswith(wanted)
+        ]
+    else:
+        about = [at for at, name in enumerate(names) if "mgmt" in name and not any(word in name for word in NO_STATUS)]
+        preferred = [at for name in LABEL_COLUMNS for at in about if names[at] == name]
+        candidates = preferred[:1] or about
+    if len(candidates) > 1:
+        several = ", ".join(repr(sheet.header[at]) for at in candidates)
+        raise LabelError(f"{sheet.name} has several columns that could be meant: {several}; name one with --target.")
+    return candidates[0] if candidates else None
+
+
+def _find_ids(sheet: Sheet, label_at: int, known: set[IdKey]) -> int:
+    """Return the column of ids: the one that holds most of the studies', else the one that is named so."""
+    named = _named(sheet.header, ID_COLUMNS)
+    hits = {
+        at: len(known & {id_key(cells[at]) for _, cells in sheet.rows if cells[at]})
+        for at in range(len(sheet.header))
+        if at != label_at
+    }
+    most = max(hits.values(), default=0)
+    if not named and not most:
+        raise LabelError(
+            f"{sheet.name} has no column {ID_COLUMN}, nor another that holds the ids of the studies; found "
+            f"{', '.join(map(repr, sheet.header))}."
+        )
+    best = [at for at in [*named, *hits] if hits[at] == most]
+    return best[0] if best else named[0]
+
+
+def _named(header: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    names = [normalise_column(column) for column in header]
+    return [names.index(name) for name in wanted if name in names]

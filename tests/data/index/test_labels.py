@@ -1,10 +1,12 @@
 from pathlib import Path
 
 import pytest
+from openpyxl import Workbook
 
 from core.data.index.identity import person_of, read_identities
-from core.data.index.labels import normalise_id, read_labels
+from core.data.index.labels import Target, normalise_id, read_labels
 from core.errors import LabelError
+from core.mri import CLASS_NAMES
 
 
 def table(path: Path, content: str | bytes) -> Path:
@@ -12,27 +14,34 @@ def table(path: Path, content: str | bytes) -> Path:
     return path
 
 
+def labels_of(path: Path) -> dict[str, int | None]:
+    return {row_id: row.label for row_id, row in read_labels(path).rows.items()}
+
+
 def test_one_means_methylated_and_ids_keep_their_zeros(tmp_path: Path) -> None:
     path = table(tmp_path / "a.csv", "BraTS21ID,MGMT_value\n00000,1\n2,0\nUPENN-GBM-0001,1\n")
-    assert read_labels(path) == {"00000": 1, "00002": 0, "UPENN-GBM-0001": 1}
+    assert labels_of(path) == {"00000": 1, "00002": 0, "UPENN-GBM-0001": 1}
 
 
 def test_other_programs_ways_of_writing_are_read(tmp_path: Path) -> None:
     path = table(tmp_path / "a.csv", "\ufeffsite,mgmt_VALUE , BraTS21ID\r\nx,1.0, 7\r\n\r\ny,0,8\r\ny,0,8\r\n")
-    assert read_labels(path) == {"00007": 1, "00008": 0}
+    assert labels_of(path) == {"00007": 1, "00008": 0}
 
 
 @pytest.mark.parametrize(
     ("content", "says"),
     [
         ("BraTS21ID\n1\n", "no column MGMT_value"),
-        ("id,MGMT_value\n1,1\n", r"no column BraTS21ID.*found 'id', 'MGMT_value'"),
+        ("colour,MGMT_value\n1,1\n", r"no column BraTS21ID.*found 'colour', 'MGMT_value'"),
+        (
+            "ID,MGMT a,MGMT b\n1,1,1\n",
+            r"several columns that could be meant: 'MGMT a', 'MGMT b'; name one with --target",
+        ),
         ("", "no column BraTS21ID and no column MGMT_value.*found nothing"),
         ("BraTS21ID,MGMT_value\n", "no row"),
         ("BraTS21ID,MGMT_value\n1,0\n2,2\n", "line 3: study 00002 has MGMT_value '2'; expected 0 or 1"),
-        ("BraTS21ID,MGMT_value\n1,\n", "line 2.*MGMT_value ''"),
-        ("BraTS21ID,MGMT_value\n1\n", "line 2.*MGMT_value None"),
-        ("BraTS21ID,MGMT_value\n1,yes\n", "'yes'"),
+        ("BraTS21ID,MGMT_value\n1,partly methylated\n", "line 2: study 00001 has MGMT_value 'partly methylated'"),
+        ("BraTS21ID,MGMT_value\n1,methylated/unmethylated\n", "line 2.*'methylated/unmethylated'"),
         ("BraTS21ID,MGMT_value\n../x,1\n", r"line 2: '\.\./x' is not a study id"),
         ("BraTS21ID,MGMT_value\n,1\n", "'' is not a study id"),
         ("BraTS21ID,MGMT_value\n-5,1\n", "'-5' is not a study id"),
@@ -78,7 +87,126 @@ def test_chains_of_identities_are_followed_in_any_order(tmp_path: Path) -> None:
 
 
 def test_the_competitions_labels(shared_data: Path) -> None:
-    labels = read_labels(shared_data / "labels" / "train_labels.csv")
+    labels = labels_of(shared_data / "labels" / "train_labels.csv")
     assert len(labels) == 585
-    assert sum(labels.values()) == 307
+    assert sum(value or 0 for value in labels.values()) == 307
     assert (labels["00430"], labels["00008"]) == (0, 1)
+
+
+SPELLINGS = {
+    1: [
+        "1",
+        "1.0",
+        "1,0",
+        "Methylated",
+        "methylated ",
+        "positive",
+        "pos",
+        "MGMT methylated",
+        "methylated (45%)",
+        "yes",
+    ],
+    0: [
+        *("0", "0.0", "0,0", "Unmethylated", "unmethylated", "not methylated", "Not-Methylated", "non-methylated"),
+        *("non methylated", "no methylation", "negative", "methylation negative", "unmeth", "un-methylated", "no"),
+        *("nicht methyliert", "non metilato", "non méthylé", "NOT METHYLATED", "MGMT promoter unmethylated"),
+    ],
+    None: [
+        *("indeterminate", "Indeterminate", "unknown", "Not Available", "not available", "na", "NA", "n/a", "nan", ""),
+        *("-", "?", "not determined", "unknown methylation", "missing", "not tested"),
+    ],
+}
+
+
+@pytest.mark.parametrize(("label", "text"), [(label, text) for label, texts in SPELLINGS.items() for text in texts])
+def test_a_status_is_methylated_unmethylated_or_excluded_with_a_reason(
+    tmp_path: Path, label: int | None, text: str
+) -> None:
+    row = read_labels(table(tmp_path / "a.tsv", f"ID\tMGMT status\nx-1\t{text}\n")).rows["x-1"]
+    assert row.label == label
+    expected = f"is {text.strip()!r}" if text else "is empty"
+    assert row.reason == ("" if label is not None else f"MGMT status {expected}")
+
+
+HEAD = "BraTS21ID,MGMT_value\n"
+ROWS = "".join(f"{number:05d},{number % 2}\n" for number in range(6))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        HEAD + "".join(f"{number}.0,{number % 2}.0\n" for number in range(6)),
+        HEAD + ROWS + ",\n,\n",
+        (HEAD + ROWS).replace(",", ";"),
+        (HEAD + ROWS).replace(",", "\t"),
+        HEAD + "".join(f"BraTS2021_{number:05d},{number % 2}\n" for number in range(6)),
+        "MGMT;age;Patient\n" + "".join(f"{number % 2};61,5;patient {number}\n" for number in range(6)),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-8"])
+def test_a_table_as_spreadsheets_write_it_finds_its_studies(tmp_path: Path, content: str, encoding: str) -> None:
+    found = read_labels(table(tmp_path / "a.csv", content.encode(encoding)))
+    assert [(found.find(f"{number:05d}") or pytest.fail(str(number))).label for number in range(6)] == [0, 1] * 3
+
+
+def test_a_workbook_is_read_as_a_text_is(tmp_path: Path) -> None:
+    book = Workbook()
+    book.active.append(["About this table"])
+    sheet = book.create_sheet("clinical")
+    for row in (
+        ["Patient ID", "Age", "MGMT methylation"],
+        [1, 61.0, "not methylated"],
+        [2.0, 62.5, 1],
+        [3, None, None],
+    ):
+        sheet.append(row)
+    sheet.append([None, None, None])
+    book.save(tmp_path / "a.xlsx")
+    found = read_labels(tmp_path / "a.xlsx")
+    assert [row.label for row in found.rows.values()] == [0, 1, None]
+    assert list(found.rows) == ["00001", "00002", "00003"]
+    assert found.rows["00002"].cells["Age"] == "62.5"
+
+
+def test_ids_are_found_with_other_zeros_and_generic_words_and_never_across_cohorts(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "ID,MGMT\nUCSF-PDGM-004,1\nUCSF-PDGM-041,0\nUPENN-GBM-00004_11,0\n")
+    found = read_labels(path)
+    for study, label in (("UCSF-PDGM-0004", 1), ("UCSF-PDGM-0041", 0), ("UPENN-GBM-4_11", 0)):
+        row = found.find(study)
+        assert row is not None
+        assert row.label == label
+    assert [found.find(other) for other in ("00004", "4", "UPENN-GBM-00004_21", "UCSF-PDGM-0410", "OTHER-004")] == [
+        None
+    ] * 5
+    double = read_labels(table(tmp_path / "b.csv", "ID,MGMT\nP-01,1\nP-1,0\n"))
+    assert double.find("P-001") is None
+    assert double.find("P-01") == double.rows["P-01"]
+
+
+def test_the_column_of_ids_is_the_one_that_holds_the_studies(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "ID,BraTS21 ID,MGMT status\nUCSF-PDGM-004,00097,positive\n")
+    assert list(read_labels(path, known_ids=["00097"]).rows) == ["00097"]
+    assert list(read_labels(path, known_ids=["UCSF-PDGM-0004"]).rows) == ["UCSF-PDGM-004"]
+
+
+def test_another_column_can_be_the_target(tmp_path: Path) -> None:
+    path = table(
+        tmp_path / "a.csv", "ID;MGMT status;MGMT index;IDH\na;positive;2,5;mutant\nb;unknown;1;wildtype\nc;;na;\n"
+    )
+
+    def read(**target: str | float) -> list[int | None]:
+        found = read_labels(path, target=Target(**target))  # type: ignore[arg-type]
+        names.append(found.class_names)
+        return [row.label for row in found.rows.values()]
+
+    names: list[tuple[str, str]] = []
+    assert read() == [1, None, None]
+    assert read(column="IDH", positive="Mutant") == [1, 0, None]
+    assert read(column="MGMT index", cutoff=2.0) == [1, 0, None]
+    assert names == [CLASS_NAMES, ("wildtype", "Mutant"), CLASS_NAMES]
+    with pytest.raises(LabelError, match=r"which value of IDH is positive\? Name it with --positive.*'mutant' \(1\)"):
+        read(column="IDH")
+    with pytest.raises(LabelError, match="no row has IDH 'IDH1'; it holds"):
+        read(column="IDH", positive="IDH1")
+    with pytest.raises(LabelError, match="no column grade"):
+        read(column="grade")

@@ -1,0 +1,111 @@
+"""Rows of a table of any common kind: CSV with commas, semicolons or tabs, in UTF-8 or UTF-16, and Excel's xlsx."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import LabelError
+
+LARGEST_TABLE = 16 * 1024 * 1024
+"""Bytes; of an xlsx file, which is packed, also what it may unpack to, five times over."""
+UNPACKED = 5
+DELIMITERS = ",;\t|"
+EXPECTED = "expected CSV (UTF-8), TSV or xlsx with a column of ids and a column of labels"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """A header and the rows below it; blank rows are left out."""
+
+    name: str
+    """Name of the file."""
+    header: tuple[str, ...]
+    rows: tuple[tuple[int, tuple[str, ...]], ...]
+    """Line (row of an xlsx sheet) and cells, stripped; as many cells as the header has columns."""
+
+
+def read_sheets(path: Path) -> list[Sheet]:
+    """Return the sheets of a table: one of a text file, and all that hold a header of an xlsx file.
+
+    Raises
+    ------
+    LabelError
+        The file is missing, too large, or none of these kinds.
+    """
+    try:
+        if path.stat().st_size > LARGEST_TABLE:
+            raise LabelError(f"{path.name} is larger than {LARGEST_TABLE:,} bytes; that is not a label table.")
+        content = path.read_bytes()
+    except OSError as error:
+        raise LabelError(f"The label table {path} cannot be read: {error.strerror}.") from error
+    if content.startswith(b"PK\x03\x04"):
+        return _read_workbook(content, path.name)
+    return [_to_sheet(path.name, _read_lines(_decode(content, path.name), path.name))]
+
+
+def _decode(content: bytes, name: str) -> str:
+    encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError:
+        text = "\0" if encoding == "utf-16" else content.decode("cp1252", errors="replace")
+    if "\0" in text or "\ufffd" in text:
+        raise LabelError(f"{name} is not text; {EXPECTED}.")
+    return text
+
+
+def _read_lines(text: str, name: str) -> Iterator[tuple[int, list[str]]]:
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    delimiter = max(DELIMITERS, key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        for cells in reader:
+            yield reader.line_num, cells
+    except csv.Error as error:
+        raise LabelError(f"{name}, line {reader.line_num}, is not CSV: {error}.") from error
+
+
+def _read_workbook(content: bytes, name: str) -> list[Sheet]:
+    from openpyxl import load_workbook
+    from openpyxl.utils.exceptions import InvalidFileException
+
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > UNPACKED * LARGEST_TABLE:
+                raise LabelError(f"{name} unpacks to more than {UNPACKED * LARGEST_TABLE:,} bytes; save it as CSV.")
+        book = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+        sheets = [
+            _to_sheet(name, ((line, list(map(_text_of, cells))) for line, cells in enumerate(sheet.values, start=1)))
+            for sheet in book.worksheets
+        ]
+    except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, OSError, SyntaxError) as error:
+        raise LabelError(
+            f"{name} is not text, nor an xlsx file that can be read ({type(error).__name__}); {EXPECTED}."
+        ) from error
+    return [sheet for sheet in sheets if sheet.header] or [Sheet(name=name, header=(), rows=())]
+
+
+def _text_of(value: object) -> str:
+    """Write a cell as a person would: a whole number, which Excel keeps as a float, without its point."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(int(value))
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _to_sheet(name: str, lines: Iterator[tuple[int, list[str]]]) -> Sheet:
+    """Take the first row that is not blank as the header; rows of other lengths are cut or filled up."""
+    filled = ((line, [cell.strip() for cell in cells]) for line, cells in lines if any(map(str.strip, cells)))
+    _, header = next(filled, (0, []))
+    width = len(header)
+    return Sheet(
+        name=name,
+        header=tuple(header),
+        rows=tuple((line, (*cells[:width], *[""] * (width - len(cells)))) for line, cells in filled),
+    )

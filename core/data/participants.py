@@ -1,0 +1,178 @@
+"""Who takes part in a cohort: labels, sessions and covariates from its clinical table, and who is excluded and why."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from core.data.covariates import read_covariates
+from core.data.formats.discovery import natural_key
+from core.data.index.imagefolder import name_some
+from core.data.index.labels import LabelTable
+from core.data.study import Cohort, Study
+from core.errors import ConfigError, EmptyCohortError
+
+ALL_SESSIONS = "all"
+LAST_SESSION = "last"
+BEFORE = re.compile(r"(?i)pre(?![a-z])|pre[-_ ]?op|baseline|before")
+AFTER = re.compile(r"(?i)post(?![a-z])|post[-_ ]?op|follow|fu(?![a-z])|after|recurr")
+
+
+def attach_labels(cohort: Cohort, table: LabelTable, levels: Mapping[str, Mapping[str, str]] | None = None) -> Cohort:
+    """Return the cohort with the labels and covariates of a table; studies whose status is not known are excluded.
+
+    A study is found by its own id, else by its person's. One that the table does not hold stays, without a label.
+
+    Parameters
+    ----------
+    cohort
+        Not changed.
+    table
+        What :func:`core.data.index.labels.read_labels` read.
+    levels
+        What the codes of its columns mean (:func:`core.data.covariates.read_covariates`).
+    """
+    rows = {study.study_id: table.find(study.study_id, study.person) for study in (*cohort.studies, *cohort.excluded)}
+    used: list[Study] = []
+    excluded: list[Study] = []
+    for study in (*cohort.studies, *cohort.excluded):
+        row = rows[study.study_id]
+        if row is not None:
+            covariates = {**study.covariates, **read_covariates(row.cells, levels)}
+            study = replace(study, covariates=covariates, excluded=study.excluded or row.reason)
+            study = replace(study, label=None if study.excluded else row.label)
+        (excluded if study.excluded else used).append(study)
+    found = {row.row_id for row in rows.values() if row}
+    notes = _note_labels(used, excluded, [study.study_id for study in used if rows[study.study_id] is None], table)
+    orphans = tuple(sorted(table.rows.keys() - found))
+    if orphans:
+        notes.append(f"Labels of studies that are not here: {len(orphans)}.")
+    return replace(
+        cohort,
+        studies=tuple(used),
+        excluded=tuple(excluded),
+        class_names=table.class_names,
+        positive_class=1,
+        notes=(*cohort.notes, *notes),
+        labels_without_study=orphans,
+    )
+
+
+def choose_sessions(cohort: Cohort, wanted: str | None = None) -> Cohort:
+    """Return the cohort with one session of each person, the others excluded.
+
+    Parameters
+    ----------
+    cohort
+        Not changed.
+    wanted
+        None: the one before the operation, else the first. "last", "all", or the name of a session, which persons
+        without it do not have.
+
+    Raises
+    ------
+    ConfigError
+        No study is of the session `wanted`.
+    """
+    persons: dict[str, list[Study]] = defaultdict(list)
+    for study in cohort.studies:
+        persons[study.person].append(study)
+    sessions = sorted({study.session for study in cohort if study.session}, key=natural_key)
+    if not sessions or wanted == ALL_SESSIONS:
+        return cohort
+    if wanted not in (None, LAST_SESSION, *sessions):
+        raise ConfigError(
+            f"No study is of session {wanted!r}; there are: {name_some(sessions)}. Choose one with --session, or {ALL_SESSIONS}."
+        )
+    reasons: dict[str, str] = {}
+    for studies in persons.values():
+        ordered = sorted(studies, key=lambda study: (_rank(study.session), natural_key(study.session)))
+        if wanted in (None, LAST_SESSION):
+            used = ordered[0] if wanted is None else max(studies, key=lambda study: natural_key(study.session))
+            kept = {study.study_id for study in studies if study.session == used.session}
+            why = f"session {used.session or 'without a name'} of the same person is used"
+        else:
+            kept = {study.study_id for study in studies if study.session == wanted}
+            why = f"session {wanted} was asked for"
+        reasons |= {
+            study.study_id: f"is session {study.session or 'without a name'}; {why} (--session chooses)"
+            for study in studies
+            if study.study_id not in kept
+        }
+    excluded = tuple(
+        replace(study, excluded=reasons[study.study_id], label=None) for study in cohort if study.study_id in reasons
+    )
+    note = f"Sessions: {len(excluded)} of {len(cohort)} studies are other sessions of persons whose {wanted or 'first or pre-operative'} one is used."
+    return replace(
+        cohort,
+        studies=tuple(study for study in cohort if study.study_id not in reasons),
+        excluded=(*cohort.excluded, *excluded),
+        notes=(*cohort.notes, *([note] if excluded else [])),
+    )
+
+
+def _rank(session: str) -> int:
+    """0 is a session before the operation, 1 one whose name does not say, 2 one after it."""
+    return 0 if BEFORE.search(session) else 2 if AFTER.search(session) else 1
+
+
+def require_studies(cohort: Cohort) -> Cohort:
+    """Return the cohort where a study is left.
+
+    Raises
+    ------
+    EmptyCohortError
+        All are excluded; the reasons are counted.
+    """
+    if cohort.studies:
+        return cohort
+    reasons = "; ".join(f"{count} {reason}" for reason, count in count_reasons(cohort.excluded).items())
+    raise EmptyCohortError(f"All {len(cohort.excluded)} studies in {cohort.root} are excluded: {reasons}.")
+
+
+def count_reasons(excluded: Iterable[Study]) -> dict[str, int]:
+    """Count excluded studies by reason, the most frequent first; sessions are put together."""
+    counts = Counter(
+        "another session of the same person is used" if "session" in one.excluded else one.excluded for one in excluded
+    )
+    return dict(counts.most_common())
+
+
+def describe_flow(cohort: Cohort) -> dict[str, object]:
+    """Return the flow of participants: how many were found, excluded and why, and used, as studies and as persons.
+
+    Returns
+    -------
+    dict
+        ``found``, ``used``, ``unlabelled`` {"studies", "persons"}, ``excluded`` [{"reason", "studies", "persons"}];
+        used are those with a label.
+    """
+    groups: dict[str, list[Study]] = defaultdict(list)
+    for study in cohort.excluded:
+        (reason,) = count_reasons([study])
+        groups[reason].append(study)
+    unlabelled = [study for study in cohort if study.label is None]
+    return {
+        "found": _count((*cohort.studies, *cohort.excluded)),
+        "excluded": [{"reason": reason, **_count(groups[reason])} for reason in count_reasons(cohort.excluded)],
+        "unlabelled": _count(unlabelled),
+        "used": _count(cohort.labelled),
+    }
+
+
+def _count(studies: Sequence[Study]) -> dict[str, int]:
+    return {"studies": len(studies), "persons": len({study.person for study in studies})}
+
+
+def _note_labels(
+    used: Sequence[Study], excluded: Sequence[Study], unlabelled: Sequence[str], table: LabelTable
+) -> list[str]:
+    notes = [f"Labels from {table.name}: {len(used) - len(unlabelled)} of {len(used)} studies."]
+    if unlabelled:
+        notes.append(f"Studies without a label: {len(unlabelled)} ({name_some(sorted(unlabelled))}).")
+    if excluded:
+        reasons = "; ".join(f"{count}: {reason}" for reason, count in count_reasons(excluded).items())
+        notes.append(f"Excluded: {len(excluded)} studies ({reasons}).")
+    return notes
