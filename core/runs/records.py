@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from core.mri import MRSequence
 
@@ -45,6 +45,13 @@ class DataSource(_Record):
     """Numbers of the column from here on are positive."""
     session: str | None = None
     """Which session of each person is used; None is the pre-operative or first."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write the four youngest fields only where they are set: documents stored before are compared with these."""
+        document: dict[str, Any] = write(self)
+        younger = ("target", "positive", "cutoff", "session")
+        return {name: value for name, value in document.items() if name not in younger or value is not None}
 
     @field_validator("assign")
     @classmethod
