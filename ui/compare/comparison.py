@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
 
 from core.evaluation.figure import Figure
 from core.evaluation.figures import FIGURE_TITLES
+from core.experiments.comparison.comparison import ComparedPart, Comparison, compare_runs
 from core.experiments.comparison.differences import value_words
+from core.reports.comparison_figures import (
+    COURSES,
+    draw_courses,
+    draw_differences,
+    draw_reliability_of_runs,
+    draw_roc_of_runs,
+    has_course,
+)
+from core.reports.comparison_page import write_comparison_page
+from core.reports.comparison_table import write_comparison_table
 from core.runs.folder import RunFolder
 from ui.runs.runs import ACTIVE
 from ui.train.fields import label_of
@@ -19,10 +29,6 @@ from ui.widgets.errors import report_errors
 from ui.widgets.state import current_settings
 from ui.widgets.text import interval_text, number_text, plain
 from ui.widgets.theme import current_palette, draw
-
-if TYPE_CHECKING:
-    from core.experiments.comparison.comparison import ComparedPart, Comparison
-
 
 WATCHED = (
     "config.json", "data.json", "epochs.jsonl", "predictions.parquet", "best.safetensors", "tags.json",
@@ -56,8 +62,6 @@ def _follow(runs: Sequence[RunFolder], part: ComparedPart, reference: str, drawn
 
 @st.cache_data(max_entries=8, show_spinner="Comparing …")
 def _compare(paths: tuple[str, ...], part: ComparedPart, reference: str, stamps: tuple[int | str, ...]) -> Comparison:
-    from core.experiments.comparison.comparison import compare_runs
-
     return compare_runs([RunFolder(Path(path)) for path in paths], current_settings(), part, reference)
 
 
@@ -75,8 +79,6 @@ def _stamp(path: Path) -> int:
 
 def show_differences(comparison: Comparison) -> None:
     """How far each run is from the reference, with intervals; and in words why two are not paired."""
-    from core.reports.comparison_figures import draw_differences
-
     figure = draw_differences(comparison, current_palette())
     if figure is not None:
         draw(figure, key="compare.differences", alt="AUROC by patient of each run less that of the reference")
@@ -97,14 +99,6 @@ def show_differences(comparison: Comparison) -> None:
 
 def show_curves(comparison: Comparison) -> None:
     """ROC and reliability side by side, then the courses."""
-    from core.reports.comparison_figures import (
-        COURSES,
-        draw_courses,
-        draw_reliability_of_runs,
-        draw_roc_of_runs,
-        has_course,
-    )
-
     palette = current_palette()
     st.markdown("#### ROC and calibration, by patient")
     with st.grid(2, min_column_width=340):
@@ -159,9 +153,6 @@ def show_settings(comparison: Comparison) -> None:
 
 def offer_files(comparison: Comparison) -> None:
     """The report and the table, made when they are asked for."""
-    from core.reports.comparison_page import write_comparison_page
-    from core.reports.comparison_table import write_comparison_table
-
     with st.container(horizontal=True, gap="small"):
         st.download_button(
             "Report as one HTML file", lambda: write_comparison_page(comparison), "comparison.html", "text/html",

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
 
 from core.audit.findings import KINDS, SEVERITIES, Finding
 from core.reports.palette import Palette, new_figure
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
 
 ROW_PX = 26
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from core.data.study import Cohort, Series
+from core.data.summary import BlankCount
 from core.mri import MRSequence, Plane
 from core.reports.palette import Palette, class_colour, new_figure
 from ui.figures.prediction import SYMBOLS
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from core.data.summary import BlankCount
 
 
 def draw_labels(cohort: Cohort, palette: Palette) -> go.Figure:
@@ -47,8 +45,6 @@ def draw_presence(cohort: Cohort, palette: Palette) -> go.Figure:
 
     A matrix of studies would not be readable with hundreds of them; combinations (an UpSet plot) are.
     """
-    from plotly.subplots import make_subplots
-
     sequences = _sequences(cohort)
     combinations = Counter(
         tuple(sequence for sequence in sequences if study.find(sequence)) for study in cohort

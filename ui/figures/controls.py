@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
 from core.evaluation.figure import Figure
@@ -12,9 +12,6 @@ from core.experiments.controls.leak_meter import LeakMeter
 from core.reports.palette import Palette, new_figure
 from ui.figures.validity import add_band
 from ui.widgets.text import figure_text
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 
 def draw_leak(found: LeakMeter, palette: Palette) -> go.Figure:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
 from core.evaluation.curves import Curve
 from core.reports.palette import Palette, new_figure
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 
 def draw_roc(curve: Curve, caption: str, palette: Palette, *, positive: str) -> go.Figure:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import plotly.graph_objects as go
 
 from core.reports.palette import Palette, new_figure
 from ui.widgets.text import interval_text
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
 
 ROW_PX = 24
 

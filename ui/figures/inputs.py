@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import plotly.graph_objects as go
 
 from core.config import PrepConfig
 from core.reports.palette import Palette, new_figure
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
 
 SIDE, STEP, GAP = 1.0, 0.09, 0.55
 DRAWN = 7

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
 
 from core.evaluation.figure import Figure
 from core.explain.methods import METHODS
 from core.explain.validation.saliency_result import MapScore, MapTest
 from core.reports.palette import Palette, new_figure
 from ui.widgets.text import figure_text
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 
 def draw_hits(found: MapTest, palette: Palette) -> go.Figure:

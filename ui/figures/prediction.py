@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
 
 from core.mri import MRSequence, Plane
 from core.reports.palette import Palette, new_figure
 from ui.widgets.slices import SliceStack
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
 
 SYMBOLS: Mapping[MRSequence, str] = {
     MRSequence.FLAIR: "circle",

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import plotly.graph_objects as go
 
 from core.reports.palette import Palette, class_colour, new_figure
 from core.runs.records import EpochRecord
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
 
 PARTS = (("training", "train_histogram", ("x", "y")), ("validation", "val_histogram", ("x2", "y2")))
 FRAME_MS = 350
@@ -28,7 +26,6 @@ def draw_moving_predictions(
     Bars are shares of the true class's slices, so that classes of different size compare; the counts show on hovering.
     It opens at the latest epoch. Of a long run not every epoch is there. None where no record has histograms (a run of an older version).
     """
-    import plotly.graph_objects as go
 
     shown = [record for record in records if record.train_histogram and record.val_histogram]
     if not shown:

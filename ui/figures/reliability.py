@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import plotly.graph_objects as go
 
+from core.evaluation.conformal import ideal_set_size
 from core.evaluation.curves import ReliabilityBins
 from core.evaluation.thresholds import SHARES, DecisionCurve, OperatingPoint
 from core.reports.palette import Palette, new_figure
 from ui.figures.validity import add_band, add_line
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 
 def draw_reliability(
@@ -58,8 +56,6 @@ def draw_reliability(
 
 def draw_set_size(level: float, own: tuple[float, float] | None, palette: Palette) -> go.Figure:
     """The smallest mean size of sets that keep a promise, against the AUROC; `own` is the run's AUROC and size."""
-    from core.evaluation.conformal import ideal_set_size
-
     areas = np.linspace(0.5, 0.99, 99)
     figure = new_figure(palette, x="AUROC", y="classes in a set, on average", height=320)
     figure.add_scatter(

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import plotly.graph_objects as go
 
 from core.evaluation.specification import SpecificationCurve
 from core.reports.palette import Palette, new_figure
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 
 def draw_specification(curve: SpecificationCurve, palette: Palette) -> go.Figure:

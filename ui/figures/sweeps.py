@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import optuna
+import plotly.graph_objects as go
+from optuna.trial import TrialState
+from optuna.visualization import (
+    plot_intermediate_values,
+    plot_optimization_history,
+    plot_parallel_coordinate,
+    plot_param_importances,
+)
 
 from core.reports.palette import Palette, new_figure
-
-if TYPE_CHECKING:
-    import optuna
-    import plotly.graph_objects as go
-
 
 TALL = 320
 
 
 def draw_history(study: optuna.Study, target: str, palette: Palette) -> go.Figure:
     """Each trial's figure in the order of the trials, and the best so far."""
-    from optuna.visualization import plot_optimization_history
-
     figure = _in_template(plot_optimization_history(study, target_name=target), palette, x="trial", y=target)
     for trace in figure.data:
         if trace.mode == "markers":
@@ -33,8 +36,6 @@ def draw_history(study: optuna.Study, target: str, palette: Palette) -> go.Figur
 
 def draw_importance(study: optuna.Study, target: str, palette: Palette) -> go.Figure:
     """How much each setting has to do with being among the best trials (PED-ANOVA)."""
-    from optuna.visualization import plot_param_importances
-
     figure = _in_template(
         plot_param_importances(study, target_name=target), palette, x="share of what the settings explain", y=""
     )
@@ -46,8 +47,6 @@ def draw_importance(study: optuna.Study, target: str, palette: Palette) -> go.Fi
 
 def draw_parallel(study: optuna.Study, target: str, palette: Palette) -> go.Figure:
     """One line per finished trial through all its settings; the better the trial, the stronger its colour."""
-    from optuna.visualization import plot_parallel_coordinate
-
     figure = _in_template(plot_parallel_coordinate(study, target_name=target), palette)
     weak, strong = _blend(palette.grid, palette.muted, 0.5), palette.accent
     smaller = study.direction.name == "MINIMIZE"
@@ -68,9 +67,6 @@ def draw_parallel(study: optuna.Study, target: str, palette: Palette) -> go.Figu
 
 def draw_curves(study: optuna.Study, target: str, palette: Palette) -> go.Figure:
     """Every trial's validation curve by epoch: finished, pruned or running, the best one strong."""
-    from optuna.trial import TrialState
-    from optuna.visualization import plot_intermediate_values
-
     figure = _in_template(plot_intermediate_values(study), palette, x="epoch", y=target)
     states = {f"Trial{trial.number}": trial.state for trial in study.get_trials(deepcopy=False)}
     finished = any(state == TrialState.COMPLETE for state in states.values())

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
 
 from core.reports.palette import Palette, new_figure
 from core.runs.records import EpochRecord
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 
 def draw_loss(records: Sequence[EpochRecord], epochs: int, palette: Palette) -> go.Figure:

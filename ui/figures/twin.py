@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
 
 from core.experiments.twin.result import ARMS, Arm
 from core.reports.palette import Palette, new_figure
 from core.runs.records import EpochRecord
 from ui.figures.training import add_interval_band
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
 
 ARM_TITLES: Mapping[Arm, str] = {"slice_split": "siblings in training", "patient_split": "no siblings"}
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import plotly.graph_objects as go
 from numpy.typing import ArrayLike
+from scipy.special import ndtr
 
 from core.evaluation.figure import Figure
 from core.evaluation.metrics import Floats
 from core.reports.palette import Palette, new_figure
 from ui.widgets.text import figure_text
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 
 def add_band(
@@ -144,8 +142,6 @@ def draw_dial(runs: Sequence[tuple[str, float, float, float | None, float | None
 
     `runs` are (name, signal, AUROC, low, high).
     """
-    from scipy.special import ndtr
-
     signal = np.linspace(0, 5, 101)
     figure = new_figure(palette, x="signal (standard deviations between the classes)", y="AUROC by patient", height=320)
     figure.add_scatter(

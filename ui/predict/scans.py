@@ -6,9 +6,9 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.data.study import Cohort
 from core.errors import DataError, HostedModeError
@@ -16,22 +16,16 @@ from core.mri import MRSequence
 from ui.widgets.loaders import load_chosen_cohort
 from ui.widgets.state import Scan, chosen_scan, current_settings
 
-if TYPE_CHECKING:
-    from streamlit.runtime.uploaded_file_manager import UploadedFile
-
-
 SAMPLE_SEED = 21
 
 
 @st.cache_resource(show_spinner="Drawing the sample study …")
 def sample_cohort() -> Cohort:
     """The synthetic sample study, made once in the cache: the one thing that can be tried without any data."""
-    from core.data.upload import open_scan
     from core.phantom.study import make_sample_study
 
-    settings = current_settings()
-    folder = make_sample_study(settings.cache / "sample", seed=SAMPLE_SEED, mgmt_value=1)
-    return open_scan([folder], settings.cache / "sample", settings)
+    workspace = current_settings().cache / "sample"
+    return _read_scan(make_sample_study(workspace, seed=SAMPLE_SEED, mgmt_value=1), workspace)
 
 
 def _remove(folder: Path) -> None:
@@ -69,18 +63,20 @@ def keep_upload(files: Sequence[UploadedFile], sequence: MRSequence | None) -> S
 
 @st.cache_resource(scope="session", max_entries=4, show_spinner="Reading the scan …")
 def _open_folder(place: str, sequence: MRSequence | None) -> Cohort:
-    from core.data.upload import open_scan
-
     folder = Path(place)
-    return open_scan([folder / "files"], folder / "unpacked", current_settings(), sequence=sequence)
+    return _read_scan(folder / "files", folder / "unpacked", sequence)
 
 
 @st.cache_resource(scope="session", max_entries=4, show_spinner="Reading the scan …")
 def _open_path(place: str, sequence: MRSequence | None) -> Cohort:
+    return _read_scan(Path(place).expanduser(), Path(tempfile.mkdtemp(dir=_session_folder())), sequence)
+
+
+def _read_scan(place: Path, workspace: Path, sequence: MRSequence | None = None) -> Cohort:
+    """Read a scan; the readers are imported with the first one, so that Home's text is painted before them."""
     from core.data.upload import open_scan
 
-    workspace = Path(tempfile.mkdtemp(dir=_session_folder()))
-    return open_scan([Path(place).expanduser()], workspace, current_settings(), sequence=sequence)
+    return open_scan([place], workspace, current_settings(), sequence=sequence)
 
 
 def open_chosen_scan() -> Cohort | None:

@@ -9,6 +9,7 @@ import streamlit as st
 from core.config import RunConfig, leaf_values
 from core.data.synthetic import is_synthetic
 from core.errors import RunError
+from core.jobs.queue import ensure_worker
 from core.presets import PRESETS, is_reproduction
 from core.runs.folder import RunEntry, RunFolder, find_run, list_runs
 from core.runs.records import DataSource, RunState, RunStatus
@@ -31,8 +32,6 @@ STATES: dict[RunState, tuple[str, str]] = {
 @st.cache_resource(show_spinner=False)
 def wake_queue() -> None:
     """Once per server: let runs that were waiting when the machine went down go on."""
-    from core.jobs.queue import ensure_worker
-
     ensure_worker(current_settings())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -72,8 +73,6 @@ def _draw(batch: FirstBatch, cohort: Cohort, config: RunConfig) -> None:
 
 def _caption(example: BatchExample, class_name: str, colour: str, config: RunConfig) -> str:
     """Study, sequence and slice, and the label in its class's colour; with mixup its share."""
-    from html import escape
-
     share = f" {example.shares[example.label]:.0%}" if config.augmentation.mixup_alpha else ""
     return (
         "<div style='font-size:0.72rem;line-height:1.25;overflow-wrap:anywhere'>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import streamlit as st
 
 from core.config import field_paths
@@ -30,8 +31,6 @@ CHOICES: dict[str, tuple[str, ...]] = {
 @st.cache_data(max_entries=4, show_spinner=False)
 def _example() -> SpecificationCurve:
     """Forty combinations on 40 patients where there is nothing to find."""
-    import numpy as np
-
     generator = np.random.default_rng(3)
     error = float(np.sqrt(auroc_variance(0.5, 40)))
     cells = []

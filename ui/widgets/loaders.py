@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.data.study import Cohort, Fault, Series
+from core.data.summary import BlankCount, count_blank_slices, count_slices
 from core.errors import MGMTLabError
+from core.models.checkpoint import CheckpointCard, read_card
 from core.mri import MRSequence
 from core.runs.cohort import open_cohort
 from core.runs.records import DataSource
 from ui.widgets.progress import ProgressBar
 from ui.widgets.slices import SliceStack
-from ui.widgets.stacks import read_stack
 from ui.widgets.state import chosen_cohort, current_settings
 
 if TYPE_CHECKING:
-    from core.data.summary import BlankCount
     from core.inference.predict import Predictor
-    from core.models.checkpoint import CheckpointCard
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -67,8 +66,6 @@ def load_predictor(path: Path) -> Predictor:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _load_card(path: str, changed: float) -> CheckpointCard:
-    from core.models.checkpoint import read_card
-
     return read_card(Path(path))
 
 
@@ -79,6 +76,8 @@ def load_card(path: Path) -> CheckpointCard:
 
 @st.cache_resource(scope="session", max_entries=8, show_spinner=False)
 def _load_stack(files: tuple[str, ...], sequence: str, _series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
+    from ui.widgets.stacks import read_stack  # the readers of pixels: not before a series is shown
+
     return read_stack(_series)
 
 
@@ -97,8 +96,6 @@ def load_stack(series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _count_blanks(digest: str, root: str, _cohort: Cohort) -> list[BlankCount]:
-    from core.data.summary import count_blank_slices
-
     bar = ProgressBar("Reading pixels", "series")
     try:
         return count_blank_slices(_cohort, progress=bar)
@@ -113,8 +110,6 @@ def count_blanks(cohort: Cohort) -> list[BlankCount]:
 
 @st.cache_resource(max_entries=4, show_spinner="Counting slices …")
 def _count_all_slices(digest: str, root: str, _cohort: Cohort) -> list[tuple[Series, int]]:
-    from core.data.summary import count_slices
-
     return [(series, count_slices(series)) for series in _cohort.series]
 
 

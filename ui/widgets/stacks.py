@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from core.config import PrepConfig
+from core.data.prepare.slices import prepare_images
 from core.data.study import Fault, Series
+from core.data.volume import find_blank_slices, read_volume
 from core.explain.overlay import display_window, to_grey
 from ui.widgets.slices import SliceStack, find_box
 
@@ -32,8 +34,6 @@ def read_stack(series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
 
 
 def _read_volume(series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
-    from core.data.volume import find_blank_slices, read_volume
-
     volume, faults = read_volume(series)
     pixels = to_grey(volume.array, display_window(volume.array))
     _, row_mm, column_mm = volume.spacing_mm
@@ -53,8 +53,6 @@ def _read_volume(series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
 
 
 def _read_images(series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
-    from core.data.prepare.slices import prepare_images
-
     prepared = prepare_images(series, SHOWN_PREP)
     side = prepared.pixels.shape[1]
     stack = SliceStack(
