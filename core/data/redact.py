@@ -14,7 +14,8 @@ from pathlib import Path
 from pydicom.datadict import tag_for_keyword
 
 from core.data.formats.elements import Elements, text_of
-from core.data.index.recognise import CONTRAST, LOCALISERS, NO_CONTRAST, OTHER_KINDS, recognise_name
+from core.data.index.recognise import recognise_name
+from core.data.index.sequence_names import AFTER, AGENTS, BEFORE, LOCALISERS, NEGATIONS
 
 REDACTED = "[redacted]"
 NAMES = (
@@ -43,7 +44,11 @@ EVERYDAY = frozenset(
     | {"cranial", "spine", "dark", "fluid", "tse", "fse", "gre", "fast", "spin", "echo", "weighted", "routine"}
     | {"protocol", "series", "study", "anonymous", "patient", "mri", "volume", "isotropic", "fatsat"}
 )
-KEPT = EVERYDAY | CONTRAST | NO_CONTRAST | OTHER_KINDS | LOCALISERS
+SURNAMES = frozenset(
+    {"blanco", "plain", "prima", "rest", "press", "roi", "task", "carte", "merge", "magic", "twist", "star"}
+)
+"""Words of sequence names that are people's names as well: taken out, if a person here bears one."""
+KEPT = (EVERYDAY | LOCALISERS | NEGATIONS).union(AGENTS, AFTER, BEFORE) - SURNAMES
 """What MR series are called, and are recognised by, whoever bears it as a name."""
 
 LETTERS = re.compile(r"[^\W\d_]+")
@@ -87,7 +92,8 @@ def _clean(text: str, names: tuple[str, ...], ids: tuple[str, ...]) -> str:
 
 def _is_name(word: str) -> bool:
     shortest = SHORTEST_NAME if word.isascii() else SHORTEST_NAME - 1
-    return len(word) >= shortest and word.lower() not in KEPT and recognise_name(word) is None
+    plain = word.lower()
+    return len(word) >= shortest and plain not in KEPT and (plain in SURNAMES or recognise_name(word) is None)
 
 
 def _fold(text: str) -> str:

@@ -24,7 +24,7 @@ STACK = np.random.default_rng(0).integers(1, 4000, (4, 40, 40)).astype(np.uint16
 
 
 def described(folder: Path, text: str, **attributes: Any) -> str:
-    return read_header(write_mr(folder / "a.dcm", SeriesDescription=text, **attributes)).series_description
+    return read_header(write_mr(folder / "a.dcm", SeriesDescription=text, **attributes)).acquisition.series_description
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_file_whose_patient_differs_is_not_filled_from_the_one_before(tmp_path
         path = write_mr(
             tmp_path / f"{index}.dcm", PatientName=name, SeriesDescription="t1 zyxwv", SOPInstanceUID=f"1.{index}"
         )
-        said.append(reader.read(memoryview(path.read_bytes()), path)[0].series_description)
+        said.append(reader.read(memoryview(path.read_bytes()), path)[0].acquisition.series_description)
     assert said == ["t1 zyxwv", "t1 zyxwv", "t1 [redacted]", "t1 [redacted]"]
 
 
@@ -91,7 +91,7 @@ def test_a_file_in_another_folder_is_not_filled_from_the_one_before(tmp_path: Pa
         for folder in ("Case0815", "00001")
     )
     (header,) = reader.read_headers(own)
-    assert header.series_description == "t1 case0815"
+    assert header.acquisition.series_description == "t1 case0815"
     assert reader.recognise(other) is None
 
 

@@ -30,7 +30,9 @@ PARSED = frozenset({SOP_INSTANCE, INSTANCE_NUMBER, POSITION})
 """What is read anew from every file."""
 VARYING = frozenset({0x00020000, 0x00020003, 0x00201041, *PARSED})
 """What differs between the files of any series: with the above, the meta group's length and UID, Slice Location."""
-FIXED = frozenset(READ_TAGS) - PARSED | {0x00020010}
+ACQUISITION_TIME = 0x00080032
+"""It may differ within a series; the header keeps that of the file which was parsed in full."""
+FIXED = frozenset(READ_TAGS) - PARSED - {ACQUISITION_TIME} | {0x00020010}
 """What the header is made of, or cleaned by: it differs, and the file is parsed in full."""
 FIRST_ELEMENT = 132
 

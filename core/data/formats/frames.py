@@ -13,6 +13,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 
+from core.data.formats.acquisition import split_values
 from core.data.formats.elements import floats_of, text_of
 from core.data.formats.header import InstanceHeader, directions_of
 from core.errors import DicomError
@@ -70,6 +71,7 @@ def _frame_header(groups: Sequence[Dataset], header: InstanceHeader, number: int
         return floats_of(found, keyword, count) if found is not None else ()
 
     changes: dict[str, Any] = {"frame": number}
+    told: dict[str, Any] = {}
     position = floats("PlanePositionSequence", "ImagePositionPatient", 3)
     if position:
         changes["position_mm"] = position
@@ -79,23 +81,29 @@ def _frame_header(groups: Sequence[Dataset], header: InstanceHeader, number: int
     spacing = floats("PixelMeasuresSequence", "PixelSpacing", 2)
     if spacing and min(spacing) > 0:
         changes["pixel_spacing_mm"] = spacing
-    for field, macro, keyword in (
-        ("slice_thickness_mm", "PixelMeasuresSequence", "SliceThickness"),
-        ("slope", "PixelValueTransformationSequence", "RescaleSlope"),
-        ("intercept", "PixelValueTransformationSequence", "RescaleIntercept"),
-        ("repetition_time_ms", "MRTimingAndRelatedParametersSequence", "RepetitionTime"),
-        ("echo_time_ms", "MREchoSequence", "EffectiveEchoTime"),
-        ("inversion_time_ms", "MRModifierSequence", "InversionTimes"),
+    for target, field, macro, keyword in (
+        (changes, "slice_thickness_mm", "PixelMeasuresSequence", "SliceThickness"),
+        (changes, "slope", "PixelValueTransformationSequence", "RescaleSlope"),
+        (changes, "intercept", "PixelValueTransformationSequence", "RescaleIntercept"),
+        (told, "repetition_time_ms", "MRTimingAndRelatedParametersSequence", "RepetitionTime"),
+        (told, "flip_angle_deg", "MRTimingAndRelatedParametersSequence", "FlipAngle"),
+        (told, "echo_time_ms", "MREchoSequence", "EffectiveEchoTime"),
+        (told, "inversion_time_ms", "MRModifierSequence", "InversionTimes"),
     ):
         values = floats(macro, keyword)
         if values:
-            changes[field] = values[0]
+            target[field] = values[0]
     if changes.get("slope") == 0:
         raise DicomError(f"{header.path.name}: the RescaleSlope of frame {number + 1} is 0.")
     kind = _macro(groups, "MRImageFrameTypeSequence")
-    if kind is not None and text_of(kind, "FrameType"):
-        changes["image_type"] = tuple(part.strip() for part in text_of(kind, "FrameType").split("\\"))
-    return replace(header, **changes)
+    if kind is not None:
+        said = {
+            "image_type": split_values(text_of(kind, "FrameType")),
+            "complex_component": text_of(kind, "ComplexImageComponent").upper(),
+            "acquisition_contrast": text_of(kind, "AcquisitionContrast").upper(),
+        }
+        told |= {field: value for field, value in said.items() if value}
+    return replace(header, acquisition=replace(header.acquisition, **told), **changes)
 
 
 def _macro(groups: Sequence[Dataset], keyword: str) -> Dataset | None:

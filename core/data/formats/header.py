@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from pydicom.datadict import tag_for_keyword
 
+from core.data.formats.acquisition import Acquisition, agent_of, seconds_of, split_values
 from core.data.formats.codestream import check_syntax
 from core.data.formats.elements import Elements, floats_of, integer_of, text_of
 from core.data.redact import NAMING_TAGS, Redactor
@@ -24,20 +25,28 @@ ATTRIBUTES = (
     "ImageType",
     "SOPClassUID",
     "SOPInstanceUID",
+    "AcquisitionTime",
     "Modality",
     "Manufacturer",
+    "StudyDescription",
     "SeriesDescription",
     "ContrastBolusAgent",
     "ScanningSequence",
+    "ScanOptions",
+    "MRAcquisitionType",
     "SequenceName",
+    "AngioFlag",
     "SliceThickness",
     "RepetitionTime",
     "EchoTime",
     "InversionTime",
     "MagneticFieldStrength",
     "ProtocolName",
+    "ContrastBolusStartTime",
+    "FlipAngle",
     "StudyInstanceUID",
     "SeriesInstanceUID",
+    "SeriesNumber",
     "InstanceNumber",
     "ImagePositionPatient",
     "ImageOrientationPatient",
@@ -54,7 +63,12 @@ ATTRIBUTES = (
     "PixelRepresentation",
     "RescaleIntercept",
     "RescaleSlope",
+    "ComplexImageComponent",
     "AcquisitionContrast",
+    "PulseSequenceName",
+    "EchoPulseSequence",
+    "EchoPlanarPulseSequence",
+    "PerformedProcedureStepDescription",
     "NumberOfTemporalPositions",
     "BurnedInAnnotation",
     "PatientIdentityRemoved",
@@ -91,8 +105,8 @@ class InstanceHeader:
     series_uid: str
     instance_number: int | None
     """Instance Number (0020,0013). It has no spatial meaning."""
-    image_type: tuple[str, ...]
-    """Image Type (0008,0008), for example ("ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC")."""
+    acquisition: Acquisition
+    """What tells the MR sequence; one object for the files of a series."""
     rows: int
     columns: int
     bits_allocated: int
@@ -113,20 +127,10 @@ class InstanceHeader:
     pixel_spacing_mm: tuple[float, float] | None
     """Pixel Spacing (0028,0030): between rows, between columns."""
     slice_thickness_mm: float | None
-    series_description: str
-    protocol_name: str
-    sequence_name: str
-    scanning_sequence: str
-    contrast_agent: str
-    repetition_time_ms: float | None
-    echo_time_ms: float | None
-    inversion_time_ms: float | None
     field_strength_tesla: float | None
     manufacturer: str
     synthetic: bool
     """Written by the phantom (Image Comments (0020,4000) is its mark)."""
-    acquisition_contrast: str = ""
-    """Acquisition Contrast (0008,9209) of enhanced MR: T1, T2, FLUID_ATTENUATED, DIFFUSION, ..."""
     temporal_positions: int | None = None
     """Number of Temporal Positions (0020,0105)."""
     frame: int = 0
@@ -210,8 +214,8 @@ def build_header(dataset: Elements, path: Path, syntax: str, identifying: tuple[
         sop_instance_uid=text_of(dataset, "SOPInstanceUID"),
         study_uid=text_of(dataset, "StudyInstanceUID"),
         series_uid=text_of(dataset, "SeriesInstanceUID"),
-        instance_number=integer_of(dataset, "InstanceNumber"),
-        image_type=tuple(part.strip() for part in text_of(dataset, "ImageType").split("\\") if part.strip()),
+        instance_number=_described_integer(dataset, "InstanceNumber"),
+        acquisition=_build_acquisition(dataset, redactor),
         rows=integer_of(dataset, "Rows") or 0,
         columns=integer_of(dataset, "Columns") or 0,
         bits_allocated=allocated,
@@ -225,25 +229,69 @@ def build_header(dataset: Elements, path: Path, syntax: str, identifying: tuple[
         row_direction=row_direction,
         column_direction=column_direction,
         pixel_spacing_mm=(spacing[0], spacing[1]) if spacing and min(spacing) > 0 else None,
-        slice_thickness_mm=number("SliceThickness"),
-        series_description=redactor.clean(text_of(dataset, "SeriesDescription")),
-        protocol_name=redactor.clean(text_of(dataset, "ProtocolName")),
-        sequence_name=redactor.clean(text_of(dataset, "SequenceName")),
-        scanning_sequence=text_of(dataset, "ScanningSequence"),
-        contrast_agent=redactor.clean(text_of(dataset, "ContrastBolusAgent")),
-        repetition_time_ms=number("RepetitionTime"),
-        echo_time_ms=number("EchoTime"),
-        inversion_time_ms=number("InversionTime"),
-        field_strength_tesla=number("MagneticFieldStrength"),
+        slice_thickness_mm=_described_number(dataset, "SliceThickness"),
+        field_strength_tesla=_described_number(dataset, "MagneticFieldStrength"),
         manufacturer=text_of(dataset, "Manufacturer"),
         synthetic=text_of(dataset, "ImageComments") == SYNTHETIC_MARK,
-        acquisition_contrast=text_of(dataset, "AcquisitionContrast"),
         temporal_positions=integer_of(dataset, "NumberOfTemporalPositions"),
         frames=frames,
         identifying=identifying,
         identity_removed=text_of(dataset, "PatientIdentityRemoved").upper() == "YES",
         burned_in=is_burned_in(dataset),
     )
+
+
+PULSES = {"SPIN": ("SE",), "GRADIENT": ("GR",), "BOTH": ("SE", "GR")}
+"""Echo Pulse Sequence (0018,9008) of enhanced MR in the words of Scanning Sequence (0018,0020)."""
+
+
+def _build_acquisition(dataset: Elements, redactor: Redactor) -> Acquisition:
+    """Read what tells the MR sequence; a number that is none counts as not stated."""
+
+    def clean(*keywords: str) -> str:
+        return next((text for keyword in keywords if (text := redactor.clean(text_of(dataset, keyword)))), "")
+
+    def capitals(keyword: str) -> str:
+        return text_of(dataset, keyword).upper()
+
+    return Acquisition(
+        series_description=clean("SeriesDescription"),
+        protocol_name=clean("ProtocolName"),
+        examination=clean("PerformedProcedureStepDescription", "StudyDescription"),
+        sequence_name=clean("SequenceName", "PulseSequenceName"),
+        scanning_sequence=split_values(text_of(dataset, "ScanningSequence"))
+        or PULSES.get(capitals("EchoPulseSequence"), ()),
+        scan_options=split_values(text_of(dataset, "ScanOptions")),
+        acquisition_type=capitals("MRAcquisitionType"),
+        image_type=split_values(text_of(dataset, "ImageType")),
+        complex_component=capitals("ComplexImageComponent"),
+        echo_planar=capitals("EchoPlanarPulseSequence") == "YES",
+        angiography=capitals("AngioFlag") == "Y",
+        acquisition_contrast=capitals("AcquisitionContrast"),
+        contrast_agent=agent_of(clean("ContrastBolusAgent")),
+        injected_seconds=seconds_of(text_of(dataset, "ContrastBolusStartTime")),
+        repetition_time_ms=_described_number(dataset, "RepetitionTime"),
+        echo_time_ms=_described_number(dataset, "EchoTime"),
+        inversion_time_ms=_described_number(dataset, "InversionTime"),
+        flip_angle_deg=_described_number(dataset, "FlipAngle"),
+        series_number=_described_integer(dataset, "SeriesNumber"),
+        acquired_seconds=seconds_of(text_of(dataset, "AcquisitionTime")),
+    )
+
+
+def _described_number(dataset: Elements, keyword: str) -> float | None:
+    """Return a number that only describes the scan: a text in its place ("5 mm", "ANON") is no reason to refuse it."""
+    try:
+        return next(iter(floats_of(dataset, keyword)), None)
+    except DicomError:
+        return None
+
+
+def _described_integer(dataset: Elements, keyword: str) -> int | None:
+    try:
+        return integer_of(dataset, keyword)
+    except DicomError:
+        return None
 
 
 @lru_cache(maxsize=256)  # the slices of a series share one

@@ -1,45 +1,36 @@
-"""Which MR sequence a series is, and why we think so: by what it is called, then by how it was acquired.
+"""Which MR sequence each series of a study is, and why: by names, by how it was acquired, and by its fellow series.
 
-Names decide before physics: folder, file, Series Description (0008,103E), Protocol Name (0018,1030). Only then
-are TR, TE, TI and the contrast agent read, and only where they leave one answer. What remains is unknown.
+A name says the weighting (T1, T2, FLAIR) before the timing does; Image Type and pulse sequence tell what is none of the
+four. Whether a T1-weighted series was acquired after contrast is decided for the study as a whole
+(:mod:`core.data.index.contrast`).
 
-How sure an answer is, is said with it: what a person stated or the name of a folder or file says is *certain*, and
-so is a description that the timing bears out; a description alone is *likely*; the timing alone, or a name that the
-timing or the contrast agent contradicts, is a *guess*.
+How sure an answer is, is said with it. *certain*: a folder or a file is named as the sequence, or the timing bears a
+name out and, for T1, a name or a twin says whether contrast was given. *likely*: one of these alone. *guess*: the timing
+alone, the order of acquisition alone, or a name that the timing contradicts.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from core.data.index.contrast import Contrast, decide_contrast
+from core.data.index.sequence_names import LOCALISERS, Weighting, read_name, split_words
+from core.data.index.series_evidence import (
+    SURENESS,
+    Confidence,
+    Finding,
+    SeriesEvidence,
+    find_shared_protocols,
+    read_evidence,
+)
 from core.mri import MRSequence
 
 if TYPE_CHECKING:
     from core.data.formats.header import InstanceHeader
 
-
-Confidence = Literal["certain", "likely", "guess", ""]
-"""How sure a recognition is; empty where nothing was recognised."""
-
-PLANE_PREFIX = re.compile(r"\b(?:ax|axial|sag|sagittal|cor|coronal|tra)(?=t1|t2|flair|mprage)")
-WEIGHTING = re.compile(r"\b(t[12])(?:wi|w)?(?:eighted)?(?=[^0-9]|$)")
-MPRAGE = re.compile(r"\bmp ?rage|\bi?r?f?spgr|\bbravo")
-CONTRAST = frozenset(
-    {"ce", "+c", "gd", "gad", "gado", "gadolinium", "post", "postgd", "postcontrast", "contrast", "km", "enhanced"}
-)
-NO_CONTRAST = frozenset({"pre", "precontrast", "without", "no", "non", "native"})
-OTHER_KINDS = frozenset(
-    {"*", "star", "swi", "swan", "adc", "dwi", "dti", "trace", "tracew", "diff", "diffusion", "asl", "perf"}
-    | {"perfusion", "dsc", "dce", "bold", "fmri", "epi", "ep2d", "tof", "mra", "mip", "pd", "pdw", "seg", "mask"}
-    | {"loc", "localizer", "localiser", "scout", "survey"}
-)
-LOCALISERS = frozenset({"loc", "localizer", "localiser", "localizers", "localisers", "scout", "scouts", "survey"})
-CONTRASTS = {"T1": MRSequence.T1W, "T2": MRSequence.T2W, "FLUID_ATTENUATED": MRSequence.FLAIR}
-"""Values of Acquisition Contrast (0008,9209) that name one of the four."""
-"""Series of a brain examination that are none of the four."""
+SEQUENCES: dict[Weighting, MRSequence] = {"T1": MRSequence.T1W, "T2": MRSequence.T2W, "FLAIR": MRSequence.FLAIR}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,24 +51,16 @@ def recognise_name(text: str) -> MRSequence | None:
         UNKNOWN where the name says that it is something else (``t2*``, ``DWI``, ``localizer``), None where it
         says nothing.
     """
-    words = _split(text)
-    tokens = set(words)
-    following = set(pairwise(words))
-    t1 = "t1" in tokens or MPRAGE.search(" ".join(words)) is not None
-    flair = bool(tokens & {"flair", "tirm"}) or bool(following & {("t2", "f"), ("dark", "fluid")})
-    t2 = "t2" in tokens
-    if tokens & OTHER_KINDS or (t1 and t2):
+    name = read_name(text, file=True)
+    if name.other:
         return MRSequence.UNKNOWN
-    if t1:
-        enhanced = bool(tokens & CONTRAST) or ("t1", "c") in following
-        return MRSequence.T1WCE if enhanced and not tokens & NO_CONTRAST else MRSequence.T1W
-    if flair:
-        return MRSequence.FLAIR
-    return MRSequence.T2W if t2 else None
+    if name.weighting == "T1" and name.mark in ("post", "post?"):
+        return MRSequence.T1WCE
+    return SEQUENCES[name.weighting] if name.weighting else None
 
 
 def recognise_sequence(*, folder: str = "", file: str = "", header: InstanceHeader | None = None) -> Recognition:
-    """Recognise the sequence of a series.
+    """Recognise the sequence of a series of which no fellow is known; see :func:`recognise_study`.
 
     Parameters
     ----------
@@ -91,23 +74,35 @@ def recognise_sequence(*, folder: str = "", file: str = "", header: InstanceHead
     Recognition
         With sequence UNKNOWN where nothing says what it is.
     """
-    for kind, name in (("folder name", folder), ("file name", file)):
-        sequence = recognise_name(name)
-        if sequence is not None:
-            return _named(sequence, f"{kind} {name!r}", "certain")
-    if header is None:
-        return Recognition(sequence=MRSequence.UNKNOWN, reason="nothing says which sequence it is")
-    physics = _recognise_physics(header)
-    for kind, name in (("SeriesDescription", header.series_description), ("ProtocolName", header.protocol_name)):
-        sequence = recognise_name(name)
-        if sequence is not None:
-            return _compare(_named(sequence, f"{kind} {name!r}", "likely"), physics)
-    return physics
+    acquisition = header.acquisition if header else None
+    return recognise_study([SeriesEvidence(folder=folder, file=file, acquisition=acquisition)])[0]
+
+
+def recognise_study(series: Sequence[SeriesEvidence]) -> list[Recognition]:
+    """Recognise the sequences of all series of one study together.
+
+    Parameters
+    ----------
+    series
+        The series, in any order: the answer does not depend on it.
+
+    Returns
+    -------
+    list of Recognition
+        One for each series; UNKNOWN, with the reason, for what is none of the four, for what nothing tells, and for
+        a reformat of a series that is there.
+    """
+    shared = find_shared_protocols([one.acquisition for one in series if one.acquisition])
+    findings = [read_evidence(one, shared) for one in series]
+    originals = [one for one in findings if not one.reformat]
+    answers = dict(zip(map(id, originals), map(_answer, originals, decide_contrast(originals)), strict=True))
+    pairs = [(one, answers[id(one)]) for one in originals]
+    return [answers.get(id(one)) or _answer_reformat(one, pairs) for one in findings]
 
 
 def is_localiser_name(name: str) -> bool:
     """Whether a folder or a description is that of a localiser (scout, survey): a scan for planning others."""
-    return bool(LOCALISERS & set(_split(name)))
+    return bool(LOCALISERS & set(split_words(name)))
 
 
 def strip_sequence(stem: str) -> str:
@@ -116,47 +111,32 @@ def strip_sequence(stem: str) -> str:
     return stem[: len(head)] if head and recognise_name(tail) is not None else stem
 
 
-def _named(sequence: MRSequence, reason: str, confidence: Confidence) -> Recognition:
-    known = sequence is not MRSequence.UNKNOWN
-    return Recognition(sequence=sequence, reason=reason, confidence=confidence if known else "")
+def _answer(finding: Finding, contrast: Contrast | None) -> Recognition:
+    """Put what a series says by itself and what the study says of contrast into one answer."""
+    if finding.weighting is None:
+        return Recognition(sequence=MRSequence.UNKNOWN, reason=finding.reason)
+    if contrast is None:
+        return Recognition(sequence=SEQUENCES[finding.weighting], reason=finding.reason, confidence=finding.confidence)
+    return Recognition(
+        sequence=MRSequence.T1WCE if contrast.enhanced else MRSequence.T1W,
+        reason=f"{finding.reason}; {contrast.reason}" if contrast.reason else finding.reason,
+        confidence=min(finding.confidence, contrast.confidence, key=SURENESS.index),
+    )
 
 
-def _compare(named: Recognition, physics: Recognition) -> Recognition:
-    """Weigh a description against the acquisition: borne out, contradicted, or neither."""
-    if MRSequence.UNKNOWN in (named.sequence, physics.sequence):
-        return named
-    if named.sequence is physics.sequence:
-        return _named(named.sequence, f"{named.reason}, borne out by {physics.reason}", "certain")
-    return _named(named.sequence, f"{named.reason}, though {physics.reason} speaks for {physics.sequence}", "guess")
-
-
-def _split(text: str) -> list[str]:
-    """Split a name into lower-case words, with planes and weightings taken apart: axt1post -> ax, t1, post."""
-    plain = re.sub(r"[^a-z0-9*+]+", " ", text.lower())
-    plain = PLANE_PREFIX.sub(lambda match: f"{match[0]} ", plain)
-    plain = WEIGHTING.sub(r"\1 ", plain)
-    return plain.replace("+", " +").split()
-
-
-def _recognise_physics(header: InstanceHeader) -> Recognition:
-    """Recognise the weighting from the timing, in milliseconds, with margins on the side of not knowing."""
-    tr, te, ti = header.repetition_time_ms, header.echo_time_ms, header.inversion_time_ms or 0
-    kinds = set(header.scanning_sequence.upper().split("\\"))
-    sequence = MRSequence.UNKNOWN
-    if tr and te and "EP" not in kinds:
-        gradient = "GR" in kinds
-        if ti >= 1500 and te >= 60 and tr >= 4000:
-            sequence = MRSequence.FLAIR
-        elif (gradient and te < 10 and (tr < 100 or 300 <= ti <= 1400)) or (not gradient and te <= 30 and tr <= 900):
-            sequence = MRSequence.T1WCE if header.contrast_agent else MRSequence.T1W
-        elif not gradient and te >= 70 and tr >= 2000 and not ti:
-            sequence = MRSequence.T2W
-    if sequence is MRSequence.UNKNOWN and header.acquisition_contrast in CONTRASTS:
-        sequence = CONTRASTS[header.acquisition_contrast]
-        if sequence is MRSequence.T1W and header.contrast_agent:
-            sequence = MRSequence.T1WCE
-        return _named(sequence, f"AcquisitionContrast {header.acquisition_contrast!r}", "likely")
-    timing = ", ".join(f"{name} {value:g} ms" for name, value in (("TR", tr), ("TE", te), ("TI", ti)) if value)
-    agent = ", contrast agent" if header.contrast_agent else ""
-    reason = f"timing ({timing}{agent})" if timing else "neither name nor timing say which sequence it is"
-    return _named(sequence, reason, "guess")
+def _answer_reformat(finding: Finding, originals: Sequence[tuple[Finding, Recognition]]) -> Recognition:
+    """Set a reformat aside where the study holds an original; else it stands for its sequence, and that is no more than likely."""
+    answer = _answer(finding, decide_contrast([finding])[0])
+    if finding.weighting == "T1" and not finding.mark:
+        replaced = any(one.weighting == "T1" for one, _ in originals)
+    else:
+        replaced = any(other.sequence is answer.sequence for _, other in originals)
+    if finding.weighting is None or not replaced:
+        return Recognition(
+            sequence=answer.sequence,
+            reason=f"{finding.reason}; a reformat, whose original is not there",
+            confidence=min(answer.confidence, "likely", key=SURENESS.index),
+        )
+    return Recognition(
+        sequence=MRSequence.UNKNOWN, reason=f"{finding.reason}, a reformat of another series of the study"
+    )

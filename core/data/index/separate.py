@@ -29,9 +29,9 @@ def set_aside(headers: Sequence[InstanceHeader], folder: str) -> str:
     Told are localisers: by Image Type (0008,0008), Series Description (0008,103E) and the name of the folder.
     """
     first = headers[0]
-    if any("LOCALIZER" in header.image_type for header in headers):
+    if any("LOCALIZER" in header.acquisition.image_type for header in headers):
         return "set aside: a localiser (a planning scan), by its Image Type"
-    named = next((name for name in (folder, first.series_description) if is_localiser_name(name)), "")
+    named = next((name for name in (folder, first.acquisition.series_description) if is_localiser_name(name)), "")
     return f"set aside: a localiser (a planning scan), by its name {named[:60]!r}" if named else ""
 
 
@@ -65,8 +65,8 @@ def _orientation(header: InstanceHeader) -> Hashable:
 
 
 KEYS: tuple[tuple[str, Callable[[InstanceHeader], Hashable]], ...] = (
-    ("echo time", lambda header: header.echo_time_ms),
-    ("image type", lambda header: header.image_type),
+    ("echo time", lambda header: header.acquisition.echo_time_ms),
+    ("image type", lambda header: (header.acquisition.image_type, header.acquisition.complex_component)),
     ("orientation", _orientation),
 )
 

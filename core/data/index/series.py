@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from core.data.formats.acquisition import Acquisition, read_sidecar
 from core.data.formats.alike import AlikeReader
 from core.data.formats.dicom import InstanceHeader
 from core.data.formats.discovery import detect_kind, natural_key, relative_to
@@ -14,8 +15,9 @@ from core.data.formats.images import read_image_size
 from core.data.formats.nifti import read_nifti_header
 from core.data.geometry import plane_of
 from core.data.index.assign import series_order
-from core.data.index.recognise import Recognition, recognise_sequence
+from core.data.index.recognise import Recognition, SeriesEvidence, recognise_sequence, recognise_study
 from core.data.index.separate import separate, set_aside
+from core.data.index.sequence_names import read_name
 from core.data.index.stack import Stack, arrange
 from core.data.study import Fault, Series, SeriesScan
 from core.errors import DataError
@@ -95,35 +97,49 @@ def build_series(
         Series in the order of the four sequences, of each the one to be used first
         (:func:`core.data.index.assign.series_order`). A series that forms no volume is a fault.
     """
-    scan = _dicom_series(study_id, files.headers, root, sequence)
-    series = [*scan.series, *image_series(study_id, files.images, sequence)]
-    faults = [*files.faults, *scan.faults]
+    parts = _dicom_series(study_id, files.headers, root)
     for path in files.niftis:
         try:
-            series.append(_nifti_series(study_id, path, settings, sequence))
+            series, evidence = _nifti_series(study_id, path, settings)
+            parts.series.append((series, replace(evidence, acquisition=_read_sidecar_of(path, parts.faults, root))))
         except DataError as error:
-            faults.append(Fault(path=relative_to(path, root), reason=str(error)))
-    ordered = tuple(sorted(series, key=series_order))
-    return SeriesScan(series=ordered, faults=tuple(faults), synthetic=scan.synthetic, notes=scan.notes)
+            parts.faults.append(Fault(path=relative_to(path, root), reason=str(error)))
+    found = recognise_study([evidence for _, evidence in parts.series])
+    recognised = [
+        _recognised(one, _or_stated(recognition, sequence))
+        for (one, _), recognition in zip(parts.series, found, strict=True)
+    ]
+    recognised += image_series(study_id, files.images, sequence)
+    return SeriesScan(
+        series=tuple(sorted(recognised, key=series_order)),
+        faults=(*files.faults, *parts.faults),
+        synthetic=any(header.synthetic for header in files.headers),
+        notes=tuple(parts.notes),
+    )
 
 
-def _dicom_series(
-    study_id: str, headers: Iterable[InstanceHeader], root: Path, sequence: MRSequence | None
-) -> SeriesScan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """The series of one study, not yet recognised, each with what is known of its sequence."""
+
+    series: list[tuple[Series, SeriesEvidence]]
+    faults: list[Fault]
+    notes: list[str]
+
+
+def _dicom_series(study_id: str, headers: Iterable[InstanceHeader], root: Path) -> _Parts:
     groups: dict[tuple[Path, str], list[InstanceHeader]] = defaultdict(list)
     for header in headers:
         groups[header.path.parent, header.series_uid].append(header)
-    series: list[Series] = []
-    faults: list[Fault] = []
-    notes: list[str] = []
+    found = _Parts(series=[], faults=[], notes=[])
     for (folder, _), group in groups.items():
         aside = set_aside(group, folder.name)
         if aside:
-            faults.append(Fault(path=relative_to(folder, root), reason=aside))
+            found.faults.append(Fault(path=relative_to(folder, root), reason=aside))
             continue
         parts = separate(group)
         if parts.split_by:
-            notes.append(
+            found.notes.append(
                 f"The {len(group)} files of {relative_to(folder, root)} are {len(parts.groups)} series by their "
                 f"{parts.split_by}, and were split."
             )
@@ -131,32 +147,36 @@ def _dicom_series(
             try:
                 stack = arrange(part)
             except DataError as error:
-                faults.append(Fault(path=relative_to(folder, root), reason=str(error)))
+                found.faults.append(Fault(path=relative_to(folder, root), reason=str(error)))
                 continue
-            faults += [Fault(path=relative_to(Path(fault.path), root), reason=fault.reason) for fault in stack.faults]
-            found = recognise_sequence(folder=folder.name, file=stack.headers[0].path.stem, header=stack.headers[0])
+            found.faults.extend(
+                Fault(path=relative_to(Path(fault.path), root), reason=fault.reason) for fault in stack.faults
+            )
+            first = stack.headers[0]
+            evidence = SeriesEvidence(folder=folder.name, file=first.path.stem, acquisition=first.acquisition)
             suffix = f"/{number + 1}" if parts.split_by else ""
-            series.append(_series_of(study_id, stack, _or_stated(found, sequence), suffix))
-    synthetic = any(header.synthetic for group in groups.values() for header in group)
-    return SeriesScan(series=tuple(series), faults=tuple(faults), synthetic=synthetic, notes=tuple(notes))
+            found.series.append((_series_of(study_id, stack, suffix), evidence))
+    return found
 
 
-def _series_of(study_id: str, stack: Stack, found: Recognition, suffix: str) -> Series:
+def _recognised(series: Series, found: Recognition) -> Series:
+    return replace(series, sequence=found.sequence, sequence_reason=found.reason, sequence_confidence=found.confidence)
+
+
+def _series_of(study_id: str, stack: Stack, suffix: str) -> Series:
     first = stack.headers[0]
     named = {keyword for header in stack.headers if not header.identity_removed for keyword in header.identifying}
     return Series(
         study_id=study_id,
-        sequence=found.sequence,
+        sequence=MRSequence.UNKNOWN,
         series_uid=first.series_uid + suffix,
         plane=stack.plane,
         files=tuple(dict.fromkeys(header.path for header in stack.headers)),
         rows=first.rows,
         columns=first.columns,
         spacing_mm=stack.spacing_mm,
-        description=first.series_description,
+        description=first.acquisition.series_description,
         manufacturer=first.manufacturer,
-        sequence_reason=found.reason,
-        sequence_confidence=found.confidence,
         slice_total=len(stack.headers),
         identifying=tuple(sorted(named)),
         burned_in=any(header.burned_in for header in stack.headers),
@@ -201,19 +221,17 @@ def image_series(
     return series
 
 
-def _nifti_series(study_id: str, path: Path, settings: Settings, sequence: MRSequence | None) -> Series:
+def _nifti_series(study_id: str, path: Path, settings: Settings) -> tuple[Series, SeriesEvidence]:
     header = read_nifti_header(path, settings)
     stem = path.name.removesuffix(".gz").removesuffix(".nii")
-    found = recognise_sequence(file=stem)
-    if found.sequence is MRSequence.UNKNOWN and {"seg", "mask"} & set(stem.lower().replace("_", "-").split("-")):
+    name = read_name(stem, file=True)
+    if name.other == "a label map":
         raise DataError(f"{path.name} is a segmentation by its name, not a scan.")
-    if found.sequence is MRSequence.UNKNOWN:
-        found = recognise_sequence(folder=path.parent.name)
-    found = _or_stated(found, sequence)
+    evidence = SeriesEvidence(folder=path.parent.name if name.says_nothing else "", file=stem)
     slices_mm, rows_mm, columns_mm = header.spacing_mm
-    return Series(
+    series = Series(
         study_id=study_id,
-        sequence=found.sequence,
+        sequence=MRSequence.UNKNOWN,
         series_uid=f"{study_id}.{stem}",
         plane=plane_of(header.affine[:3, 0]),
         files=(path,),
@@ -221,10 +239,19 @@ def _nifti_series(study_id: str, path: Path, settings: Settings, sequence: MRSeq
         rows=header.shape[1],
         columns=header.shape[2],
         spacing_mm=(slices_mm, rows_mm, columns_mm),
-        sequence_reason=found.reason,
-        sequence_confidence=found.confidence,
         slice_total=header.shape[0],
     )
+    return series, evidence
+
+
+def _read_sidecar_of(path: Path, faults: list[Fault], root: Path) -> Acquisition | None:
+    """Return what the BIDS sidecar beside a NIfTI file says; one that cannot be read is a fault, and the scan stays."""
+    sidecar = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
+    try:
+        return read_sidecar(sidecar) if sidecar.is_file() else None
+    except DataError as error:
+        faults.append(Fault(path=relative_to(sidecar, root), reason=str(error)))
+        return None
 
 
 def _or_stated(found: Recognition, sequence: MRSequence | None) -> Recognition:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from core.data.formats.dicom import InstanceHeader
 from core.data.formats.header import Triple
 from core.data.geometry import PLANE_AXES, plane_of
+from core.data.index.sequence_rules import tell_by_image
 from core.data.study import Fault
 from core.errors import MixedSeriesError
 from core.mri import Plane
@@ -67,7 +68,7 @@ def arrange(headers: Sequence[InstanceHeader]) -> Stack:
     if not headers:
         raise MixedSeriesError("The series holds no file that can be read.")
     ordered = sorted(headers, key=lambda header: str(header.path))
-    mosaic = next((header for header in ordered if "MOSAIC" in header.image_type), None)
+    mosaic = next((header for header in ordered if "MOSAIC" in header.acquisition.image_type), None)
     if mosaic:
         raise MixedSeriesError(
             f"{mosaic.path.name} is a Siemens mosaic (many slices tiled into one picture), not an anatomical slice; "
@@ -75,9 +76,10 @@ def arrange(headers: Sequence[InstanceHeader]) -> Stack:
         )
     if len(ordered) == 1 and not _has_geometry(ordered[0]):
         return _lone_slice(ordered[0])
-    kept, faults = _keep_majority(ordered)
+    plain, other_frames = _keep_plain_frames(ordered)
+    kept, faults = _keep_majority(plain)
     kept, repeated = _drop_repeats(kept)
-    return _stack(kept, (*faults, *repeated))
+    return _stack(kept, (*other_frames, *faults, *repeated))
 
 
 def _place(headers: Sequence[InstanceHeader]) -> str:
@@ -93,6 +95,17 @@ def _lone_slice(header: InstanceHeader) -> Stack:
     affine = np.zeros((4, 4))
     affine[2, 0], affine[1, 1], affine[0, 2], affine[3, 3] = header.slice_thickness_mm or 1.0, rows_mm, columns_mm, 1
     return Stack(headers=(header,), plane=Plane.UNKNOWN, offsets_mm=np.zeros(1), affine=affine)
+
+
+def _keep_plain_frames(headers: list[InstanceHeader]) -> tuple[list[InstanceHeader], list[Fault]]:
+    """Keep the magnitude frames of enhanced objects that hold phase or other frames beside them."""
+    others = {id(header): tell_by_image(header.acquisition) for header in headers if header.frames > 1}
+    left_out = [header for header in headers if others.get(id(header))]
+    if not left_out or len(left_out) == len(headers):
+        return headers, []
+    kept = [header for header in headers if not others.get(id(header))]
+    reason = f"left out: {len(left_out)} of its frames, each {others[id(left_out[0])]} beside plain ones"
+    return kept, [Fault(path=str(left_out[0].path), reason=reason)]
 
 
 def _keep_majority(headers: Sequence[InstanceHeader]) -> tuple[list[InstanceHeader], list[Fault]]:

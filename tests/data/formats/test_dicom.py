@@ -41,10 +41,10 @@ def test_the_header_holds_what_the_file_says(tmp_path: Path) -> None:
     assert header.position_mm == (-10.5, 20.0, 3.0)
     assert (header.row_direction, header.column_direction) == (AXIAL[:3], AXIAL[3:])
     assert header.pixel_spacing_mm == (0.5, 0.25)
-    assert header.series_description == "Schädel FLAIR"
-    assert header.echo_time_ms == 100
-    assert header.inversion_time_ms is None
-    assert header.image_type == ("ORIGINAL", "PRIMARY")
+    assert header.acquisition.series_description == "Schädel FLAIR"
+    assert header.acquisition.echo_time_ms == 100
+    assert header.acquisition.inversion_time_ms is None
+    assert header.acquisition.image_type == ("ORIGINAL", "PRIMARY")
     assert not header.synthetic
 
 

@@ -51,8 +51,12 @@ def test_each_frame_has_its_own_values(tmp_path: Path) -> None:
     first = headers[3]
     assert (first.frame, first.frames) == (3, 12)
     assert first.position_mm == pytest.approx((-10, -20 + 9, -30))
-    assert (first.echo_time_ms, first.repetition_time_ms, first.slice_thickness_mm) == (98.5, 4500, 2)
-    assert first.acquisition_contrast == "T2"
+    assert (first.acquisition.echo_time_ms, first.acquisition.repetition_time_ms, first.slice_thickness_mm) == (
+        98.5,
+        4500,
+        2,
+    )
+    assert first.acquisition.acquisition_contrast == "T2"
 
 
 def test_compressed_frames_are_decoded_one_by_one(tmp_path: Path) -> None:
@@ -101,3 +105,30 @@ def test_what_no_memory_could_hold_is_refused_by_its_claim(tmp_path: Path, setti
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2**20
+
+
+def test_phase_frames_beside_magnitude_frames_are_left_out(tmp_path: Path, settings: Settings) -> None:
+    path = write_enhanced(tmp_path / "T2w" / "IM1", np.concatenate([STACK, STACK[::-1]]))
+    dataset = pydicom.dcmread(path)
+    groups = dataset.PerFrameFunctionalGroupsSequence
+    for number, group in enumerate(groups):
+        kind = pydicom.Dataset()
+        component = "MAGNITUDE" if number < len(STACK) else "PHASE"
+        kind.FrameType, kind.ComplexImageComponent = ["ORIGINAL", "PRIMARY", "T2", "NONE"], component
+        group.MRImageFrameTypeSequence = [kind]
+        group.PlanePositionSequence = groups[number % len(STACK)].PlanePositionSequence
+    dataset.save_as(path)
+    scan = scan_series("00001", [path], tmp_path, settings)
+    (series,) = scan.series
+    assert (series.sequence, series.slice_total) == (MRSequence.T2W, 12)
+    assert [fault.reason for fault in scan.faults] == [
+        "left out: 12 of its frames, each a phase image beside plain ones"
+    ]
+    np.testing.assert_array_equal(read_volume(series, settings)[0].array, STACK)
+
+
+def test_an_enhanced_object_says_how_its_echoes_were_made(tmp_path: Path) -> None:
+    for pulse, expected in (("GRADIENT", ("GR",)), ("SPIN", ("SE",)), ("BOTH", ("SE", "GR")), ("odd", ())):
+        path = write_enhanced(tmp_path / "a.dcm", STACK, EchoPulseSequence=pulse, EchoPlanarPulseSequence="YES")
+        acquisition = read_headers(path)[0].acquisition
+        assert (acquisition.scanning_sequence, acquisition.echo_planar) == (expected, True)

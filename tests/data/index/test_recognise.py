@@ -54,15 +54,22 @@ SPIN_ECHO_T1 = {"RepetitionTime": 500, "EchoTime": 12, "ScanningSequence": "SE"}
     [
         ("T2w", SPIN_ECHO_T1, T2W, "certain", "folder name 'T2w'"),
         ("s1", {"SeriesDescription": "AX T1"}, T1W, "likely", "SeriesDescription 'AX T1'"),
-        ("s1", {"SeriesDescription": "AX T1", **SPIN_ECHO_T1}, T1W, "certain",
+        ("s1", {"SeriesDescription": "AX T1", **SPIN_ECHO_T1}, T1W, "likely",
          "SeriesDescription 'AX T1', borne out by timing (TR 500 ms, TE 12 ms)"),
-        ("s1", {"SeriesDescription": "AX T1", "ContrastBolusAgent": "Gadavist", **SPIN_ECHO_T1}, T1W, "guess",
-         "SeriesDescription 'AX T1', though timing (TR 500 ms, TE 12 ms, contrast agent) speaks for T1wCE"),
+        ("s1", {"SeriesDescription": "AX T1 w/o contrast", **SPIN_ECHO_T1}, T1W, "certain",
+         "SeriesDescription 'AX T1 w/o contrast', borne out by timing (TR 500 ms, TE 12 ms)"),
+        ("s1", {"SeriesDescription": "AX T1 +GD", **SPIN_ECHO_T1}, T1WCE, "certain",
+         "SeriesDescription 'AX T1 +GD', borne out by timing (TR 500 ms, TE 12 ms)"),
+        ("s1", {"SeriesDescription": "AX T1", "ContrastBolusAgent": "Gadavist", **SPIN_ECHO_T1}, T1WCE, "likely",
+         "SeriesDescription 'AX T1', borne out by timing (TR 500 ms, TE 12 ms, contrast agent); with a contrast agent"),
+        ("s1", {"SeriesDescription": "AX T1", "ContrastBolusAgent": "none", **SPIN_ECHO_T1}, T1W, "likely",
+         "SeriesDescription 'AX T1', borne out by timing (TR 500 ms, TE 12 ms)"),
         ("s1", {"ProtocolName": "T2 TSE", **SPIN_ECHO_T1}, T2W, "guess",
          "ProtocolName 'T2 TSE', though timing (TR 500 ms, TE 12 ms) speaks for T1w"),
         ("s1", SPIN_ECHO_T1, T1W, "guess", "timing (TR 500 ms, TE 12 ms)"),
         ("s1", {"AcquisitionContrast": "FLUID_ATTENUATED"}, FLAIR, "likely", "AcquisitionContrast 'FLUID_ATTENUATED'"),
-        ("s1", {"AcquisitionContrast": "T1", "ContrastBolusAgent": "Gadavist"}, T1WCE, "likely", "AcquisitionContrast 'T1'"),
+        ("s1", {"AcquisitionContrast": "T1", "ContrastBolusAgent": "Gadavist"}, T1WCE, "likely",
+         "AcquisitionContrast 'T1'; with a contrast agent"),
         ("s1", {}, UNKNOWN, "", "neither name nor timing say which sequence it is"),
     ],
 )  # fmt: skip
@@ -82,7 +89,12 @@ def test_how_sure_it_is(
         ({"RepetitionTime": 500, "EchoTime": 12, "ScanningSequence": "SE", "ContrastBolusAgent": "Gadavist"}, T1WCE),
         ({"RepetitionTime": 2300, "EchoTime": 3, "InversionTime": 900, "ScanningSequence": ["GR", "IR"]}, T1W),
         ({"RepetitionTime": 4500, "EchoTime": 100, "ScanningSequence": "SE"}, T2W),
-        ({"RepetitionTime": 4500, "EchoTime": 100, "ScanningSequence": ["EP", "SE"]}, UNKNOWN),
+        ({"RepetitionTime": 5000, "EchoTime": 404, "InversionTime": 1800, "ScanningSequence": ["SE", "IR"]}, FLAIR),
+        ({"RepetitionTime": 2000, "EchoTime": 20, "InversionTime": 800, "ScanningSequence": "IR"}, T1W),
+        ({"RepetitionTime": 600, "EchoTime": 29, "MRAcquisitionType": "3D", "ScanningSequence": "SE"}, T1W),
+        ({"RepetitionTime": 8, "EchoTime": 3.5, "MRAcquisitionType": "3D", "ScanningSequence": "GR"}, T1W),
+        ({"RepetitionTime": 8, "EchoTime": 3.5, "MRAcquisitionType": "2D", "ScanningSequence": "GR"}, UNKNOWN),
+        ({"RepetitionTime": 4000, "EchoTime": 60, "InversionTime": 160, "ScanningSequence": ["SE", "IR"]}, UNKNOWN),
         ({"RepetitionTime": 700, "EchoTime": 20, "ScanningSequence": "GR"}, UNKNOWN),
         ({"RepetitionTime": 3000, "EchoTime": 30, "ScanningSequence": "SE"}, UNKNOWN),
         ({}, UNKNOWN),
@@ -100,3 +112,70 @@ def test_the_sequence_comes_off_a_files_stem() -> None:
     assert strip_sequence("case_7_t1ce") == "case_7"
     assert strip_sequence("t1") == "t1"
     assert strip_sequence("case_7") == "case_7"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "kind"),
+    [
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "P", "ND"]}, "a phase image"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "R", "ND"]}, "a real or imaginary image"),
+        ({"ImageType": ["DERIVED", "PRIMARY", "T1 MAP"]}, "a map"),
+        ({"ImageType": ["DERIVED", "SECONDARY", "SUBTRACTION"]}, "a subtraction"),
+        ({"ImageType": ["DERIVED", "PRIMARY", "DIFFUSION", "ADC"]}, "a diffusion image"),
+        ({"ImageType": ["DERIVED", "PRIMARY", "PROJECTION IMAGE", "MIP"]}, "a projection"),
+        ({"ImageType": ["DERIVED", "PRIMARY", "M", "OPP_PHASE"]}, "a fat or opposed-phase image"),
+        ({"ComplexImageComponent": "PHASE"}, "a phase image"),
+        ({"EchoPlanarPulseSequence": "YES"}, "an echo-planar or functional image"),
+        ({"ScanningSequence": ["EP", "SE"]}, "an echo-planar or functional image"),
+        ({"SequenceName": "*ep2d_tra"}, "an echo-planar or functional image"),
+        ({"AngioFlag": "Y"}, "an angiogram"),
+        ({"AcquisitionContrast": "DIFFUSION"}, "a diffusion image"),
+    ],
+)
+def test_a_header_that_says_that_it_is_none_of_the_four_goes_before_a_name(
+    tmp_path: Path, attributes: dict[str, Any], kind: str
+) -> None:
+    header = read_header(
+        write_mr(tmp_path / "a.dcm", **SPIN_ECHO_T1 | {"SeriesDescription": "AX T1 POST"} | attributes)
+    )
+    found = recognise_sequence(folder="series", file="Image-1", header=header)
+    assert (found.sequence, found.confidence, found.reason) == (UNKNOWN, "", f"{kind}, by its header")
+
+
+@pytest.mark.parametrize(
+    "image_type",
+    [["ORIGINAL", "PRIMARY", "M", "FFE", "REAL"], ["ORIGINAL", "PRIMARY", "PROPELLER", "NONE", "REAL"],
+     ["ORIGINAL", "SECONDARY", "M", "ND", "NORM"], ["ORIGINAL", "PRIMARY", "PROJECTION IMAGE", "M", "SE"]],
+)  # fmt: skip
+def test_a_magnitude_image_stays_one_of_the_four(tmp_path: Path, image_type: list[str]) -> None:
+    header = read_header(write_mr(tmp_path / "a.dcm", SeriesDescription="T2 TSE", ImageType=image_type))
+    assert recognise_sequence(header=header).sequence is T2W
+
+
+@pytest.mark.parametrize(
+    ("name", "timing", "sequence", "confidence"),
+    [
+        ("AX_T2__GRE", {"RepetitionTime": 620, "EchoTime": 20, "ScanningSequence": "GR"}, UNKNOWN, ""),
+        ("AX T2", {"RepetitionTime": 620, "EchoTime": 20, "ScanningSequence": "GR"}, UNKNOWN, ""),
+        ("T2 DUAL", {"RepetitionTime": 2800, "EchoTime": 14, "ScanningSequence": "SE"}, UNKNOWN, ""),
+        ("AX PD T2", {"RepetitionTime": 2800, "EchoTime": 90, "ScanningSequence": "SE"}, T2W, "certain"),
+        ("t2_spc_da-fl_sag", {"RepetitionTime": 5000, "EchoTime": 390, "InversionTime": 1800}, FLAIR, "certain"),
+        ("t2_space_sag", {"RepetitionTime": 5000, "EchoTime": 390, "InversionTime": 1800}, FLAIR, "likely"),
+        ("t2_tirm_cor", {"RepetitionTime": 5000, "EchoTime": 60, "InversionTime": 170}, UNKNOWN, ""),
+        ("T1 vol DTI", {"RepetitionTime": 8, "EchoTime": 3.7, "ScanningSequence": "GR"}, T1W, "likely"),
+        ("T1 vol DTI", {"RepetitionTime": 8000, "EchoTime": 90, "ScanningSequence": "SE"}, UNKNOWN, ""),
+    ],
+)
+def test_the_timing_tells_what_a_name_leaves_open(
+    tmp_path: Path, name: str, timing: dict[str, Any], sequence: MRSequence, confidence: str
+) -> None:
+    header = read_header(write_mr(tmp_path / "a.dcm", SeriesDescription=name, **timing))
+    found = recognise_sequence(folder="series", file="Image-1", header=header)
+    assert (found.sequence, found.confidence) == (sequence, confidence)
+
+
+def test_a_folder_called_by_its_description_is_no_statement(tmp_path: Path) -> None:
+    gradient = {"RepetitionTime": 620, "EchoTime": 20, "ScanningSequence": "GR"}
+    header = read_header(write_mr(tmp_path / "a.dcm", **gradient))
+    assert recognise_sequence(folder="AX T2 TRA", header=header).sequence is UNKNOWN
+    assert recognise_sequence(folder="T2w", header=header).sequence is T2W

@@ -1,0 +1,78 @@
+import pytest
+
+from core.data.index.sequence_names import Mark, read_name, split_words
+
+POST, PERHAPS, PRE, SILENT = "post", "post?", "pre", ""
+
+
+@pytest.mark.parametrize(
+    ("name", "mark"),
+    [
+        # English
+        ("AX T1 W/O CONTRAST", PRE), ("AX T1 WO CONTRAST", PRE), ("T1 without gad", PRE), ("T1 NON-CONTRAST", PRE),
+        ("AX T1 +GD", POST), ("AX T1 POST", POST), ("T1 W/ CONTRAST", POST), ("AX T1 C+", POST), ("AX T1 C-", PRE),
+        ("T1 pre gd", PRE), ("T1 precontrast", PRE), ("T1POSTGD", POST), ("sT1W_3D_CE", POST), ("T1 Gadavist", POST),
+        ("AX T1 W/WO", SILENT), ("T1 with and without contrast", SILENT), ("T1 pre/post", SILENT),
+        ("AX T1 POST-OP", SILENT), ("T1 post op +C", POST), ("T1 POST FOSSA", SILENT), ("AX T1", SILENT),
+        # a letter alone, and a plus
+        ("t1_space_sag_iso_C", PERHAPS), ("t1_space_sag_iso+C", POST), ("t1_mprage_Sag + C", POST),
+        ("t1_space_sag_iso c", PERHAPS), ("+C Ax T1 3D FSPGR", POST), ("T1W_3D_TFE+", PERHAPS), ("T1c", POST),
+        # German, French, Spanish
+        ("t1_se_tra_KM", POST), ("T1 nach KM", POST), ("T1 ohne KM", PRE), ("T1 nativ", PRE), ("T1 vor Kontrastmittel", PRE),
+        ("T1 GADO", POST), ("T1 sans gado", PRE), ("T1 après injection", PERHAPS), ("T1 avec contraste", POST),
+        ("T1 con contraste", POST), ("T1 sin contraste", PRE), ("T1 S/C", PRE), ("T1 C/C", POST),
+        # Italian, Portuguese, Dutch
+        ("T1 3D sag mdc", POST), ("MdC_3D_T1_TSE", POST), ("TSE_3DT1mdc", POST), ("T1 senza m.d.c.", PRE), ("T1 basale", PRE),
+        ("T1 s/mdc", PRE), ("T1 dopo mdc", POST), ("T1 sem contraste", PRE), ("T1 após contraste", POST),
+        ("T1 zonder contrast", PRE), ("T1 met contrast", POST), ("T1 blanco", PRE),
+        # Russian, in Latin and in Cyrillic letters
+        ("T1 s kontrastom", POST), ("T1 bez kontrasta", PRE), ("T1 do kontrasta", PRE), ("T1 posle kontrasta", POST),
+        ("Т1 с контрастом", POST), ("Т1 без контраста", PRE), ("T1 с КУ", POST), ("T1 без КУ", PRE),
+    ],
+)  # fmt: skip
+def test_words_for_contrast(name: str, mark: Mark) -> None:
+    found = read_name(name)
+    assert (found.weighting, found.mark) == ("T1", mark)
+    assert read_name(name.upper()).mark == mark
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("T2_FFE", "a susceptibility or T2* image"), ("t2_fl2d_tra_hemo", "a susceptibility or T2* image"),
+        ("ep2d_diff_tra", "a diffusion image"), ("AX DSC PERF", "a perfusion image"), ("t1_twist_dyn", "a perfusion image"),
+        ("BOLD rest", "an echo-planar or functional image"), ("3D TOF", "an angiogram"), ("T1 MIP", "a projection"),
+        ("AX PD", "a proton-density image"), ("AX T1 POST SUB", "a subtraction"), ("T1 Soustraction", "a subtraction"),
+        ("gre_field_mapping", "a map"), ("T1map", "a map"), ("MRS PRESS", "spectroscopy"), ("t2_ciss", "a cisternogram or balanced image"),
+        ("STIR cor", "a fat-nulled or double inversion image"), ("AAHead_Scout", "a localiser"), ("Survey", "a localiser"),
+        ("T1 and T2", "several weightings"), ("flair_seg", "a label map"),
+    ],
+)  # fmt: skip
+def test_names_of_what_is_none_of_the_four(name: str, kind: str) -> None:
+    assert read_name(name).other == kind
+
+
+@pytest.mark.parametrize("name", ["T1_lesion", "sub-01_space-T1w_label-lesion_dseg", "FLAIR-label", "FLAIR_roi"])
+def test_words_of_label_maps_count_in_file_names_only(name: str) -> None:
+    assert read_name(name, file=True).other == "a label map"
+    assert read_name("T1 lesion protocol").other == ""
+
+
+@pytest.mark.parametrize(
+    "name", ["t1_starvibe_fs_tra", "3D Sag T2 Cube FLAIR FS*", "EPILESSIA T1", "sub-07_T1w", "T1W_REST_SE"]
+)
+def test_words_that_only_look_like_another_kind(name: str) -> None:
+    assert read_name(name).other == ""
+
+
+@pytest.mark.parametrize("name", ["AXT1POST", "Ax T1 post", "ax_t1w_POST", "AxT1WPost"])
+def test_words_written_into_one_are_taken_apart(name: str) -> None:
+    assert split_words(name) == ["ax", "t1", "post"]
+
+
+def test_series_before_and_after_contrast_share_their_other_words() -> None:
+    plain = read_name("t1_space_sag_iso").base
+    assert plain == ("t1", "space", "sag", "iso")
+    for marked in ("t1_space_sag_iso_C", "t1_space_sag_iso+C", "mdc t1_space_sag_iso", "t1_space_sag_iso post gd"):
+        assert read_name(marked).base == plain
+    assert read_name("t1_space_tra_iso").base != plain

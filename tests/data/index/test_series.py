@@ -1,0 +1,76 @@
+"""The series of one study are recognised together, from headers and sidecars."""
+
+import json
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from core.data.index.series import scan_series
+from core.data.study import Series
+from core.mri import MRSequence
+from core.settings import Settings
+from tests.data.dicom_files import write_series
+
+STACK = np.random.default_rng(0).integers(1, 4000, (9, 6, 5)).astype(np.uint16)
+
+
+def write_nifti(path: Path, **fields: object) -> Path:
+    nibabel.save(nibabel.Nifti1Image(STACK.astype(np.int16), np.diag([1.0, 1.0, 5.0, 1.0])), path)
+    if fields:
+        path.with_name(path.name.removesuffix(".nii.gz") + ".json").write_text(json.dumps(fields))
+    return path
+
+
+def scan(folder: Path, settings: Settings) -> tuple[list[Series], list[str]]:
+    found = scan_series("1", sorted(path for path in folder.rglob("*") if path.is_file()), folder, settings)
+    return list(found.series), [fault.reason for fault in found.faults]
+
+
+def test_of_two_alike_dicom_series_the_later_is_after_contrast(tmp_path: Path, settings: Settings) -> None:
+    for name, number in (("a", 9), ("b", 3)):
+        timing = {"RepetitionTime": 500, "EchoTime": 12, "ScanningSequence": "SE"}
+        write_series(
+            tmp_path / name,
+            STACK,
+            SeriesInstanceUID=f"1.{number}",
+            SeriesDescription="AX T1",
+            SeriesNumber=number,
+            **timing,
+        )
+    series, faults = scan(tmp_path, settings)
+    assert not faults
+    assert [(one.sequence, one.series_uid, one.sequence_confidence) for one in series] == [
+        (MRSequence.T1W, "1.3", "guess"),
+        (MRSequence.T1WCE, "1.9", "guess"),
+    ]
+    assert series[1].sequence_reason.endswith("; acquired after the other T1w")
+
+
+def test_a_sidecar_says_which_of_two_runs_is_after_contrast(tmp_path: Path, settings: Settings) -> None:
+    timing = {"RepetitionTime": 0.5, "EchoTime": 0.012, "ScanningSequence": "SE"}
+    write_nifti(tmp_path / "sub-1_run-01_T1w.nii.gz", SeriesDescription="T1W_SE", **timing)
+    write_nifti(tmp_path / "sub-1_run-02_T1w.nii.gz", SeriesDescription="T1W_SE mdc", **timing)
+    series, _ = scan(tmp_path, settings)
+    found = {one.files[0].name: (one.sequence, one.sequence_confidence) for one in series}
+    assert found == {
+        "sub-1_run-01_T1w.nii.gz": (MRSequence.T1W, "certain"),
+        "sub-1_run-02_T1w.nii.gz": (MRSequence.T1WCE, "certain"),
+    }
+
+
+def test_a_sidecar_that_cannot_be_read_is_a_fault(tmp_path: Path, settings: Settings) -> None:
+    path = write_nifti(tmp_path / "case_T2w.nii.gz")
+    (tmp_path / "case_T2w.json").write_text("{")
+    found = scan_series("1", [path], tmp_path, settings)
+    assert [one.sequence for one in found.series] == [MRSequence.T2W]
+    assert found.faults[0].reason.startswith("case_T2w.json cannot be read as JSON")
+
+
+@pytest.mark.parametrize(
+    "name", ["T1_lesion", "FLAIR-label", "FLAIR_roi", "T1wCE_tumor_segmentation", "x_space-T1w_dseg"]
+)
+def test_a_label_map_named_as_a_scan_is_a_fault(tmp_path: Path, settings: Settings, name: str) -> None:
+    write_nifti(tmp_path / f"{name}.nii.gz")
+    assert scan(tmp_path, settings) == ([], [f"{name}.nii.gz is a segmentation by its name, not a scan."])
