@@ -41,6 +41,9 @@ SHUFFLED_WARNING = (
     "its answer means nothing."
 )
 
+GUESS_WARNING = (
+    "That {series} is {sequence} is a guess: {reason}. Look at it; if it is another, assign it: UID=SEQUENCE."
+)
 UNNAMED_WARNING = (
     "The pictures do not say which MR sequence they are, and this checkpoint was trained on {known}; "
     "the answer holds only if they are one of these. Name the sequence if you know it."
@@ -244,6 +247,10 @@ def choose_series(study: Study, card: CheckpointCard) -> tuple[list[Series], lis
         if not candidates:
             continue
         asked.append(candidates[0])
+        if candidates[0].sequence_confidence == "guess":
+            said = candidates[0].description or candidates[0].series_uid
+            reason = candidates[0].sequence_reason
+            warnings.append(GUESS_WARNING.format(series=repr(said), sequence=sequence, reason=reason))
         if len(candidates) > 1:
             others = ", ".join(f"{_describe(one)} ({len(one.files)} files)" for one in candidates[1:])
             warnings.append(
@@ -269,7 +276,8 @@ def choose_series(study: Study, card: CheckpointCard) -> tuple[list[Series], lis
 
 def _reason(series: Series, card: CheckpointCard) -> str:
     if series.sequence == MRSequence.UNKNOWN:
-        return f"it does not say which sequence it is, and the checkpoint knows {_join(card.sequences)}."
+        why = f" ({series.sequence_reason})" if series.sequence_reason else ""
+        return f"it is not known to be {_join(card.sequences)}{why}."
     return f"the checkpoint was trained on {_join(card.sequences)} and never saw {series.sequence}."
 
 

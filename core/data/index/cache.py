@@ -15,7 +15,7 @@ from core.data.study import Fault, Series, SeriesScan
 from core.mri import MRSequence, Plane
 from core.settings import Settings
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Part of every key: raise it whenever the same files would be described otherwise."""
 
 

@@ -40,6 +40,8 @@ class Recognition:
     sequence: MRSequence
     reason: str
     confidence: Confidence = ""
+    none_of_the_four: bool = False
+    """It is known to be something else, and no word about unnamed series is meant for it."""
 
 
 def recognise_name(text: str) -> MRSequence | None:
@@ -114,7 +116,8 @@ def strip_sequence(stem: str) -> str:
 def _answer(finding: Finding, contrast: Contrast | None) -> Recognition:
     """Put what a series says by itself and what the study says of contrast into one answer."""
     if finding.weighting is None:
-        return Recognition(sequence=MRSequence.UNKNOWN, reason=finding.reason)
+        other = finding.none_of_the_four
+        return Recognition(sequence=MRSequence.UNKNOWN, reason=finding.reason, none_of_the_four=other)
     if contrast is None:
         return Recognition(sequence=SEQUENCES[finding.weighting], reason=finding.reason, confidence=finding.confidence)
     return Recognition(
@@ -137,6 +140,5 @@ def _answer_reformat(finding: Finding, originals: Sequence[tuple[Finding, Recogn
             reason=f"{finding.reason}; a reformat, whose original is not there",
             confidence=min(answer.confidence, "likely", key=SURENESS.index),
         )
-    return Recognition(
-        sequence=MRSequence.UNKNOWN, reason=f"{finding.reason}, a reformat of another series of the study"
-    )
+    reason = f"{finding.reason}, a reformat of another series of the study"
+    return Recognition(sequence=MRSequence.UNKNOWN, reason=reason, none_of_the_four=True)

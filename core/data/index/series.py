@@ -255,6 +255,6 @@ def _read_sidecar_of(path: Path, faults: list[Fault], root: Path) -> Acquisition
 
 
 def _or_stated(found: Recognition, sequence: MRSequence | None) -> Recognition:
-    if found.sequence is MRSequence.UNKNOWN and sequence is not None:
+    if sequence is not None and found.sequence is MRSequence.UNKNOWN and not found.none_of_the_four:
         return Recognition(sequence=sequence, reason="as stated by you", confidence="certain")
     return found

@@ -70,6 +70,8 @@ class Finding:
     """What its names say of contrast."""
     reformat: bool = False
     """Computed from another series, in another plane."""
+    none_of_the_four: bool = False
+    """It is known to be something else."""
     stated: bool = False
     """A folder or a file is named as the sequence, and nothing else is asked."""
 
@@ -119,6 +121,7 @@ def read_evidence(series: SeriesEvidence, shared_protocols: set[str]) -> Finding
         base=next((other.base for source, _, other in reversed(names) if source == "SeriesDescription"), name.base),
         mark=next((one.mark for one in heard if one.mark), ""),
         reformat=not stated and is_reformatted(acquisition, named=name.reformat),
+        none_of_the_four=weighting is None and name.weighting is not None,
         stated=stated,
     )
 
@@ -130,7 +133,7 @@ def describe_acquisition(acquisition: Acquisition) -> str:
 
 
 def _other(reason: str, acquisition: Acquisition) -> Finding:
-    return Finding(weighting=None, reason=reason, confidence="", acquisition=acquisition)
+    return Finding(weighting=None, reason=reason, confidence="", acquisition=acquisition, none_of_the_four=True)
 
 
 def _is_anatomical(name: SeriesName, timing: str, acquisition: Acquisition) -> bool:

@@ -74,3 +74,14 @@ def test_a_sidecar_that_cannot_be_read_is_a_fault(tmp_path: Path, settings: Sett
 def test_a_label_map_named_as_a_scan_is_a_fault(tmp_path: Path, settings: Settings, name: str) -> None:
     write_nifti(tmp_path / f"{name}.nii.gz")
     assert scan(tmp_path, settings) == ([], [f"{name}.nii.gz is a segmentation by its name, not a scan."])
+
+
+def test_a_stated_sequence_is_for_series_that_say_nothing(tmp_path: Path, settings: Settings) -> None:
+    for number, name in enumerate(("ax 4", "DWI", "T1 MAP")):
+        write_series(tmp_path / str(number), STACK, SeriesInstanceUID=f"1.{number}", SeriesDescription=name)
+    found = scan_series("1", sorted(tmp_path.rglob("*.dcm")), tmp_path, settings, MRSequence.FLAIR)
+    assert {one.description: one.sequence for one in found.series} == {
+        "ax 4": MRSequence.FLAIR,
+        "DWI": MRSequence.UNKNOWN,
+        "T1 MAP": MRSequence.UNKNOWN,
+    }
