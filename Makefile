@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: help app test test-slow e2e lint bench zoo demo-checkpoint demo-maps clean
+.PHONY: help app test test-slow e2e lint bench zoo costs demo-checkpoint demo-maps clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -31,6 +31,9 @@ bench: $(VENV)/.dev  ## every benchmark, side by side with its peers
 
 zoo: $(VENV)/.dev  ## train every preset small on a synthetic cohort and print the table; goes on where it stopped
 	$(BIN)/python benchmarks/bench_zoo.py --home cache/zoo
+
+costs: $(VENV)/.runtime  ## count what each network costs; after a network was added or changed
+	$(BIN)/python -m core.models.count_costs
 
 demo-checkpoint: $(VENV)/.runtime  ## train the shipped checkpoint again, from nothing (about half an hour on two cores)
 	PYTHON=$(BIN)/python sh checkpoints/make_demo.sh

@@ -18,7 +18,7 @@ from measuring import PROJECT, interleave, machine, print_table
 
 from core.data.cohort import scan_cohort
 from core.data.prepare.cache import load_prepared
-from core.explain.cam import explain_each, explain_many, list_layers
+from core.explain.cam import explain_each, explain_many
 from core.explain.methods import METHODS
 from core.explain.validation.test_images import pool
 from core.inference.predict import Predictor
@@ -39,7 +39,7 @@ def main() -> None:
         make_phantom(Path(folder) / "one", PhantomConfig(studies=2, signal=3, seed=4), jobs=1)
         series = scan_cohort(Path(folder) / "one").studies[0].series
         prepared = pool([load_prepared((one,), predictor.card.config.prep, settings) for one in series])
-    combinations = [(name, layer) for layer in list_layers(predictor.architecture) for name, method in METHODS.items()
+    combinations = [(name, layer) for layer in predictor.architecture.layers for name, method in METHODS.items()
                     if method.by_layer]  # fmt: skip
     images = range(min(16, len(prepared.pixels)))
 

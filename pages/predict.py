@@ -9,7 +9,7 @@ from core.data.study import Cohort, Study
 from core.explain.methods import METHODS
 from core.explain.validation.saliency_record import first_map
 from core.inference.prediction import Prediction
-from core.models.checkpoint import CheckpointCard
+from core.models.card import CheckpointCard
 from core.mri import MRSequence
 from ui.predict.answer import show_answer, show_slice_charts
 from ui.predict.map_worth import show_map_worth

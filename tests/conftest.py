@@ -13,7 +13,8 @@ import pytest
 
 from core.config import PrepConfig, RunConfig
 from core.data.prepare.slices import ImageFrame, PreparedSeries
-from core.models.checkpoint import CheckpointCard, save_checkpoint
+from core.models.card import CheckpointCard
+from core.models.checkpoint import save_checkpoint
 from core.models.registry import ARCHITECTURES
 from core.models.weights import build_model
 from core.mri import CLASS_NAMES, MRSequence

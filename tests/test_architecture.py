@@ -40,7 +40,7 @@ HEAVY = {"torch", "torchvision", "pytorch_grad_cam", "monai", "sklearn"}
 
 LIGHT = (
     "ui", "pages", "core.cli.main", "core.config", "core.presets", "core.settings", "core.data.cohort",
-    "core.data.upload", "core.models.checkpoint", "core.runs.folder", "core.jobs.launch", "core.phantom",
+    "core.data.upload", "core.models.card", "core.models.catalogue", "core.models.zoo", "core.runs.folder", "core.jobs.launch", "core.phantom",
 )  # fmt: skip
 """Modules, and packages with all their modules, whose top-level imports must not lead to anything heavy: the app's first
 paint and the start of the command line load them."""
@@ -208,7 +208,7 @@ def test_pages_stay_apart(name: str, path: Path) -> None:
 
 
 def test_reading_a_cohort_needs_no_torch() -> None:
-    code = "import sys, core.data.cohort, core.data.upload, core.runs.folder, core.models.checkpoint; sys.exit('torch' in sys.modules)"
+    code = "import sys, core.data.cohort, core.data.upload, core.runs.folder, core.models.card; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, check=False).returncode == 0
 
 

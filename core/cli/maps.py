@@ -50,7 +50,7 @@ def maps(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     from core.explain.validation.saliency_record import keep_map_test
     from core.explain.validation.sanity import measure_maps
     from core.inference.ensemble import open_predictor
-    from core.models.checkpoint import find_checkpoint
+    from core.models.catalogue import find_checkpoint
 
     torch.set_num_threads(settings.threads)
     path = find_checkpoint(arguments.checkpoint, settings)

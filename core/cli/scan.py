@@ -39,7 +39,7 @@ def open_scan(arguments: argparse.Namespace, settings: Settings) -> Iterator[tup
     from tempfile import TemporaryDirectory
 
     from core.data import upload
-    from core.models.checkpoint import find_checkpoint
+    from core.models.catalogue import find_checkpoint
     from core.mri import MRSequence
 
     path = find_checkpoint(arguments.checkpoint, settings)
@@ -155,6 +155,6 @@ def source_lines(cohort: Cohort, failures: list[dict[str, str]]) -> list[str]:
 def checkpoint_line(predictor: Predictor) -> str:
     """The checkpoint, and how well it does by itself."""
     card = predictor.card
-    found = card.own_auroc()
+    found = card.reported_auroc()
     stated = f"its own patient AUROC {figure_text(found[1])} on {found[0]}" if found else "no figures stated"
     return f"checkpoint {plain(card.name)}: {card.config.architecture}, {stated}, split by {card.split_unit}."

@@ -104,7 +104,7 @@ def _read_plan(arguments: argparse.Namespace, settings: Settings) -> Plan:
 
 def describe_outcome(run: RunFolder) -> Outcome:
     """Say how a training in the foreground ended: the best epoch's figures and where its checkpoint is."""
-    from core.models.checkpoint import read_card
+    from core.models.card import read_card
     from core.training.torchrun import resume_command
 
     status = run.status()

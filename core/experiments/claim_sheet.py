@@ -12,7 +12,7 @@ from core.evaluation.figure import Figure
 from core.evaluation.power import smallest_auroc
 from core.experiments.evidence import CONTROLS as EVERY_CONTROL
 from core.experiments.evidence import Control, find_controls
-from core.models.checkpoint import CheckpointCard, read_card
+from core.models.card import CheckpointCard, read_card
 from core.progress import Progress, silent
 from core.runs.evaluation import Evaluation, count_test_evaluations, read_evaluation
 from core.runs.folder import RunFolder, now

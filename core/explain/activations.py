@@ -116,16 +116,16 @@ def _enlarge_volume(model: nn.Module, inputs: torch.Tensor, coarse: torch.Tensor
     """Enlarge maps to volumes (n, depth, size, size).
 
     A network that looks at the slices one by one gives a map for each, one after the other; one that looks at a part of
-    the volume (``lay_back``) knows where that part lies.
+    the volume (``uncrop``) knows where that part lies.
     """
     import torch
 
     sides = inputs.shape[2:]
     if coarse.ndim == 3:
         coarse = coarse.view(len(inputs), sides[0], *coarse.shape[1:])
-    lay_back: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = getattr(model, "lay_back", None)
-    if lay_back is not None:
-        return lay_back(inputs, coarse)
+    uncrop: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = getattr(model, "uncrop", None)
+    if uncrop is not None:
+        return uncrop(inputs, coarse)
     return torch.nn.functional.interpolate(coarse[:, None], sides, mode="trilinear", align_corners=False)[:, 0]
 
 

@@ -19,12 +19,6 @@ from core.progress import Progress, silent
 
 if TYPE_CHECKING:
     from core.inference.predict import Predictor
-    from core.models.registry import Architecture
-
-
-def list_layers(architecture: Architecture) -> tuple[str, ...]:
-    """Modules whose output a map may explain, the usual one first; a "*" stands for each of several streams."""
-    return (architecture.target_layer, *architecture.finer_layers)
 
 
 def explain(
@@ -73,7 +67,7 @@ def explain_many(
     target_class
         The class that the map speaks for; the card's positive class by default.
     layer
-        One of :func:`list_layers`; the architecture's target layer by default. Methods without layers do not look at it.
+        One of the architecture's ``layers``; its target layer by default. Methods without layers do not look at it.
 
     Returns
     -------
@@ -146,7 +140,7 @@ def explain_each(
 
 def _find_place(predictor: Predictor, name: str, layer: str | None) -> tuple[CamMethod, str]:
     """The method, and the layer that it explains."""
-    method, offered = find_method(name), list_layers(predictor.architecture)
+    method, offered = find_method(name), predictor.architecture.layers
     place = layer or predictor.architecture.target_layer
     if not method.by_layer:
         return method, INPUT

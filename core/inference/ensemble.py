@@ -12,8 +12,7 @@ from core.data.prepare.examples import PreparedSeries
 from core.evaluation.calibration import to_probabilities
 from core.evaluation.figures import predict_classes
 from core.inference.predict import Predictor
-from core.models.checkpoint import ENSEMBLE
-from core.models.ensemble import read_ensemble
+from core.models.card import ENSEMBLE, read_ensemble
 
 
 def open_predictor(path: Path) -> Predictor:

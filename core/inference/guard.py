@@ -16,7 +16,7 @@ from scipy.spatial.distance import jensenshannon
 from core.data.prepare.examples import PreparedSeries
 from core.data.study import Series
 from core.dataset.intensity_profile import BINS, intensity_histogram
-from core.models.checkpoint import CheckpointCard
+from core.models.card import CheckpointCard
 from core.mri import MRSequence, Plane
 
 GREY_LIMIT = 0.4

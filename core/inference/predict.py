@@ -27,7 +27,8 @@ from core.evaluation.conformal import ConformalRule, predict_sets
 from core.evaluation.figures import predict_classes
 from core.inference.guard import inspect_images, inspect_study
 from core.inference.prediction import Prediction, SeriesPrediction, SlicePrediction
-from core.models.checkpoint import CheckpointCard, load_model
+from core.models.card import CheckpointCard
+from core.models.checkpoint import load_model
 from core.models.forward import choose_compute, score_images
 from core.models.registry import find_architecture
 from core.mri import MRSequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from core.models.checkpoint import JUDGED_PATIENTS, CheckpointCard
+from core.models.card import EVALUATED_PATIENTS, CheckpointCard
 
 SHOWN = ("auroc", "auprc", "balanced_accuracy", "accuracy", "majority_accuracy", "sensitivity", "specificity", "brier")
 
@@ -23,10 +23,10 @@ def describe_card(card: CheckpointCard) -> str:
     config = card.config
     lines = [f"# {card.name}", "", *_what_it_is(card), "", "## What it is not", "", *_what_it_is_not(card), ""]
     lines += ["## Figures", "", "Per patient, with 95% intervals.", ""]
-    for part in JUDGED_PATIENTS:
+    for part in EVALUATED_PATIENTS:
         figures = card.metrics.get(part, {}).get("patient", {})
         if figures:
-            lines += [f"On {card.whose(part)}:", "", "| figure | value |", "| --- | --- |"]
+            lines += [f"On {card.describe_patients(part)}:", "", "| figure | value |", "| --- | --- |"]
             lines += [
                 f"| {name.replace('_', ' ')} | {figure_words(figures[name])} |" for name in SHOWN if name in figures
             ]

@@ -1,8 +1,8 @@
-"""Several checkpoints that answer together: a small JSON file that names them, with a card of its own.
+"""Write an ensemble: a small JSON file that names several checkpoints and has a card of its own.
 
-What it is: the networks of a cross-validation, one for each fold, whose answers are averaged. Each member divides its
-logits by its own temperature first, for networks trained apart have scales of their own; the threshold is the mean of the
-members' on the scale of log odds, so that the ensemble answers "positive" where its members do so on average.
+Its members are the networks of a cross-validation, one for each fold, whose outputs are averaged. Each member divides its
+logits by its own temperature first, because networks trained apart differ in scale. The threshold is the mean of the
+members' thresholds on the scale of log odds.
 """
 
 from __future__ import annotations
@@ -14,16 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 from scipy.special import expit, logit
 
 from core.errors import CheckpointError
 from core.files import write_atomic
-from core.models.checkpoint import CheckpointCard, read_card
+from core.models.card import ENSEMBLE_SCHEMA_VERSION, CheckpointCard, read_card
 
-SCHEMA_VERSION = 1
 CERTAIN = 1e-6
-"""A threshold of 0 or 1 is taken as that far from it: its log odds are then finite."""
+"""Thresholds are clipped this far from 0 and 1, so that their log odds are finite."""
 
 
 def write_ensemble(path: Path, members: Sequence[Path], *, name: str, figures: Mapping[str, Mapping[str, Any]]) -> None:
@@ -43,49 +41,19 @@ def write_ensemble(path: Path, members: Sequence[Path], *, name: str, figures: M
     Raises
     ------
     CheckpointError
-        There are fewer than two, or they cannot answer together: they see different images, know different classes, or
-        are different networks, whose maps could not be averaged.
+        There are fewer than two, or they cannot be averaged: they differ in preparation, classes or architecture.
     """
     cards = [read_card(member) for member in members]
-    _require_alike(cards)
+    _require_compatible(cards)
     content = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": ENSEMBLE_SCHEMA_VERSION,
         "members": [str(member.resolve().relative_to(path.parent.resolve())) for member in members],
         "card": _describe(cards, name, figures).model_dump(mode="json"),
     }
     write_atomic(path, json.dumps(content, indent=1))
 
 
-def read_ensemble(path: Path) -> tuple[list[Path], CheckpointCard]:
-    """Return the members' files and the ensemble's card.
-
-    Raises
-    ------
-    CheckpointError
-        The file is missing or damaged, or a member is not there any more.
-    """
-    remedy = "Run the cross-validation's command again; it trains nothing that is there."
-    try:
-        content = json.loads(path.read_text())
-        if content["schema_version"] != SCHEMA_VERSION:
-            raise CheckpointError(f"{path} is of ensemble schema {content['schema_version']}, not {SCHEMA_VERSION}.")
-        members = [path.parent / str(member) for member in content["members"]]
-        card = CheckpointCard.model_validate(content["card"])
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be opened ({error.strerror}). {remedy}") from error
-    except (ValidationError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} is damaged ({type(error).__name__}). {remedy}") from error
-    lost = [
-        member for member in members if not member.is_file() or path.parent.resolve() not in member.resolve().parents
-    ]
-    if lost or len(members) < 2:
-        raise CheckpointError(
-            f"{path} names {lost[0] if lost else 'fewer than two members'}, which is not there. {remedy}"
-        )
-    return members, card
-
-
-def _require_alike(cards: Sequence[CheckpointCard]) -> None:
+def _require_compatible(cards: Sequence[CheckpointCard]) -> None:
     if len(cards) < 2:
         raise CheckpointError("An ensemble needs two members or more.")
     properties: dict[str, list[object]] = {

@@ -6,19 +6,15 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from core.config import RunConfig
 from core.errors import ConfigError
 from core.models.registry import Architecture, find_architecture
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
 
 PIXELS = 224 * 224
 """Of one example of usual size."""
@@ -85,8 +81,6 @@ def to_input(images: torch.Tensor, architecture: Architecture, compute: Compute)
         float32 on the device, (n, C, size, size) or (n, C, depth, size, size) with the C channels of the architecture:
         a single grey one is repeated. A stream that is black everywhere, because the study lacks the sequence, is 0.
     """
-    import torch
-
     if architecture.input_form == "slice" and images.ndim == 3:
         images = images.unsqueeze(1)
     ones = (1,) * (images.ndim - 2)
@@ -103,8 +97,6 @@ def to_input(images: torch.Tensor, architecture: Architecture, compute: Compute)
 
 def _formatted(values: torch.Tensor, compute: Compute) -> torch.Tensor:
     """Lay a tensor of 2-D or 3-D images, or of a convolution's weights, out as the hardware likes it best."""
-    import torch
-
     if not compute.channels_last:
         return values.contiguous()
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
@@ -113,8 +105,6 @@ def _formatted(values: torch.Tensor, compute: Compute) -> torch.Tensor:
 
 def autocast(compute: Compute) -> torch.autocast:
     """Context in which the network computes in the chosen precision; parameters stay float32."""
-    import torch
-
     return torch.autocast(torch.device(compute.device).type, torch.bfloat16, enabled=compute.precision == "bfloat16")
 
 
@@ -160,8 +150,6 @@ def score_images(
     ndarray
         float32 logits (n, classes), whatever the precision of the computation.
     """
-    import torch
-
     logits = []
     batch_size = limit_batch(batch_size, tuple(images.shape[1:]))
     with evaluating(model), torch.inference_mode():
@@ -178,8 +166,6 @@ def score_images(
 
 
 def _choose_device(asked: str) -> str:
-    import torch
-
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     mps = torch.backends.mps.is_available()
     if asked == "auto":
@@ -192,8 +178,6 @@ def _choose_device(asked: str) -> str:
 
 
 def _gains_by_bfloat16(device: str) -> bool:
-    import torch
-
     if device.startswith("cuda"):
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device == "cpu":

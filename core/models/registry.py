@@ -1,22 +1,26 @@
-"""The networks: one entry each. Adding one is one file and one entry."""
+"""The networks: one entry each, readable without torch.
+
+How to add a network:
+
+1. Write one file in :mod:`core.models.networks`, with torch at its top: an ``nn.Module`` (or a function that builds one)
+   whose first argument is the number of classes. Where published weights go by other names, give it
+   ``rename_pretrained(name) -> list of names``; where it classifies only a part of a volume, ``uncrop(volume, maps)``.
+2. Add one :class:`Architecture` to the tuples below, whose ``network`` names it: ``"core.models.networks.mine:Mine"``.
+
+Training, prediction, maps and the Models page take it from there; what one example costs is counted from the network
+itself (:mod:`core.models.costs`). A test or a notebook can also put an entry into :data:`ARCHITECTURES` for its own process,
+with the class itself as ``network``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
 
 from core.config import PrepConfig
 from core.errors import ConfigError
-from core.models.networks.attention import build_attention
-from core.models.networks.multistream import build_multistream
-from core.models.networks.resnet import build_resnet
-from core.models.networks.resnet3d import build_resnet10
-from core.models.networks.spatiospatial import build_video
-from core.models.networks.two_stage import build_two_stage
-from core.models.networks.volumetric import build_volumetric
-from core.models.translate import Translate, bag_weights, stream_weights, sum_stem
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,8 +40,10 @@ class Architecture:
 
     name: str
     title: str
-    build: Callable[[int], nn.Module]
-    """Number of classes -> network with random weights; imports torch only when called."""
+    network: str | Callable[..., nn.Module]
+    """``module:name`` of a class or function, or itself, which builds the network from the number of classes and
+    `arguments`; the module is imported, and torch with it, by :meth:`build`."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     input_form: Literal["slice", "volume", "streams"]
     """"slice": (batch, 3, size, size); "volume": (batch, channels, depth, size, size); "streams": (batch, channels, size,
     size), one grey image for each MR sequence, exactly 0 everywhere where it is absent."""
@@ -53,19 +59,32 @@ class Architecture:
     """Dotted name of the replaced classification layer; pretrained weights of it are left out."""
     pretrained: str | None
     """Name in torchvision's weights API (``ResNet18_Weights.IMAGENET1K_V1``), or None."""
-    translate: Translate | None = None
-    """How a published file's tensors become this network's, where names or the stem differ."""
     fresh: tuple[str, ...] = ()
     """Parts besides the head that no published file has; they start at random."""
-    slices_apart: bool = False
-    """Of "volume": it looks at the slices one by one, with two-dimensional convolutions."""
+    slicewise: bool = False
+    """Of "volume": it takes the slices one by one, with two-dimensional convolutions."""
     needs_masks: bool = False
     """Its first stage learns from masks of the tumour (:mod:`core.training.segmenter`)."""
+    cost_sides: tuple[int, ...] = ()
+    """(Depth,) rows and columns of the example that its cost is counted for, where they are not the usual ones."""
+
+    def build(self, class_count: int) -> nn.Module:
+        """Build the network with random weights and as many outputs as there are classes."""
+        network = self.network
+        if isinstance(network, str):
+            module, _, name = network.partition(":")
+            network = getattr(import_module(module), name)
+        return network(class_count, **self.arguments)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Modules whose output a map may explain, the usual one first; a "*" stands for each of several streams."""
+        return (self.target_layer, *self.finer_layers)
 
     @property
     def convolves_depth(self) -> bool:
         """Whether its convolutions have three dimensions."""
-        return self.input_form == "volume" and not self.slices_apart
+        return self.input_form == "volume" and not self.slicewise
 
 
 NEIGHBOURS = 3
@@ -81,28 +100,31 @@ UNCHANGED = Normalisation(mean=(0.0,), std=(1.0,))
 """Grey of 0..1 as it is, for networks that start from random weights."""
 
 
-LAST_BLOCKS = {18: (1, 1), 34: (3, 5), 50: (3, 5), 101: (3, 22), 152: (7, 35)}
-"""Number of the last block of the second and third layer, by depth (He et al. 2016, table 1)."""
+_NETWORKS = "core.models.networks"
+
+LAST_BLOCKS = {18: (1, 1, 1), 34: (3, 5, 2), 50: (3, 5, 2), 101: (3, 22, 2), 152: (7, 35, 2)}
+"""Number of the last block of the second, third and fourth layer, by depth (He et al. 2016, table 1)."""
 
 
-def _resnet(depth: int, last_block: int) -> Architecture:
-    second, third = LAST_BLOCKS[depth]
+def _resnet(depth: int) -> Architecture:
+    second, third, fourth = LAST_BLOCKS[depth]
     return Architecture(
         name=f"resnet{depth}",
         title=f"ResNet-{depth}",
-        build=partial(build_resnet, f"resnet{depth}"),
+        network=f"{_NETWORKS}.resnet:build_resnet",
+        arguments={"name": f"resnet{depth}"},
         input_form="slice",
         normalisation=IMAGENET,
-        target_layer=f"layer4.{last_block}",
+        target_layer=f"layer4.{fourth}",
         finer_layers=(f"layer3.{third}", f"layer2.{second}"),
         head="fc",
         pretrained=f"ResNet{depth}_Weights.IMAGENET1K_V1",
     )
 
 
-def _grey(colour: Normalisation) -> Normalisation:
-    """For one grey channel: the mean of the three colours'."""
-    return Normalisation(mean=(sum(colour.mean) / 3,), std=(sum(colour.std) / 3,))
+def _average(colour: Normalisation, channels: int = 1) -> Normalisation:
+    """For grey channels: the mean of the three colours'."""
+    return Normalisation(mean=(sum(colour.mean) / 3,) * channels, std=(sum(colour.std) / 3,) * channels)
 
 
 def _video(name: str, title: str, weights: str, channels: int) -> Architecture:
@@ -110,15 +132,15 @@ def _video(name: str, title: str, weights: str, channels: int) -> Architecture:
     return Architecture(
         name=f"{name}_grey" if grey else name,
         title=f"{title}, one channel" if grey else title,
-        build=partial(build_video, name, channels),
+        network=f"{_NETWORKS}.spatiospatial:build_video",
+        arguments={"name": name, "channels": channels},
         input_form="volume",
         channels=channels,
-        normalisation=_grey(KINETICS) if grey else KINETICS,
+        normalisation=_average(KINETICS) if grey else KINETICS,
         target_layer="layer4.1",
         finer_layers=("layer3.1", "layer2.1"),
         head="fc",
         pretrained=f"{weights}.KINETICS400_V1",
-        translate=partial(sum_stem, "stem.0") if grey else None,
     )
 
 
@@ -131,39 +153,41 @@ _VIDEOS = (
 _VOLUMES = (
     *(_video(*names, channels) for names in _VIDEOS for channels in (3, 1)),
     Architecture(
-        name="resnet10_3d", title="3D ResNet-10", build=build_resnet10, input_form="volume", channels=1,
-        normalisation=UNCHANGED, target_layer="layer4.0", finer_layers=("layer3.0", "layer2.0"), head="fc",
-        pretrained=None,
+        name="resnet10_3d", title="3D ResNet-10", network=f"{_NETWORKS}.resnet3d:build_resnet10", input_form="volume",
+        channels=1, normalisation=UNCHANGED, target_layer="layer4.0", finer_layers=("layer3.0", "layer2.0"), head="fc",
+        pretrained=None, cost_sides=(64, 256, 256),
     ),
     Architecture(
-        name="volumetric", title="Multi-scale 3D CNN", build=build_volumetric, input_form="volume", channels=1,
-        normalisation=UNCHANGED, target_layer="joint.2", head="fc", pretrained=None,
+        name="volumetric", title="Multi-scale 3D CNN", network=f"{_NETWORKS}.volumetric:Volumetric", input_form="volume",
+        channels=1, normalisation=UNCHANGED, target_layer="joint.2", head="fc", pretrained=None,
+        cost_sides=(32, 128, 128),
     ),
     Architecture(
-        name="two_stage", title="3D U-Net, then 3D ResNet", build=partial(build_two_stage, 3), input_form="volume",
-        normalisation=Normalisation(mean=(0.0,) * 3, std=(1.0,) * 3), target_layer="classifier.layer4.0",
-        finer_layers=("classifier.layer3.0", "classifier.layer2.0"), head="classifier.fc", pretrained=None, needs_masks=True,
+        name="two_stage", title="3D U-Net, then 3D ResNet", network=f"{_NETWORKS}.two_stage:TwoStage",
+        arguments={"channels": 3}, input_form="volume", normalisation=Normalisation(mean=(0.0,) * 3, std=(1.0,) * 3),
+        target_layer="classifier.layer4.0", finer_layers=("classifier.layer3.0", "classifier.layer2.0"),
+        head="classifier.fc", pretrained=None, needs_masks=True, cost_sides=(32, 128, 128),
     ),
     Architecture(
-        name="attention_resnet18", title="ResNet-18 with attention over slices", build=build_attention,
-        input_form="volume", channels=1, normalisation=_grey(IMAGENET), target_layer="encoder.layer4.1",
+        name="attention_resnet18", title="ResNet-18 with attention over slices",
+        network=f"{_NETWORKS}.attention:AttentionResNet", input_form="volume", channels=1,
+        normalisation=_average(IMAGENET), target_layer="encoder.layer4.1",
         finer_layers=("encoder.layer3.1", "encoder.layer2.1"), head="fc",
-        pretrained="ResNet18_Weights.IMAGENET1K_V1", translate=bag_weights,
-        fresh=("content", "gate", "weight"), slices_apart=True,
+        pretrained="ResNet18_Weights.IMAGENET1K_V1", fresh=("content", "gate", "weight"), slicewise=True,
+        cost_sides=(16, 224, 224),
     ),
 )  # fmt: skip
 
 _STREAMS = (
     Architecture(
-        name="multistream", title="One stream per sequence", build=partial(build_multistream, 3),
-        input_form="streams", normalisation=Normalisation(mean=_grey(IMAGENET).mean * 3, std=_grey(IMAGENET).std * 3),
+        name="multistream", title="One stream per sequence", network=f"{_NETWORKS}.multistream:MultiStream",
+        arguments={"stream_count": 3}, input_form="streams", normalisation=_average(IMAGENET, 3),
         target_layer="streams.*.layer3.1", finer_layers=("joint.layer4.1",), head="fc",
         pretrained="ResNet18_Weights.IMAGENET1K_V1",
-        translate=partial(stream_weights, 3),
     ),
 )  # fmt: skip
 
-_SLICES = (_resnet(18, 1), _resnet(34, 2), _resnet(50, 2), _resnet(101, 2), _resnet(152, 2))
+_SLICES = tuple(_resnet(depth) for depth in LAST_BLOCKS)
 
 ARCHITECTURES: dict[str, Architecture] = {entry.name: entry for entry in (*_SLICES, *_VOLUMES, *_STREAMS)}
 

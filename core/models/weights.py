@@ -6,22 +6,21 @@ import hashlib
 import pickle
 import re
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+from torchvision.models import get_weight
 
 from core.errors import WeightsUnavailableError
 from core.files import replace_atomically
-from core.models.checkpoint import BEST
+from core.models.catalogue import shorten_path
 from core.models.registry import Architecture, find_architecture
-from core.models.translate import Translation
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
 
 TIMEOUT_SECONDS = 5.0
 """How long a download may stay silent before it is given up."""
@@ -104,8 +103,6 @@ def ensure_weights(architecture: str, weights: str) -> None:
 
 def build_random(architecture: Architecture, class_count: int, seed: int) -> nn.Module:
     """Build a network with random weights that depend on `seed` only; torch's random state is left as it was."""
-    import torch
-
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return architecture.build(class_count)
@@ -116,12 +113,7 @@ def _find_source(entry: Architecture, weights: str) -> tuple[Path, str]:
     if weights == "default":
         return _fetch_pretrained(entry)
     path = _find_file(weights)
-    return path, f"{name_file(path)} (SHA-256 {_sha256(path)})"
-
-
-def name_file(path: Path) -> str:
-    """Return what others may read of a weights file's place: its name, and of a run's best checkpoint the run's, too."""
-    return f"{path.parent.name}/{path.name}" if path.name == BEST else path.name
+    return path, f"{shorten_path(path)} (SHA-256 {_sha256(path)})"
 
 
 def _find_file(name: str) -> Path:
@@ -139,9 +131,6 @@ def _find_file(name: str) -> Path:
 
 def _fetch_pretrained(architecture: Architecture) -> tuple[Path, str]:
     """Return torchvision's file of these weights and their origin, from torch's folder or the network."""
-    import torch
-    from torchvision.models import get_weight
-
     if architecture.pretrained is None:
         raise WeightsUnavailableError(
             f"{architecture.title} has no pretrained weights; start from a file (--set weights=FILE) or from random "
@@ -191,10 +180,6 @@ def _sha256(path: Path) -> str:
 
 def _read_state(path: Path) -> dict[str, torch.Tensor]:
     """Read named tensors from a .safetensors or .pth file; nothing else of it is executed or kept."""
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     try:
         content = (
             load_file(path)
@@ -219,12 +204,13 @@ def _read_state(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _load_into(
-    model: nn.Module, state: Mapping[str, torch.Tensor], architecture: Architecture, path: Path, origin: str
+    model: nn.Module, published: Mapping[str, torch.Tensor], architecture: Architecture, path: Path, origin: str
 ) -> WeightsReport:
     """Take over every tensor but a head of another size; refuse a file that belongs to another network."""
     own = model.state_dict()
-    state, adapted = _translate(state, own, architecture)
     head = f"{architecture.head}."
+    state = _rename(published, model, head)
+    adapted = _sum_colours(state, own)
     matched = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
     if not all(name in matched for name in own if name.startswith(head)):  # a head is taken whole or not at all
         matched = {name: value for name, value in matched.items() if not name.startswith(head)}
@@ -246,15 +232,27 @@ def _load_into(
     return WeightsReport(origin=origin, matched=len(matched), missing=missing, unexpected=unexpected, adapted=adapted)
 
 
-def _translate(
-    state: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor], architecture: Architecture
-) -> Translation:
-    """Turn a published file into this network's names; a file that has them already is left as it is."""
-    named = [name for name in own if not name.startswith(f"{architecture.head}.") and name in state]
-    fits = len(named) > 1 and all(state[name].shape == own[name].shape for name in named)
-    if architecture.translate is None or fits:
-        return dict(state), ()
-    return architecture.translate(state)
+def _rename(state: Mapping[str, torch.Tensor], model: nn.Module, head: str) -> dict[str, torch.Tensor]:
+    """A published file's tensors under the network's own names; a file that has these already is left as it is."""
+    own = model.state_dict()
+    rename: Callable[[str], Sequence[str]] | None = getattr(model, "rename_pretrained", None)
+    if rename is None or any(name in own for name in state if not name.startswith(head)):
+        return dict(state)
+    return {own_name: value for name, value in state.items() for own_name in rename(name)}
+
+
+def _sum_colours(state: dict[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> tuple[str, ...]:
+    """Sum the colour weights of a stem, in place, where the network takes one grey channel; a sentence for each.
+
+    A convolution is linear: the summed stem gives for a grey image what the colour stem gives for the same image in all three
+    channels, as long as all three are normalised alike.
+    """
+    notes = []
+    for name, value in state.items():
+        if value.ndim > 3 and value.shape[1] == 3 and name in own and own[name].shape[1:2] == (1,):
+            state[name] = value.sum(dim=1, keepdim=True)
+            notes.append(f"{name}: the weights of 3 colour channels summed into 1")
+    return tuple(notes)
 
 
 def _shorten(names: tuple[str, ...], shown: int = 4) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from core.models.measured import read_costs
+from core.models.costs import find_cost
 from core.models.registry import find_architecture
 from core.presets import PRESETS
 
@@ -27,7 +27,7 @@ class ZooRow:
     preset: str
     title: str
     after: str
-    """The published system that it follows."""
+    """The published method that it follows."""
     architecture: str
     network: str
     input_form: str
@@ -47,12 +47,11 @@ class ZooRow:
 
 
 def list_zoo() -> list[ZooRow]:
-    """List every preset with its network; costs come from the shipped table, without torch."""
-    costs = read_costs()
+    """List every preset with its network and its cost."""
     rows = []
     for preset in PRESETS.values():
         entry = find_architecture(preset.config.architecture)
-        cost = costs[entry.name]
+        cost = find_cost(entry)
         rows.append(
             ZooRow(
                 preset=preset.name,

@@ -22,8 +22,8 @@ from pydantic import BaseModel, ConfigDict
 from core.errors import RunBusyError, RunError, StorageError
 from core.files import replace_atomically
 from core.home_folder import hide_home, hide_homes
+from core.models.card import copy_checkpoint, read_card
 from core.models.card_text import describe_card
-from core.models.checkpoint import copy_checkpoint, read_card
 from core.runs.environment import list_versions
 from core.runs.folder import RunFolder, now
 from core.runs.ledger import list_evaluations

@@ -21,7 +21,7 @@ from core.dataset.split import Split
 from core.errors import MGMTLabError, RunError
 from core.evaluation.conformal import ConformalRule
 from core.evaluation.figure import Figure
-from core.models.checkpoint import CheckpointCard, load_model
+from core.models.card import CheckpointCard
 from core.runs.bundle_tables import check_predictions
 from core.runs.evaluation import Evaluation, store_evaluation, with_figures
 from core.runs.folder import RunFolder
@@ -164,6 +164,8 @@ def _check_epochs(path: Path) -> None:
 
 
 def _check_weights(run: RunFolder, config: RunConfig, split: Split | None) -> CheckpointCard | None:
+    from core.models.checkpoint import load_model
+
     if not run.checkpoint.exists():
         return None
     with about("best.safetensors"):

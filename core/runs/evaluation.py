@@ -18,7 +18,7 @@ from core.evaluation.calibration import to_probabilities
 from core.evaluation.figure import Figure
 from core.evaluation.figures import compute_figures
 from core.files import replace_atomically, write_atomic
-from core.models.checkpoint import CheckpointCard, read_card
+from core.models.card import CheckpointCard, read_card
 from core.runs.folder import RunFolder
 from core.runs.ledger import count_evaluations
 from core.settings import Settings

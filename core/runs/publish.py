@@ -7,9 +7,9 @@ from typing import Any
 
 from core.errors import RunError, StorageError
 from core.files import write_atomic
+from core.models.card import CheckpointCard, read_card
 from core.models.card_text import describe_card
-from core.models.checkpoint import CheckpointCard, load_model, read_card, save_checkpoint
-from core.models.weights import name_file
+from core.models.catalogue import shorten_path
 from core.runs.evaluation import read_evaluation
 from core.runs.folder import RunFolder
 
@@ -42,11 +42,13 @@ def publish_checkpoint(run: RunFolder, destination: Path, *, replace: bool = Fal
         raise StorageError(f"{destination} exists; name another file, or remove it first.")
     if not run.checkpoint.exists():
         raise RunError(f"{run.name} has no checkpoint yet; it comes with its first finished epoch.")
+    from core.models.checkpoint import load_model, save_checkpoint
+
     model, card = load_model(run.checkpoint)
     metrics = {**card.metrics, **_judged(run)}
     config = card.config
     if config.weights not in ("default", "none"):  # where a file lies on this machine is nobody's business elsewhere
-        config = config.model_copy(update={"weights": name_file(Path(config.weights))})
+        config = config.model_copy(update={"weights": shorten_path(Path(config.weights))})
     card = card.model_copy(update={"name": destination.stem, "metrics": metrics, "config": config})
     save_checkpoint(destination, model.state_dict(), card, half=True)
     write_atomic(destination.with_suffix(".md"), describe_card(card))

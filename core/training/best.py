@@ -15,7 +15,7 @@ from core.evaluation.calibration import choose_threshold, fit_temperature, to_pr
 from core.evaluation.conformal import fit_conformal
 from core.evaluation.figures import compute_figures
 from core.files import replace_atomically
-from core.models.checkpoint import CheckpointCard, save_checkpoint
+from core.models.card import CheckpointCard
 from core.mri import MRSequence
 from core.presets import is_reproduction
 from core.runs.environment import list_versions
@@ -31,6 +31,8 @@ def save_best_checkpoint(job: Job, training: Training, record: EpochRecord, val_
 
     Threshold and temperature are chosen here, on the validation patients, and go into the checkpoint.
     """
+    from core.models.checkpoint import save_checkpoint
+
     if job.run is None:
         return
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in training.model.state_dict().items()}

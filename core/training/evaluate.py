@@ -12,7 +12,8 @@ from core.data.study import Cohort
 from core.dataset.predictions import build_predictions
 from core.dataset.table import SliceTable, build_table
 from core.errors import EvaluationError, RunError, SequenceError
-from core.models.checkpoint import CheckpointCard, load_model
+from core.models.card import CheckpointCard
+from core.models.checkpoint import load_model
 from core.models.registry import find_architecture
 from core.progress import Progress, silent
 from core.runs.cohort import open_cohort

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.models.card import read_card, replace_card
 from core.models.card_text import figure_words
-from core.models.checkpoint import load_model, read_card, replace_card
+from core.models.checkpoint import load_model
 from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from tests.cli.commands import Command
@@ -30,7 +31,7 @@ def test_a_published_checkpoint_carries_what_was_measured(
     assert outcome.status == 0, outcome.stderr
     card = read_card(path)
     assert card.name == "mine"
-    whose, figure = card.own_auroc() or ("", {})
+    whose, figure = card.reported_auroc() or ("", {})
     assert whose == "synthetic patients of another cohort"
     assert figure == judged["patient"]["auroc"]
     assert str(other) not in card.model_dump_json()
@@ -56,7 +57,7 @@ def test_without_another_cohort_the_validation_figure_says_that_it_flatters(
 ) -> None:
     path = tmp_path / "mine.safetensors"
     command("export", "checkpoint", "tiny", "--out", str(path))
-    found = read_card(path).own_auroc()
+    found = read_card(path).reported_auroc()
     assert found is None or found[0] == "synthetic validation patients, which chose the epoch"
 
 

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from core.explain.validation.saliency_record import read_map_test
+from core.models.card import read_card
 from core.models.card_text import describe_card
-from core.models.checkpoint import read_card
 from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.settings import PROJECT_ROOT
@@ -54,7 +54,7 @@ def test_one_map_named_beforehand_is_kept_on_the_card(command: Command, patients
     assert result.status == 0, result.stderr
     test = read_map_test(read_card(file))
     assert test is not None
-    assert (test.method, test.layer, test.images) == ("layercam", "layer3.1", result.json["pictures"])
+    assert (test.method, test.layer, test.pictures) == ("layercam", "layer3.1", result.json["pictures"])
     assert test.hits.to_dict() == result.json["scores"][0]["hits"]
     assert "layercam at layer3.1" in (tmp_path / "mine.md").read_text()
     after = load_file(file)

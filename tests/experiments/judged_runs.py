@@ -11,7 +11,8 @@ import torch
 
 from core.config import RunConfig, SplitConfig
 from core.dataset.split import Split
-from core.models.checkpoint import CheckpointCard, save_checkpoint
+from core.models.card import CheckpointCard
+from core.models.checkpoint import save_checkpoint
 from core.mri import MRSequence
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource, EpochRecord

@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 
 from core.data.prepare.slices import PreparedSeries
 from core.errors import ConfigError
-from core.explain.cam import _blur, explain, explain_each, explain_many, list_layers
+from core.explain.cam import _blur, explain, explain_each, explain_many
 from core.explain.methods import METHODS
 from core.inference.predict import Predictor
 from core.models.forward import to_input
@@ -86,7 +86,7 @@ def test_a_smoothed_map_is_the_map_blurred_and_no_speck_outweighs_a_patch(
 def test_one_pass_gives_every_method_at_every_layer_what_each_gives_alone(
     predictor: Predictor, prepared: PreparedSeries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    combinations = [(name, layer) for name in METHODS for layer in list_layers(predictor.architecture)]
+    combinations = [(name, layer) for name in METHODS for layer in predictor.architecture.layers]
     alone = [explain_many(predictor, prepared, [0, 2], method, layer=layer) for method, layer in combinations]
     passes: list[int] = []
     by_layer = [one for one in combinations if METHODS[one[0]].by_layer]

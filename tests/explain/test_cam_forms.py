@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from core.data.prepare.examples import ImageFrame, PreparedSeries, SeenSlice
-from core.explain.cam import explain_many, list_layers
+from core.explain.cam import explain_many
 from core.explain.methods import METHODS
 from core.inference.prediction import Cam
 from core.models.forward import Compute, to_input
@@ -115,14 +115,14 @@ def reference(asked: Any, prepared: PreparedSeries, method: str) -> NDArray[np.f
     maps = torch.from_numpy(np.stack(coarse, axis=1)).float()
     if architecture.input_form == "streams":
         return torch.nn.functional.interpolate(maps, (SIZE, SIZE), mode="bilinear", align_corners=False).numpy()
-    if architecture.slices_apart:  # one map per slice, and none of them reaches into the next slice
+    if architecture.slicewise:  # one map per slice, and none of them reaches into the next slice
         return (
             torch.nn.functional.interpolate(maps, (SIZE, SIZE), mode="bilinear", align_corners=False)
             .view(len(prepared.pixels), DEPTH, SIZE, SIZE)
             .numpy()
         )
-    if hasattr(model, "lay_back"):
-        return model.lay_back(inputs.detach(), maps[:, 0]).numpy()
+    if hasattr(model, "uncrop"):
+        return model.uncrop(inputs.detach(), maps[:, 0]).numpy()
     sides = (DEPTH, SIZE, SIZE)
     return torch.nn.functional.interpolate(maps, sides, mode="trilinear", align_corners=False)[:, 0].numpy()
 
@@ -145,7 +145,7 @@ def test_every_layer_that_is_offered_can_be_mapped(name: str) -> None:
     one: Any = Asked(name)
     prepared = prepare(one.architecture, count=1)
     shape = (DEPTH, SIZE, SIZE) if one.architecture.input_form == "volume" else None
-    for layer in list_layers(one.architecture):
+    for layer in one.architecture.layers:
         (cam,) = explain_many(one, prepared, method="layercam", layer=layer)
         assert cam.target_layer == layer
         assert cam.heat.shape == (shape or ((one.architecture.channels, SIZE, SIZE) if "*" in layer else (SIZE, SIZE)))

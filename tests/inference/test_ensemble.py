@@ -17,16 +17,10 @@ from core.explain.cam import explain_many
 from core.explain.validation.sanity import measure_maps
 from core.inference.ensemble import Ensemble, open_predictor
 from core.inference.predict import Predictor
-from core.models.checkpoint import (
-    ENSEMBLE,
-    CheckpointCard,
-    find_checkpoint,
-    list_checkpoints,
-    load_model,
-    read_card,
-    save_checkpoint,
-)
-from core.models.ensemble import read_ensemble, write_ensemble
+from core.models.card import ENSEMBLE, CheckpointCard, read_card, read_ensemble
+from core.models.catalogue import find_checkpoint, list_checkpoints
+from core.models.checkpoint import load_model, save_checkpoint
+from core.models.ensemble import write_ensemble
 from core.models.weights import build_model
 from core.mri import MRSequence
 from core.settings import Settings
@@ -77,7 +71,7 @@ def test_its_card_is_its_own(ensemble: Path) -> None:
     members, card = read_ensemble(ensemble)
     assert read_card(ensemble) == card
     assert len(members) == len(card.members) == 3
-    assert card.own_auroc() == ("patients, each judged by a member that never saw it", AUROC["auroc"])
+    assert card.reported_auroc() == ("patients, each judged by a member that never saw it", AUROC["auroc"])
     assert card.temperature == 1.0
     assert card.threshold == pytest.approx(expit(logit([0.2, 0.5, 0.6]).mean()))
     assert card.intensity["FLAIR"] == pytest.approx([1.0, 0.0])

@@ -19,7 +19,7 @@ from core.data.prepare.source import prepare_series
 from core.data.study import Series
 from core.dataset.intensity_profile import BINS, intensity_histogram
 from core.inference.guard import GREY_LIMIT, grey_distance, inspect_images
-from core.models.checkpoint import CheckpointCard
+from core.models.card import CheckpointCard
 from core.mri import CLASS_NAMES, MRSequence, Plane
 
 shares = arrays(np.float64, BINS, elements=st.floats(0.001, 1)).map(lambda values: values / values.sum())

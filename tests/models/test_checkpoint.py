@@ -16,16 +16,9 @@ from torch import nn
 
 from core.config import RunConfig
 from core.errors import CheckpointError, StorageError
-from core.models.checkpoint import (
-    BEST,
-    CheckpointCard,
-    checkpoint_name,
-    find_checkpoint,
-    list_checkpoints,
-    load_model,
-    read_card,
-    save_checkpoint,
-)
+from core.models.card import BEST, CheckpointCard, read_card
+from core.models.catalogue import checkpoint_name, find_checkpoint, list_checkpoints
+from core.models.checkpoint import load_model, save_checkpoint
 from core.models.weights import build_model
 from core.mri import CLASS_NAMES, MRSequence
 from core.settings import PROJECT_ROOT, Settings
@@ -111,7 +104,7 @@ def test_vectors_stay_whole_and_what_float16_cannot_hold_is_not_lost(model: nn.M
 
 def test_the_card_is_read_without_torch(path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from core.models.checkpoint import read_card;"
+        "import sys; from pathlib import Path; from core.models.card import read_card;"
         "print(read_card(Path(sys.argv[1])).name, 'torch' in sys.modules)"
     )
     answer = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, cwd=PROJECT_ROOT)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from core.models.networks.two_stage import build_two_stage, find_box
+from core.models.networks.multistream import STREAM_DROPOUT, drop_streams
+from core.models.networks.two_stage import TwoStage, cut_box, find_box
 from core.models.registry import ARCHITECTURES, find_architecture
 from core.models.weights import build_random
 
@@ -50,7 +51,7 @@ def test_attention_weighs_the_slices_and_gives_padding_nothing() -> None:
     volume = example("attention_resnet18")
     padded = torch.cat([volume, torch.full((2, 1, 3, 32, 32), -1.0)], dim=2)
     with torch.inference_mode():
-        weights = model.weigh(padded)  # type: ignore[operator]
+        weights = model.attention_weights(padded)  # type: ignore[operator]
         torch.testing.assert_close(weights.sum(dim=1), torch.ones(2))
         assert (weights[:, 8:] == 0).all()
         assert (weights[:, :8] > 0).all()
@@ -73,13 +74,11 @@ def test_an_absent_stream_plays_no_part() -> None:
 
 
 def test_training_takes_streams_away_but_never_the_last() -> None:
-    from core.models.networks.multistream import STREAM_DROPOUT, _drop_streams
-
     with torch.random.fork_rng():
         torch.manual_seed(0)
         present = torch.ones(4000, 3, dtype=torch.bool)
         present[:2000, 1:] = False
-        kept = _drop_streams(present)
+        kept = drop_streams(present)
     assert kept[:2000, 0].all()
     assert not kept[:2000, 1:].any()
     assert kept.any(dim=1).all()
@@ -114,24 +113,22 @@ def test_where_nothing_is_found_the_head_is_classified() -> None:
 
 
 def test_the_crop_shows_what_lies_in_the_box() -> None:
-    from core.models.networks.two_stage import _cut_box
-
     volume = torch.zeros(1, 1, 8, 16, 16)
     volume[0, 0, 2:6, 4:12, 0:8] = 1
     box = torch.tensor([[[0.25, 0.75], [0.25, 0.75], [0.0, 0.5]]])
-    inside = _cut_box(volume, box)
+    inside = cut_box(volume, box)
     assert inside.shape == (1, 1, 8, 8, 8)
     assert inside[:, :, 1:-1, 1:-1, 1:-1].min() == 1
-    assert _cut_box(volume, 1 - box.flip(-1))[..., 4:].max() == 0  # the mirrored box lies beside it
+    assert cut_box(volume, 1 - box.flip(-1))[..., 4:].max() == 0  # the mirrored box lies beside it
 
 
 def test_the_first_stage_stays_as_it_was_trained() -> None:
-    model = build_two_stage(3, 2).train()
+    model = TwoStage(class_count=2, channels=3).train()
     assert model.get_submodule("segmenter").training
-    model.freeze_segmenter()  # type: ignore[operator]
+    model.freeze_segmenter()
     model.train()
     assert not model.get_submodule("segmenter").training
     assert model.get_submodule("classifier").training
-    again = build_two_stage(3, 2)
+    again = TwoStage(class_count=2, channels=3)
     again.load_state_dict(model.state_dict())
     assert again.segmenter_frozen

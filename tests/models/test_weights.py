@@ -151,7 +151,7 @@ class Published:
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder of torch's own; downloads go to wherever Published.url points."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    monkeypatch.setattr(torchvision.models, "get_weight", lambda name: Published)
+    monkeypatch.setattr(module, "get_weight", lambda name: Published)
     return tmp_path / "hub" / "checkpoints"
 
 

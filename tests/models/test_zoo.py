@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from core.models.measured import measure_cost, read_costs
+from core.models.costs import read_costs
+from core.models.count_costs import count_cost
 from core.models.registry import ARCHITECTURES
 from core.models.zoo import FIGURE_2, list_zoo
 from core.presets import PRESETS
@@ -16,7 +17,7 @@ from core.settings import PROJECT_ROOT
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_shipped_cost_is_true(name: str) -> None:
-    assert read_costs()[name] == measure_cost(ARCHITECTURES[name])
+    assert read_costs()[name] == count_cost(ARCHITECTURES[name]), "make costs"
 
 
 def test_no_cost_is_of_a_network_that_is_gone() -> None:

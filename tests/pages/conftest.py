@@ -12,7 +12,8 @@ from streamlit.testing.v1 import AppTest
 
 from core.config import PrepConfig, RunConfig, SplitConfig
 from core.data.cohort import scan_cohort
-from core.models.checkpoint import CheckpointCard, save_checkpoint
+from core.models.card import CheckpointCard
+from core.models.checkpoint import save_checkpoint
 from core.models.weights import build_model
 from core.mri import MRSequence
 from core.phantom.cohort import make_phantom

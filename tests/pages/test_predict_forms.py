@@ -9,7 +9,8 @@ import pytest
 
 from core.config import apply_settings
 from core.data.cohort import scan_cohort
-from core.models.checkpoint import CheckpointCard, save_checkpoint
+from core.models.card import CheckpointCard
+from core.models.checkpoint import save_checkpoint
 from core.models.registry import find_architecture
 from core.models.weights import build_model
 from core.presets import find_preset

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from core.errors import RunBusyError, RunError, StorageError
-from core.models.checkpoint import read_card
+from core.models.card import read_card
 from core.runs.bundle import export_run
 from core.runs.evaluation import evaluate_validation, read_evaluation, store_evaluation
 from core.runs.folder import RunFolder, find_run

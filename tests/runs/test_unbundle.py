@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load, save
 
 from core.errors import ArchiveError, DataError, HostedModeError, LimitError, MGMTLabError, RunError
-from core.models.checkpoint import CheckpointCard
+from core.models.card import CheckpointCard
 from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.runs.bundle import export_run

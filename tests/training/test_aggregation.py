@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.inference.predict import Predictor
-from core.models.checkpoint import read_card
+from core.models.card import read_card
 from core.runs.cohort import open_cohort
 from core.runs.records import DataSource
 from core.settings import Settings

@@ -5,8 +5,8 @@ from core.dataset.intensity_profile import fingerprint
 from core.evaluation.aggregate import to_groups
 from core.evaluation.calibration import choose_threshold, fit_temperature, to_probabilities
 from core.evaluation.conformal import ConformalRule
+from core.models.card import read_card
 from core.models.card_text import describe_card
-from core.models.checkpoint import read_card
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource
 from core.settings import Settings

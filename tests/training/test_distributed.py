@@ -127,7 +127,7 @@ def test_the_gradient_is_that_of_the_whole_batch_however_it_is_cut(
     from torch import nn
 
     plain = replace(
-        TINY_NETWORK, name="plain", build=lambda count: nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, count))
+        TINY_NETWORK, name="plain", network=lambda count: nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, count))
     )  # fmt: skip
     monkeypatch.setitem(ARCHITECTURES, "plain", plain)
 

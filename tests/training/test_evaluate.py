@@ -9,7 +9,8 @@ from sklearn.metrics import roc_auc_score
 from core.data.cohort import scan_cohort
 from core.data.study import Cohort
 from core.errors import EvaluationError, RunError, SequenceError
-from core.models.checkpoint import load_model, read_card, save_checkpoint
+from core.models.card import read_card
+from core.models.checkpoint import load_model, save_checkpoint
 from core.models.registry import ARCHITECTURES
 from core.mri import MRSequence
 from core.phantom.cohort import make_phantom

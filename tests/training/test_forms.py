@@ -39,7 +39,7 @@ def toy(
     """An entry whose network is a few layers."""
     return Architecture(
         name=f"toy_{form}", title=f"Toy of {form}", input_form=form, channels=channels,  # type: ignore[arg-type]
-        build=lambda class_count: nn.Sequential(*layers(class_count)), head=str(len(layers(2)) - 1), target_layer=target,
+        network=lambda class_count: nn.Sequential(*layers(class_count)), head=str(len(layers(2)) - 1), target_layer=target,
         normalisation=Normalisation(mean=(0.5,) * channels, std=(0.25,) * channels), pretrained=None, **more,  # type: ignore[arg-type]
     )  # fmt: skip
 

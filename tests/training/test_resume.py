@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from core.config import RunConfig
 from core.errors import RunError
-from core.models.checkpoint import read_card
+from core.models.card import read_card
 from core.models.weights import build_model
 from core.runs.folder import RunFolder
 from core.runs.records import MACHINE_FIELDS, DataSource, EpochRecord

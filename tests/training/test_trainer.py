@@ -15,7 +15,7 @@ from core.errors import (
     StorageError,
     WeightsUnavailableError,
 )
-from core.models.checkpoint import read_card
+from core.models.card import read_card
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource, EpochRecord, RunStatus
 from core.settings import Settings

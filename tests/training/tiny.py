@@ -26,7 +26,7 @@ def build_tiny(class_count: int) -> nn.Module:
 
 
 TINY_NETWORK = Architecture(
-    name="tiny", title="Tiny", build=build_tiny, input_form="slice", normalisation=IMAGENET,
+    name="tiny", title="Tiny", network=build_tiny, input_form="slice", normalisation=IMAGENET,
     target_layer="3", head="8", pretrained=None,
 )  # fmt: skip
 

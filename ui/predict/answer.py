@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from core.inference.prediction import Prediction
-from core.models.checkpoint import CheckpointCard
+from core.models.card import CheckpointCard
 from core.mri import Plane
 from core.reports.palette import class_colour
 from ui.figures.prediction import (

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.explain.methods import INPUT, METHODS
 from core.explain.validation.saliency_record import read_map_test
-from core.models.checkpoint import CheckpointCard
+from core.models.card import CheckpointCard
 from ui.widgets.text import value_text
 
 

@@ -13,9 +13,8 @@ from PIL import Image
 
 from core.data.prepare.examples import PreparedSeries, SeenSlice
 from core.data.study import Cohort, Fault, Study
-from core.explain.cam import list_layers
 from core.inference.prediction import Prediction, SeriesPrediction
-from core.models.checkpoint import CheckpointCard
+from core.models.card import CheckpointCard
 from core.models.registry import find_architecture
 from core.mri import MRSequence, Plane
 from ui.widgets.loaders import load_predictor, load_stacks
@@ -79,7 +78,7 @@ def load_maps(
 
 def layer_titles(card: CheckpointCard) -> dict[str, str]:
     """The layers that a checkpoint's maps may explain, with a title each."""
-    layers = list_layers(find_architecture(card.config.architecture))
+    layers = find_architecture(card.config.architecture).layers
     titles = ("each stream", "joint layer") if "*" in layers[0] else ("last layer", "finer", "finest")[: len(layers)]
     return dict(zip(layers, titles, strict=True))
 

@@ -106,7 +106,7 @@ def _show_dial() -> None:
         if signal is None:
             continue
         try:
-            found = load_card(entry.run.checkpoint).own_auroc()
+            found = load_card(entry.run.checkpoint).reported_auroc()
         except MGMTLabError:
             continue
         if found:

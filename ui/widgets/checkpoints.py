@@ -8,7 +8,8 @@ import streamlit as st
 
 from core.errors import CheckpointError
 from core.evaluation.figure import Figure
-from core.models.checkpoint import CheckpointCard, list_checkpoints
+from core.models.card import CheckpointCard
+from core.models.catalogue import list_checkpoints
 from core.settings import Settings
 from ui.runs.runs import owns_run
 from ui.widgets.loaders import load_card
@@ -86,7 +87,7 @@ def show_badges(card: CheckpointCard) -> None:
 
 def own_auroc(card: CheckpointCard) -> tuple[Figure, str] | None:
     """The AUROC per patient to show beside an answer, and whose it is; None where the card has none."""
-    found = card.own_auroc()
+    found = card.reported_auroc()
     if found is None:
         return None
     whose, content = found

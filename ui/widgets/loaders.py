@@ -10,7 +10,7 @@ import streamlit as st
 from core.data.study import Cohort, Fault, Series
 from core.data.summary import BlankCount, count_blank_slices, count_slices
 from core.errors import MGMTLabError
-from core.models.checkpoint import CheckpointCard, read_card
+from core.models.card import CheckpointCard, read_card
 from core.mri import MRSequence
 from core.runs.cohort import open_cohort
 from core.runs.records import DataSource

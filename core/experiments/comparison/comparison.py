@@ -15,7 +15,7 @@ from core.evaluation.calibration import calibrate_left_out
 from core.evaluation.curves import Curve, ReliabilityBins, reliability_bins, roc_curve
 from core.experiments.comparison.differences import SettingDifference, differing_settings
 from core.experiments.comparison.pair import Difference, pair_runs
-from core.models.checkpoint import read_card
+from core.models.card import read_card
 from core.runs.evaluation import Evaluation, evaluate_validation, read_evaluation
 from core.runs.folder import RunFolder
 from core.runs.ledger import count_evaluations

@@ -17,7 +17,7 @@ from core.errors import EvaluationError
 from core.evaluation.figure import Figure
 from core.evaluation.unpaired import unpaired_difference
 from core.experiments.controls.inner_split import split_inside
-from core.models.checkpoint import read_card
+from core.models.card import read_card
 from core.progress import Progress, silent
 from core.runs.cohort import open_cohort
 from core.runs.evaluation import evaluate_validation, read_evaluation

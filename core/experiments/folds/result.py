@@ -14,7 +14,7 @@ from core.errors import MGMTLabError
 from core.evaluation.figure import Figure
 from core.evaluation.folds import LEFT_OUT, FoldAnswers, judge_fold, judge_folds
 from core.evaluation.unpaired import mean_under_dependence
-from core.models.checkpoint import ENSEMBLE, read_card
+from core.models.card import ENSEMBLE, read_card
 from core.models.ensemble import write_ensemble
 from core.parallel import on_cluster, run_tasks
 from core.runs.evaluation import Evaluation, read_evaluation

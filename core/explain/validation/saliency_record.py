@@ -10,12 +10,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from core.errors import ConfigError
 from core.evaluation.figure import Figure
-from core.explain.cam import list_layers
 from core.explain.methods import INPUT, METHODS
 from core.explain.validation.saliency_result import MapTest
 from core.files import write_atomic
+from core.models.card import CheckpointCard, replace_card
 from core.models.card_text import describe_card
-from core.models.checkpoint import CheckpointCard, replace_card
 from core.models.registry import find_architecture
 
 KEPT = ("hits", "near_hits", "random_hits")
@@ -48,7 +47,7 @@ def read_map_test(card: CheckpointCard) -> KeptMapTest | None:
 
 def first_map(card: CheckpointCard) -> tuple[str, str]:
     """Return the method and layer to begin with: those that were put to the test, or Grad-CAM at the usual layer."""
-    layers = list_layers(find_architecture(card.config.architecture))
+    layers = find_architecture(card.config.architecture).layers
     test = read_map_test(card)
     if test is None or test.layer not in (*layers, INPUT):
         return next(iter(METHODS)), layers[0]

@@ -20,7 +20,7 @@ from core.data.prepare.examples import PreparedSeries
 from core.data.study import Cohort
 from core.errors import ConfigError
 from core.evaluation.figure import Figure
-from core.explain.cam import explain_each, list_layers
+from core.explain.cam import explain_each
 from core.explain.methods import INPUT, METHODS, find_method
 from core.explain.validation.road import measure_road
 from core.explain.validation.saliency_result import MapExample, MapScore, MapTest
@@ -165,7 +165,7 @@ def list_combinations(
         There is no such method.
     """
     chosen = [find_method(name) for name in methods or METHODS if methods or METHODS[name].by_layer]
-    places = layers or list_layers(predictor.architecture)
+    places = layers or predictor.architecture.layers
     by_layer = [(method.name, layer) for layer in places for method in chosen if method.by_layer]
     return [*by_layer, *((method.name, INPUT) for method in chosen if not method.by_layer)]
 

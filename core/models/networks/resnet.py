@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from torch import nn
+from torch import nn
+from torchvision.models import get_model
 
 
-def build_resnet(name: str, class_count: int) -> nn.Module:
+def build_resnet(class_count: int, name: str) -> nn.Module:
     """Build a torchvision ResNet whose last layer is replaced by one with `class_count` outputs.
 
     Parameters
     ----------
-    name
-        torchvision's name of the network: ``resnet18``, ``resnet34``, ``resnet50``, ``resnet101``, ``resnet152``.
     class_count
         Number of outputs.
+    name
+        torchvision's name of the network: ``resnet18``, ``resnet34``, ``resnet50``, ``resnet101``, ``resnet152``.
 
     Returns
     -------
@@ -25,9 +23,6 @@ def build_resnet(name: str, class_count: int) -> nn.Module:
         as the identity (their last normalisation at zero, Goyal et al. 2017), without which these networks hardly
         begin to learn from few images; pretrained weights replace it.
     """
-    from torch import nn
-    from torchvision.models import get_model
-
     bottlenecks = name in ("resnet50", "resnet101", "resnet152")
     model: nn.Module = get_model(name, weights=None, zero_init_residual=bottlenecks)
     head = model.get_submodule("fc")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from torch import nn
+from monai.networks.nets import resnet10
+from torch import nn
 
 
 def build_resnet10(class_count: int) -> nn.Module:
@@ -19,7 +17,5 @@ def build_resnet10(class_count: int) -> nn.Module:
     nn.Module
         Random weights; (batch, 1, depth, size, size) -> logits (batch, class_count).
     """
-    from monai.networks.nets import resnet10
-
     model: nn.Module = resnet10(spatial_dims=3, n_input_channels=1, num_classes=class_count)
     return model

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
+import torch
+from torch import nn
 
 WIDTHS = (16, 32, 64)
 """Channels of the three stages of each path."""
@@ -16,49 +12,38 @@ CONTEXT_DILATION = 2
 DROPOUT = 0.3
 
 
-def build_volumetric(class_count: int) -> nn.Module:
-    """Build a network that merges local detail with the context of the whole head.
+class Volumetric(nn.Module):
+    """Two paths over one volume, local detail and the context of the whole head, merged.
+
+    (batch, 1, depth, size, size) -> logits (batch, class_count); depth at least 2, size at least 16. Weights start at
+    random.
 
     Mzoughi et al. (J Digit Imaging 33:903) classify whole T1wCE volumes with small kernels and merge local and global
-    context. Here one path looks at the volume as it is, another at the volume halved in plane and with dilated kernels,
-    so that one of its voxels sees most of a head; their features are concatenated, mixed and averaged over the volume.
+    context. Here one path sees the volume as it is, another the volume halved in plane and with dilated kernels, so
+    that one of its voxels sees most of a head; their features are concatenated, mixed and averaged over the volume.
     All kernels are 3 x 3 x 3. The published network's fully connected layers are left out: an average needs no fixed
     size of the volume.
-
-    Returns
-    -------
-    nn.Module
-        Random weights; (batch, 1, depth, size, size) -> logits (batch, class_count); depth at least 2, size at least 16.
     """
-    import torch
-    from torch import nn
 
-    class Volumetric(nn.Module):
-        """Two paths over one volume, merged."""
+    def __init__(self, class_count: int) -> None:
+        super().__init__()
+        self.local = _build_path(dilation=1)
+        self.context = _build_path(dilation=CONTEXT_DILATION)
+        self.joint = _build_block(2 * WIDTHS[-1], JOINT_WIDTH, stride=1, dilation=1)
+        self.dropout = nn.Dropout(DROPOUT)
+        self.fc = nn.Linear(JOINT_WIDTH, class_count)
 
-        def __init__(self) -> None:
-            super().__init__()
-            self.local = _build_path(dilation=1)
-            self.context = _build_path(dilation=CONTEXT_DILATION)
-            self.joint = _build_block(2 * WIDTHS[-1], JOINT_WIDTH, stride=1, dilation=1)
-            self.dropout = nn.Dropout(DROPOUT)
-            self.fc = nn.Linear(JOINT_WIDTH, class_count)
-
-        def forward(self, volume: torch.Tensor) -> torch.Tensor:
-            near = self.local(volume)
-            far = self.context(nn.functional.avg_pool3d(volume, (1, 2, 2)))
-            far = nn.functional.interpolate(far, size=near.shape[2:], mode="trilinear", align_corners=False)
-            merged: torch.Tensor = self.joint(torch.cat([near, far], dim=1))
-            logits: torch.Tensor = self.fc(self.dropout(merged.mean(dim=(2, 3, 4))))
-            return logits
-
-    return Volumetric()
+    def forward(self, volume: torch.Tensor) -> torch.Tensor:
+        near = self.local(volume)
+        far = self.context(nn.functional.avg_pool3d(volume, (1, 2, 2)))
+        far = nn.functional.interpolate(far, size=near.shape[2:], mode="trilinear", align_corners=False)
+        merged: torch.Tensor = self.joint(torch.cat([near, far], dim=1))
+        logits: torch.Tensor = self.fc(self.dropout(merged.mean(dim=(2, 3, 4))))
+        return logits
 
 
 def _build_path(dilation: int) -> nn.Sequential:
     """Three stages of two convolutions; the plane is halved by each, the depth by the last two."""
-    from torch import nn
-
     blocks: list[nn.Module] = []
     inputs = 1
     for number, width in enumerate(WIDTHS):
@@ -72,8 +57,6 @@ def _build_path(dilation: int) -> nn.Sequential:
 
 
 def _build_block(inputs: int, outputs: int, stride: int | tuple[int, int, int], dilation: int) -> nn.Sequential:
-    from torch import nn
-
     return nn.Sequential(
         nn.Conv3d(inputs, outputs, 3, stride=stride, padding=dilation, dilation=dilation, bias=False),
         nn.BatchNorm3d(outputs),

@@ -27,7 +27,7 @@ from core.experiments.folds.cross_validation import (
 from core.experiments.folds.result import choose_winners
 from core.jobs.foreground import STOP
 from core.jobs.members import _watched, train_members
-from core.models.checkpoint import read_card
+from core.models.card import read_card
 from core.parallel import dask_cluster
 from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.explain.validation.saliency_record import first_map
-from core.models.checkpoint import CheckpointCard, read_card
+from core.models.card import CheckpointCard, read_card
 from core.settings import PROJECT_ROOT
 from ui.predict.map_worth import map_worth
 

@@ -1,0 +1,222 @@
+"""A checkpoint's card: what it is, what it was trained on and how good it is; readable without torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from core.config import RunConfig
+from core.errors import CheckpointError
+from core.files import replace_atomically
+from core.mri import MRSequence
+
+SCHEMA_VERSION = 1
+ENSEMBLE_SCHEMA_VERSION = 1
+BEST = "best.safetensors"
+"""The checkpoint in a run's folder."""
+ENSEMBLE = "ensemble.json"
+"""The ensemble in an experiment's folder (:mod:`core.models.ensemble`); it is offered wherever a checkpoint is."""
+COPY_BYTES = 1024 * 1024
+HEADER_BYTES = 16 * 1024 * 1024
+"""A header that claims to be longer is damage: ours have some tens of kilobytes."""
+RESTORE = "Restore the file from where it came from, or train anew."
+
+EVALUATED_PATIENTS = {
+    "data": "patients of another cohort",
+    "test": "untouched test patients",
+    "folds": "patients, each judged by a member that never saw it",
+    "val": "validation patients, which chose the epoch",
+}
+"""Parts that a card may have figures of, the most informative first."""
+
+
+class CheckpointCard(BaseModel):
+    """What is known of a checkpoint; stored as JSON in its metadata."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    config: RunConfig
+    class_names: tuple[str, ...]
+    positive_class: int
+    sequences: tuple[MRSequence, ...]
+    """The sequences it was trained on; any other is refused."""
+    planes: tuple[str, ...] = ()
+    synthetic: bool
+    """Trained on the synthetic cohort: its answer on a real scan means nothing."""
+    labels_shuffled: bool = False
+    """Trained on labels shuffled among the patients: a control, whose answers mean nothing on any scan."""
+    cohort_digest: str
+    split_unit: str
+    split_digest: str
+    patients: dict[str, int]
+    """Number of patients per part."""
+    weights_origin: str
+    """"torchvision ResNet18_Weights.IMAGENET1K_V1", "random", or the local file's name and SHA-256."""
+    reproduction: bool
+    """Whether it may be called a reproduction of the paper."""
+    epoch: int
+    """The epoch whose weights these are (1 is the first); 0 for an ensemble, whose members have one each."""
+    members: tuple[str, ...] = ()
+    """Of an ensemble: the runs whose outputs are averaged. Empty for a single network."""
+    threshold: float = 0.5
+    """Operating point on the probability of the positive class, chosen on validation patients."""
+    temperature: float = 1.0
+    """Divides the logits; fitted on validation patients."""
+    conformal: dict[str, Any] = {}
+    """Which classes a patient may be of, with a promised coverage: ``{"level", "limits", "counts"}`` per class, calibrated
+    on validation patients (:mod:`core.evaluation.conformal`); empty in older checkpoints."""
+    metrics: dict[str, Any] = {}
+    """Figures with intervals as ``{"val": {"patient": {...}, "slice": {...}}}`` in the shape of ``evaluate --json``;
+    besides "val" there may be "test", and "data" for another cohort."""
+    intensity: dict[str, list[float]] = {}
+    """Per sequence, the training images' 16-bin grey histogram (shares): what the guard compares a new scan with."""
+    map_test: dict[str, Any] = {}
+    """Whether its map points at the tumour: the method, the layer and the figures of one test on synthetic studies
+    (:mod:`core.explain.validation.saliency_record`); empty where nobody has tested it."""
+    versions: dict[str, str] = {}
+    created: str = ""
+
+    def reported_auroc(self) -> tuple[str, dict[str, Any]] | None:
+        """Return the most informative AUROC by patient and whose it is; None where there is none.
+
+        Patients of another cohort come first, then untouched test patients, those of folds, and last the validation
+        patients, which chose the epoch and the threshold and so are optimistic.
+        """
+        for part in EVALUATED_PATIENTS:
+            figure = self.metrics.get(part, {}).get("patient", {}).get("auroc")
+            if figure and figure["value"] is not None:
+                return self.describe_patients(part), figure
+        return None
+
+    def describe_patients(self, part: str) -> str:
+        """Return whose figures those of a part are: "synthetic patients of another cohort"."""
+        return f"{'synthetic ' if self.synthetic else ''}{EVALUATED_PATIENTS[part]}"
+
+
+def read_card(path: Path) -> CheckpointCard:
+    """Read a checkpoint's card from the safetensors header alone, or an ensemble's.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing, cut short, not safetensors, without a card, or of another schema.
+    """
+    if path.name == ENSEMBLE:
+        return read_ensemble(path)[1]
+    metadata = _read_header(path).get("__metadata__")
+    text = metadata.get("card") if isinstance(metadata, dict) else None
+    if not isinstance(text, str):
+        raise CheckpointError(
+            f"{path} carries no model card, so it is not a checkpoint of MGMT Lab. To start a training from its "
+            "weights, write --set weights=FILE."
+        )
+    try:
+        content = json.loads(text)
+        version = content.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise CheckpointError(
+                f"{path} is of checkpoint schema {version}, this version reads schema {SCHEMA_VERSION}; "
+                "use the version of MGMT Lab that wrote it, or train anew."
+            )
+        return CheckpointCard.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise CheckpointError(f"The card of {path} is damaged: {where}: {first['msg']}. {RESTORE}") from error
+    except (ValueError, AttributeError) as error:
+        raise CheckpointError(f"The card of {path} is damaged: {error}. {RESTORE}") from error
+
+
+def read_ensemble(path: Path) -> tuple[list[Path], CheckpointCard]:
+    """Return the files of an ensemble's members and its card.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing or damaged, or a member is not there any more.
+    """
+    remedy = "Run the cross-validation's command again; it trains nothing that is there."
+    try:
+        content = json.loads(path.read_text())
+        if content["schema_version"] != ENSEMBLE_SCHEMA_VERSION:
+            raise CheckpointError(
+                f"{path} is of ensemble schema {content['schema_version']}, not {ENSEMBLE_SCHEMA_VERSION}."
+            )
+        members = [path.parent / str(member) for member in content["members"]]
+        card = CheckpointCard.model_validate(content["card"])
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be opened ({error.strerror}). {remedy}") from error
+    except (ValidationError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged ({type(error).__name__}). {remedy}") from error
+    lost = [
+        member for member in members if not member.is_file() or path.parent.resolve() not in member.resolve().parents
+    ]
+    if lost or len(members) < 2:
+        raise CheckpointError(
+            f"{path} names {lost[0] if lost else 'fewer than two members'}, which is not there. {remedy}"
+        )
+    return members, card
+
+
+def copy_checkpoint(source: Path, target: IO[bytes], card: CheckpointCard | None = None) -> None:
+    """Copy a checkpoint to a stream, with another card where one is given; its tensors are copied byte for byte.
+
+    Raises
+    ------
+    CheckpointError
+        The file is damaged.
+    """
+    header = _read_header(source)
+    with source.open("rb") as file:
+        if card is not None:
+            header["__metadata__"] = {**header.get("__metadata__", {}), "card": card.model_dump_json()}
+            text = json.dumps(header, separators=(",", ":")).encode()
+            # safetensors pads its header with blanks, so that the tensors begin at a multiple of eight.
+            text += b" " * (-len(text) % 8)
+            file.seek(8 + int.from_bytes(file.read(8), "little"))
+            target.write(len(text).to_bytes(8, "little") + text)
+        while piece := file.read(COPY_BYTES):
+            target.write(piece)
+
+
+def replace_card(path: Path, change: Callable[[CheckpointCard], CheckpointCard]) -> CheckpointCard:
+    """Replace a checkpoint's card atomically; its tensors stay as they are, byte for byte.
+
+    Raises
+    ------
+    CheckpointError
+        The file is damaged.
+    StorageError
+        It cannot be written; then it is as it was.
+    """
+    card = change(read_card(path))
+    with replace_atomically(path) as beside, beside.open("wb") as stream:
+        copy_checkpoint(path, stream, card)
+    return card
+
+
+def _read_header(path: Path) -> dict[str, Any]:
+    """Read a safetensors header: eight bytes of length (little-endian), then JSON; the tensors must be there in full."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > min(HEADER_BYTES, size - 8):
+                raise CheckpointError(f"{path} is not a safetensors file, or it is cut short ({size} bytes). {RESTORE}")
+            header = json.loads(file.read(length))
+        ends = [int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"]
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be opened ({error.strerror}). Name a .safetensors file.") from error
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not a safetensors file, or its header is damaged. {RESTORE}") from error
+    if 8 + length + max(ends, default=0) != size:
+        raise CheckpointError(
+            f"{path} is cut short: {8 + length + max(ends, default=0)} bytes expected, {size} found. {RESTORE}"
+        )
+    return dict(header)
