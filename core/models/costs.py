@@ -1,7 +1,7 @@
 """What a network costs for one example: parameters and multiply-adds.
 
 The costs of the networks that come with the project are shipped, so that the Models page needs no torch; ``make costs``
-counts them anew, and a test compares the shipped ones with the networks. Any other network is counted when it is asked for.
+counts them anew, and a test compares the shipped ones with the networks (:mod:`core.models.count_costs`).
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import json
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
-
-from core.models.registry import Architecture
 
 COSTS_FILE = Path(__file__).with_name("costs.json")
 
@@ -33,13 +31,3 @@ def read_costs() -> dict[str, Cost]:
     """Read the shipped table: one cost by architecture name."""
     content = json.loads(COSTS_FILE.read_text(encoding="utf-8"))
     return {name: Cost.model_validate(cost) for name, cost in content.items()}
-
-
-def find_cost(architecture: Architecture) -> Cost:
-    """Return what a network costs: from the shipped table, or counted from the network itself where it is not there."""
-    shipped = read_costs().get(architecture.name)
-    if shipped is not None:
-        return shipped
-    from core.models.count_costs import count_cost
-
-    return count_cost(architecture)

@@ -8,7 +8,7 @@ How to add a network:
 2. Add one :class:`Architecture` to the tuples below, whose ``network`` names it: ``"core.models.networks.mine:Mine"``.
 
 Training, prediction, maps and the Models page take it from there; what one example costs is counted from the network
-itself (:mod:`core.models.costs`). A test or a notebook can also put an entry into :data:`ARCHITECTURES` for its own process,
+itself (:mod:`core.models.zoo`). A test or a notebook can also put an entry into :data:`ARCHITECTURES` for its own process,
 with the class itself as ``network``.
 """
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from core.models.costs import find_cost
-from core.models.registry import find_architecture
+from core.models.costs import Cost, read_costs
+from core.models.registry import Architecture, find_architecture
 from core.presets import PRESETS
 
 FIGURE_2: Mapping[str, float] = {"resnet18": 1.8, "resnet34": 3.6, "resnet50": 3.8, "resnet101": 7.6, "resnet152": 11.3}
@@ -69,3 +69,13 @@ def list_zoo() -> list[ZooRow]:
             )
         )
     return rows
+
+
+def find_cost(architecture: Architecture) -> Cost:
+    """Return what a network costs: from the shipped table, or counted from the network itself where it is not there."""
+    shipped = read_costs().get(architecture.name)
+    if shipped is not None:
+        return shipped
+    from core.models.count_costs import count_cost
+
+    return count_cost(architecture)

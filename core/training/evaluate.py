@@ -13,7 +13,6 @@ from core.dataset.predictions import build_predictions
 from core.dataset.table import SliceTable, build_table
 from core.errors import EvaluationError, RunError, SequenceError
 from core.models.card import CheckpointCard
-from core.models.checkpoint import load_model
 from core.models.registry import find_architecture
 from core.progress import Progress, silent
 from core.runs.cohort import open_cohort
@@ -68,6 +67,8 @@ def evaluate_run(
     RunError
         The run has no checkpoint yet.
     """
+    from core.models.checkpoint import load_model
+
     if not run.checkpoint.exists():
         raise RunError(f"{run.name} has no checkpoint yet; it comes with its first finished epoch.")
     model, card = load_model(run.checkpoint)

@@ -17,9 +17,9 @@ from core.explain.cam import explain
 from core.inference.predict import Predictor
 from core.models.card import read_card
 from core.models.checkpoint import load_model, save_checkpoint
-from core.models.costs import find_cost
 from core.models.registry import ARCHITECTURES, IMAGENET, Architecture
 from core.models.weights import build_model
+from core.models.zoo import find_cost
 from core.settings import PROJECT_ROOT
 
 SOURCE = """
