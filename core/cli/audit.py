@@ -6,29 +6,28 @@ import argparse
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from core.cli.options import Parser, add_command, add_data, read_cohort
+from core.audit.checks import audit_cohort
+from core.audit.findings import KINDS, AuditReport, Finding
+from core.audit.split_source import Parts, read_split
+from core.cli.options import add_data, read_cohort
 from core.cli.output import Outcome, TerminalProgress, note, plain
-
-if TYPE_CHECKING:
-    from core.audit.findings import AuditReport, Finding
-    from core.audit.split_source import Parts
-    from core.dataset.split import Split
-    from core.settings import Settings
-
+from core.cli.parser import Parser, set_command
+from core.dataset.split import Split
+from core.errors import RunError
+from core.files import write_atomic
+from core.runs.folder import find_run
+from core.settings import Settings
 
 SHOWN = 5
 """Findings of one kind, and places of one finding, that are shown in full."""
 
 
-def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add audit."""
-    parser = add_command(
-        commands,
-        "audit",
+def define_audit(parser: Parser) -> None:
+    """Add what ``audit`` takes."""
+    set_command(
+        parser,
         audit,
-        "Say what is wrong with a cohort, each finding with its files and its remedy.",
         "Reads every pixel once and remembers what it saw. Ids that are one patient stand in a table "
         "(study_id,same_person_as,source) that --identity names, or in identity.csv in MGMT_LAB_HOME.",
     )
@@ -44,9 +43,6 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def audit(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Audit DATA, alone or with a split; findings are no failure."""
-    from core.audit.checks import audit_cohort
-    from core.files import write_atomic
-
     split = _find_split(arguments.split, settings) if arguments.split else None
     cohort = read_cohort(arguments, settings)
     report = audit_cohort(
@@ -62,10 +58,6 @@ def audit(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def _find_split(named: str, settings: Settings) -> Split | Parts:
     """Return the split of a run, else of the file or the folder of that name."""
-    from core.audit.split_source import read_split
-    from core.errors import RunError
-    from core.runs.folder import find_run
-
     try:
         return find_run(named, settings).split()
     except RunError:
@@ -76,8 +68,6 @@ def _find_split(named: str, settings: Settings) -> Split | Parts:
 
 
 def _describe(report: AuditReport) -> list[str]:
-    from core.audit.findings import KINDS
-
     lines = ["checked: " + ", ".join(f"{count:,} {what}" for what, count in report.counted.items())]
     if not report.findings:
         return [*lines, "nothing found"]

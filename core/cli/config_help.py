@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel
 
-if TYPE_CHECKING:
-    from core.config import RunConfig
-
+from core.config import RunConfig
+from core.presets import PRESETS, find_preset, is_reproduction
 
 WIDTH = 110
 REFERENCES = ("paper", "honest")
@@ -19,9 +18,6 @@ REFERENCES = ("paper", "honest")
 
 def describe_settings() -> str:
     """List every name that --set takes, with its default in each preset and its description."""
-    from core.config import RunConfig
-    from core.presets import PRESETS
-
     presets = {name: _leaves(preset.config.model_dump(mode="json")) for name, preset in PRESETS.items()}
     lines = ["presets:"]
     for preset in PRESETS.values():
@@ -42,8 +38,6 @@ def describe_settings() -> str:
 
 def describe_origin(config: RunConfig) -> list[str]:
     """Say which values were set here, for the paper's preset whose each value is, and what the run may be called."""
-    from core.presets import find_preset, is_reproduction
-
     preset = find_preset(config.preset)
     chosen = _leaves(config.model_dump(mode="json"))
     stated = _leaves(preset.config.model_dump(mode="json"))

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from core.cli.options import Parser, add_command, add_data, positive, read_cohort
+from core.cli.options import add_data, positive, read_cohort
 from core.cli.output import Outcome, TerminalProgress, figure_text, plain
+from core.cli.parser import Parser, set_command
+from core.config import PrepConfig, RunConfig, apply_settings
+from core.data.study import Cohort
+from core.experiments.controls.leak_meter import LeakMeter, measure_cohort, meter_prep
+from core.experiments.controls.shortcuts import CONTROLS, Shortcuts, find_shortcuts
+from core.settings import Settings
 
-if TYPE_CHECKING:
-    from core.config import PrepConfig
-    from core.data.study import Cohort
-    from core.experiments.controls.leak_meter import LeakMeter
-    from core.experiments.controls.shortcuts import Shortcuts
-    from core.settings import Settings
 
-
-def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add leak-meter and shortcuts."""
-    parser = add_command(
-        commands,
-        "leak-meter",
+def define_leak_meter(parser: Parser) -> None:
+    """Add what ``leak-meter`` takes."""
+    set_command(
+        parser,
         leak_meter,
-        "How far a nearest neighbour gets by slice and by patient, with true and with shuffled labels.",
         "Takes seconds and trains nothing: what it reaches by slice with shuffled labels is leak, and nothing else.",
     )
     add_data(parser)
@@ -31,11 +27,12 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("--repeats", type=positive, default=20, metavar="N", help="splits and shuffles (default: 20)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of splits and shuffles (default: 0)")
 
-    parser = add_command(
-        commands,
-        "shortcuts",
+
+def define_shortcuts(parser: Parser) -> None:
+    """Add what ``shortcuts`` takes."""
+    set_command(
+        parser,
         shortcuts,
-        "Whether headers, or what lies outside the brain, give the label away.",
         "A small linear model, nested cross-validation by patient, and a permutation test for each control.",
     )
     add_data(parser)
@@ -48,8 +45,6 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def leak_meter(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Measure the leak of a split by slice."""
-    from core.experiments.controls.leak_meter import measure_cohort
-
     settings = replace(settings, threads=arguments.jobs or settings.threads)
     cohort = read_cohort(arguments, settings)
     found = measure_cohort(
@@ -66,8 +61,6 @@ def leak_meter(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def shortcuts(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Run the controls."""
-    from core.experiments.controls.shortcuts import find_shortcuts
-
     cohort = read_cohort(arguments, settings)
     found = find_shortcuts(
         cohort,
@@ -95,9 +88,6 @@ def _add_prep(parser: argparse.ArgumentParser) -> None:
 
 def _read_prep(arguments: argparse.Namespace, cohort: Cohort) -> PrepConfig:
     """The meter's preparation with the --set values in it."""
-    from core.config import RunConfig, apply_settings
-    from core.experiments.controls.leak_meter import meter_prep
-
     return apply_settings(RunConfig(prep=meter_prep(cohort)), arguments.settings).prep
 
 
@@ -121,8 +111,6 @@ def _describe_leak(found: LeakMeter) -> list[str]:
 
 
 def _describe_shortcuts(found: Shortcuts) -> list[str]:
-    from core.experiments.controls.shortcuts import CONTROLS
-
     lines = [f"{found.patients} patients, {found.slices} slices{' (synthetic)' if found.synthetic else ''}."]
     for control in CONTROLS:
         result = found.results.get(control.name)

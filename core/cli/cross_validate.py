@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from core.cli.options import (
-    Parser,
-    add_backend,
-    add_command,
-    add_config,
-    add_data,
-    on_backend,
-    positive,
-    read_config,
-    read_source,
-)
+from pydantic import ValidationError
+
+from core.cli.options import add_backend, add_config, add_data, on_backend, positive, read_config, read_source
 from core.cli.output import Outcome, TerminalProgress, figure_text, plain, table
+from core.cli.parser import Parser, set_command
+from core.errors import ConfigError
+from core.experiments.folds.cross_validation import KIND, CrossValidationParameters, list_candidates
+from core.experiments.folds.cross_validation import cross_validate as conduct
+from core.jobs.foreground import run_experiment
+from core.runs.folder import absolute_source
+from core.settings import Settings
 
-if TYPE_CHECKING:
-    from core.settings import Settings
 
-
-def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add cross-validate."""
-    parser = add_command(
-        commands,
-        "cross-validate",
+def define_cross_validate(parser: Parser) -> None:
+    """Add what ``cross-validate`` takes."""
+    set_command(
+        parser,
         on_backend(cross_validate),
-        "Cross-validation by patient: each fold judged once, by what was trained and chosen without it.",
         "With --vary it is nested: candidates are compared inside, and the winner alone is judged on the fold. Report "
         "that form when anything was tuned. Interrupted or killed, it goes on with the same command. The networks of the "
         "folds answer together as an ensemble: python -m core predict NAME SCAN.",
@@ -67,14 +61,6 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def cross_validate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Train what is missing, judge each fold once, and say what was found."""
-    from pydantic import ValidationError
-
-    from core.errors import ConfigError
-    from core.experiments.folds.cross_validation import KIND, CrossValidationParameters, list_candidates
-    from core.experiments.folds.cross_validation import cross_validate as conduct
-    from core.jobs.foreground import run_experiment
-    from core.runs.folder import absolute_source
-
     config, source = read_config(arguments), absolute_source(read_source(arguments))
     try:
         parameters = CrossValidationParameters(

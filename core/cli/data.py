@@ -4,49 +4,47 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from core.cli.options import (
-    Parser,
-    add_backend,
-    add_command,
-    add_config,
-    add_data,
-    on_backend,
-    positive,
-    read_cohort,
-    read_config,
-)
+from core.cli.options import add_backend, add_config, add_data, on_backend, positive, read_cohort, read_config
 from core.cli.output import Outcome, TerminalProgress, plain, table
-
-if TYPE_CHECKING:
-    from core.settings import Settings
-
+from core.cli.parser import Parser, set_command
+from core.data.summary import count_blank_slices, describe_cohort
+from core.dataset.table import build_table
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
+from core.settings import Settings
 
 FAULTS_SHOWN = 10
 
 
-def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add phantom, index and prepare."""
-    parser = add_command(commands, "phantom", phantom, "Make a synthetic cohort with a signal of known strength.")
+def define_phantom(parser: Parser) -> None:
+    """Add what ``phantom`` takes."""
+    set_command(parser, phantom)
     parser.add_argument("folder", metavar="DIR", help="where it goes; must be empty or not exist")
     parser.add_argument("--jobs", type=positive, metavar="N", help="processes; by default the CPUs there are")
-    parser.add_late = _add_phantom_options
+    for name, info in PhantomConfig.model_fields.items():
+        option = f"--{name.replace('_', '-')}"
+        text = " ".join((info.description or "").split()).replace("%", "%%")
+        if info.annotation is bool:
+            parser.add_argument(option, action="store_const", const=True, help=text)
+        else:
+            parser.add_argument(option, metavar="N", help=f"{text} (default: {info.default})")
 
-    parser = add_command(
-        commands, "index", on_backend(index), "Say what a cohort holds: studies, series, labels, planes, spacings."
-    )
+
+def define_index(parser: Parser) -> None:
+    """Add what ``index`` takes."""
+    set_command(parser, on_backend(index))
     add_data(parser)
     add_backend(parser)
     parser.add_argument("--blanks", action="store_true", help="read the pixels too and count the blank slices")
 
-    parser = add_command(
-        commands,
-        "prepare",
-        on_backend(prepare),
-        "Fill the cache of prepared pictures; can be interrupted and resumed.",
-    )
+
+def define_prepare(parser: Parser) -> None:
+    """Add what ``prepare`` takes."""
+    set_command(parser, on_backend(prepare))
     add_data(parser)
     add_backend(parser)
     add_config(parser, preset="honest")
@@ -54,9 +52,6 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def phantom(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Make the synthetic cohort."""
-    from core.phantom.cohort import make_phantom
-    from core.phantom.config import PhantomConfig
-
     given = {name: getattr(arguments, name) for name in PhantomConfig.model_fields}
     config = PhantomConfig.model_validate({name: value for name, value in given.items() if value is not None})
     report = make_phantom(Path(arguments.folder), config, progress=TerminalProgress("drawing"), jobs=arguments.jobs)
@@ -76,10 +71,6 @@ def phantom(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def index(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Describe a cohort from its headers, and from its pixels where blank slices are to be counted."""
-    from dataclasses import asdict
-
-    from core.data.summary import count_blank_slices, describe_cohort
-
     cohort = read_cohort(arguments, settings)
     document: dict[str, Any] = describe_cohort(cohort)
     if arguments.blanks:
@@ -143,8 +134,6 @@ def _pairs(counts: Mapping[str, int]) -> str:
 
 def prepare(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Prepare every series through the cache."""
-    from core.dataset.table import build_table
-
     config = read_config(arguments)
     cohort = read_cohort(arguments, settings)
     images = build_table(cohort, config.prep, settings, jobs=arguments.jobs, progress=TerminalProgress("preparing"))
@@ -164,19 +153,6 @@ def prepare(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         *fault_lines(faults),
     ]
     return Outcome(document=document, lines=lines)
-
-
-def _add_phantom_options(parser: Parser) -> None:
-    """One option for each field of the phantom's configuration, with its description."""
-    from core.phantom.config import PhantomConfig
-
-    for name, info in PhantomConfig.model_fields.items():
-        option = f"--{name.replace('_', '-')}"
-        text = " ".join((info.description or "").split()).replace("%", "%%")
-        if info.annotation is bool:
-            parser.add_argument(option, action="store_const", const=True, help=text)
-        else:
-            parser.add_argument(option, metavar="N", help=f"{text} (default: {info.default})")
 
 
 def fault_lines(faults: list[dict[str, str]]) -> list[str]:

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from core.cli.options import DATA_OPTIONS, Parser, UsageError, add_command, add_data, read_cohort
+from core.cli.options import DATA_OPTIONS, add_data, read_cohort
 from core.cli.output import Outcome, TerminalProgress, figure_text, plain
+from core.cli.parser import Parser, UsageError, set_command
+from core.evaluation.figures import FIGURE_TITLES
+from core.runs.evaluation import Evaluation
+from core.runs.folder import find_run
+from core.runs.seal import seal_of_run
+from core.settings import Settings
+from core.training.evaluate import evaluate_run
 
-if TYPE_CHECKING:
-    from core.runs.evaluation import Evaluation
-    from core.settings import Settings
 
-
-def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add evaluate."""
-    parser = add_command(
-        commands,
-        "evaluate",
-        evaluate,
-        "Judge a run's best checkpoint; every figure with its interval and n.",
-        "How often the test patients have been looked at is counted and shown.",
-    )
+def define_evaluate(parser: Parser) -> None:
+    """Add what ``evaluate`` takes."""
+    set_command(parser, evaluate, "How often the test patients have been looked at is counted and shown.")
     parser.add_argument("run", metavar="RUN", help="a run's name or folder")
     parser.add_argument("--part", choices=("test", "val"), help="patients of the run's own cohort (default: test)")
     add_data(parser, "--data")
@@ -29,10 +25,6 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def evaluate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Judge a run on a part of its own cohort, or on another cohort."""
-    from core.runs.folder import find_run
-    from core.runs.seal import seal_of_run
-    from core.training.evaluate import evaluate_run
-
     if arguments.data is None:
         useless = [name for name in DATA_OPTIONS if getattr(arguments, name) is not None]
         if useless:
@@ -53,8 +45,6 @@ def evaluate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 
 def _describe(evaluation: Evaluation, run_name: str) -> list[str]:
-    from core.evaluation.figures import FIGURE_TITLES
-
     who = {"test": "its test patients", "val": "its validation patients, which chose the epoch and the threshold"}
     lines = [f"{run_name}, epoch {evaluation.epoch}, on {who.get(evaluation.part, evaluation.data)}"]
     if evaluation.part != "val":

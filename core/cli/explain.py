@@ -6,31 +6,33 @@ import argparse
 import math
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from core.cli.options import Parser, add_command
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
 from core.cli.output import Outcome, TerminalProgress, table, to_json
+from core.cli.parser import Parser, set_command
 from core.cli.scan import add_scan, describe_source, headline, open_scan, predict_all, source_lines
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from PIL.Image import Image
-
-    from core.data.prepare.examples import SeenSlice
-    from core.explain.methods import CamMethod
-    from core.inference.predict import Predictor
-    from core.inference.prediction import Prediction
-    from core.settings import Settings
-
+from core.data.prepare.examples import SeenSlice
+from core.errors import ConfigError
+from core.explain.cam import explain_many
+from core.explain.methods import INPUT, METHODS, CamMethod, find_method
+from core.explain.overlay import blend
+from core.explain.validation.saliency_record import first_map
+from core.files import replace_atomically, write_atomic
+from core.inference.predict import Predictor
+from core.inference.prediction import Prediction
+from core.settings import Settings
 
 SHOWN_PX = 256
 """Images are written at least this large, so that a small model input can be looked at."""
 
 
-def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add explain."""
-    parser = add_command(commands, "explain", explain, "Write each slice beside its class activation map, as PNG.")
+def define_explain(parser: Parser) -> None:
+    """Add what ``explain`` takes."""
+    set_command(parser, explain)
     add_scan(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="where the pictures and index.json go")
     parser.add_argument(
@@ -43,15 +45,13 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument(
         "--opacity", type=_share, default=0.6, metavar="0..1", help="where the map is strongest (default: 0.6)"
     )
-    parser.add_late = _add_methods_help
+    parser.more_help = lambda: (
+        "methods:\n" + "".join(f"  {method.name}: {method.summary}\n" for method in METHODS.values())
+    )
 
 
 def explain(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Map every predicted slice."""
-    from core.explain.methods import INPUT, find_method
-    from core.explain.validation.saliency_record import first_map
-    from core.files import write_atomic
-
     if arguments.method is not None:
         find_method(arguments.method)
     out = Path(arguments.out).expanduser()
@@ -96,9 +96,6 @@ def _write_maps(
     opacity: float,
 ) -> list[dict[str, Any]]:
     """Write one PNG per slice; the maps of a study share one scale, so that a weak one looks weak."""
-    from core.explain.cam import explain_many
-    from core.files import replace_atomically
-
     progress = TerminalProgress("mapping")
     cams = [
         explain_many(predictor, part.prepared, method=method.name, target_class=target, layer=layer, progress=progress)
@@ -125,13 +122,8 @@ def _finite(position_mm: float) -> float | None:
 
 def _draw(
     pixels: NDArray[np.uint8], heat: NDArray[np.float32], raw_max: float, strongest: float, opacity: float
-) -> Image:
+) -> Image.Image:
     """The slice on the left, the same slice under its map on the right."""
-    import numpy as np
-    from PIL import Image
-
-    from core.explain.overlay import blend
-
     side = max(SHOWN_PX, pixels.shape[0])
     grey = np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR))
     heat = np.asarray(Image.fromarray(heat).resize((side, side), Image.Resampling.BILINEAR))
@@ -146,22 +138,12 @@ def _file_name(number: int, study_id: str, seen: SeenSlice) -> str:
 
 
 def _find_class(name: str | None, predictor: Predictor) -> int | None:
-    from core.errors import ConfigError
-
     names = predictor.card.class_names
     if name is None:
         return None
     if name not in names:
         raise ConfigError(f"There is no class {name!r}; this checkpoint has: {', '.join(names)}.")
     return names.index(name)
-
-
-def _add_methods_help(parser: Parser) -> None:
-    from core.explain.methods import METHODS
-
-    parser.more_help = lambda: (
-        "methods:\n" + "".join(f"  {method.name}: {method.summary}\n" for method in METHODS.values())
-    )
 
 
 def _share(text: str) -> float:

@@ -4,56 +4,71 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from core.cli.data import fault_lines
-from core.cli.options import Parser, add_command, add_config, add_data, read_cohort, read_config
+from core.cli.options import add_config, add_data, read_cohort, read_config
 from core.cli.output import Outcome, TerminalProgress, plain, table
+from core.cli.parser import Parser, add_commands, set_command
+from core.dataset.export import export_imagefolder as write_tree
+from core.dataset.split import make_split
+from core.dataset.table import build_table
+from core.experiments.claim_sheet import ask_shortcuts, audit_leakage, gather_claim
+from core.files import write_atomic
+from core.reports.claim_page import write_claim_page
+from core.runs.bundle import export_run
+from core.runs.folder import find_run
+from core.runs.publish import publish_checkpoint
+from core.settings import Settings
 
-if TYPE_CHECKING:
-    from core.settings import Settings
+FORMS = {
+    "imagefolder": ("core.cli.export", "Write a TRAIN/VAL/TEST tree of class folders, one PNG per slice."),
+    "checkpoint": (
+        "core.cli.export",
+        "Write a run's best weights as one file to pass on, in bfloat16, with its card and what evaluate has found.",
+    ),
+    "run": (
+        "core.cli.export",
+        "Write a run as one zip that runs import takes in elsewhere: settings, split, curves, predictions, weights.",
+    ),
+    "report": (
+        "core.cli.export",
+        "Write a run's claim sheet, one HTML page to print or save: what may be claimed and what was not checked.",
+    ),
+}
 
 
-def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add export and its forms."""
-    title = "Write a cohort or a run in another form."
-    export = commands.add_parser("export", help=title, description=title)
-    forms = export.add_subparsers(title="forms", metavar="FORM", required=True)
+def define_export(parser: Parser) -> None:
+    """Add the forms of ``export``."""
+    add_commands(parser, FORMS, title="forms", metavar="FORM", required=True)
 
-    parser = add_command(
-        forms, "imagefolder", export_imagefolder, "Write a TRAIN/VAL/TEST tree of class folders, one PNG per slice."
-    )
+
+def define_imagefolder(parser: Parser) -> None:
+    """Add what ``imagefolder`` takes."""
+    set_command(parser, export_imagefolder)
     add_data(parser)
     add_config(parser, preset="paper")
     parser.add_argument("--out", required=True, metavar="DIR", help="where it goes; must be empty or not exist")
 
-    parser = add_command(
-        forms,
-        "checkpoint",
-        export_checkpoint,
-        "Write a run's best weights as one file to pass on, in bfloat16, with its card and what evaluate has found.",
-    )
+
+def define_checkpoint(parser: Parser) -> None:
+    """Add what ``checkpoint`` takes."""
+    set_command(parser, export_checkpoint)
     parser.add_argument("run", metavar="RUN", help="a run's name or folder")
     parser.add_argument("--out", required=True, metavar="FILE", help="a .safetensors file; its card goes beside it")
     parser.add_argument("--replace", action="store_true", help="overwrite the file if it exists")
 
-    parser = add_command(
-        forms,
-        "run",
-        export_whole_run,
-        "Write a run as one zip that runs import takes in elsewhere: settings, split, curves, predictions, weights.",
-        "Home folders in paths become ~; resume.pt and the log stay here.",
-    )
+
+def define_run(parser: Parser) -> None:
+    """Add what ``run`` takes."""
+    set_command(parser, export_whole_run, "Home folders in paths become ~; resume.pt and the log stay here.")
     parser.add_argument("run", metavar="RUN", help="a run's name or folder; not one that is being trained")
     parser.add_argument("--out", required=True, metavar="FILE", help="a .zip file")
     parser.add_argument("--replace", action="store_true", help="overwrite the file if it exists")
 
-    parser = add_command(
-        forms,
-        "report",
-        export_report,
-        "Write a run's claim sheet, one HTML page to print or save: what may be claimed and what was not checked.",
-    )
+
+def define_report(parser: Parser) -> None:
+    """Add what ``report`` takes."""
+    set_command(parser, export_report)
     parser.add_argument("run", metavar="RUN", help="a run's name or folder")
     parser.add_argument("--out", metavar="FILE", help="where it goes (default: claim-RUN.html here)")
     parser.add_argument(
@@ -65,10 +80,6 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def export_imagefolder(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Write the ImageFolder tree that a run of this configuration would see."""
-    from core.dataset.export import export_imagefolder as write_tree
-    from core.dataset.split import make_split
-    from core.dataset.table import build_table
-
     config = read_config(arguments)
     cohort = read_cohort(arguments, settings)
     images = build_table(cohort, config.prep, settings, jobs=arguments.jobs, progress=TerminalProgress("preparing"))
@@ -101,9 +112,6 @@ def export_imagefolder(arguments: argparse.Namespace, settings: Settings) -> Out
 
 def export_checkpoint(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Write a run's best weights as one file."""
-    from core.runs.folder import find_run
-    from core.runs.publish import publish_checkpoint
-
     path = Path(arguments.out)
     card = publish_checkpoint(find_run(arguments.run, settings), path, replace=arguments.replace)
     document = {"checkpoint": str(path), "card": card.model_dump(mode="json")}
@@ -112,9 +120,6 @@ def export_checkpoint(arguments: argparse.Namespace, settings: Settings) -> Outc
 
 def export_whole_run(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Write a run as one zip."""
-    from core.runs.bundle import export_run
-    from core.runs.folder import find_run
-
     path = Path(arguments.out).expanduser()
     manifest = export_run(find_run(arguments.run, settings), path, settings, replace=arguments.replace)
     document = {"file": str(path), "bytes": path.stat().st_size, "manifest": manifest.model_dump(mode="json")}
@@ -124,11 +129,6 @@ def export_whole_run(arguments: argparse.Namespace, settings: Settings) -> Outco
 
 def export_report(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Write a run's claim sheet."""
-    from core.experiments.claim_sheet import ask_shortcuts, audit_leakage, gather_claim
-    from core.files import write_atomic
-    from core.reports.claim_page import write_claim_page
-    from core.runs.folder import find_run
-
     run = find_run(arguments.run, settings)
     leakage = audit_leakage(run, settings, progress=TerminalProgress("reading pixels")) if arguments.audit else None
     shortcuts = ask_shortcuts(run, settings, progress=TerminalProgress("shortcuts")) if arguments.audit else None

@@ -9,29 +9,63 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 
-from core.cli import (
-    audit,
-    controls,
-    cross_validate,
-    data,
-    evaluate,
-    explain,
-    export,
-    maps,
-    models,
-    power,
-    predict,
-    questions,
-    reliability,
-    reruns,
-    runs,
-    seal,
-    search,
-    train,
-)
-from core.cli.options import Parser, UsageError
 from core.cli.output import INTERRUPTED, WRONG, Outcome, note, to_json
+from core.cli.parser import Parser, UsageError, add_commands
 from core.errors import MGMTLabError
+from core.settings import load_settings
+from core.training.torchrun import asked_size
+
+COMMANDS = {
+    "phantom": ("core.cli.data", "Make a synthetic cohort with a signal of known strength."),
+    "index": ("core.cli.data", "Say what a cohort holds: studies, series, labels, planes, spacings."),
+    "prepare": ("core.cli.data", "Fill the cache of prepared pictures; can be interrupted and resumed."),
+    "audit": ("core.cli.audit", "Say what is wrong with a cohort, each finding with its files and its remedy."),
+    "train": ("core.cli.train", "Train a network; Ctrl-C stops it, and runs resume goes on."),
+    "runs": (
+        "core.cli.runs.actions",
+        "List the training runs; show, stop or resume one; change their order; compare, tag, delete.",
+    ),
+    "evaluate": ("core.cli.evaluate", "Judge a run's best checkpoint; every figure with its interval and n."),
+    "predict": ("core.cli.predict", "Predict from a scan: per study and slice, with warnings."),
+    "explain": ("core.cli.explain", "Write each slice beside its class activation map, as PNG."),
+    "maps": (
+        "core.cli.maps",
+        "Whether a checkpoint's maps are true: do they hit the tumour, and do they change with random weights?",
+    ),
+    "export": ("core.cli.export", "Write a cohort or a run in another form."),
+    "models": (
+        "core.cli.models",
+        "List the presets' networks: what goes in, parameters, multiply-adds, and the weights they can start from.",
+    ),
+    "leak-meter": (
+        "core.cli.controls",
+        "How far a nearest neighbour gets by slice and by patient, with true and with shuffled labels.",
+    ),
+    "shortcuts": ("core.cli.controls", "Whether headers, or what lies outside the brain, give the label away."),
+    "twin": (
+        "core.cli.reruns",
+        "Train one configuration twice: with and without siblings of the judged slices in training.",
+    ),
+    "permute": ("core.cli.reruns", "Permutation test: is the result better than with labels shuffled by patient?"),
+    "seal": ("core.cli.seal", "Hash and date a plan before its test patients are looked at."),
+    "power": ("core.cli.power", "How many patients tell an AUROC from 0.5, or from another one."),
+    "calibration": ("core.cli.reliability", "Whether a run's probabilities keep their promise, and what it can tell."),
+    "thresholds": ("core.cli.reliability", "Sensitivity, specificity, predictive values and net benefit by threshold."),
+    "optimism": (
+        "core.cli.questions",
+        "The best epoch on the patients that chose it, against the same checkpoint on others, over seeds.",
+    ),
+    "specification": (
+        "core.cli.questions",
+        "The result under every combination of reasonable choices, in order: nobody can show the best one alone.",
+    ),
+    "search": ("core.cli.search", "Search settings with Optuna, judged by patient."),
+    "cross-validate": (
+        "core.cli.cross_validate",
+        "Cross-validation by patient: each fold judged once, by what was trained and chosen without it.",
+    ),
+}
+"""Where each command is defined, and its line of help; the order is that of the help."""
 
 PIPE_CLOSED = 141
 """128 + SIGPIPE."""
@@ -42,8 +76,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Standard output holds the outcome and nothing else, also where a library prints.
     """
-    from core.settings import load_settings
-
     try:
         arguments = build_parser().parse_args(argv)
         _refuse_torchrun(arguments)
@@ -69,12 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _refuse_torchrun(arguments: argparse.Namespace) -> None:
     """Only training is shared out; any other command would be done by every process that torchrun starts."""
-    from core.training.torchrun import asked_size
-
-    trains = arguments.command is train.train or (
-        arguments.command is runs.runs and getattr(arguments, "action", None) == "resume"
-    )
-    if not trains and asked_size() > 1:
+    if asked_size() > 1 and not getattr(arguments, "distributed", False):
         raise UsageError("Under torchrun there are only train and runs resume; start this command with python -m core.")
 
 
@@ -88,31 +115,11 @@ def _without_warnings() -> Iterator[None]:
 
 
 def build_parser() -> Parser:
-    """Assemble the commands; cheap, for everything heavy is imported inside them."""
+    """Assemble the commands without importing any; the one that is asked for is imported when it is parsed."""
     parser = Parser(
         prog="python -m core",
         description="MGMT Lab: from a brain-MR cohort to a prediction with its map. For research only.",
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (
-        data,
-        audit,
-        train,
-        runs,
-        evaluate,
-        predict,
-        explain,
-        maps,
-        export,
-        models,
-        controls,
-        reruns,
-        seal,
-        power,
-        reliability,
-        questions,
-        search,
-        cross_validate,
-    ):
-        module.add_commands(commands)
+    parser.set_defaults(json=False)
+    add_commands(parser, COMMANDS, title="commands", metavar="COMMAND", required=True)
     return parser

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from core.cli.options import Parser, add_command, add_data, positive, read_cohort
+import torch
+
+from core.cli.options import add_data, positive, read_cohort
 from core.cli.output import Outcome, TerminalProgress, table
+from core.cli.parser import Parser, set_command
 from core.errors import ConfigError
+from core.evaluation.figure import Figure
+from core.explain.validation.saliency_record import keep_map_test
+from core.explain.validation.saliency_result import MapScore, MapTest
+from core.explain.validation.sanity import measure_maps
+from core.inference.ensemble import open_predictor
+from core.models.catalogue import find_checkpoint
+from core.settings import Settings
 
-if TYPE_CHECKING:
-    from core.evaluation.figure import Figure
-    from core.explain.validation.saliency_result import MapScore, MapTest
-    from core.settings import Settings
 
-
-def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add maps."""
-    parser = add_command(
-        commands,
-        "maps",
+def define_maps(parser: Parser) -> None:
+    """Add what ``maps`` takes."""
+    set_command(
+        parser,
         maps,
-        "Whether a checkpoint's maps are true: do they hit the tumour, and do they change with random weights?",
         "Only a synthetic cohort knows where its tumours are; on other data the test with random weights still runs.",
     )
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint's or run's name, folder or file")
@@ -45,13 +47,6 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def maps(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Put the maps to the test."""
-    import torch
-
-    from core.explain.validation.saliency_record import keep_map_test
-    from core.explain.validation.sanity import measure_maps
-    from core.inference.ensemble import open_predictor
-    from core.models.catalogue import find_checkpoint
-
     torch.set_num_threads(settings.threads)
     path = find_checkpoint(arguments.checkpoint, settings)
     if arguments.keep and (len(arguments.method or []), len(arguments.layer or [])) != (1, 1):

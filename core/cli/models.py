@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from core.cli.options import Parser, add_command
 from core.cli.output import Outcome, table
+from core.cli.parser import Parser, set_command
+from core.models.zoo import list_zoo
+from core.settings import Settings
 
-if TYPE_CHECKING:
-    from core.settings import Settings
 
-
-def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add models."""
-    add_command(
-        commands,
-        "models",
-        show_models,
-        "List the presets' networks: what goes in, parameters, multiply-adds, and the weights they can start from.",
-        "Costs are counted from the networks themselves, for one example and two classes.",
-    )
+def define_models(parser: Parser) -> None:
+    """Add what ``models`` takes."""
+    set_command(parser, show_models, "Costs are counted from the networks themselves, for one example and two classes.")
 
 
 def show_models(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """List the zoo."""
-    from core.models.zoo import list_zoo
-
     rows = list_zoo()
     cells = [
         (

@@ -1,23 +1,22 @@
-"""Options that several commands share, and an argument parser that complains in one line."""
+"""Options that several commands share, and what they name: the cohort, the configuration, where work is done."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from core.cli.output import Outcome, TerminalProgress
+from core.cli.parser import Command, UsageError
+from core.config import RunConfig, apply_settings
+from core.data.cohort import scan_cohort
+from core.data.index.labels import Target
+from core.data.study import Cohort
+from core.errors import DataError
 from core.mri import MRSequence
-
-if TYPE_CHECKING:
-    from core.config import RunConfig
-    from core.data.study import Cohort
-    from core.runs.records import DataSource
-    from core.settings import Settings
-
-
-Command = Callable[[argparse.Namespace, "Settings"], Outcome]
+from core.parallel import dask_cluster
+from core.presets import find_preset
+from core.runs.records import DataSource
+from core.settings import Settings
 
 LAYOUTS = ("rsna", "phases", "classes", "flat")
 BACKENDS = ("processes", "dask")
@@ -27,45 +26,6 @@ DATA_OPTIONS = (
     *("patient_pattern", "layout", "sequence", "assign", "identity", "jobs"),
 )
 """Names, as argparse keeps them, of the options that say how to read DATA."""
-
-
-class UsageError(Exception):
-    """Arguments that do not parse."""
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser that raises :class:`UsageError` and imports what describes its options only when used."""
-
-    add_late: Callable[[Parser], None] | None = None
-    """Adds options whose help comes from a configuration, once this very command was asked for."""
-    more_help: Callable[[], str] | None = None
-    """Text at the end of the help."""
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Complete the options first."""
-        if self.add_late:
-            add, self.add_late = self.add_late, None
-            add(self)
-        return super().parse_known_args(args, namespace)
-
-    def error(self, message: str) -> NoReturn:
-        """Raise instead of printing the usage and leaving."""
-        raise UsageError(f"{message}. See {self.prog} --help.")
-
-    def format_help(self) -> str:
-        """Add the long part."""
-        text = super().format_help()
-        return f"{text}\n{self.more_help()}" if self.more_help else text
-
-
-def add_command(
-    commands: argparse._SubParsersAction[Parser], name: str, command: Command, help_text: str, more: str = ""
-) -> Parser:
-    """Add one command; its first help line is also its description."""
-    parser: Parser = commands.add_parser(name, help=help_text, description=f"{help_text} {more}".strip())
-    parser.set_defaults(command=command)
-    parser.add_argument("--json", action="store_true", help="print exactly one JSON document on standard output")
-    return parser
 
 
 def add_data(parser: argparse.ArgumentParser, name: str = "data", *, may_lack: bool = False) -> None:
@@ -129,8 +89,6 @@ def on_backend(command: Command) -> Command:
             return command(arguments, settings)
         if not arguments.scheduler:
             raise UsageError("--backend dask needs the cluster's address: --scheduler tcp://HOST:8786.")
-        from core.parallel import dask_cluster
-
         with dask_cluster(arguments.scheduler):
             return command(arguments, settings)
 
@@ -183,17 +141,11 @@ def add_config(parser: argparse.ArgumentParser, preset: str) -> None:
 
 def read_config(arguments: argparse.Namespace) -> RunConfig:
     """Return the preset with the --set values in it; raises ConfigError."""
-    from core.config import apply_settings
-    from core.presets import find_preset
-
     return apply_settings(find_preset(arguments.preset).config, arguments.settings)
 
 
 def read_cohort(arguments: argparse.Namespace, settings: Settings) -> Cohort:
     """Scan DATA as the options say, with progress on standard error; what did not change comes from the cache."""
-    from core.data.cohort import scan_cohort
-    from core.data.index.labels import Target
-
     return scan_cohort(
         Path(arguments.data),
         labels=Path(arguments.labels) if arguments.labels else None,
@@ -218,9 +170,6 @@ def read_source(arguments: argparse.Namespace) -> DataSource:
     DataError
         There is no such folder.
     """
-    from core.errors import DataError
-    from core.runs.records import DataSource
-
     if not Path(arguments.data).expanduser().is_dir():
         raise DataError(f"There is no folder {arguments.data}; name one that holds a cohort.")
     return DataSource(

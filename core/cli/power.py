@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from core.cli.options import Parser, add_command, positive
+from core.cli.options import positive
 from core.cli.output import Outcome
+from core.cli.parser import Parser, set_command
+from core.errors import EvaluationError
+from core.evaluation.power import patients_needed, power_of, smallest_auroc
+from core.settings import Settings
 
-if TYPE_CHECKING:
-    from core.settings import Settings
 
-
-def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add power."""
-    parser = add_command(commands, "power", power, "How many patients tell an AUROC from 0.5, or from another one.")
+def define_power(parser: Parser) -> None:
+    """Add what ``power`` takes."""
+    set_command(parser, power)
     parser.add_argument("auroc", type=float, metavar="AUROC", help="the true AUROC that is hoped for")
     parser.add_argument(
         "--against", type=float, default=0.5, metavar="AUROC", help="what it is told from (default: 0.5)"
@@ -43,9 +43,6 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def power(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Print the number needed, and the chance of the patients there are."""
-    from core.errors import EvaluationError
-    from core.evaluation.power import patients_needed, power_of, smallest_auroc
-
     for name, low, high in (("power", 0, 1), ("prevalence", 0, 1), ("correlation", -1, 1)):
         value = getattr(arguments, name)
         if not low < value < high:

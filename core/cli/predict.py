@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from core.cli.options import Parser, add_command
 from core.cli.output import Outcome, table
+from core.cli.parser import Parser, set_command
 from core.cli.scan import (
     add_scan,
     checkpoint_line,
@@ -17,15 +16,14 @@ from core.cli.scan import (
     predict_all,
     source_lines,
 )
-
-if TYPE_CHECKING:
-    from core.inference.prediction import Prediction
-    from core.settings import Settings
+from core.inference.prediction import Prediction
+from core.settings import Settings
 
 
-def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add predict."""
-    add_scan(add_command(commands, "predict", predict, "Predict from a scan: per study and slice, with warnings."))
+def define_predict(parser: Parser) -> None:
+    """Add what ``predict`` takes."""
+    set_command(parser, predict)
+    add_scan(parser)
 
 
 def predict(arguments: argparse.Namespace, settings: Settings) -> Outcome:

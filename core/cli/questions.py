@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-from core.cli.options import Parser, add_command, add_config, add_data, positive, read_config, read_source
+from core.cli.options import add_config, add_data, positive, read_config, read_source
 from core.cli.output import Outcome, TerminalProgress, figure_text, note, plain, table
-
-if TYPE_CHECKING:
-    from core.runs.records import DataSource, EpochRecord
-    from core.settings import Settings
-
+from core.cli.parser import Parser, set_command
+from core.evaluation.specification import SpecificationCurve
+from core.experiments.controls.optimism import OptimismParameters, measure_optimism
+from core.experiments.controls.specification import SpecificationParameters, list_cells, measure_specification
+from core.files import write_atomic
+from core.jobs.foreground import run_experiment
+from core.runs.folder import absolute_source
+from core.runs.records import DataSource, EpochRecord
+from core.settings import Settings
 
 AGAIN = "Interrupted, it goes on with the same command. The run's own test patients stand in no part of it."
 
 
-def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add optimism and specification."""
-    parser = add_command(
-        commands,
-        "optimism",
-        optimism,
-        "The best epoch on the patients that chose it, against the same checkpoint on others, over seeds.",
-        AGAIN,
-    )
+def define_optimism(parser: Parser) -> None:
+    """Add what ``optimism`` takes."""
+    set_command(parser, optimism, AGAIN)
     _add_shared(parser, "optimism")
     parser.add_argument("--seeds", type=positive, default=5, metavar="N", help="trainings (default: 5)")
-    parser = add_command(
-        commands,
-        "specification",
-        specification,
-        "The result under every combination of reasonable choices, in order: nobody can show the best one alone.",
-        AGAIN,
-    )
+
+
+def define_specification(parser: Parser) -> None:
+    """Add what ``specification`` takes."""
+    set_command(parser, specification, AGAIN)
     _add_shared(parser, "specification")
     parser.add_argument(
         "--vary",
@@ -55,9 +52,6 @@ def _add_shared(parser: Parser, name: str) -> None:
 
 def optimism(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Train several times and compare both figures of each checkpoint."""
-    from core.experiments.controls.optimism import OptimismParameters, measure_optimism
-    from core.jobs.foreground import run_experiment
-
     config, source = read_config(arguments), _absolute_source(arguments)
     parameters = OptimismParameters(seeds=max(2, arguments.seeds))
     progress = TerminalProgress("trainings")
@@ -87,13 +81,6 @@ def optimism(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def specification(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Train every combination and lay the results out in order."""
-    from pathlib import Path
-
-    from core.evaluation.specification import SpecificationCurve
-    from core.experiments.controls.specification import SpecificationParameters, list_cells, measure_specification
-    from core.files import write_atomic
-    from core.jobs.foreground import run_experiment
-
     config, source = read_config(arguments), _absolute_source(arguments)
     vary = {words[0]: list(words[1:]) for words in arguments.vary}
     parameters = SpecificationParameters(vary=vary) if vary else SpecificationParameters()
@@ -127,8 +114,6 @@ def _question(kind: str, parameters: dict[str, Any], config: dict[str, Any], sou
 
 def _absolute_source(arguments: argparse.Namespace) -> DataSource:
     """Name the data as an experiment's folder keeps it."""
-    from core.runs.folder import absolute_source
-
     return absolute_source(read_source(arguments))
 
 

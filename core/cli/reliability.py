@@ -3,51 +3,44 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from core.cli.options import Parser, add_command
 from core.cli.output import Outcome, figure_text, table
-
-if TYPE_CHECKING:
-    from core.runs.evaluation import Evaluation
-    from core.settings import Settings
-
+from core.cli.parser import Parser, set_command
+from core.errors import EvaluationError
+from core.evaluation.calibration import calibrate_left_out, to_probabilities
+from core.evaluation.conformal import ideal_set_size, judge_sets, sets_left_out
+from core.evaluation.curves import reliability_bins
+from core.evaluation.thresholds import SHARES, decision_curve, judge_thresholds
+from core.runs.evaluation import Evaluation, read_best_known
+from core.runs.folder import find_run
+from core.settings import Settings
 
 BINS = 6
 
 
-def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add calibration and thresholds."""
-    more = "Speaks of the test patients where they have been looked at, else of the validation patients; it is no look."
-    parser = add_command(
-        commands,
-        "calibration",
-        calibration,
-        "Whether a run's probabilities keep their promise, and what it can tell.",
-        more,
-    )
+MORE = "Speaks of the test patients where they have been looked at, else of the validation patients; it is no look."
+
+
+def define_calibration(parser: Parser) -> None:
+    """Add what ``calibration`` takes."""
+    set_command(parser, calibration, MORE)
     parser.add_argument("run", metavar="RUN", help="a run's name or folder")
     parser.add_argument(
         "--level", type=float, default=0.9, metavar="P", help="coverage of the conformal sets (default: 0.9)"
     )
-    parser = add_command(
-        commands,
-        "thresholds",
-        thresholds,
-        "Sensitivity, specificity, predictive values and net benefit by threshold.",
-        more,
-    )
+
+
+def define_thresholds(parser: Parser) -> None:
+    """Add what ``thresholds`` takes."""
+    set_command(parser, thresholds, MORE)
     parser.add_argument("run", metavar="RUN", help="a run's name or folder")
 
 
 def calibration(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Reliability with and without a temperature from other patients, and conformal sets."""
-    from core.evaluation.calibration import calibrate_left_out, to_probabilities
-    from core.evaluation.conformal import ideal_set_size, judge_sets, sets_left_out
-    from core.evaluation.curves import reliability_bins
-
     evaluation = _two_classes(arguments.run, settings)
     labels, logits, positive_class = evaluation.patient_labels, evaluation.patient_logits, evaluation.positive_class
     after, temperatures = calibrate_left_out(labels, logits)
@@ -90,8 +83,6 @@ def calibration(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def thresholds(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """The four shares and the net benefit at the stored threshold and around it."""
-    from core.evaluation.thresholds import SHARES, decision_curve, judge_thresholds
-
     evaluation = _two_classes(arguments.run, settings)
     positive = evaluation.patient_labels == evaluation.positive_class
     probability = evaluation.patient_probabilities[:, evaluation.positive_class]
@@ -136,10 +127,6 @@ def thresholds(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 
 def _two_classes(name: str, settings: Settings) -> Evaluation:
-    from core.errors import EvaluationError
-    from core.runs.evaluation import read_best_known
-    from core.runs.folder import find_run
-
     run = find_run(name, settings)
     evaluation = read_best_known(run)
     if len(evaluation.class_names) != 2:

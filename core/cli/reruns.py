@@ -4,38 +4,27 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from core.cli.options import (
-    Parser,
-    UsageError,
-    add_command,
-    add_config,
-    add_data,
-    positive,
-    read_cohort,
-    read_config,
-    read_source,
-)
+from core.cli.options import add_config, add_data, positive, read_cohort, read_config, read_source
 from core.cli.output import INTERRUPTED, Outcome, TerminalProgress, figure_text, note
+from core.cli.parser import Parser, UsageError, set_command
 from core.cli.train import TrainingDisplay
-
-if TYPE_CHECKING:
-    from core.runs.records import DataSource
-    from core.settings import Settings
-
+from core.experiments.controls.frozen import permute_frozen
+from core.experiments.controls.permutation import permute_run
+from core.experiments.twin.pair import judge_pair, plan_pair, queue_pair, read_result, train_pair
+from core.runs.records import DataSource
+from core.settings import Settings
 
 RERUNS, FAST = 19, 999
 SMALLEST_SHARE, LARGEST_SHARE = 0.05, 0.9
 
 
-def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add twin and permute."""
-    parser = add_command(
-        commands,
-        "twin",
+def define_twin(parser: Parser) -> None:
+    """Add what ``twin`` takes."""
+    set_command(
+        parser,
         twin,
-        "Train one configuration twice: with and without siblings of the judged slices in training.",
         "Both arms are trained on equally many slices and judged on the same ones; given again, it goes on.",
     )
     add_data(parser)
@@ -58,11 +47,12 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     parser.add_argument("--queue", action="store_true", help="put both runs into the queue and return")
 
-    parser = add_command(
-        commands,
-        "permute",
+
+def define_permute(parser: Parser) -> None:
+    """Add what ``permute`` takes."""
+    set_command(
+        parser,
         permute,
-        "Permutation test: is the result better than with labels shuffled by patient?",
         "Trains again for each shuffle, selection included; given again, it goes on. --fast reads frozen features instead.",
     )
     add_data(parser)
@@ -85,8 +75,6 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def twin(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Train both arms and compare them."""
-    from core.experiments.twin.pair import judge_pair, plan_pair, queue_pair, read_result, train_pair
-
     config, source = read_config(arguments), _shuffled(read_source(arguments), arguments.shuffle_labels)
     settings = replace(settings, threads=arguments.jobs or settings.threads)
     pair = plan_pair(
@@ -118,7 +106,6 @@ def permute(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     if arguments.fast:
         if arguments.name or arguments.parallel > 1:
             raise UsageError("--name and --parallel are about trainings; --fast trains nothing, leave them out.")
-        from core.experiments.controls.frozen import permute_frozen
 
         found = permute_frozen(
             read_cohort(arguments, settings),
@@ -129,8 +116,6 @@ def permute(arguments: argparse.Namespace, settings: Settings) -> Outcome:
             progress=TerminalProgress("shuffles"),
         ).to_dict()
     else:
-        from core.experiments.controls.permutation import permute_run
-
         found = permute_run(
             settings,
             config,

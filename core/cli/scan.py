@@ -7,17 +7,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import Any
 
-from core.cli.options import Parser, add_assign, add_sequence
+import torch
+
+from core.cli.options import add_assign, add_sequence
 from core.cli.output import TerminalProgress, figure_text, plain
+from core.cli.parser import Parser
+from core.data import upload
+from core.data.study import Cohort
 from core.errors import DataError
-
-if TYPE_CHECKING:
-    from core.data.study import Cohort
-    from core.inference.predict import Predictor
-    from core.inference.prediction import Prediction
-    from core.settings import Settings
+from core.inference.ensemble import open_predictor
+from core.inference.predict import Predictor
+from core.inference.prediction import Prediction
+from core.models.catalogue import find_checkpoint
+from core.mri import MRSequence
+from core.settings import Settings
 
 
 def add_scan(parser: Parser) -> None:
@@ -36,12 +42,6 @@ def add_scan(parser: Parser) -> None:
 @contextmanager
 def open_scan(arguments: argparse.Namespace, settings: Settings) -> Iterator[tuple[Predictor, Cohort]]:
     """Load the checkpoint and recognise the scan; what is unpacked on the way is gone afterwards."""
-    from tempfile import TemporaryDirectory
-
-    from core.data import upload
-    from core.models.catalogue import find_checkpoint
-    from core.mri import MRSequence
-
     path = find_checkpoint(arguments.checkpoint, settings)
     with TemporaryDirectory(prefix="mgmt-lab-") as workspace:
         cohort = upload.open_scan(
@@ -51,10 +51,6 @@ def open_scan(arguments: argparse.Namespace, settings: Settings) -> Iterator[tup
             sequence=MRSequence(arguments.sequence) if arguments.sequence else None,
             sequence_overrides=dict(arguments.assign or ()),
         )
-        import torch
-
-        from core.inference.ensemble import open_predictor
-
         torch.set_num_threads(settings.threads)
         yield open_predictor(path), cohort
 

@@ -3,34 +3,50 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from core.cli.options import Parser, add_command, add_config, add_data, read_cohort, read_config
+from core.cli.options import add_config, add_data, read_cohort, read_config
 from core.cli.output import Outcome, TerminalProgress, plain, table
+from core.cli.parser import Parser, add_commands, set_command
+from core.dataset.split import make_split
+from core.dataset.table import build_table
+from core.errors import SealError
+from core.runs.evaluation import read_evaluation
+from core.runs.folder import find_run, with_absolute_paths
+from core.runs.records import DataSource
+from core.runs.seal import METRICS, Criterion, Seal, list_seals, make_seal, seal_of_run
+from core.settings import Settings
 
-if TYPE_CHECKING:
-    from core.runs.seal import Criterion, Seal
-    from core.settings import Settings
+FORMS = {
+    "run": ("core.cli.seal", "Seal the plan of a run, trained or still training."),
+    "data": ("core.cli.seal", "Seal a plan before anything is trained."),
+    "check": ("core.cli.seal", "List the seals and whether each is whole; with RUN, whether it followed."),
+}
 
 
-def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add seal and its forms."""
-    title = "Hash and date a plan before its test patients are looked at."
-    seal = commands.add_parser("seal", help=title, description=title)
-    forms = seal.add_subparsers(title="forms", metavar="FORM", required=True)
+def define_seal(parser: Parser) -> None:
+    """Add the forms of ``seal``."""
+    add_commands(parser, FORMS, title="forms", metavar="FORM", required=True)
 
-    parser = add_command(forms, "run", seal_run, "Seal the plan of a run, trained or still training.")
+
+def define_run(parser: Parser) -> None:
+    """Add what ``run`` takes."""
+    set_command(parser, seal_run)
     parser.add_argument("run", metavar="RUN", help="a run's name or folder")
     _add_criterion(parser)
 
-    parser = add_command(forms, "data", seal_data, "Seal a plan before anything is trained.")
+
+def define_data(parser: Parser) -> None:
+    """Add what ``data`` takes."""
+    set_command(parser, seal_data)
     add_data(parser)
     add_config(parser, preset="honest")
     _add_criterion(parser)
 
-    parser = add_command(
-        forms, "check", check, "List the seals and whether each is whole; with RUN, whether it followed."
-    )
+
+def define_check(parser: Parser) -> None:
+    """Add what ``check`` takes."""
+    set_command(parser, check)
     parser.add_argument("run", nargs="?", metavar="RUN", help="a run's name or folder")
 
 
@@ -51,9 +67,6 @@ def _add_criterion(parser: Parser) -> None:
 
 def seal_run(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Seal a run's configuration and split."""
-    from core.runs.folder import find_run
-    from core.runs.seal import make_seal
-
     run = find_run(arguments.run, settings)
     seal = make_seal(run.config, run.split(), _criterion(arguments), settings, note=arguments.note)
     return _sealed(seal)
@@ -61,12 +74,6 @@ def seal_run(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def seal_data(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Seal a configuration on a cohort; the split is the one that a training would draw."""
-    from core.dataset.split import make_split
-    from core.dataset.table import build_table
-    from core.runs.folder import with_absolute_paths
-    from core.runs.records import DataSource
-    from core.runs.seal import make_seal
-
     config, _ = with_absolute_paths(read_config(arguments), DataSource(root=arguments.data))
     criterion = _criterion(arguments)
     cohort = read_cohort(arguments, settings)
@@ -77,10 +84,6 @@ def seal_data(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def check(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Say which seals are whole, or whether one run followed one."""
-    from core.runs.evaluation import read_evaluation
-    from core.runs.folder import find_run
-    from core.runs.seal import list_seals, seal_of_run
-
     if arguments.run is not None:
         run = find_run(arguments.run, settings)
         evaluation = read_evaluation(run, "test")
@@ -103,9 +106,6 @@ def check(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 
 def _criterion(arguments: argparse.Namespace) -> Criterion:
-    from core.errors import SealError
-    from core.runs.seal import METRICS, Criterion
-
     if arguments.metric not in METRICS:
         raise SealError(f"There is no figure {arguments.metric!r} to seal; choose one of: {', '.join(METRICS)}.")
     if not 0 <= arguments.at_least <= 1:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from core.cli.options import Parser, UsageError, add_command, add_config, add_data, positive, read_config, read_source
+from core.cli.options import add_config, add_data, positive, read_config, read_source
 from core.cli.output import INTERRUPTED, Outcome, TerminalProgress, figure_text, note, plain, table
-
-if TYPE_CHECKING:
-    from core.config import RunConfig
-    from core.experiments.search.result import SearchResult, TrialRow
-    from core.experiments.search.search import Search
-    from core.progress import Progress
-    from core.runs.records import EpochRecord
-    from core.settings import Settings
-
+from core.cli.parser import Parser, UsageError, set_command
+from core.config import RunConfig
+from core.experiments.search.defaults import default_space
+from core.experiments.search.result import SearchResult, TrialRow, judge_search, read_result, write_result
+from core.experiments.search.search import Search, SearchParameters, check_name, find_search, open_search
+from core.experiments.search.workers import conduct_search, leading, stopping_with
+from core.progress import Progress
+from core.runs.records import EpochRecord
+from core.settings import Settings
 
 TRIALS = 20
 MORE = (
@@ -27,9 +26,9 @@ MORE = (
 )
 
 
-def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add search."""
-    parser = add_command(commands, "search", search, "Search settings with Optuna, judged by patient.", MORE)
+def define_search(parser: Parser) -> None:
+    """Add what ``search`` takes."""
+    set_command(parser, search, MORE)
     add_data(parser)
     parser.add_argument("known", nargs="?", metavar="NAME", help="after show or judge: the search")
     add_config(parser, preset="honest")
@@ -71,10 +70,6 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def search(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Search, show or judge."""
-    from core.experiments.search.result import read_result, write_result
-    from core.experiments.search.search import check_name, find_search
-    from core.experiments.search.workers import conduct_search, leading
-
     if arguments.data in ("show", "judge") and arguments.known:
         found = find_search(settings, arguments.known, storage=arguments.storage)
         return _answer(found, settings, judge=arguments.data == "judge")
@@ -102,10 +97,6 @@ def search(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 
 def _open(arguments: argparse.Namespace, settings: Settings) -> Search:
-    from core.experiments.search.defaults import default_space
-    from core.experiments.search.search import SearchParameters, open_search
-    from core.experiments.search.workers import stopping_with
-
     config = read_config(arguments)
     if arguments.seed < 0:
         raise UsageError("--seed must be 0 or more.")
@@ -133,8 +124,6 @@ def _open(arguments: argparse.Namespace, settings: Settings) -> Search:
 
 
 def _answer(found: Search, settings: Settings, *, judge: bool) -> Outcome:
-    from core.experiments.search.result import judge_search, read_result
-
     lines: list[str] = []
     if judge:
         evaluation, looked = judge_search(found, settings, TerminalProgress("test slices"))

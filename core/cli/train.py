@@ -6,22 +6,27 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from core.cli.options import Parser, UsageError, add_command, add_config, add_data, read_config, read_source
+from core.cli.config_help import describe_origin, describe_settings
+from core.cli.options import add_config, add_data, read_config, read_source
 from core.cli.output import CLEAR_LINE, INTERRUPTED, Outcome, TerminalProgress, clock_text, figure_text, note
+from core.cli.parser import Parser, UsageError, set_command
 from core.errors import ConfigError
+from core.jobs.queue import submit
+from core.models.card import read_card
+from core.runs.folder import RunFolder, find_run
+from core.runs.records import EpochRecord, RunStatus
+from core.settings import Settings
+from core.training.follower import follow
+from core.training.repeat import Plan, plan_from
+from core.training.torchrun import asked_size, is_follower, local_size, resume_command
+from core.training.trainer import run_training
 
-if TYPE_CHECKING:
-    from core.runs.folder import RunFolder
-    from core.runs.records import EpochRecord, RunStatus
-    from core.settings import Settings
-    from core.training.repeat import Plan
 
-
-def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add train."""
-    parser = add_command(commands, "train", train, "Train a network; Ctrl-C stops it, and runs resume goes on.")
+def define_train(parser: Parser) -> None:
+    """Add what ``train`` takes."""
+    set_command(parser, train, distributed=True)
     add_data(parser, may_lack=True)
     add_config(parser, preset="honest")
     parser.add_argument(
@@ -40,16 +45,11 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
         help="keep TensorBoard event files in the run's folder too (an extra package)",
     )
     parser.add_argument("--queue", action="store_true", help="put it in the queue and return; runs shows how it goes")
-    parser.add_late = _add_settings_help
+    parser.more_help = describe_settings
 
 
 def train(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Train in this process, or hand the run to the queue."""
-    from core.cli.config_help import describe_origin
-    from core.jobs.queue import submit
-    from core.training.torchrun import asked_size, is_follower, local_size
-    from core.training.trainer import run_training
-
     if is_follower():
         return follow_training(settings)
     plan = _read_plan(arguments, settings)
@@ -84,17 +84,12 @@ def train(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def follow_training(settings: Settings) -> Outcome:
     """Train along with the process of torchrun that leads, which alone speaks."""
-    from core.training.follower import follow
-
     state = follow(settings)
     return Outcome(document=None, lines=(), exit_status=INTERRUPTED if state == "stopped" else 0, silent=True)
 
 
 def _read_plan(arguments: argparse.Namespace, settings: Settings) -> Plan:
     """What to train on what: named here, or as another run has it."""
-    from core.runs.folder import find_run
-    from core.training.repeat import Plan, plan_from
-
     if (arguments.original is None) == (arguments.data is None):
         raise UsageError("Name either DATA, or a run to train again with --from RUN.")
     if arguments.original is not None:
@@ -104,9 +99,6 @@ def _read_plan(arguments: argparse.Namespace, settings: Settings) -> Plan:
 
 def describe_outcome(run: RunFolder) -> Outcome:
     """Say how a training in the foreground ended: the best epoch's figures and where its checkpoint is."""
-    from core.models.card import read_card
-    from core.training.torchrun import resume_command
-
     status = run.status()
     checkpoint = run.checkpoint if run.checkpoint.exists() else None
     val: dict[str, Any] | None = read_card(checkpoint).metrics.get("val") if checkpoint else None
@@ -164,12 +156,6 @@ class TrainingDisplay:
             f"val loss {record.val_loss:.4f} accuracy {record.val_accuracy:.3f} patient AUROC {auroc}  "
             f"{record.images_per_second:.0f} images/s{'  best' if record.best else ''}"
         )
-
-
-def _add_settings_help(parser: Parser) -> None:
-    from core.cli.config_help import describe_settings
-
-    parser.more_help = describe_settings
 
 
 def _read_place(run: str | None) -> tuple[str | None, Path | None]:

@@ -1,43 +1,39 @@
-"""runs: see the queue and change it."""
+"""runs queue, first, up, down, cancel and stop: see the queue, change it, and end what trains."""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from core.cli.options import Parser, add_command
 from core.cli.output import Outcome, table
-
-if TYPE_CHECKING:
-    from core.settings import Settings
-
-
-PLACES = {
-    "first": "Let a run that waits be the next one.",
-    "up": "Let a run that waits change places with the one before it.",
-    "down": "Let a run that waits change places with the one behind it.",
-}
+from core.cli.parser import Parser, set_command
+from core.cli.runs.listing import add_run, describe_run, named_run
+from core.jobs.queue import cancel, list_waiting, move, put_first, request_stop
+from core.runs.folder import find_run, list_runs
+from core.settings import Settings
 
 
-def add_actions(actions: argparse._SubParsersAction[Parser]) -> None:
-    """Add what can be done with the queue."""
-    add_command(
-        actions, "queue", show_queue, "Show what trains and what waits, in the order of its turn.",
-        "One run trains at a time, or as many as MGMT_LAB_JOBS says.",
-    )  # fmt: skip
-    for name, title in PLACES.items():
-        parser = add_command(actions, name, change_place, title)
-        parser.add_argument("run", metavar="RUN", help="a run's name or folder")
-    parser = add_command(actions, "cancel", cancel_run, "Take a run that waits out of the queue.")
+def define_queue(parser: Parser) -> None:
+    """Add what ``queue`` takes."""
+    set_command(parser, show_queue, "One run trains at a time, or as many as MGMT_LAB_JOBS says.")
+
+
+def define_first(parser: Parser) -> None:
+    """Add what ``first``, ``up`` and ``down`` take."""
+    set_command(parser, change_place)
+    parser.add_argument("run", metavar="RUN", help="a run's name or folder")
+
+
+define_up = define_down = define_first
+
+
+def define_cancel(parser: Parser) -> None:
+    """Add what ``cancel`` takes."""
+    set_command(parser, cancel_run)
     parser.add_argument("run", metavar="RUN", help="a run's name or folder")
 
 
 def show_queue(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """List the runs that train and those that wait."""
-    from core.cli.runs import describe_run
-    from core.jobs.queue import list_waiting
-    from core.runs.folder import list_runs
-
     training = [entry.run for entry in list_runs(settings) if entry.status.state == "running"]
     waiting = list_waiting(settings)
     rows = [("now", run.name, run.status().note) for run in training]
@@ -55,10 +51,6 @@ def show_queue(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def change_place(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Change a run's place in the queue, and say the place that it has then."""
-    from core.cli.runs import describe_run
-    from core.jobs.queue import list_waiting, move, put_first
-    from core.runs.folder import find_run
-
     run = find_run(arguments.run, settings)
     if arguments.action == "first":
         put_first(run, settings)
@@ -76,10 +68,19 @@ def change_place(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def cancel_run(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Take a run out of the queue."""
-    from core.cli.runs import describe_run
-    from core.jobs.queue import cancel
-    from core.runs.folder import find_run
-
     run = find_run(arguments.run, settings)
     cancel(run)
     return Outcome(document=describe_run(run), lines=[f"{run.name} is out of the queue; runs resume puts it back."])
+
+
+def define_stop(parser: Parser) -> None:
+    """Add what ``stop`` takes."""
+    set_command(parser, stop)
+    add_run(parser)
+
+
+def stop(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Ask a run to stop."""
+    run = named_run(arguments, settings)
+    request_stop(run)
+    return Outcome(document=describe_run(run), lines=[f"{run.name} stops at the next batch; runs resume goes on."])

@@ -1,0 +1,73 @@
+"""The argument parser: it complains in one line, and imports a command's module once that command is asked for."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from core.cli.output import Outcome
+
+if TYPE_CHECKING:
+    from core.settings import Settings
+
+Command = Callable[[argparse.Namespace, "Settings"], Outcome]
+
+
+class UsageError(Exception):
+    """Arguments that do not parse."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises :class:`UsageError` and gets its options when it is used."""
+
+    definition: tuple[str, str] | None = None
+    """Module and function that add the options; None when that is done."""
+    more_help: Callable[[], str] | None = None
+    """Text at the end of the help."""
+
+    def complete(self) -> None:
+        """Import the command and add its options, unless that is done."""
+        if self.definition:
+            (module, function), self.definition = self.definition, None
+            getattr(import_module(module), function)(self)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Complete the options first."""
+        self.complete()
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage and leaving."""
+        raise UsageError(f"{message}. See {self.prog} --help.")
+
+    def format_help(self) -> str:
+        """Add the long part."""
+        text = super().format_help()
+        return f"{text}\n{self.more_help()}" if self.more_help else text
+
+
+def add_commands(parser: Parser, table: Mapping[str, tuple[str, str]], title: str, **options: Any) -> None:
+    """Add commands below `parser`, each with its module and its line of help.
+
+    The module of the command ``a-b`` has a function ``define_a_b``, which gets that command's parser. `options` are
+    those of ``add_subparsers``.
+    """
+    commands = parser.add_subparsers(title=title, **options)
+    for name, (module, help_text) in table.items():
+        command: Parser = commands.add_parser(name, help=help_text, description=help_text)
+        command.definition = module, f"define_{name.replace('-', '_')}"
+
+
+def set_command(parser: Parser, command: Command, more: str = "", **defaults: Any) -> None:
+    """Say what a parser's command does; `more` follows its line of help in the description."""
+    parser.description = f"{parser.description} {more}".strip()
+    parser.set_defaults(command=command, **defaults)
+    # The default is the outermost parser's: `runs --json list` must keep what `runs` was given.
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="print exactly one JSON document on standard output",
+    )

@@ -1,0 +1,107 @@
+"""runs tag, delete, import, data and tensorboard: change what is kept of a run."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from core.cli.output import Outcome, plain
+from core.cli.parser import Parser, UsageError, set_command
+from core.cli.runs.listing import add_run, describe_run, named_run
+from core.runs.folder import delete_run, find_run
+from core.runs.tags import change_tags, read_tags
+from core.runs.unbundle import import_run, name_data, read_import
+from core.settings import Settings
+from core.training.tensorboard import write_events
+
+
+def define_tag(parser: Parser) -> None:
+    """Add what ``tag`` takes."""
+    set_command(parser, tag)
+    parser.add_argument("run", metavar="RUN", help="a run's name or folder")
+    parser.add_argument("--add", action="append", default=[], metavar="TAG", help="may be given again and again")
+    parser.add_argument("--remove", action="append", default=[], metavar="TAG", help="may be given again and again")
+
+
+def define_delete(parser: Parser) -> None:
+    """Add what ``delete`` takes."""
+    set_command(
+        parser,
+        delete,
+        "There is no way back here: the undo of the Runs page ends with the app, and this command has no such end.",
+    )
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="names of runs")
+    parser.add_argument("--yes", action="store_true", help="they are to go; without it nothing is deleted")
+
+
+def define_import(parser: Parser) -> None:
+    """Add what ``import`` takes."""
+    set_command(
+        parser, import_from, "Everything in it is checked and its figures are computed anew; nothing is unpickled."
+    )
+    parser.add_argument("file", metavar="FILE", help="the .zip file")
+    parser.add_argument("--name", help="what to call it (default: as it was called, with a number where that is taken)")
+
+
+def define_data(parser: Parser) -> None:
+    """Add what ``data`` takes."""
+    set_command(parser, name_data_of, "It must be the very same cohort: ids, labels and series are compared.")
+    parser.add_argument("run", metavar="RUN", help="a run's name or folder")
+    parser.add_argument("data", metavar="DATA", help="the cohort's folder")
+    parser.add_argument("--labels", metavar="CSV", help="label table, where it does not lie beside the data")
+    parser.add_argument("--identity", metavar="CSV", help="table of ids that are one patient, where the run had one")
+
+
+def tag(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Change a run's tags and show them."""
+    run = find_run(arguments.run, settings)
+    changed = arguments.add or arguments.remove
+    tags = change_tags(run, arguments.add, arguments.remove) if changed else read_tags(run)
+    document = {"run": str(run.path), "name": run.name, "tags": list(tags)}
+    return Outcome(document=document, lines=[f"{plain(run.name)}: {plain(', '.join(tags)) or 'no tags'}"])
+
+
+def delete(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Delete runs for good; all of them are looked up first, so that a wrong name deletes nothing."""
+    runs = list(dict.fromkeys(find_run(name, settings) for name in arguments.runs))
+    if not arguments.yes:
+        doomed = ", ".join(run.name for run in runs)
+        raise UsageError(f"This deletes {doomed} with all weights, for good; add --yes to do it.")
+    for run in runs:
+        delete_run(run)
+    names = [run.name for run in runs]
+    return Outcome(document={"deleted": names}, lines=[f"Deleted: {plain(', '.join(names))}"])
+
+
+def import_from(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Take in a run's zip."""
+    run = import_run(Path(arguments.file).expanduser(), settings, name=arguments.name)
+    origin = read_import(run)
+    assert origin is not None
+    lines = [
+        f"{run.name}: imported, {run.status().state}.",
+        f"Its data lay at {plain(origin.data)}. To judge its test patients here, name it: runs data {run.name} DATA",
+    ]
+    return Outcome(document=describe_run(run) | {"imported": origin.model_dump(mode="json")}, lines=lines)
+
+
+def name_data_of(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Say where a run's cohort lies."""
+    run = find_run(arguments.run, settings)
+    source = name_data(run, arguments.data, settings, arguments.labels, arguments.identity)
+    document = {"run": str(run.path), "name": run.name, "data": source.model_dump(mode="json")}
+    return Outcome(document=document, lines=[f"{plain(run.name)} is on {plain(source.root)}: the same cohort."])
+
+
+def define_tensorboard(parser: Parser) -> None:
+    """Add what ``tensorboard`` takes."""
+    set_command(parser, tensorboard)
+    add_run(parser)
+
+
+def tensorboard(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Write a run's epochs for TensorBoard."""
+    run = named_run(arguments, settings)
+    write_events(run)
+    lines = [f"{run.events} has the epochs of {run.name}; look at them with: tensorboard --logdir {run.path.parent}"]
+    return Outcome(document={**describe_run(run), "events": str(run.events)}, lines=lines)
