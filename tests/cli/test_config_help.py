@@ -12,7 +12,7 @@ def test_help_lists_every_setting_with_description_and_defaults() -> None:
     for name in set(field_paths()) - {"preset"}:
         assert f"\n  {name} (" in text
     assert "slice_count (paper: 16, honest: 8, " in text
-    assert "Side of the square picture that the model sees, in pixels." in text
+    assert "Side of the square image that the model sees, in pixels." in text
 
 
 def test_every_field_has_a_description() -> None:
