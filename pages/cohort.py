@@ -6,8 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from core.data.study import Cohort, Fault, Study
-from ui.cohort.audit import show_audit
-from ui.cohort.cohorts import ask_cohort, show_cohort_line, show_series, show_synthetic_truth
+from ui.cohort.audit_view import show_audit
+from ui.cohort.choose import ask_cohort, show_cohort_line, show_series, show_synthetic_truth
 from ui.figures.cohort import (
     draw_blank_slices,
     draw_labels,

@@ -19,7 +19,7 @@ from ui.widgets.errors import report_errors
 from ui.widgets.page import begin_page
 from ui.widgets.text import plain
 
-PARTS = {"val": "Validation", "test": "Test, where looked at"}
+PARTS = {"val": "Validation", "test": "Test, where evaluated"}
 
 
 def ask_runs(names: list[str]) -> list[str]:
@@ -54,7 +54,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         default="val",
         required=True,
         key="compare.part",
-        help="Test patients are compared only where every run has looked at them before; a comparison opens none.",
+        help="Test patients are compared only where every run has been evaluated on them before; a comparison opens none.",
     )
     reference = st.selectbox("Compared with", chosen, key="compare.reference", width=320)
 with report_errors(stop=True):

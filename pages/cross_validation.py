@@ -41,8 +41,8 @@ def ask_experiment() -> tuple[str, dict[str, Any]] | None:
 begin_page("Cross-validation")
 settings = current_settings()
 st.markdown(
-    "Every patient is judged once, by a network that never saw it: the cohort is dealt out to folds by patient, and each fold "
-    "is judged by what was trained, and chosen, on the others."
+    "Every patient is evaluated once, by a network that never saw it: the cohort is dealt out to folds by patient, and each fold "
+    "is evaluated by what was trained, and chosen, on the others."
 )
 if settings.hosted:
     st.info(

@@ -20,7 +20,7 @@ def show_claim() -> None:
     begin_page("Predict MGMT promoter methylation from brain MR, and find out whether the number is true.")
     st.markdown(
         "Look at a cohort, train the paper's network or an honest relative of it while you watch, and judge it "
-        "per patient, with intervals. Hand in a scan and get a probability, a map of what spoke for it, and what "
+        "per patient, with intervals. Upload a scan and get a probability, a map of what spoke for it, and what "
         "to doubt."
     )
     st.badge("Research use only: not for diagnosis or treatment", icon=":material/biotech:", color="orange")
@@ -43,7 +43,7 @@ def checkpoint_words() -> str:
         return f"No checkpoint yet: `{MAKE_DEMO}` makes the one that ships with the project."
     card = load_card(offered[0])
     kind = "synthetic brains" if card.synthetic else "a cohort of real scans"
-    return f"{plain(card.name)}, trained on {kind}. Its own AUROC by patient: {auroc_words(card)}."
+    return f"{plain(card.name)}, trained on {kind}. Its AUROC by patient: {auroc_words(card)}."
 
 
 def run_words() -> str:

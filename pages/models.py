@@ -8,7 +8,7 @@ from ui.models.table import show_input, show_zoo
 from ui.widgets.page import begin_page
 
 begin_page("Models")
-st.markdown("Each preset is a network with a whole protocol around it: how scans are prepared, trained on and judged.")
+st.markdown("Each preset is a network with a whole protocol around it: how scans are prepared, trained and evaluated.")
 rows = list_zoo()
 show_zoo(rows)
 st.subheader("Choose one", anchor=False)

@@ -5,8 +5,8 @@ import streamlit as st
 from ui.figures.twin import draw_split_sketch
 from ui.paper.claims import ask_claim_run, show_claims, show_unreconciled, show_unstated
 from ui.paper.twin_start import ask_twin
-from ui.paper.twins import ask_pair, own_pairs, show_pair
-from ui.validity.words import say_otherwise
+from ui.paper.twin_view import ask_pair, own_pairs, show_pair
+from ui.validity.remarks import show_falsifier
 from ui.widgets.errors import report_errors
 from ui.widgets.page import begin_page
 from ui.widgets.theme import current_palette, draw
@@ -16,18 +16,20 @@ def explain() -> None:
     """Why the two curves part, in two images and four sentences."""
     st.markdown(
         "A head is scanned as a stack of slices, and neighbouring slices look almost alike: they are **siblings**. Dealt out "
-        "**by slice**, a judged slice has siblings in training, with the same label; a network that recognises the head "
+        "**by slice**, an evaluated slice has siblings in training, with the same label; a network that recognizes the head "
         "has the answer, whatever the tumour looks like. Dealt out **by patient**, it must read the tumour. "
         "The twin run trains the same network both ways, on equally many slices, and judges both on the same ones."
     )
     palette = current_palette()
     with st.grid(2, min_column_width=300):
         with st.container(gap="xsmall"):
-            st.markdown("**By slice**: each judged slice has siblings in training")
-            draw(draw_split_sketch(True, palette), key="paper.sketch.slice", alt="judged slices among training slices")
+            st.markdown("**By slice**: each evaluated slice has siblings in training")
+            draw(
+                draw_split_sketch(True, palette), key="paper.sketch.slice", alt="evaluated slices among training slices"
+            )
         with st.container(gap="xsmall"):
-            st.markdown("**By patient**: the judged head is new")
-            draw(draw_split_sketch(False, palette), key="paper.sketch.patient", alt="one whole patient is judged")
+            st.markdown("**By patient**: the evaluated head is new")
+            draw(draw_split_sketch(False, palette), key="paper.sketch.patient", alt="one whole patient is evaluated")
 
 
 begin_page("The paper, and the twin run")
@@ -48,7 +50,7 @@ with report_errors():
     if pair is not None:
         with st.container(border=True):
             show_pair(pair, key="paper")
-say_otherwise(
+show_falsifier(
     "the tumour itself told the label as clearly as the head tells the patient, or siblings looked no more alike than "
     "strangers: the two curves would then lie on each other."
 )

@@ -21,16 +21,16 @@ from ui.widgets.loaders import load_card
 from ui.widgets.page import begin_page
 from ui.widgets.slices import SliceStack
 from ui.widgets.state import Scan, choose_scan, chosen_scan, current_settings
-from ui.widgets.study_view import show_faults, show_notes, show_recognised
+from ui.widgets.study_view import show_faults, show_notes, show_series_table
 from ui.widgets.text import plain
 from ui.widgets.viewer import MapSource, show_viewer
 
-AS_RECOGNISED = "as recognised"
+DETECT = "detect"
 WAYS = {"sample": "Sample study", "folder": "A folder", "files": "Files or a zip", "path": "A path on this computer"}
 
 
 def ask_scan() -> None:
-    """Let the visitor hand in a scan."""
+    """Let the visitor upload a scan."""
     ways = [way for way in WAYS if way != "path" or not current_settings().hosted]
     way = st.segmented_control(
         "Scan",
@@ -53,9 +53,7 @@ def ask_scan() -> None:
 
 def ask_path() -> None:
     """A scan that lies on this computer."""
-    place = st.text_input(
-        "Study folder, DICOM file, zip, NIfTI or picture", key="predict.path", persist_state="session"
-    )
+    place = st.text_input("Study folder, DICOM file, zip, NIfTI or image", key="predict.path", persist_state="session")
     sequence = ask_sequence()
     scan = chosen_scan()
     changed = scan is not None and scan.kind == "path" and scan.sequence != sequence
@@ -70,7 +68,7 @@ def ask_upload(way: str) -> None:
     files = st.file_uploader(
         "A study's folder, with its series in it"
         if way == "folder"
-        else "DICOM files (with or without .dcm), NIfTI, pictures, or one zip or tar.gz",
+        else "DICOM files (with or without .dcm), NIfTI, images, or one zip or tar.gz",
         accept_multiple_files="directory" if way == "folder" else True,
         key=f"predict.upload.{way}",
         max_upload_size=megabytes,
@@ -90,12 +88,12 @@ def ask_sequence() -> MRSequence | None:
     named = [sequence.value for sequence in MRSequence if sequence is not MRSequence.UNKNOWN]
     picked = st.selectbox(
         "Sequence of files that do not say it",
-        [AS_RECOGNISED, *named],
+        [DETECT, *named],
         key="predict.sequence",
         persist_state="session",
         help="Only used for files whose folder, name and header do not tell their sequence.",
     )
-    return None if picked == AS_RECOGNISED else MRSequence(picked)
+    return None if picked == DETECT else MRSequence(picked)
 
 
 def ask_study(cohort: Cohort) -> Study:
@@ -163,7 +161,7 @@ with answer_with, st.container(border=True, height="stretch"), report_errors():
 with report_errors(stop=True):
     cohort = open_chosen_scan()
 if cohort is None:
-    st.info("Hand in a scan above, or press **Predict the sample study**.", icon=":material/arrow_upward:")
+    st.info("Upload a scan above, or press **Predict the sample study**.", icon=":material/arrow_upward:")
     st.stop()
 study = ask_study(cohort)
 show_head(cohort, study)
@@ -178,7 +176,7 @@ if prediction and card and path:
     show_prediction(path, card, cohort, study, prediction, stacks)
 else:
     show_viewer(stacks, key=f"viewer.{cohort.digest}.{study.study_id}")
-st.subheader("What was recognised", anchor=False)
-show_recognised(study, stacks)
+st.subheader("Series in this scan", anchor=False)
+show_series_table(study, stacks)
 show_notes(cohort.notes)
 show_faults([*cohort.faults, *faults])

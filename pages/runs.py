@@ -5,7 +5,7 @@ import streamlit as st
 from core.jobs.queue import put_first
 from core.presets import PRESETS
 from core.runs.folder import RunFolder
-from ui.runs.evaluation_view import show_judgement
+from ui.runs.evaluation_view import show_evaluation
 from ui.runs.live import show_live
 from ui.runs.run_store import offer_export, offer_import, show_origin, show_tags, tag_all
 from ui.runs.run_table import ask_filter, ask_runs
@@ -129,7 +129,7 @@ def show_run(name: str) -> None:
         show_actions(run)
     how_good, what = st.tabs(["How good it is", "Configuration"])
     with how_good, report_errors():
-        show_judgement(run)
+        show_evaluation(run)
     with what, report_errors():
         show_configuration(run)
 

@@ -126,7 +126,7 @@ def test_the_sample_is_predicted_with_its_map_from_the_first_page(server: Server
     assert max(colourfulness(images.nth(number).screenshot()) for number in range(4)) > 0.01
 
 
-def test_an_upload_is_recognised_and_does_not_outlive_its_tab(server: Server, visit: Open, tmp_path: Path) -> None:
+def test_an_upload_is_recognized_and_does_not_outlive_its_tab(server: Server, visit: Open, tmp_path: Path) -> None:
     study = make_sample_study(tmp_path, seed=5, mgmt_value=0, slices=6, size=48)
     files = sorted((study / "FLAIR").iterdir())
     for file in files:
@@ -137,7 +137,7 @@ def test_an_upload_is_recognised_and_does_not_outlive_its_tab(server: Server, vi
     tab.settle()
     tab.page.locator("input[type=file]").set_input_files([str(file.with_suffix("")) for file in files])
     tab.page.get_by_text("Probability of methylated").first.wait_for()
-    tab.page.get_by_text("What was recognised").wait_for()
+    tab.page.get_by_text("Series in this scan").wait_for()
     tab.settle()
     kept = list(server.temporary.glob("mgmt-lab-*"))
     assert len(kept) == 1
@@ -159,7 +159,7 @@ def test_a_stopped_run_is_found_after_a_restart_judged_and_deleted(server: Serve
     tab.page.get_by_text("Test", exact=True).click()
     tab.settle()
     assert "looked at 0 times" in tab.text()
-    tab.press("Look at the test patients")
+    tab.press("Evaluate on the test patients")
     tab.page.get_by_text("looked at 1 time", exact=False).first.wait_for()
     name = the_run(server).name
     tab.press("Delete")

@@ -67,7 +67,7 @@ def test_the_sample_is_shown_without_a_checkpoint_too(open_app: App) -> None:
     app.button(key="predict.sample").click().run()
     assert not app.exception
     assert not app.metric
-    assert "What was recognised" in words(app)
+    assert "Series in this scan" in words(app)
 
 
 def test_a_study_of_the_cohort_is_predicted(open_app: App, phantom_folder: Path, with_checkpoint: Path) -> None:

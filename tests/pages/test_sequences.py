@@ -1,4 +1,4 @@
-"""The Cohort page: a person overrules what was recognised, and what he says goes with the runs that start from it."""
+"""The Cohort page: a person overrules what was recognized, and what he says goes with the runs that start from it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def edit(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return change
 
 
-def test_a_sequence_is_overruled_and_recognised_anew(
+def test_a_sequence_is_overruled_and_recognized_anew(
     open_app: App, phantom_folder: Path, edit: dict[str, Any], home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("core.jobs.queue.ensure_worker", lambda settings: None)
@@ -61,16 +61,16 @@ def test_a_sequence_is_overruled_and_recognised_anew(
 
 def edit_once(app: Any, edit: dict[str, Any]) -> None:
     """Let the click take the change; the table that is drawn afterwards begins unchanged, as its key is another."""
-    import ui.cohort.cohorts
+    import ui.cohort.choose
 
-    take = ui.cohort.cohorts._take
+    take = ui.cohort.choose._take
 
     def taken(source: Any) -> None:
         edit.clear()
         take(source)
 
-    ui.cohort.cohorts._take = taken
+    ui.cohort.choose._take = taken
     try:
         app.run()
     finally:
-        ui.cohort.cohorts._take = take
+        ui.cohort.choose._take = take

@@ -249,9 +249,9 @@ def test_an_audit_for_the_claim_sheet_says_what_it_found_and_what_it_could_not_a
     )  # fmt: skip
     (finished_run.path / "split.json").write_text(split.to_json())
     app = open_section(open_app, "claim")
-    assert "Near-duplicate pictures on both sides" in words(app)
+    assert "Near-duplicate images on both sides" in words(app)
     app.toggle(key="validity.claim.audit.done").set_value(True).run()
     assert not app.exception
     assert not app.error
-    assert "Near-duplicate pictures on both sides" not in words(app)
+    assert "Near-duplicate images on both sides" not in words(app)
     assert "Shortcuts: could not be asked: A linear head is judged with at least 6 patients" in words(app)

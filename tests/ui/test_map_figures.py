@@ -56,7 +56,7 @@ def test_each_method_stands_with_its_interval_beside_random_weights(palette: Pal
     assert list(random.x) == [0.0, 0.0]
     assert list(random.error_x.arrayminus) == [0.0, 0.0]
     assert figure.layout.yaxis.ticktext == ("Grad-CAM, layer4.1", "LayerCAM, layer4.1")
-    assert "n = 64 pictures" in learnt.text[0]
+    assert "n = 64 images" in learnt.text[0]
     assert figure.layout.shapes[0].x0 == 0.07
 
 
@@ -67,7 +67,7 @@ def test_the_cascade_has_a_line_a_method() -> None:
     assert [line.name for line in figure.data] == ["others, layer4.1", "LayerCAM, layer4.1"]
     assert figure.data[1].line.width > figure.data[0].line.width
     assert list(figure.data[1].error_y.array) == pytest.approx([0.1, 0.1])
-    assert figure.data[0].text[1] == "0.300 [0.200 to 0.400], n = 16 pictures"
+    assert figure.data[0].text[1] == "0.300 [0.200 to 0.400], n = 16 images"
 
 
 def test_the_best_has_the_most_hits() -> None:

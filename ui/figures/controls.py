@@ -37,9 +37,9 @@ def draw_leak(found: LeakMeter, palette: Palette) -> go.Figure:
 
 
 def draw_dose(found: LeakMeter, palette: Palette) -> go.Figure:
-    """Accuracy against the share of judged patients that have sibling slices in training."""
+    """Accuracy against the share of evaluated patients that have sibling slices in training."""
     figure = new_figure(
-        palette, x="judged patients with sibling slices in training (%)", y="accuracy by slice", height=300
+        palette, x="evaluated patients with sibling slices in training (%)", y="accuracy by slice", height=300
     )
     share = [100 * point.share for point in found.dose]
     for name, colour, figures, dash in (

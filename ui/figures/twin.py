@@ -1,4 +1,4 @@
-"""The twin run's curves: the same network with and without siblings of the judged slices in training."""
+"""The twin run's curves: the same network with and without siblings of the evaluated slices in training."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def draw_twins(
 
 
 def draw_split_sketch(by_slice: bool, palette: Palette) -> go.Figure:
-    """Five patients of eight slices as squares: who is in training and who is judged. A sketch, not data."""
+    """Five patients of eight slices as squares: who is in training and who is evaluated. A sketch, not data."""
     figure = new_figure(palette, height=190)
     judged_slices = {0: (2, 6), 1: (4,), 2: (1, 5), 3: (3,), 4: (0, 7)} if by_slice else {4: tuple(range(8))}
     for judged, colour, name in ((False, palette.muted, "training"), (True, palette.error, "judged")):

@@ -44,7 +44,7 @@ def add_line(figure: go.Figure, palette: Palette, text: str, *, x: float | None 
 
 
 def draw_studies(studies: Floats, truth: float, palette: Palette) -> go.Figure:
-    """The same model judged on new patients over and over: each study's AUROC with its interval, the truth as a line.
+    """The same model evaluated on new patients over and over: each study's AUROC with its interval, the truth as a line.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def draw_power(patients: Floats, curves: Mapping[str, Floats], own: Mapping[str,
     palette
         The theme's colours.
     """
-    figure = new_figure(palette, x="patients judged", y="chance to see it (power)", height=360)
+    figure = new_figure(palette, x="patients evaluated", y="chance to see it (power)", height=360)
     styles = ("solid", "dot", "dashdot", "dash")
     for number, (name, power) in enumerate(curves.items()):
         figure.add_scatter(

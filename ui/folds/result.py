@@ -30,7 +30,7 @@ def show_result(name: str, question: dict[str, Any], result: dict[str, Any]) -> 
     with left:
         st.metric("AUROC by patient, mean within folds", number_text(auroc["value"]))
         st.markdown(
-            f"95%: **{interval_text(auroc['low'], auroc['high']) or 'none'}**, n = {auroc['n']} patients, each judged by a "
+            f"95%: **{interval_text(auroc['low'], auroc['high']) or 'none'}**, n = {auroc['n']} patients, each evaluated by a "
             "network that never saw it.",
             help=f"{auroc.get('method') or auroc.get('reason', '')}. {result['left_out']}",
         )
@@ -73,12 +73,12 @@ def show_why() -> None:
         "own, so accuracy and Brier score are taken over all patients, each by its fold's threshold and temperature.\n"
         "- **Why nested.** Whoever compares settings on the patients that are then reported, reports the best of several "
         "chances. Here candidates are compared on validation patients inside the other folds, and the winner alone is "
-        "judged on the fold; epoch, threshold and temperature are chosen inside, too. Report this form when anything was "
+        "evaluated on the fold; epoch, threshold and temperature are chosen inside, too. Report this form when anything was "
         "tuned.\n"
         "- **Why several seeds.** The interval says what other patients would change. What another seed or partition would "
         "change shows in the spread over seeds.\n"
-        "- **What it costs.** Every patient is looked at once a seed. Test patients that another run of the same cohort "
-        "holds out have then been looked at, and the ledger says so."
+        "- **What it costs.** Every patient is evaluated once per seed. Test patients that another run of the same cohort "
+        "holds out then count as evaluated, and the ledger says so."
     )
 
 

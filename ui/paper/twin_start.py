@@ -12,8 +12,8 @@ from core.phantom.config import PhantomConfig
 from core.presets import find_preset
 from core.runs.records import DataSource
 from core.settings import Settings
-from ui.cohort.cohorts import show_cohort_line
-from ui.paper.twins import start_pair
+from ui.cohort.choose import show_cohort_line
+from ui.paper.twin_view import start_pair
 from ui.widgets.errors import report_errors
 from ui.widgets.loaders import load_chosen_cohort, load_cohort
 from ui.widgets.progress import ProgressBar, offer_cancel
@@ -53,7 +53,7 @@ def ask_twin(key: str, *, shuffled: bool | None = None) -> None:
         pressed = st.button(title, type="primary", icon=":material/compare_arrows:", key=f"{key}.start")
     st.caption(
         "Two trainings in the queue, one after the other, of some minutes each; the run says how long is left. "
-        "Both arms are judged on the same test slices at the end, which counts as a look at these patients."
+        "Both arms are evaluated on the same test slices at the end, which counts as one evaluation of these patients."
     )
     if pressed:
         with report_errors():

@@ -27,6 +27,6 @@ def map_worth(card: CheckpointCard, method: str, layer: str) -> str:
         return f"Whether {title} at `{place}` points at what matters has not been tested for this checkpoint."
     learnt, chance, random = (value_text(figure) for figure in (test.hits, test.chance, test.random_hits))
     return (
-        f"Put to the test on {test.pictures} pictures of {test.studies} synthetic studies: strongest inside the tumour in "
+        f"Put to the test on {test.pictures} images of {test.studies} synthetic studies: strongest inside the tumour in "
         f"**{learnt}**; a place drawn at random in the head would be in {chance}, the network with random weights in {random}."
     )

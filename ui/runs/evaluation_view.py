@@ -12,7 +12,7 @@ from core.runs.evaluation import EvaluatedPart, Evaluation, count_test_evaluatio
 from core.runs.folder import RunFolder
 from core.runs.seal import seal_of_run
 from core.training.evaluate import evaluate_run
-from ui.runs.judged import show_level
+from ui.runs.evaluation_figures import show_level
 from ui.widgets.loaders import load_card, load_chosen_cohort
 from ui.widgets.progress import ProgressBar
 from ui.widgets.state import current_settings
@@ -21,8 +21,8 @@ from ui.widgets.text import plain
 PARTS: dict[EvaluatedPart, str] = {"val": "Validation", "test": "Test", "data": "Another cohort"}
 
 
-def show_judgement(run: RunFolder) -> None:
-    """Let the visitor choose who is judged, and show the judgement; the test patients only after a click that counts."""
+def show_evaluation(run: RunFolder) -> None:
+    """Let the visitor choose who is evaluated, and show the evaluation; the test patients only after a click that counts."""
     if not run.checkpoint.exists():
         st.caption("There is nothing to judge before the first finished epoch.")
         return
@@ -58,14 +58,14 @@ def _show_test(run: RunFolder) -> None:
     stored = read_evaluation(run, "test")
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         pressed = st.button(
-            "Look at the test patients" if stored is None else "Look again",
+            "Evaluate on the test patients" if stored is None else "Evaluate again",
             icon=":material/visibility:",
             key=f"judge.{run.name}.look",
             type="primary" if stored is None else "secondary",
             disabled=not split.test,
         )
         st.caption(
-            f"{len(split.test)} test {units}, looked at {seen} {'time' if seen == 1 else 'times'} so far, by any run. "
+            f"{len(split.test)} test {units}, evaluated {seen} {'time' if seen == 1 else 'times'} so far, by any run. "
             "Each look is counted: choosing between runs by their test figures makes the figures optimistic.",
             width="stretch",
         )
@@ -80,7 +80,7 @@ def _show_test(run: RunFolder) -> None:
 def _show_other(run: RunFolder) -> None:
     cohort = load_chosen_cohort()
     if cohort is None:
-        st.info("Load another cohort on the Cohort page; the run is then judged on all of its labelled studies.")
+        st.info("Load another cohort on the Cohort page; the run is then evaluated on all of its labelled studies.")
         st.page_link("pages/cohort.py", label="Cohort", icon=":material/database:")
         return
     stored = read_evaluation(run, "data", cohort.digest)
@@ -129,7 +129,7 @@ def _show_meaning(evaluation: Evaluation, run: RunFolder) -> None:
     words = {
         "val": "Validation patients chose the epoch, the threshold and the temperature: these figures are a little "
         "optimistic.",
-        "test": f"Test patients, which chose nothing. Looked at {evaluation.looked_at} "
+        "test": f"Test patients, which chose nothing. Evaluated {evaluation.looked_at} "
         f"{'time' if evaluation.looked_at == 1 else 'times'} when this was made.",
         "data": f"Another cohort: {plain(evaluation.data)}.",
     }

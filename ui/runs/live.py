@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.jobs.queue import request_stop, resume
 from core.runs.folder import RunFolder
-from ui.runs.course import show_course, show_last_step, show_warning_signs
+from ui.runs.learning_curves import show_last_step, show_learning_curves, show_warning_signs
 from ui.runs.runs import ACTIVE, find_own_run, show_config_badges, show_source_badges, show_state, show_status
 from ui.train.queue import describe_waiting
 from ui.widgets.errors import report_errors
@@ -70,7 +70,7 @@ def _view(name: str, was_active: bool) -> None:
             show_last_step(status)
         show_warning_signs(run)
         show_controls(run, key=f"live.{run.name}")
-        show_course(run, status, key=f"live.{run.name}")
+        show_learning_curves(run, status, key=f"live.{run.name}")
         log = run.log_tail(LOG_LINES)
         if log:
             with st.expander("Log", icon=":material/terminal:", expanded=status.state in ("failed", "running")):

@@ -66,7 +66,7 @@ def offer_export(run: RunFolder) -> None:
         type="tertiary",
         on_click="ignore",
         key="runs.export",
-        help="Settings, split, curves, predictions, weights and judgements as one zip, home folders hidden; to be imported "
+        help="Settings, split, curves, predictions, weights and evaluations as one zip, home folders hidden; to be imported "
         "elsewhere.",
     )
 

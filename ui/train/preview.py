@@ -41,7 +41,7 @@ def show_preview(cohort: Cohort, config: RunConfig) -> None:
 
 
 def _ask_change(config: RunConfig) -> RunConfig:
-    """All changes that are switched on together, or one of them alone, so that each can be judged by itself."""
+    """All changes that are switched on together, or one of them alone, so that each can be seen by itself."""
     amounts = config.augmentation.model_dump()
     active = [name for name in AMOUNTS if amounts[name]]
     if len(active) < 2:

@@ -9,7 +9,7 @@ import streamlit as st
 from core.data.study import Cohort
 from core.models.registry import ARCHITECTURES
 from core.presets import PRESETS, Preset
-from ui.cohort.cohorts import ask_cohort, show_cohort_line
+from ui.cohort.choose import ask_cohort, show_cohort_line
 from ui.widgets.errors import report_errors
 from ui.widgets.loaders import load_chosen_cohort
 

@@ -17,8 +17,8 @@ from core.dataset.split import Split
 from core.errors import SplitError
 from core.runs.cohort import open_cohort
 from ui.validity.data import ask_data
-from ui.validity.subject import ask_run, judged_runs
-from ui.validity.words import say_otherwise
+from ui.validity.remarks import show_falsifier
+from ui.validity.subject import ask_run, evaluated_runs
 from ui.widgets.progress import ProgressBar
 from ui.widgets.state import current_settings
 
@@ -30,11 +30,11 @@ CHECKED = ("patients", "slices", "series in the split")
 def draw_section() -> None:
     """Choose whose split is audited, and show what stands on both sides."""
     st.markdown(
-        "A picture in training that shows the same head as one in test gives the answer away: the model need not know what "
-        "methylation looks like, only whom it has seen. The audit compares patients, series and every picture."
+        "An image in training that shows the same head as one in test gives the answer away: the model need not know what "
+        "methylation looks like, only whom it has seen. The audit compares patients, series and every image."
     )
     local = not current_settings().hosted
-    ways = [*([RUN] if judged_runs() else []), FILE, *([FOLDER] if local else [])]
+    ways = [*([RUN] if evaluated_runs() else []), FILE, *([FOLDER] if local else [])]
     way = st.segmented_control("The split of", ways, default=ways[0], required=True, key="validity.audit.way")
     if way == RUN:
         _of_run()
@@ -42,8 +42,8 @@ def draw_section() -> None:
         _of_file()
     else:
         _of_folder()
-    say_otherwise(
-        "one patient's slices, or one picture saved twice, lay in two parts. A split by slice is told at once; a split "
+    show_falsifier(
+        "one patient's slices, or one image saved twice, lay in two parts. A split by slice is told at once; a split "
         "by patient can still leak through a patient with two ids."
     )
 

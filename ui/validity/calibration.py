@@ -15,8 +15,8 @@ from core.evaluation.influence import mean_interval
 from core.evaluation.intervals import auroc_interval
 from core.evaluation.metrics import Floats
 from ui.figures.reliability import draw_reliability, draw_set_size
+from ui.validity.remarks import show_falsifier
 from ui.validity.subject import Subject, ask_subject
-from ui.validity.words import say_otherwise
 from ui.widgets.text import figure_text, interval_text, number_text, plain
 from ui.widgets.theme import current_palette, draw
 
@@ -27,7 +27,7 @@ def draw_section() -> None:
     """Reliability with and without a temperature, then conformal sets."""
     st.markdown(
         "A network trained to the end is usually too sure. One number, the *temperature*, makes it as sure as it is "
-        "right; it is fitted here on other patients than those it is judged on."
+        "right; it is fitted here on other patients than those it is evaluated on."
     )
     subject = ask_subject()
     if subject is None:
@@ -36,7 +36,7 @@ def draw_section() -> None:
         st.info("All of these patients are of one class, so nothing can be said.", icon=":material/info:")
         return
     _show_reliability(subject)
-    say_otherwise(
+    show_falsifier(
         "the share of positive patients in each bin equalled the probability said: all points on the diagonal."
     )
     st.markdown("#### Does it know when it cannot tell?")
@@ -121,7 +121,7 @@ def _show_sets(subject: Subject) -> None:
             f"On {subject.whose}, each calibrated on all the others. A class needs at least "
             f"{int(np.ceil(1 / (1 - level) - 1e-9))} patients before it can ever be left out."
         )
-    say_otherwise(
+    show_falsifier(
         "the classes' scores overlapped less: the point would slide down the curve, to one class for each patient."
     )
 

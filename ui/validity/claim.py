@@ -10,8 +10,8 @@ from core.experiments.claim_sheet import ClaimSheet, ask_shortcuts, audit_leakag
 from core.experiments.evidence import Control
 from core.reports.claim_page import write_claim_page
 from core.runs.folder import RunFolder
+from ui.validity.remarks import show_falsifier
 from ui.validity.subject import ask_run
-from ui.validity.words import say_otherwise
 from ui.widgets.errors import report_errors
 from ui.widgets.progress import ProgressBar
 from ui.widgets.state import current_settings
@@ -21,7 +21,7 @@ from ui.widgets.text import plain
 def draw_section() -> None:
     """The sheet in short, and the page to take away."""
     st.markdown(
-        "One page on a run that can stand beside a paper: what was judged, on whom, how sure it is, which controls were "
+        "One page on a run that can stand beside a paper: what was evaluated, on whom, how sure it is, which controls were "
         "run, who had looked before, and what nobody has checked. It says the last as loudly as the first."
     )
     run = ask_run("validity.claim.run")
@@ -35,9 +35,9 @@ def draw_section() -> None:
 def _ask_audit(run: RunFolder) -> tuple[tuple[str, ...] | None, Control | None]:
     """What an audit of every image found, and which shortcuts; nothing where the visitor does not want it."""
     wanted = st.toggle(
-        "Audit every picture of the cohort for this sheet",
+        "Audit every image of the cohort for this sheet",
         key=f"validity.claim.audit.{run.name}",
-        help="Looks for the same picture on both sides of the split, and for shortcuts in headers, outline and slice order.",
+        help="Looks for the same image on both sides of the split, and for shortcuts in headers, outline and slice order.",
     )
     return _audit(str(run.path)) if wanted else (None, None)
 
@@ -91,4 +91,4 @@ def _show(sheet: ClaimSheet, run: RunFolder) -> None:
             st.markdown(f"{mark} **{item.topic}**: {plain(item.answer, 300) if item.answer else '*' + item.ask + '*'}")
     with st.expander("The page as it will look", icon=":material/visibility:"):
         st.iframe(page, height=700)
-    say_otherwise("a box on the left were ticked, or an item on the right taken away: then more may be claimed.")
+    show_falsifier("a box on the left were ticked, or an item on the right taken away: then more may be claimed.")

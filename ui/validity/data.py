@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.data.study import Cohort
-from ui.cohort.cohorts import ask_cohort, show_cohort_line
+from ui.cohort.choose import ask_cohort, show_cohort_line
 from ui.widgets.loaders import load_chosen_cohort
 
 

@@ -1,4 +1,4 @@
-"""Intervals: the same model, judged on other patients."""
+"""Intervals: the same model, evaluated on other patients."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from core.evaluation.metrics import Floats
 from core.evaluation.simulated import repeat_study
 from core.runs.evaluation import read_evaluation
 from ui.figures.validity import draw_studies
+from ui.runs.evaluation_figures import show_figures
 from ui.runs.evaluation_view import evaluate_validation
-from ui.runs.judged import show_figures
-from ui.validity.subject import ask_run, judged_runs
-from ui.validity.words import say_otherwise, say_simulated
+from ui.validity.remarks import mark_simulated, show_falsifier
+from ui.validity.subject import ask_run, evaluated_runs
 from ui.widgets.theme import current_palette, draw
 
 SHOWN = 100
@@ -27,7 +27,7 @@ def _repeat(auroc: float, patients: int) -> Floats:
 def draw_section() -> None:
     """The scatter of one and the same model over many studies, then the run's own figures."""
     st.markdown(
-        "Below, one and the same model is judged in 100 hospitals, on new patients each time. Nothing about the model "
+        "Below, one and the same model is evaluated in 100 hospitals, on new patients each time. Nothing about the model "
         "changes; only who happened to be scanned. A figure without its interval is one of these dots, picked blindly."
     )
     left, right = st.columns([1, 3], gap="large")
@@ -43,18 +43,18 @@ def draw_section() -> None:
         st.caption(f"95 of 100 studies report an AUROC between {low:.2f} and {high:.2f}; the truth is {auroc:.2f}.")
         missed = int(((studies[:SHOWN, 1] > auroc) | (studies[:SHOWN, 2] < auroc)).sum())
         st.caption(f"Of the {SHOWN} drawn here, {missed} miss it.")
-        say_simulated()
+        mark_simulated()
     with right:
         draw(
             draw_studies(studies[:SHOWN], auroc, current_palette()),
             key="validity.intervals.studies",
             alt=f"AUROC with interval of {SHOWN} studies of {patients} patients",
         )
-    say_otherwise(
+    show_falsifier(
         "the number of patients grew: with four times as many, the dots lie half as far apart. Nothing else helps, and "
         "more slices of the same patients do not."
     )
-    if judged_runs():
+    if evaluated_runs():
         st.markdown("#### Your run")
         _show_own()
 

@@ -8,7 +8,7 @@ from core.data.study import Cohort
 from core.experiments.controls.leak_meter import LeakMeter, measure_cohort
 from ui.figures.controls import draw_dose, draw_leak
 from ui.validity.data import ask_data
-from ui.validity.words import say_otherwise
+from ui.validity.remarks import show_falsifier
 from ui.widgets.measured import ask_measured
 from ui.widgets.progress import ProgressBar
 from ui.widgets.state import current_settings
@@ -30,7 +30,7 @@ def draw_section() -> None:
         )
         if found is not None:
             show_leak(found, key="validity.leak")
-    say_otherwise(
+    show_falsifier(
         "slices of one head looked no more alike than slices of two: with one slice a patient, or a split by patient, "
         "the two labellings fall to chance together."
     )

@@ -17,7 +17,7 @@ from core.explain.overlay import blend
 from core.explain.validation.saliency_result import MapExample, MapTest
 from ui.figures.maps import draw_cascade, draw_hits
 from ui.validity.data import ask_data
-from ui.validity.words import say_otherwise
+from ui.validity.remarks import show_falsifier
 from ui.widgets.checkpoints import ask_checkpoint
 from ui.widgets.loaders import load_predictor
 from ui.widgets.measured import ask_measured
@@ -39,7 +39,7 @@ def draw_section() -> None:
         "A map always lights up **somewhere**. Two questions tell whether that means anything. On a synthetic cohort the "
         "tumour's place is known: **does the map point at it**, more often than a place drawn at random? And on any data: "
         "**does the map change when the network's weights are replaced by random ones?** If it does not, it shows the "
-        "picture's edges, not what was learnt."
+        "image's edges, not what was learnt."
     )
     st.caption(
         "A synthetic patient can be drawn twice, with nothing changed but the biomarker: the pixels that differ are the whole "
@@ -51,7 +51,7 @@ def draw_section() -> None:
         path = ask_checkpoint()
         if path is not None:
             _ask_and_show(cohort, path)
-    say_otherwise(
+    show_falsifier(
         "the network decided by something other than the tumour, or the map's layer saw too much at once: each place of "
         "a late layer has seen most of the head."
     )
@@ -63,7 +63,7 @@ def _ask_and_show(cohort: Cohort, path: Path) -> None:
         st.number_input("Studies", 1, max(most, 1), min(STUDIES, most), key="validity.maps.studies", width=140)
     )
     st.caption(
-        f"Every method at every layer, on {PER_SERIES} pictures of each series: some minutes on two processor cores, longer "
+        f"Every method at every layer, on {PER_SERIES} images of each series: some minutes on two processor cores, longer "
         "while a run trains. `python -m core maps` takes occlusion, too."
     )
     found = ask_measured(
@@ -124,7 +124,7 @@ def _sentence(found: MapTest) -> str:
     )
     if len(found.scores) > 1:
         text += (
-            f" It is the best of {len(found.scores)} on these very pictures, and so a little too good: what is to be reported "
+            f" It is the best of {len(found.scores)} on these very images, and so a little too good: what is to be reported "
             "names its method beforehand."
         )
     if found.moved is not None:
@@ -139,7 +139,7 @@ def _sentence(found: MapTest) -> str:
 def _show_examples(found: MapTest) -> None:
     best = (found.best.method, found.best.layer)
     st.markdown(
-        f"**{METHODS[best[0]].title}** at `{best[1]}`, one picture of each study, as learnt and with random weights. White: the "
+        f"**{METHODS[best[0]].title}** at `{best[1]}`, one image of each study, as learnt and with random weights. White: the "
         "tumour's outline. Green: what the biomarker alone changes, which is all that says anything of the label."
     )
     with st.container(width=EXAMPLES_PX):

@@ -15,8 +15,8 @@ from core.evaluation.unpaired import mean_under_dependence
 from core.experiments.controls.optimism import Pair, compare_pairs, read_own_pair
 from ui.figures.validity import draw_noise_course, draw_optimism, draw_pairs
 from ui.validity.answers import ask_answer, show_asking
-from ui.validity.subject import judged_runs
-from ui.validity.words import say_otherwise, say_simulated
+from ui.validity.remarks import mark_simulated, show_falsifier
+from ui.validity.subject import evaluated_runs
 from ui.widgets.text import figure_text, plain, value_text
 from ui.widgets.theme import current_palette, draw
 
@@ -53,7 +53,7 @@ def draw_section() -> None:
             delta_color="off",
         )
         st.caption(f"The same epochs on as many other patients: {found.untouched.mean():.2f}. n = {DRAWS} repetitions.")
-        say_simulated()
+        mark_simulated()
     with right, st.grid(2, min_column_width=300):
         draw(
             draw_noise_course(found.one_course, current_palette()),
@@ -65,7 +65,7 @@ def draw_section() -> None:
             key="validity.optimism.noise",
             alt="AUROC of the best epoch on the patients that chose it and on others",
         )
-    say_otherwise(
+    show_falsifier(
         "there were one epoch to choose from, or very many patients: the choice then has nothing to work on. "
         "Untouched patients are right with any number of epochs."
     )
@@ -93,13 +93,13 @@ def _ask_seeds() -> tuple[list[str], int]:
 
 def _show_own() -> None:
     pairs = []
-    for entry in judged_runs():
+    for entry in evaluated_runs():
         with suppress(MGMTLabError):  # The Runs page says what is wrong with it.
             pair = read_own_pair(entry.run)
             pairs += [] if pair is None else [pair]
     if not pairs:
         st.info(
-            "No run split by patient has been judged on its test patients yet. When the plan is final, look at them on "
+            "No run split by patient has been evaluated on its test patients yet. When the plan is final, look at them on "
             "the Runs page; the same checkpoint's two figures then stand here side by side. Runs with shuffled labels are "
             "controls and stand aside.",
             icon=":material/info:",

@@ -14,7 +14,7 @@ from core.experiments.controls.permutation import KIND
 from ui.figures.controls import draw_null
 from ui.validity.answers import ask_answer, show_asking
 from ui.validity.data import ask_data
-from ui.validity.words import say_otherwise
+from ui.validity.remarks import show_falsifier
 from ui.widgets.measured import ask_measured
 from ui.widgets.progress import ProgressBar
 from ui.widgets.state import current_settings
@@ -36,7 +36,7 @@ def draw_section() -> None:
         _fast()
     else:
         _reruns()
-    say_otherwise(
+    show_falsifier(
         "the scans told more, or less, of the label: with nothing to tell, the line lies among the shuffles; with something, "
         "beyond nearly all of them. A small p says that something predicts the label, not that it is the tumour."
     )

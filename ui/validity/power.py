@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import streamlit as st
 
-from core.errors import MGMTLabError
+from core.errors import MGMTLabError, StorageError
 from core.evaluation.power import DESIGNS, Design, patients_needed, power_of, smallest_auroc
+from core.phantom.cohort import read_phantom
 from core.phantom.config import best_auroc
+from core.runs.folder import RunFolder
 from ui.figures.validity import draw_dial, draw_power
-from ui.validity.subject import judged_runs
-from ui.validity.synthetic import read_signal
-from ui.validity.words import say_otherwise, say_simulated
+from ui.validity.remarks import mark_simulated, show_falsifier
+from ui.validity.subject import evaluated_runs
 from ui.widgets.loaders import load_card
 from ui.widgets.theme import current_palette, draw
 
@@ -65,7 +67,7 @@ def draw_section() -> None:
 
 def _own_patients() -> int:
     """Patients that the newest run holds out, or those of one hold-out of the competition's cohort."""
-    for entry in judged_runs():
+    for entry in evaluated_runs():
         try:
             return max(8, load_card(entry.run.checkpoint).patients.get("test", 0) or 117)
         except MGMTLabError:
@@ -88,7 +90,7 @@ def _say(
         "Two-sided at 5%, share of positives 0.525 as in the competition's cohort, variance of the AUROC by the binormal "
         "model. For an AUROC of 0.60 one hold-out of 117 patients has 46% power, all 585 have 99%."
     )
-    say_otherwise(
+    show_falsifier(
         f"the true AUROC were further from {other:.2f}: the number needed falls with the square of the distance. "
         "More slices, seeds or epochs do not change it."
     )
@@ -101,8 +103,8 @@ def _show_dial() -> None:
         "above it, by more than its interval, has leaked."
     )
     runs = []
-    for entry in judged_runs():
-        signal = read_signal(entry.run)
+    for entry in evaluated_runs():
+        signal = _read_signal(entry.run)
         if signal is None:
             continue
         try:
@@ -116,8 +118,24 @@ def _show_dial() -> None:
     if runs:
         st.caption("Each run's AUROC by patient with its interval; hover for its name and whose patients they are.")
     else:
-        say_simulated()
+        mark_simulated()
         st.caption(
             f"No run on a synthetic cohort yet. At signal 1 nobody can pass {best_auroc(1):.2f}, at 3 {best_auroc(3):.2f}: "
             "make a cohort on the Cohort page, train on it, and its figure appears here."
         )
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _signal(root: str) -> float | None:
+    for folder in (Path(root), Path(root).parent):  # a run may name the cohort, or its train folder
+        try:
+            return read_phantom(folder).signal
+        except StorageError:
+            continue
+    return None
+
+
+def _read_signal(run: RunFolder) -> float | None:
+    """The signal of the synthetic cohort that a run was trained on; None for another cohort, or one that is gone."""
+    source = run.source
+    return None if source.shuffle_seed is not None else _signal(source.root)

@@ -13,8 +13,8 @@ from core.evaluation.figures import FIGURE_TITLES
 from core.runs.evaluation import count_test_evaluations, read_evaluation
 from core.runs.folder import RunFolder
 from core.runs.seal import METRICS, Criterion, Seal, SealReport, list_seals, make_seal, seal_of_run
-from ui.validity.subject import ask_run, judged_runs
-from ui.validity.words import say_otherwise
+from ui.validity.remarks import show_falsifier
+from ui.validity.subject import ask_run, evaluated_runs
 from ui.widgets.errors import report_errors
 from ui.widgets.state import current_settings
 from ui.widgets.text import plain
@@ -38,7 +38,7 @@ def draw_section() -> None:
             with standing:
                 show_seal(seal_of_run(run, current_settings(), evaluation.patient if evaluation else None))
     _show_all()
-    say_otherwise(
+    show_falsifier(
         "somebody had looked at these test patients before the plan was sealed, a setting differed, or one character of the "
         "seal had been changed. Against yourself a seal proves something only if its hash was given to somebody else."
     )
@@ -58,7 +58,7 @@ def _ask_plan(run: RunFolder) -> None:
     split, seen = run.split(), count_test_evaluations(run, settings)
     if seen:
         st.caption(
-            f":material/visibility: These test patients have been looked at {seen} {'time' if seen == 1 else 'times'}: a plan "
+            f":material/visibility: These test patients have been evaluated {seen} {'time' if seen == 1 else 'times'}: a plan "
             "sealed now would be late. Choose other test patients (another split seed) for a plan that counts."
         )
     with st.form("validity.seal.form"), st.grid(4, min_column_width=200):
@@ -106,7 +106,7 @@ def _may_see(seal: Seal | None) -> bool:
     if seal is None:
         return False
     own = set()
-    for entry in judged_runs():
+    for entry in evaluated_runs():
         with suppress(MGMTLabError):
             own.add(entry.run.split().test_digest)
     return seal.test_digest in own

@@ -93,7 +93,7 @@ SECTIONS: tuple[Section, ...] = (
     Section(
         name="twin",
         title="Twin run",
-        question="How much of the figure is owed to siblings of the judged slices in training?",
+        question="How much of the figure is owed to siblings of the evaluated slices in training?",
         group=CONTROL,
         draw=twin.draw_section,
     ),
@@ -128,7 +128,7 @@ SECTIONS: tuple[Section, ...] = (
     Section(
         name="audit",
         title="Audit of a split",
-        question="Does a patient, or the same picture, stand in training and in test?",
+        question="Does a patient, or the same image, stand in training and in test?",
         group=CONTROL,
         draw=audit.draw_section,
     ),

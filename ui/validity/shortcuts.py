@@ -9,7 +9,7 @@ from core.data.study import Cohort
 from core.experiments.controls.shortcuts import CONTROLS, Shortcuts, find_shortcuts
 from ui.figures.controls import draw_intervals
 from ui.validity.data import ask_data
-from ui.validity.words import say_otherwise
+from ui.validity.remarks import show_falsifier
 from ui.widgets.measured import ask_measured
 from ui.widgets.progress import ProgressBar
 from ui.widgets.state import current_settings
@@ -34,7 +34,7 @@ def draw_section() -> None:
         if found is not None:
             show_shortcuts(found)
     _tell_network()
-    say_otherwise(
+    show_falsifier(
         "the classes had been scanned differently (headers), or marks, margins or skull-stripping differed (blanked "
         "brain). Shuffled slices can only find something if the procedure itself leaks, or by chance, once in twenty."
     )

@@ -11,7 +11,7 @@ from core.evaluation.power import auroc_variance
 from core.evaluation.specification import Cell, SpecificationCurve, order_cells
 from ui.figures.specification import draw_specification
 from ui.validity.answers import ask_answer, show_asking
-from ui.validity.words import say_otherwise, say_simulated
+from ui.validity.remarks import mark_simulated, show_falsifier
 from ui.widgets.text import plain
 from ui.widgets.theme import current_palette, draw
 
@@ -56,7 +56,7 @@ def draw_section() -> None:
     result = ask_answer("specification")
     if result is None:
         curve = _example()
-        say_simulated()
+        mark_simulated()
         _show(curve, "validity.specification.example")
         st.caption(
             f"Forty combinations on 40 patients, with nothing to find: the best of them shows {curve.values[-1]:.2f}. Whoever "
@@ -77,7 +77,7 @@ def draw_section() -> None:
             help="Every combination; there is no way to take the best one alone.",
         )
     show_asking("specification", _ask_choices)
-    say_otherwise("most points, not the best one, lay above 0.5 with their whole interval.")
+    show_falsifier("most points, not the best one, lay above 0.5 with their whole interval.")
 
 
 def _ask_choices() -> tuple[list[str], int]:

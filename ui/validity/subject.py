@@ -15,7 +15,7 @@ from core.runs.evaluation import Evaluation, read_evaluation
 from core.runs.folder import RunEntry, RunFolder
 from ui.runs.evaluation_view import evaluate_validation
 from ui.runs.runs import own_runs
-from ui.validity.words import say_simulated
+from ui.validity.remarks import mark_simulated
 from ui.widgets.errors import report_errors
 from ui.widgets.text import plain
 
@@ -52,14 +52,14 @@ class Subject:
         return cast("np.ndarray[tuple[int], np.dtype[np.bool_]]", self.labels == self.positive_class)
 
 
-def judged_runs() -> list[RunEntry]:
+def evaluated_runs() -> list[RunEntry]:
     """This visitor's runs that have a checkpoint, newest first."""
     return [entry for entry in own_runs() if entry.run.checkpoint.exists()]
 
 
 def ask_run(key: str = "validity.run") -> RunFolder | None:
     """Let the visitor choose among his runs; without any, say where to get one."""
-    entries = judged_runs()
+    entries = evaluated_runs()
     if not entries:
         st.info("No trained run yet. Train one (a synthetic cohort and a minute will do), then come back.")
         st.page_link("pages/train.py", label="Train", icon=":material/model_training:")
@@ -83,7 +83,7 @@ def remember_run(run: RunFolder) -> None:
 
 def ask_subject() -> Subject | None:
     """Let the visitor choose a run or a simulated model; None where the run cannot be used."""
-    entries = judged_runs()
+    entries = evaluated_runs()
     sources = [*(["one of my runs"] if entries else []), SIMULATED]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         source = st.segmented_control(
@@ -133,8 +133,8 @@ def _show_badges(evaluation: Evaluation) -> None:
             st.badge("leaky split", icon=":material/warning:", color="red")
     if evaluation.part == "val":
         st.caption(
-            "The test patients of this run have not been looked at; these are its validation patients, which are a "
-            "little optimistic. Look at the test patients on the Runs page when the plan is final."
+            "The test patients of this run have not been evaluated; these are its validation patients, which are a "
+            "little optimistic. Evaluate on the test patients on the Runs page when the plan is final."
         )
 
 
@@ -151,7 +151,7 @@ def _ask_simulated(*, offer_training: bool) -> Subject:
         help="1 is calibrated; 2 makes every log odds twice as large as is true.",
     )
     labels, logits = simulate_patients(area, patients, np.random.default_rng(7), sharpness=sharpness)
-    say_simulated()
+    mark_simulated()
     if offer_training:
         st.page_link("pages/train.py", label="Train a run to see your own here", icon=":material/model_training:")
     probability = to_probabilities(logits)[:, 1]

@@ -8,8 +8,8 @@ import streamlit as st
 
 from core.evaluation.thresholds import SHARES, decision_curve, judge_thresholds
 from ui.figures.reliability import draw_decision, draw_threshold_shares
+from ui.validity.remarks import show_falsifier
 from ui.validity.subject import Subject, ask_subject
-from ui.validity.words import say_otherwise
 from ui.widgets.text import interval_text, number_text, plain
 from ui.widgets.theme import current_palette, draw
 
@@ -54,7 +54,7 @@ def draw_section() -> None:
         )
         + f"On {subject.whose}; bands are pointwise 95% intervals. Vickers and Elkin 2006."
     )
-    say_otherwise(
+    show_falsifier(
         "positive patients had clearly higher probabilities, and these were calibrated: a threshold on "
         "probabilities that do not mean what they say has no meaning either."
     )

@@ -105,9 +105,9 @@ def show_card(card: CheckpointCard) -> None:
     """The checkpoint's own figures, and what it was trained on."""
     show_badges(card)
     st.markdown(
-        f"**Its own AUROC by patient:** {auroc_words(card)}",
+        f"**Its AUROC by patient:** {auroc_words(card)}",
         help="Patients of another cohort say most; untouched test patients, and those of folds, come next. Validation patients chose the "
-        "epoch, the threshold and the temperature, so their figure flatters. Runs are judged on the Runs page.",
+        "epoch, the threshold and the temperature, so their figure flatters. Runs are evaluated on the Runs page.",
     )
     with st.expander("Model card", icon=":material/description:"):
         st.table(_card_rows(card), border="horizontal", hide_header=True)

@@ -1,4 +1,4 @@
-"""What was recognised in a study, as a table a person can check."""
+"""Series in this scan in a study, as a table a person can check."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COLUMNS = {
 }
 
 
-def show_recognised(study: Study, stacks: Sequence[SliceStack]) -> None:
+def show_series_table(study: Study, stacks: Sequence[SliceStack]) -> None:
     """One row per series: sequence, plane, slices, blank ones, spacing, and why it is what it is."""
     st.dataframe(_list_series(study, stacks), hide_index=True, column_config=_COLUMNS)
 
@@ -69,7 +69,7 @@ def _list_series(study: Study, stacks: Sequence[SliceStack]) -> pd.DataFrame:
                 "seen by the model": len(stack.probabilities) if stack else 0,
                 "matrix": f"{series.rows} × {series.columns}",
                 "spacing (mm)": "" if spacing is None else " × ".join(f"{value:.2f}" for value in spacing),
-                "recognised by": series.sequence_reason,
+                "recognized from": series.sequence_reason,
                 "how sure": series.sequence_confidence,
                 "description": series.description,
             }

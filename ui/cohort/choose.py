@@ -24,11 +24,11 @@ from ui.widgets.study_view import edit_sequences
 from ui.widgets.text import plain
 
 LAYOUTS = {
-    None: "recognise it",
+    None: "detect it",
     "rsna": "the competition's: id/sequence/*.dcm",
     "phases": "TRAIN/VAL/TEST of class folders",
     "classes": "class folders",
-    "flat": "a flat folder of pictures",
+    "flat": "a flat folder of images",
 }
 
 
@@ -190,7 +190,7 @@ def _ask_synthetic(settings: Settings) -> None:
 
 
 def show_series(study: Study, stacks: Sequence[SliceStack]) -> None:
-    """A study's series, in a table in which a person may overrule what was recognised; runs that start then use his word."""
+    """A study's series, in a table in which a person may overrule what was recognized; runs that start then use his word."""
     source = chosen_cohort()
     if source is None:
         return

@@ -182,6 +182,6 @@ def _show_curves(pair: TwinPair, key: str) -> None:
         )
     st.caption(
         f"Validation: the same {slices} slices of {patients} patients in both arms. Training: {pair.trained_on} slices in "
-        f"both; in one of them {pair.siblings} are siblings, other slices of the judged patients. Bands are 95% intervals of "
+        f"both; in one of them {pair.siblings} are siblings, other slices of the evaluated patients. Bands are 95% intervals of "
         "the validation's figures, over patients."
     )

@@ -34,7 +34,7 @@ def show_warning_signs(run: RunFolder) -> None:
         st.warning("\n".join(f"- {plain(sign.message, 500)}" for sign in signs), icon=":material/warning:")
 
 
-def show_course(run: RunFolder, status: RunStatus, key: str) -> None:
+def show_learning_curves(run: RunFolder, status: RunStatus, key: str) -> None:
     """The figures of the best epoch, the curves by epoch, and the predictions as they move."""
     records = run.epochs()
     if not records:

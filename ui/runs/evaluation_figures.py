@@ -1,4 +1,4 @@
-"""A judgement on one level, patients or slices: figures with n and intervals, ROC, precision-recall, confusion."""
+"""An evaluation on one level, patients or slices: figures with n and intervals, ROC, precision-recall, confusion."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def show_level(
     temperature: float,
     key: str,
 ) -> None:
-    """Draw one level of a judgement.
+    """Draw one level of an evaluation.
 
     Parameters
     ----------
