@@ -60,7 +60,7 @@ def draw_cascade(found: MapTest, palette: Palette) -> go.Figure:
             },
             error_y=_spread(score.similarity, palette.accent) if chosen else None,
             showlegend=chosen or first,
-            text=[figure_text(one, "pictures") for one in score.similarity],
+            text=[figure_text(one, "images") for one in score.similarity],
             hovertemplate=f"{_name(score)}<br>down to %{{x}}: %{{text}}<extra></extra>",
         )
     figure.update_yaxes(range=[-0.1, 1.02])
@@ -93,7 +93,7 @@ def _add_points(
         name=name,
         marker={"color": colour, "symbol": symbol, "size": 8},
         error_x=_spread(known, colour),
-        text=[figure_text(one, "pictures") for one in known],
+        text=[figure_text(one, "images") for one in known],
         hovertemplate=f"{name}: %{{text}}<extra></extra>",
     )
 

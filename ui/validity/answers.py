@@ -10,7 +10,7 @@ import streamlit as st
 
 from core.experiments.evidence import list_answers
 from core.jobs.background import read_experiment_status, start_experiment, stop_experiment
-from ui.validity.subject import ask_run, judged_runs
+from ui.validity.subject import ask_run, evaluated_runs
 from ui.widgets.commands import command_words
 from ui.widgets.errors import report_errors
 from ui.widgets.state import current_settings
@@ -56,7 +56,7 @@ def show_asking(
             "This takes many trainings, more than this demo offers; run MGMT Lab on a machine of your own for it."
         )
         return
-    with st.expander("Ask this of your own data", icon=":material/add_circle:", expanded=bool(judged_runs())):
+    with st.expander("Ask this of your own data", icon=":material/add_circle:", expanded=bool(evaluated_runs())):
         st.caption(
             f"The test patients of your runs stay untouched: {whom}. It goes on with no page open, waits behind queued runs, "
             "and can be stopped and gone on with."

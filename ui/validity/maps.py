@@ -107,7 +107,7 @@ def show_map_test(found: MapTest) -> None:
 
 
 def _sentence(found: MapTest) -> str:
-    what = "volumes" if found.volumes else "pictures"
+    what = "volumes" if found.volumes else "images"
     n = f"n = {found.images} {what} of {found.studies} studies"
     best = found.best
     name = f"**{METHODS[best.method].title}** at `{best.layer}`"
@@ -195,4 +195,4 @@ def _table(found: MapTest) -> pd.DataFrame:
 
 
 def _figure(figure: Figure | None) -> str:
-    return "not known" if figure is None else figure_text(figure, "pictures")
+    return "not known" if figure is None else figure_text(figure, "images")
