@@ -8,7 +8,6 @@ twice differs by several per cent on a busy machine, and their medians are compa
 from __future__ import annotations
 
 import argparse
-import logging
 import statistics
 import tempfile
 import time
@@ -21,7 +20,7 @@ from measuring import machine, print_table
 
 if TYPE_CHECKING:
     from core.dataset.batches import Batch
-    from core.training.job import Job, Training
+    from core.training.state import TrainingSpec, TrainingState
 
 
 def main() -> None:
@@ -32,11 +31,11 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=96, help="edge of a picture in pixels")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        job = make_job(Path(folder), arguments.size)
-        measure(job, arguments.blocks, arguments.steps)
+        spec = make_spec(Path(folder), arguments.size)
+        measure(spec, arguments.blocks, arguments.steps)
 
 
-def make_job(folder: Path, size_px: int) -> Job:
+def make_spec(folder: Path, size_px: int) -> TrainingSpec:
     """A small synthetic cohort, prepared, and the honest preset's network and training."""
     from core.config import apply_settings
     from core.data.cohort import scan_cohort
@@ -46,7 +45,7 @@ def make_job(folder: Path, size_px: int) -> Job:
     from core.phantom.config import PhantomConfig
     from core.presets import find_preset
     from core.settings import load_settings
-    from core.training.job import describe_job
+    from core.training.state import describe_training
 
     make_phantom(folder / "cohort", PhantomConfig(studies=20, slices=24, size=128))
     settings = load_settings({"MGMT_LAB_HOME": str(folder / "home")})
@@ -56,58 +55,56 @@ def make_job(folder: Path, size_px: int) -> Job:
     cohort = scan_cohort(folder / "cohort")
     table = build_table(cohort, config.prep, settings)
     split = make_split(table, config.split, cohort.digest)
-    return describe_job(
-        config, table, split, None, cohort, lambda report: None, lambda: False, logging.getLogger(__name__)
-    )
+    return describe_training(config, table, split, cohort=cohort)
 
 
-def measure(job: Job, blocks: int, steps: int) -> None:
+def measure(spec: TrainingSpec, blocks: int, steps: int) -> None:
     """Let the two take turns, and print images per second."""
-    from core.training.job import start_training
+    from core.training.loop import start_training
 
-    training = start_training(job)
-    training.model.train()
-    mapped = endless(job)
+    state = start_training(spec)
+    state.model.train()
+    mapped = endless(spec)
     kept = [next(mapped) for _ in range(steps)]
     seconds: dict[str, list[float]] = {"from the cache": [], "from memory": []}
-    run_block(job, training, iter(kept), steps)
+    run_block(spec, state, iter(kept), steps)
     for block in range(blocks):
         turns = [("from the cache", mapped), ("from memory", iter(kept))]
         for name, batches in turns if block % 2 else turns[::-1]:
-            seconds[name].append(run_block(job, training, batches, steps))
+            seconds[name].append(run_block(spec, state, batches, steps))
     median = {name: statistics.median(values) for name, values in seconds.items()}
     rows = [
         (
             name,
-            steps * job.config.batch_size / median[name],
+            steps * spec.config.batch_size / median[name],
             f"{median['from memory'] / median[name]:.1%}",
             min(values),
             max(values),
         )
         for name, values in seconds.items()
     ]
-    size = job.table.arrays[0].shape[-1]
+    size = spec.table.arrays[0].shape[-1]
     print_table(
-        f"{job.config.architecture}, {size} x {size} px, batches of {job.config.batch_size}, "
+        f"{spec.config.architecture}, {size} x {size} px, batches of {spec.config.batch_size}, "
         f"n = {blocks} blocks of {steps} steps each ({machine()})",
         ("batches", "pictures/s", "of memory", "fastest block s", "slowest"),
         rows,
     )
 
 
-def endless(job: Job) -> Iterator[Batch]:
+def endless(spec: TrainingSpec) -> Iterator[Batch]:
     """Full batches of one epoch after the other, as training gets them."""
     from core.dataset.batches import train_batches
 
     epoch = 0
     while True:
         epoch += 1
-        for batch in train_batches(job.table, job.train_rows, job.config.batch_size, job.config.seed, epoch):
-            if len(batch.indices) == job.config.batch_size:
+        for batch in train_batches(spec.table, spec.train_rows, spec.config.batch_size, spec.config.seed, epoch):
+            if len(batch.indices) == spec.config.batch_size:
                 yield batch
 
 
-def run_block(job: Job, training: Training, batches: Iterator[Batch], steps: int) -> float:
+def run_block(spec: TrainingSpec, state: TrainingState, batches: Iterator[Batch], steps: int) -> float:
     """Do some steps as training does them; returns wall seconds, the waiting for batches included."""
     import torch
 
@@ -117,15 +114,15 @@ def run_block(job: Job, training: Training, batches: Iterator[Batch], steps: int
     began = time.perf_counter()
     for _ in range(steps):
         batch = next(batches)
-        changed = augment(batch.images, job.config.augmentation, job.config.seed, 1, batch.indices)
-        inputs = to_input(changed, training.architecture, training.compute)
-        with autocast(training.compute):
-            logits = training.model(inputs)
-        loss = torch.nn.functional.cross_entropy(logits.float(), batch.labels.to(training.compute.device))
+        changed = augment(batch.images, spec.config.augmentation, spec.config.seed, 1, batch.indices)
+        inputs = to_input(changed, state.architecture, state.compute)
+        with autocast(state.compute):
+            logits = state.model(inputs)
+        loss = torch.nn.functional.cross_entropy(logits.float(), batch.labels.to(state.compute.device))
         assert np.isfinite(loss.item())
-        training.optimiser.zero_grad(set_to_none=True)
+        state.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        training.optimiser.step()
+        state.optimiser.step()
     return time.perf_counter() - began
 
 

@@ -16,7 +16,6 @@ stand beside them, for they hold also where others keep the processor busy.
 from __future__ import annotations
 
 import argparse
-import logging
 import statistics
 import sys
 import tempfile
@@ -33,7 +32,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
-    from core.training.job import Job, Training
+    from core.training.state import TrainingSpec, TrainingState
 
 PAPER, OURS, MEMORY = "(a) as the paper would", "(b) ours", "(c) ours, from memory"
 TARGETS = {"cpu": (2.2, 0.97), "cuda": (5.0, 0.90)}
@@ -59,12 +58,12 @@ def main() -> int:
     torch.set_num_threads(arguments.threads or load_settings().threads)
     steps = arguments.steps or (2 if arguments.device == "cpu" else 50)
     with tempfile.TemporaryDirectory() as folder:
-        job = make_job(Path(folder), arguments.device, arguments.batch)
-        measure(job, Path(folder), arguments.device, arguments.blocks, steps)
+        spec = make_spec(Path(folder), arguments.device, arguments.batch)
+        measure(spec, Path(folder), arguments.device, arguments.blocks, steps)
     return 0
 
 
-def make_job(folder: Path, device: str, batch_size: int) -> Job:
+def make_spec(folder: Path, device: str, batch_size: int) -> TrainingSpec:
     """A synthetic cohort prepared at 224 x 224, the paper's preset from random weights, and its images as files."""
     from core.config import apply_settings
     from core.data.cohort import scan_cohort
@@ -75,7 +74,7 @@ def make_job(folder: Path, device: str, batch_size: int) -> Job:
     from core.phantom.config import PhantomConfig
     from core.presets import find_preset
     from core.settings import load_settings
-    from core.training.job import describe_job
+    from core.training.state import describe_training
 
     make_phantom(folder / "cohort", PhantomConfig(studies=8, slices=8, size=96), jobs=1)
     settings = load_settings({"MGMT_LAB_HOME": str(folder / "home")})
@@ -86,9 +85,7 @@ def make_job(folder: Path, device: str, batch_size: int) -> Job:
     table = build_table(cohort, config.prep, settings, jobs=1)
     split = make_split(table, config.split, cohort.digest)
     export_imagefolder(table, split, folder / "pictures")
-    return describe_job(
-        config, table, split, None, cohort, lambda report: None, lambda: False, logging.getLogger(__name__)
-    )
+    return describe_training(config, table, split, cohort=cohort)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +99,16 @@ class Gathered:
         return self.batches[indices.tobytes()]
 
 
-def measure(job: Job, folder: Path, device: str, blocks: int, steps: int) -> None:
+def measure(spec: TrainingSpec, folder: Path, device: str, blocks: int, steps: int) -> None:
     """Let the three take turns, and print images per second and the verdict."""
-    from core.training.job import start_training
+    from core.training.loop import start_training
 
-    training = start_training(job)
-    training.model.train()
+    state = start_training(spec)
+    state.model.train()
     candidates = {
-        PAPER: as_the_paper(folder / "pictures" / "TRAIN", job, device, steps),
-        OURS: ours(job, training, device, steps, in_memory=False),
-        MEMORY: ours(job, training, device, steps, in_memory=True),
+        PAPER: as_the_paper(folder / "pictures" / "TRAIN", spec, device, steps),
+        OURS: ours(spec, state, device, steps, in_memory=False),
+        MEMORY: ours(spec, state, device, steps, in_memory=True),
     }
     for run_block in candidates.values():
         run_block(0)
@@ -125,10 +122,10 @@ def measure(job: Job, folder: Path, device: str, blocks: int, steps: int) -> Non
             candidates[name](block)
             seconds[name].append(time.perf_counter() - began)
             cpu_seconds[name].append(cpu_seconds_of_all() - cpu_began)
-    show(job, training, seconds, cpu_seconds, device, steps)
+    show(spec, state, seconds, cpu_seconds, device, steps)
 
 
-def as_the_paper(folder: Path, job: Job, device: str, steps: int) -> Callable[[int], None]:
+def as_the_paper(folder: Path, spec: TrainingSpec, device: str, steps: int) -> Callable[[int], None]:
     """A block of training from PNG files, as torchvision's users write it."""
     import torch
     from torch.utils.data import DataLoader, RandomSampler
@@ -136,7 +133,7 @@ def as_the_paper(folder: Path, job: Job, device: str, steps: int) -> Callable[[i
     from torchvision.datasets import ImageFolder
     from torchvision.models import resnet18
 
-    size, batch = job.config.prep.size_px, job.config.batch_size
+    size, batch = spec.config.prep.size_px, spec.config.batch_size
     transform = transforms.Compose([
         transforms.Resize((size, size)), transforms.RandomHorizontalFlip(), transforms.ToTensor(),
         transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -147,7 +144,7 @@ def as_the_paper(folder: Path, job: Job, device: str, steps: int) -> Callable[[i
         num_workers=2, persistent_workers=True, pin_memory=device == "cuda",
     )  # fmt: skip
     model = resnet18(num_classes=len(dataset.classes)).to(device).train()
-    chosen = job.config.optimiser
+    chosen = spec.config.optimiser
     optimiser = torch.optim.SGD(model.parameters(), lr=chosen.learning_rate, momentum=chosen.momentum)
     criterion = torch.nn.CrossEntropyLoss()
 
@@ -168,21 +165,23 @@ def as_the_paper(folder: Path, job: Job, device: str, steps: int) -> Callable[[i
     return run_block
 
 
-def ours(job: Job, training: Training, device: str, steps: int, *, in_memory: bool) -> Callable[[int], None]:
+def ours(
+    spec: TrainingSpec, state: TrainingState, device: str, steps: int, *, in_memory: bool
+) -> Callable[[int], None]:
     """A block of the training loop's own steps; all blocks of one kind take the same batches."""
     from core.dataset.batches import batch_order
     from core.training.loop import train_step
 
-    feed, size = training.feed, job.config.batch_size
-    full = [indices for epoch in range(1, steps + 2) for indices in batch_order(job.train_rows, size, 0, epoch)]
+    feed, size = state.feed, spec.config.batch_size
+    full = [indices for epoch in range(1, steps + 2) for indices in batch_order(spec.train_rows, size, 0, epoch)]
     chosen = [indices for indices in full if len(indices) == size][:steps]
     gathered = Gathered({indices.tobytes(): feed.take(indices) for indices in chosen}) if in_memory else None
 
     def run_block(block: int) -> None:
-        training.epoch, training.feed = block + 1, gathered or feed
+        state.epoch, state.feed = block + 1, gathered or feed
         for step, indices in enumerate(chosen):
-            training.step = step % job.steps
-            train_step(job, training, indices)
+            state.step = step % spec.steps
+            train_step(spec, state, indices)
         synchronise(device)
 
     return run_block
@@ -197,8 +196,8 @@ def synchronise(device: str) -> None:
 
 
 def show(
-    job: Job,
-    training: Training,
+    spec: TrainingSpec,
+    state: TrainingState,
     seconds: dict[str, list[float]],
     cpu_seconds: dict[str, list[float]],
     device: str,
@@ -207,7 +206,7 @@ def show(
     """Print the table, and whether the targets are held."""
     import torch
 
-    images = steps * job.config.batch_size
+    images = steps * spec.config.batch_size
     median = {name: statistics.median(values) for name, values in seconds.items()}
     rows = [
         (
@@ -216,11 +215,11 @@ def show(
         )
         for name, values in seconds.items()
     ]  # fmt: skip
-    compute = training.compute
+    compute = state.compute
     title = (
-        f"resnet18, {job.config.prep.size_px} x {job.config.prep.size_px} px, batches of {job.config.batch_size}; ours in "
+        f"resnet18, {spec.config.prep.size_px} x {spec.config.prep.size_px} px, batches of {spec.config.batch_size}; ours in "
         f"{compute.precision}{', channels last' if compute.channels_last else ''}, pictures "
-        f"{'held on the device' if training.feed.held is not None else 'from the cache'}; n = {len(seconds[OURS])} blocks "
+        f"{'held on the device' if state.feed.held is not None else 'from the cache'}; n = {len(seconds[OURS])} blocks "
         f"of {steps} steps each, {torch.get_num_threads()} threads"
     )
     where = torch.cuda.get_device_name() if device == "cuda" else machine()

@@ -18,10 +18,9 @@ from core.models.card import read_card
 from core.runs.folder import RunFolder, find_run
 from core.runs.records import EpochRecord, RunStatus
 from core.settings import Settings
-from core.training.follower import follow
 from core.training.repeat import Plan, plan_from
 from core.training.torchrun import asked_size, is_follower, local_size, resume_command
-from core.training.trainer import run_training
+from core.training.trainer import follow, run_training
 
 
 def define_train(parser: Parser) -> None:

@@ -1,73 +1,70 @@
-"""With what a run was made: environment.json."""
+"""Write environment.json: what a run was made with."""
 
 from __future__ import annotations
 
 import json
 import platform
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
 from core.dataset.split import PARTS, make_split
 from core.errors import SplitError
 from core.files import write_atomic
 from core.runs.environment import describe_command, find_commit, list_versions, name_processor
-from core.runs.folder import now
+from core.runs.folder import RunFolder, now
+from core.training import distributed
+from core.training.state import TrainingSpec, TrainingState
+from core.training.torchrun import local_size
 
-if TYPE_CHECKING:
-    from core.runs.folder import RunFolder
-    from core.training.job import Job, Training
 
-
-def write_environment(job: Job, training: Training) -> None:
-    """Write environment.json of the job's run, enough to repeat it; when a run is resumed only the moment is added.
+def write_environment(spec: TrainingSpec, state: TrainingState) -> None:
+    """Write what is needed to repeat a run into its folder; when it is resumed, only add the time.
 
     The number of threads (of each process) and of processes is kept on resume, because another one changes the result.
     """
-    import torch
-
-    assert job.run is not None
-    before = job.run.environment()
+    assert spec.run is not None
+    before = spec.run.environment()
     if before:
-        _write(job.run, before | {"resumed": [*before.get("resumed", []), now()]})
+        _write(spec.run, before | {"resumed": [*before.get("resumed", []), now()]})
         return
-    drawn = job.world.size == job.world.local_size and _is_drawn(job)
-    labels = job.table.rows["label"].to_numpy()
-    rows = {part: job.split.indices(job.table, part) for part in PARTS}
-    device = torch.device(training.compute.device)
+    processes, threads = distributed.world_size(), torch.get_num_threads()
+    drawn = processes == local_size() and _is_drawn(spec)
+    labels = spec.table.rows["label"].to_numpy()
+    rows = {part: spec.split.indices(spec.table, part) for part in PARTS}
+    device = torch.device(state.compute.device)
     _write(
-        job.run,
+        spec.run,
         {
             "versions": list_versions(),
             "commit": find_commit(),
             "platform": platform.platform(),
             "processor": torch.cuda.get_device_name(device) if device.type == "cuda" else name_processor(),
-            "compute": asdict(training.compute),
-            "threads": torch.get_num_threads(),
-            "world_size": job.world.size,
-            "config": job.config.model_dump(mode="json"),
-            "data": job.run.source.model_dump(mode="json"),
-            "command": describe_command(job.config, job.run.source, torch.get_num_threads(), job.world.size)
-            if drawn
-            else "",
+            "compute": asdict(state.compute),
+            "threads": threads,
+            "world_size": processes,
+            "config": spec.config.model_dump(mode="json"),
+            "data": spec.run.source.model_dump(mode="json"),
+            "command": describe_command(spec.config, spec.run.source, threads, processes) if drawn else "",
             "weights": {
-                **asdict(training.weights),
-                "missing": len(training.weights.missing),
-                "summary": training.weights.describe(),
+                **asdict(state.weights),
+                "missing": len(state.weights.missing),
+                "summary": state.weights.describe(),
             },
-            "cohort_digest": job.split.cohort_digest,
-            "split_digest": job.split.digest,
-            "test_digest": job.split.test_digest,
-            "leaky": job.split.leaky,
-            "synthetic": job.cohort.synthetic if job.cohort else None,
-            "class_names": list(job.table.class_names),
-            "positive_class": job.table.positive_class,
+            "cohort_digest": spec.split.cohort_digest,
+            "split_digest": spec.split.digest,
+            "test_digest": spec.split.test_digest,
+            "leaky": spec.split.leaky,
+            "synthetic": spec.cohort.synthetic if spec.cohort else None,
+            "class_names": list(spec.table.class_names),
+            "positive_class": spec.table.positive_class,
             "sizes": {
                 part: {
                     "slices": len(rows[part]),
-                    "patients": int(job.table.rows["person"].iloc[rows[part]].nunique()),
-                    "per_class": np.bincount(labels[rows[part]], minlength=len(job.table.class_names)).tolist(),
+                    "patients": int(spec.table.rows["person"].iloc[rows[part]].nunique()),
+                    "per_class": np.bincount(labels[rows[part]], minlength=len(spec.table.class_names)).tolist(),
                 }
                 for part in PARTS
             },
@@ -75,10 +72,10 @@ def write_environment(job: Job, training: Training) -> None:
     )
 
 
-def _is_drawn(job: Job) -> bool:
-    """Whether the split is the one that the configuration draws; folds and twins bring their own."""
+def _is_drawn(spec: TrainingSpec) -> bool:
+    """Whether the split is the one that the configuration draws; folds and pairs bring their own."""
     try:
-        return make_split(job.table, job.config.split, job.split.cohort_digest).digest == job.split.digest
+        return make_split(spec.table, spec.config.split, spec.split.cohort_digest).digest == spec.split.digest
     except SplitError:
         return False
 

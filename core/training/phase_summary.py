@@ -1,9 +1,10 @@
-"""One phase of an epoch in a few figures, from its slices' logits."""
+"""Metrics of one phase of an epoch, training or validation, from the logits of its slices."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,12 +20,12 @@ from core.evaluation.intervals import auroc_interval
 HISTOGRAM_BINS = 20
 
 Ends = tuple[float, float] | tuple[None, None]
-"""Of a 95% interval whose observations are patients, not slices; None where a class has fewer than two of them."""
+"""Ends of a 95% interval whose observations are patients, not slices; None where a class has fewer than two of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseSummary:
-    """Figures of a training or validation phase."""
+    """Metrics of a training or validation phase."""
 
     loss: float
     """Mean cross-entropy over slices, in nats."""
@@ -33,7 +34,7 @@ class PhaseSummary:
     """Share of slices whose largest logit is the true class: the paper's accuracy."""
     accuracy_interval: Ends
     patient_accuracy: float
-    """The same over patients, by the logits that their slices are combined to."""
+    """The same over patients, by the aggregated logits of their slices."""
     patient_auroc: float | None
     """None where only one class is present; for more than two classes the mean of one against the rest."""
     patient_auroc_low: float | None
@@ -42,6 +43,17 @@ class PhaseSummary:
     """(classes, bins), from :func:`count_probabilities`."""
     predicted: tuple[int, ...]
     """(classes,): slices for which each class had the largest logit."""
+
+    def to_record(self, part: Literal["train", "val"]) -> dict[str, Any]:
+        """Return the metrics under the names of :class:`core.runs.records.EpochRecord`, which takes those that it has."""
+        found = {
+            "loss": self.loss, "loss_low": self.loss_interval[0], "loss_high": self.loss_interval[1],
+            "accuracy": self.accuracy, "accuracy_low": self.accuracy_interval[0],
+            "accuracy_high": self.accuracy_interval[1], "patient_accuracy": self.patient_accuracy,
+            "patient_auroc": self.patient_auroc, "patient_auroc_low": self.patient_auroc_low,
+            "patient_auroc_high": self.patient_auroc_high, "histogram": self.histogram, "predicted": self.predicted,
+        }  # fmt: skip
+        return {f"{part}_{name}": value for name, value in found.items()}
 
 
 def summarise_phase(
@@ -52,7 +64,7 @@ def summarise_phase(
     aggregation: Aggregation = "mean_logit",
     top_k: int = 3,
 ) -> PhaseSummary:
-    """Compute the figures of one phase.
+    """Return the metrics of one phase.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """The process that trains one run: ``python -m core.training.trainer RUN_DIR``; the same code serves the foreground.
 
-It holds the run's lock while it lives, tells how far it is through status.json, stops at a batch boundary on the
-stop file, SIGTERM or SIGINT, and leaves the run in a state that says what happened. Under torchrun it is process 0;
-the others are :mod:`core.training.follower`.
+It holds the run's lock while it lives, writes how far it is into status.json, stops before the next batch on the stop
+file, SIGTERM or SIGINT, and leaves the run in a state that says what happened. Under torchrun rank 0 trains like this,
+and the others with :func:`follow`. The module itself is free of torch, so that whoever starts trainings can import it.
 """
 
 from __future__ import annotations
@@ -12,35 +12,23 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from core.config import RunConfig
-from core.errors import MGMTLabError, RunError, StorageError
-from core.files import write_atomic
-from core.runs.folder import RunFolder, now
-from core.runs.records import DataSource, EpochRecord, RunStatus
+from core.dataset.split import Split
+from core.errors import MGMTLabError, RunError
+from core.runs.folder import RunFolder
+from core.runs.records import DataSource, EpochRecord, RunState, RunStatus
 from core.runs.warning_signs import read_warning_signs
 from core.settings import Settings, load_settings
-from core.training.data import Task, prepare_material, settle_split
-from core.training.distributed import World, join_world
-from core.training.job import StepReport, TrainingStopped
-from core.training.loop import fit
-from core.training.memory import peak_memory
-from core.training.signals import stop_signals
+from core.training.status_reporter import StatusReporter
+from core.training.stopping import TrainingStopped, stop_signals
 from core.training.tensorboard import check_tensorboard, follow_events
-from core.training.torchrun import check_launcher, resume_command
+from core.training.torchrun import asked_size, check_launcher, resume_command
 
-if TYPE_CHECKING:
-    from core.dataset.split import Split
-
-
-STATUS_SECONDS = 0.5
 NICENESS = 10
 LOCK_SECONDS = 10.0
-RESERVE_BYTES = 64 * 1024
-"""Kept on the disk while a run trains, and given up for its last word where the disk is full."""
 
 
 def run_training(
@@ -56,7 +44,7 @@ def run_training(
     on_status: Callable[[RunStatus], None] = lambda status: None,
     on_epoch: Callable[[EpochRecord], None] = lambda record: None,
 ) -> RunFolder:
-    """Make a run and train it in this process, to its end.
+    """Create a run and train it in this process, to its end.
 
     Parameters
     ----------
@@ -67,9 +55,9 @@ def run_training(
     name
         The new folder's name.
     note
-        A word of the person's own.
+        Free text, shown with the run.
     split
-        Who is in which part, where that is settled.
+        Which patients are in which part; by default it is drawn.
     tensorboard
         Keep TensorBoard event files too.
     on_status
@@ -80,7 +68,7 @@ def run_training(
     Raises
     ------
     MGMTLabError
-        Whatever a person can put right; the run's status says it too.
+        What a person can put right; the run's status says it too.
     """
     check_launcher()
     if tensorboard:
@@ -125,17 +113,19 @@ def train(
     MGMTLabError
         What made it fail, if a person can put it right.
     """
-    with join_world() as world, run.lock(timeout_seconds=LOCK_SECONDS):
+    from core.training import distributed, session
+
+    with distributed.process_group(), run.lock(timeout_seconds=LOCK_SECONDS):
         status = run.status()
         if only_if_queued and status.state != "queued":
             return status
         if status.state == "finished":
             raise RunError(f"{run.name} has finished; there is nothing to resume. Start a new run.")
-        _check_size(run, world)
-        reporter = _Reporter(run, status, on_status)
+        _check_processes(run)
+        reporter = StatusReporter(run, status, on_status)
         with _logging_to(run) as log, stop_signals() as signalled:
             try:
-                _prepare_and_fit(run, settings, reporter, log, signalled, on_epoch, world)
+                _train_session(session.train_session, run, settings, reporter, log, signalled, on_epoch)
                 _finish(run, reporter)
             except TrainingStopped:
                 log.info("stopped")
@@ -146,7 +136,7 @@ def train(
                 raise
             except (MemoryError, OSError) as error:
                 log.exception("the machine")
-                failure = _explain_machine(error)
+                failure = _machine_error(error)
                 reporter.end("failed", str(failure))
                 raise failure from error
             except Exception as error:
@@ -160,16 +150,48 @@ def train(
         return reporter.status
 
 
-def _finish(run: RunFolder, reporter: _Reporter) -> None:
-    """Say that the run has finished, and only then remove its state: a kill in between costs disk space, not the run."""
+def follow(settings: Settings) -> RunState:
+    """Train along with rank 0, which says what; return "finished" or "stopped". Nothing is written.
+
+    Raises
+    ------
+    LostProcessError
+        Another process is gone.
+    MGMTLabError
+        What made this process, or another, fail.
+    """
+    from core.training import distributed, session
+
+    log = logging.getLogger("mgmt_lab.follower")
+    log.propagate = False
+    log.addHandler(logging.NullHandler())
+    with distributed.process_group(), stop_signals() as signalled:
+
+        def progress(done: int, total: int, what: str = "") -> None:
+            if signalled():
+                raise TrainingStopped
+
+        try:
+            for _ in session.train_session(
+                None, settings, progress=progress, stop=signalled, on_step=lambda report: None, on_start=lambda: None,
+                log=log,
+            ):  # fmt: skip
+                pass
+        except TrainingStopped:
+            return "stopped"
+    return "finished"
+
+
+def _finish(run: RunFolder, reporter: StatusReporter) -> None:
+    """Write that the run has finished, and only then remove its state: a kill in between costs disk space, not the run."""
     reporter.end("finished", "")
     run.resume_file.unlink(missing_ok=True)  # Three times the network's size, and of no more use.
-    if run.status().state != "finished":  # The disk was full; now there is room for the last word.
+    if run.status().state != "finished":  # The disk was full; now there is room for the last status.
         reporter.end("finished", "")
 
 
-def _explain_machine(error: MemoryError | OSError) -> RunError:
-    """What a person can do where memory or a file gave out outside the training loop."""
+def _machine_error(error: MemoryError | OSError) -> RunError:
+    """Return the error that says what to do where memory or a file gave out outside the training loop."""
     if isinstance(error, MemoryError):
         return RunError("Memory does not suffice; close other programs or lower size_px, and start a new run.")
     place = f" ({error.filename})" if error.filename else ""
@@ -179,132 +201,54 @@ def _explain_machine(error: MemoryError | OSError) -> RunError:
     )
 
 
-def _check_size(run: RunFolder, world: World) -> None:
+def _check_processes(run: RunFolder) -> None:
     """A run keeps its number of processes: another one changes what batch normalisation sees, and so the result."""
-    before = run.environment().get("world_size", world.size)
-    if before != world.size:
+    now = asked_size()
+    before = run.environment().get("world_size", now)
+    if before != now:
         raise RunError(
-            f"{run.name} was begun by {before} processes, and here {'is' if world.size == 1 else 'are'} {world.size}; "
+            f"{run.name} was begun by {before} processes, and here {'is' if now == 1 else 'are'} {now}; "
             f"another number gives another result. Go on with: {resume_command(run.path, before)}"
         )
 
 
-def _prepare_and_fit(
+def _train_session(
+    session: Callable[..., Iterator[EpochRecord]],
     run: RunFolder,
     settings: Settings,
-    reporter: _Reporter,
+    reporter: StatusReporter,
     log: logging.Logger,
     signalled: Callable[[], bool],
     on_epoch: Callable[[EpochRecord], None],
-    world: World,
 ) -> None:
-    from core.models.registry import check_form, find_architecture
+    """Train, and after each epoch update status, warning signs and event files."""
 
     def stop() -> bool:
         return signalled() or run.stop_requested()
 
     def progress(done: int, total: int, what: str = "") -> None:
-        reporter.tell(phase="preparing", step=done, steps=total, message=what)
+        reporter.update(phase="preparing", step=done, steps=total, message=what)
         if stop():
             raise TrainingStopped
 
     if run.events.is_dir():
         check_tensorboard()
-    config = run.config
-    threads = run.environment().get("threads") or max(1, settings.threads // world.local_size)
-    task = Task(config=config, source=run.source, threads=threads, resumes=run.resume_file.exists())
-    reporter.epochs = config.epochs
-    reporter.tell(at_once=True, phase="preparing", epochs=config.epochs)
-
-    def brief() -> str:
-        check_form(find_architecture(config.architecture), config.prep)
-        return task.model_dump_json()
-
-    world.alone(brief)
-    cohort, table = prepare_material(task, settings, world, progress)
-    log.info("%s: %d studies, %d labelled", cohort.root, len(cohort), len(cohort.labelled))
-    for fault in table.faults:
-        log.warning("left out: %s: %s", fault.path, fault.reason)
-    split = settle_split(run, cohort, table, world)
-    reporter.tell(at_once=True, message="")
-    said = {sign.kind for sign in read_warning_signs(run)}
-    with follow_events(run) as told:
-        for record in fit(
-            config, table, split, run=run, cohort=cohort, on_step=reporter.step, stop=stop, log=log, world=world
-        ):
+    reporter.epochs = run.config.epochs
+    reporter.update(at_once=True, phase="preparing", epochs=reporter.epochs)
+    warned = {sign.kind for sign in read_warning_signs(run)}
+    with follow_events(run) as write_events:
+        for record in session(
+            run, settings, progress=progress, stop=stop, on_step=reporter.step,
+            on_start=lambda: reporter.update(at_once=True, message=""), log=log,
+        ):  # fmt: skip
             best_epoch = record.epoch if record.best else reporter.status.best_epoch
-            reporter.tell(at_once=True, best_epoch=best_epoch, gpu_memory_bytes=record.gpu_memory_bytes)
+            reporter.update(at_once=True, best_epoch=best_epoch, gpu_memory_bytes=record.gpu_memory_bytes)
             for sign in read_warning_signs(run):
-                if sign.kind not in said:
+                if sign.kind not in warned:
                     log.warning("%s", sign.message)
-                    said.add(sign.kind)
-            told()
+                    warned.add(sign.kind)
+            write_events()
             on_epoch(record)
-
-
-class _Reporter:
-    """Keeps status.json up to date, at most twice a second."""
-
-    def __init__(self, run: RunFolder, before: RunStatus, on_status: Callable[[RunStatus], None]) -> None:
-        self.run = run
-        self.on_status = on_status
-        self.status = before.model_copy(
-            update={"state": "running", "started": now(), "finished": None, "message": "", "phase": "starting"}
-        )
-        self.written = 0.0
-        self.first: tuple[float, float] | None = None
-        self.epochs = before.epochs
-        self.reserve = run.path / ".reserve"
-        with suppress(StorageError):  # Then the next line says so.
-            write_atomic(self.reserve, RESERVE_BYTES * b"\1")
-        self.tell(at_once=True)
-
-    def tell(self, *, at_once: bool = False, **changes: Any) -> None:
-        self.status = self.status.model_copy(update=changes)
-        if at_once or self.due():
-            self.run.write_status(self.status)
-            self.written = time.monotonic()
-            self.on_status(self.status)
-
-    def due(self) -> bool:
-        return time.monotonic() - self.written >= STATUS_SECONDS
-
-    def step(self, report: StepReport) -> None:
-        moment = time.monotonic()
-        if self.first is None:
-            self.first = (moment, report.done)
-            self.tell(at_once=True, phase=report.phase, message=f"Weights: {self.run.weights_summary()}.")
-        elif report.done < self.first[1]:  # a first stage is over
-            self.first = (moment, report.done)
-        since, gained = moment - self.first[0], report.done - self.first[1]
-        changes: dict[str, Any] = {}
-        if self.due():  # Reading the gradient waits for the device.
-            norm = report.gradient_norm
-            changes = {"gradient_norm": None if norm is None else norm.item(), "memory_bytes": peak_memory()}
-        self.tell(
-            phase=report.phase,
-            epoch=report.epoch,
-            epochs=report.epochs,
-            step=report.step,
-            steps=report.steps,
-            images_per_second=report.images_per_second,
-            loss=report.loss,
-            learning_rate=report.learning_rate,
-            seconds_left=since / gained * (1 - report.done) if gained > 0 else None,
-            **changes,
-        )
-
-    def end(self, state: str, message: str) -> None:
-        changes: dict[str, Any] = {"state": state, "message": message, "finished": now(), "seconds_left": None}
-        changes |= {"phase": "", "epochs": self.epochs}  # a first stage counts its own
-        try:
-            self.tell(at_once=True, **changes)
-        except StorageError:
-            self.reserve.unlink(missing_ok=True)
-            # Where even that is not enough, the freed lock says "interrupted".
-            with suppress(StorageError):
-                self.tell(at_once=True, **changes)
-        self.reserve.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -12,11 +12,11 @@ from core.data.study import Cohort
 from core.dataset.first_batch import preview_first_batch
 from core.dataset.split import make_split
 from core.dataset.table import build_table
-from core.models import forward
 from core.presets import find_preset
 from core.settings import Settings
-from core.training.job import TrainingStopped
+from core.training import micro_batches
 from core.training.loop import fit
+from core.training.stopping import TrainingStopped
 from tests.data.volumes import make_cohort, make_study
 
 SETTINGS = ("size_px=32", "seed=3", "batch_size=7", "slice_count=3", "weights=none", "device=cpu", "precision=float32")
@@ -55,7 +55,7 @@ def _first_step(
     table = build_table(cohort, config.prep, settings, jobs=1)
     split = make_split(table, config.split, cohort.digest)
     seen: dict[str, Any] = {}
-    to_input = forward.to_input
+    to_input = micro_batches.to_input
 
     def keep(images: torch.Tensor, *arguments: Any) -> torch.Tensor:
         seen.setdefault("pictures", images)
@@ -66,7 +66,7 @@ def _first_step(
         raise TrainingStopped
 
     with monkeypatch.context() as patch:
-        patch.setattr(forward, "to_input", keep)
+        patch.setattr(micro_batches, "to_input", keep)
         patch.setattr(torch.nn.functional, "cross_entropy", stop)
         with pytest.raises(TrainingStopped):
             next(fit(config, table, split))

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from core.config import RunConfig
 from core.dataset.split import Split
+from core.errors import LostProcessError
 from core.models.registry import ARCHITECTURES
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource
 from core.settings import Settings, load_settings
-from core.training import loop
-from core.training.distributed import ALONE, World, join_world
-from tests.training.tiny import TINY_NETWORK, make_images, tiny_config
+from core.training import distributed, loop
+from core.training.state import StepReport
+from tests.training.tiny import TINY_NETWORK, build_tiny, make_images, tiny_config
 
 CHUNK = 4
 """Validation images at once, so that both processes have some."""
@@ -31,28 +35,54 @@ CASES: dict[str, tuple[str, ...]] = {
     "sgd": (*MOVES, "optimiser=sgd", "schedule=step", "step_size=1", "weight_decay=0.01"),
     "weighted": (*MOVES, "class_weights=balanced"),
     "mixup": (*MOVES, "mixup_alpha=0.4"),
+    "frozen": (*MOVES, "architecture=frozen"),
 }
 
 
-def train_case(name: str, settings: Settings, *more: str, world: World = ALONE) -> RunFolder | None:
+def build_frozen(class_count: int) -> nn.Module:
+    """The tiny network with a first layer that does not learn, as the first stage of a two-stage network."""
+    model = build_tiny(class_count)
+    next(model.children()).requires_grad_(False)
+    return model
+
+
+FROZEN = replace(TINY_NETWORK, name="frozen", build=build_frozen)
+
+
+def train_case(name: str, settings: Settings, *more: str) -> RunFolder | None:
     """Train one case to its end; the run keeps its last state."""
     config: RunConfig = tiny_config(*CASES[name], *more)
     source = DataSource(root="/nowhere")
-    run = RunFolder.create(settings, config, source, name=name, state="running") if world.leads else None
-    for _ in loop.fit(config, TABLE, SPLIT, run=run, world=world):
+    run = RunFolder.create(settings, config, source, name=name, state="running") if distributed.rank() == 0 else None
+    for _ in loop.fit(config, TABLE, SPLIT, run=run):
         pass
     return run
 
 
+def lose_a_peer(settings: Settings) -> None:
+    """Rank 1 ends in its fourth step; what rank 0 makes of it goes to lost.txt."""
+
+    def end_rank_1(report: StepReport) -> None:
+        if distributed.rank() == 1 and (report.epoch, report.step) == (2, 1):
+            os._exit(0)
+
+    try:
+        for _ in loop.fit(tiny_config(*CASES["adamw"]), TABLE, SPLIT, on_step=end_rank_1):
+            pass
+    except LostProcessError as error:
+        (settings.home / "lost.txt").write_text(str(error))
+
+
 def main() -> None:
     """Train every case, one after the other."""
-    ARCHITECTURES[TINY_NETWORK.name] = TINY_NETWORK
+    ARCHITECTURES.update({entry.name: entry for entry in (TINY_NETWORK, FROZEN)})
     loop.SCORED_AT_ONCE = CHUNK
     torch.set_num_threads(1)
     settings = load_settings({"MGMT_LAB_HOME": str(Path(sys.argv[1]))})
-    with join_world() as world:
+    with distributed.process_group():
         for name in CASES:
-            train_case(name, settings, world=world)
+            train_case(name, settings)
+        lose_a_peer(settings)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ from core.models.weights import build_model
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource, EpochRecord
 from core.settings import Settings
-from core.training.job import describe_job, start_training
-from core.training.loop import StepReport, TrainingStopped, fit
+from core.training.loop import fit, start_training
+from core.training.state import StepReport, describe_training
+from core.training.stopping import TrainingStopped
 from tests.training.tiny import finished_epochs, make_images, tiny_config
 
 TABLE, SPLIT = make_images()
@@ -277,8 +278,7 @@ def test_a_rare_class_counts_as_much_as_a_common_one() -> None:
     trained = {}
     for choice in ("none", "balanced"):
         config = tiny_config(*FOUR, f"class_weights={choice}")
-        job = describe_job(config, TABLE, few, None, None, lambda report: None, lambda: False, logging.getLogger())
-        weights = start_training(job).class_weights
+        weights = start_training(describe_training(config, TABLE, few)).class_weights
         trained[choice] = [record.train_loss for record in fit(config, TABLE, few)]
         if choice == "none":
             assert weights is None

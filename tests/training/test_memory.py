@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from core.training import memory
 
@@ -32,8 +33,13 @@ def test_elsewhere_the_system_is_asked_in_its_own_unit(monkeypatch: pytest.Monke
     assert 0.5 < asked / known < 2
 
 
-def test_no_gpu_has_no_peak() -> None:
-    assert memory.peak_gpu_memory("cpu") is None
+def test_a_lack_of_memory_is_told_from_other_errors() -> None:
+    assert memory.is_out_of_memory(MemoryError())
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**55)
+    assert memory.is_out_of_memory(caught.value)
+    assert memory.is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."))
+    assert not memory.is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
 
 def test_where_the_system_does_not_count_its_kills_nothing_is_told(

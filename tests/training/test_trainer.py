@@ -245,7 +245,7 @@ def test_what_the_machine_lacks_is_said_and_the_best_checkpoint_kept(
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr("core.dataset.table.build_table", fail)
+        patch.setattr("core.training.session.build_table", fail)
         with pytest.raises(RunError, match=words):
             train(run, settings)
     assert run.status().state == "failed"

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT as a request to stop at the next batch."""
+"""Stopping a training before its end: the exception that says so, and SIGTERM and SIGINT as the request."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+class TrainingStopped(Exception):  # noqa: N818 - not an error: somebody asked for it
+    """Training stopped before a batch because it was asked to; the state to resume from is saved."""
+
+
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Take SIGTERM and SIGINT as a request to stop at the next batch; a second one ends the process as usual."""
+    """Yield a function that tells whether SIGTERM or SIGINT has come; a second signal ends the process as usual."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
