@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -189,7 +189,7 @@ def _add_weights(archive: zipfile.ZipFile, path: Path) -> BundledFile:
     config = card.config.model_copy(update={"weights": hide_home(card.config.weights)})
     hidden = card.model_copy(update={"config": config, "weights_origin": hide_home(card.weights_origin)})
     with _hashed(archive, WEIGHTS) as target:
-        copy_checkpoint(path, target, None if hidden == card else hidden)
+        copy_checkpoint(path, cast("IO[bytes]", target), None if hidden == card else hidden)
     return target.summary()
 
 

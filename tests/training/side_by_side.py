@@ -46,7 +46,7 @@ def build_frozen(class_count: int) -> nn.Module:
     return model
 
 
-FROZEN = replace(TINY_NETWORK, name="frozen", build=build_frozen)
+FROZEN = replace(TINY_NETWORK, name="frozen", network=build_frozen)
 
 
 def train_case(name: str, settings: Settings, *more: str) -> RunFolder | None:
