@@ -15,7 +15,7 @@ from pydicom.datadict import tag_for_keyword
 
 from core.data.formats.elements import Elements, text_of
 from core.data.index.recognise import recognise_name
-from core.data.index.sequence_names import AFTER, AGENTS, BEFORE, LOCALISERS, NEGATIONS
+from core.data.sequences.names import AFTER, AGENTS, BEFORE, LOCALISERS, NEGATIONS
 
 REDACTED = "[redacted]"
 NAMES = (

@@ -2,7 +2,7 @@
 
 A name says the weighting (T1, T2, FLAIR) before the timing does; Image Type and pulse sequence tell what is none of the
 four. Whether a T1-weighted series was acquired after contrast is decided for the study as a whole
-(:mod:`core.data.index.contrast`).
+(:mod:`core.data.sequences.contrast`).
 
 How sure an answer is, is said with it. *certain*: a folder or a file is named as the sequence, or the timing bears a
 name out and, for T1, a name or a twin says whether contrast was given. *likely*: one of these alone. *guess*: the timing
@@ -15,9 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from core.data.index.contrast import Contrast, decide_contrast
-from core.data.index.sequence_names import LOCALISERS, Weighting, read_name, split_words
-from core.data.index.series_evidence import (
+from core.data.sequences.contrast import Contrast, decide_contrast
+from core.data.sequences.evidence import (
     SURENESS,
     Confidence,
     Finding,
@@ -25,6 +24,7 @@ from core.data.index.series_evidence import (
     find_shared_protocols,
     read_evidence,
 )
+from core.data.sequences.names import LOCALISERS, Weighting, read_name, split_words
 from core.mri import MRSequence
 
 if TYPE_CHECKING:

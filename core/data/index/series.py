@@ -17,8 +17,8 @@ from core.data.geometry import plane_of
 from core.data.index.assign import series_order
 from core.data.index.recognise import Recognition, SeriesEvidence, recognise_sequence, recognise_study
 from core.data.index.separate import separate, set_aside
-from core.data.index.sequence_names import read_name
 from core.data.index.stack import Stack, arrange
+from core.data.sequences.names import read_name
 from core.data.study import Fault, Series, SeriesScan
 from core.errors import DataError
 from core.mri import MRSequence, Plane

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from core.data.formats.dicom import InstanceHeader
 from core.data.formats.header import Triple
 from core.data.geometry import PLANE_AXES, plane_of
-from core.data.index.sequence_rules import tell_by_image
+from core.data.sequences.rules import tell_by_image
 from core.data.study import Fault
 from core.errors import MixedSeriesError
 from core.mri import Plane

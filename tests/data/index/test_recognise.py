@@ -122,7 +122,7 @@ def test_the_sequence_comes_off_a_files_stem() -> None:
         ({"ImageType": ["DERIVED", "PRIMARY", "T1 MAP"]}, "a map"),
         ({"ImageType": ["DERIVED", "SECONDARY", "SUBTRACTION"]}, "a subtraction"),
         ({"ImageType": ["DERIVED", "PRIMARY", "DIFFUSION", "ADC"]}, "a diffusion image"),
-        ({"ImageType": ["DERIVED", "PRIMARY", "PROJECTION IMAGE", "MIP"]}, "a projection"),
+        ({"ImageType": ["DERIVED", "SECONDARY", "MIP"]}, "a projection"),
         ({"ImageType": ["DERIVED", "PRIMARY", "M", "OPP_PHASE"]}, "a fat or opposed-phase image"),
         ({"ComplexImageComponent": "PHASE"}, "a phase image"),
         ({"EchoPlanarPulseSequence": "YES"}, "an echo-planar or functional image"),

@@ -1,6 +1,6 @@
 import pytest
 
-from core.data.index.sequence_names import Mark, read_name, split_words
+from core.data.sequences.names import Mark, read_name, split_words
 
 POST, PERHAPS, PRE, SILENT = "post", "post?", "pre", ""
 
@@ -63,6 +63,13 @@ def test_words_of_label_maps_count_in_file_names_only(name: str) -> None:
 )
 def test_words_that_only_look_like_another_kind(name: str) -> None:
     assert read_name(name).other == ""
+
+
+@pytest.mark.parametrize(
+    "name", ["set1", "post1", "ct2", "ST1", "part2", "not1", "volt1", "unit1", "T10", "test2a", "nat1"]
+)
+def test_words_that_hold_t1_by_chance(name: str) -> None:
+    assert read_name(name).says_nothing
 
 
 @pytest.mark.parametrize("name", ["AXT1POST", "Ax T1 post", "ax_t1w_POST", "AxT1WPost"])

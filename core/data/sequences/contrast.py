@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from core.data.formats.acquisition import Acquisition
-from core.data.index.sequence_names import AGENTS, read_name, split_words
-from core.data.index.series_evidence import SURENESS, Confidence, Finding
+from core.data.sequences.evidence import SURENESS, Confidence, Finding
+from core.data.sequences.names import AGENTS, read_name, split_words
 
 ONE_SESSION_SECONDS = 90 * 60
 """Series further apart than this are not of one session, or their times are not to be trusted."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.data.formats.acquisition import Acquisition
-from core.data.index.sequence_names import ECHO_PLANAR_KINDS, Mark, SeriesName, Weighting, read_name, split_words
-from core.data.index.sequence_rules import (
+from core.data.sequences.names import WEIGHTINGS, Mark, SeriesName, Weighting, read_name, split_words
+from core.data.sequences.rules import (
     CONTRASTS,
-    WEIGHTING_OF_TIMING,
+    ECHO_PLANAR_KINDS,
+    OVERRULED,
     describe_timing,
     is_reformatted,
     tell_by_image,
@@ -157,16 +158,8 @@ def _weigh(
     return named, "guess", f"{said}, though {how} speaks for {DESCRIBED.get(timing, timing)}"
 
 
-OVERRULED = frozenset(
-    {
-        ("T2", "FLAIR"),
-        ("T2", "a susceptibility or T2* image"),
-        ("T2", "a proton-density image"),
-        ("T2", "a fat-nulled or double inversion image"),
-        ("FLAIR", "a fat-nulled or double inversion image"),
-    }
-)
-"""Names that are right as far as they go, and what the timing makes of them."""
+WEIGHTING_OF_TIMING: dict[str, Weighting] = {weighting: weighting for weighting in WEIGHTINGS}
+"""Results of :func:`core.data.sequences.rules.tell_by_timing` that are one of the weightings."""
 DESCRIBED = {"T1": "T1w", "T2": "T2w"}
 
 

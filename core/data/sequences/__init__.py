@@ -1,0 +1,1 @@
+"""Which MR sequence a series is: the tables, and what names, headers and fellow series say by them."""

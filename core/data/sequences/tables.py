@@ -1,0 +1,15 @@
+"""The words, patterns and times by which MR sequences are recognised: the tables of ``tables.json``, as they stand.
+
+They are plain data so that a program in another language reads the same file. Words are in lower case, without accents,
+Cyrillic in Latin letters; one may be several, with a space between. Patterns are regular expressions without
+look-behind. Languages: English, German, French, Spanish, Italian, Portuguese, Dutch, Russian, and words of their
+neighbours.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+TABLES: dict[str, Any] = json.loads(Path(__file__).with_name("tables.json").read_text(encoding="utf-8"))
