@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from core.config import AugmentationConfig
 from core.dataset.augment import augment, find_mirrors
 from core.dataset.mixup import mix_examples
-from core.dataset.table import SliceTable
+from core.dataset.slice_table import SliceTable
 
 if TYPE_CHECKING:
     import torch

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 from PIL import Image
 
+from core.dataset.slice_table import SliceTable
 from core.dataset.split import PARTS, Split
-from core.dataset.table import SliceTable
 from core.errors import DataError
 from core.files import storage_errors
 from core.progress import Progress, silent

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from core.dataset.table import SliceTable
+from core.dataset.slice_table import SliceTable
 
 if TYPE_CHECKING:
     import torch

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from core.config import SplitConfig
+from core.dataset.slice_table import SliceTable
 from core.dataset.split import Split, label_units, make_split
-from core.dataset.table import SliceTable
 from core.errors import SplitError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from core.dataset.table import SliceTable
+from core.dataset.slice_table import SliceTable
 
 BINS = 16
 BLOCK = 256

@@ -15,7 +15,7 @@ from core.data.prepare.cache import load_prepared
 from core.data.prepare.common_grid import choose_candidates
 from core.data.study import Cohort, Study
 from core.data.volume import Volume
-from core.dataset.table import SliceTable
+from core.dataset.slice_table import SliceTable
 from core.errors import DataError
 from core.mri import MRSequence
 from core.phantom.truth import draw_mask, has_truth, read_truth

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.config import SplitConfig
-from core.dataset.table import SliceTable
+from core.dataset.slice_table import SliceTable
 from core.errors import SplitError, SplitOverlapError
 
 Part = Literal["train", "val", "test"]

@@ -1,14 +1,12 @@
-"""All examples of a cohort as one table over memory-mapped arrays."""
+"""Prepare a cohort and list its examples (:class:`core.dataset.slice_table.SliceTable`)."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from core.config import PrepConfig
 from core.data.index.assign import ASSIGNED
@@ -17,6 +15,7 @@ from core.data.prepare.common_grid import choose_candidates
 from core.data.prepare.examples import PreparedSeries
 from core.data.prepare.source import Source
 from core.data.study import Cohort, Fault, Series, Study
+from core.dataset.slice_table import SliceTable
 from core.errors import DataError, EmptyCohortError
 from core.mri import MRSequence, Plane
 from core.parallel import run_tasks
@@ -28,37 +27,6 @@ if sys.platform != "win32":
 
 INLINE = 8
 """Up to so many series are prepared in this process: starting others would take longer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SliceTable:
-    """Every example of a cohort: a slice, a volume, or the same slice of several sequences (``PrepConfig.form``).
-
-    ``rows`` has one row per example: ``key`` (study|sequence|series number|slice index, unique and stable),
-    ``study_id``, ``person``, ``label`` (int, -1 unlabelled), ``sequence`` (those that it combines joined by "+"),
-    ``plane``, ``slice_index``, ``position_mm``, ``file``, ``phase`` ("" where none), ``array`` (index into ``arrays``),
-    ``offset`` (example within it).
-    """
-
-    rows: pd.DataFrame
-    arrays: tuple[NDArray[np.uint8], ...]
-    class_names: tuple[str, ...]
-    positive_class: int
-    faults: tuple[Fault, ...] = ()
-    blank_counts: tuple[int, ...] = ()
-    """Blank slices of each array's series."""
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def images(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Gather examples by row number: (n, *shape of one), in the order asked for (:mod:`core.data.prepare.examples`)."""
-        arrays = self.rows["array"].to_numpy()[indices]
-        offsets = self.rows["offset"].to_numpy()[indices]
-        gathered = np.empty((len(indices), *self.arrays[0].shape[1:]), np.uint8)
-        for place, (array, offset) in enumerate(zip(arrays, offsets, strict=True)):
-            gathered[place] = self.arrays[array][offset]
-        return gathered
 
 
 def build_table(

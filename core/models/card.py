@@ -164,6 +164,11 @@ def read_ensemble(path: Path) -> tuple[list[Path], CheckpointCard]:
     return members, card
 
 
+def shorten_path(path: Path) -> str:
+    """Return the part of a weights file's path that others may read: its name, with the run's before a best checkpoint."""
+    return f"{path.parent.name}/{path.name}" if path.name == BEST else path.name
+
+
 def copy_checkpoint(source: Path, target: IO[bytes], card: CheckpointCard | None = None) -> None:
     """Copy a checkpoint to a stream, with another card where one is given; its tensors are copied byte for byte.
 

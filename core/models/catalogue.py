@@ -70,10 +70,5 @@ def checkpoint_name(path: Path) -> str:
     return path.parent.name if path.name in (BEST, ENSEMBLE) else path.stem
 
 
-def shorten_path(path: Path) -> str:
-    """Return the part of a weights file's path that others may read: its name, with the run's before a best checkpoint."""
-    return f"{path.parent.name}/{path.name}" if path.name == BEST else path.name
-
-
 def _newest_first(paths: Iterable[Path]) -> list[Path]:
     return sorted(paths, key=lambda path: (-path.stat().st_mtime, path.name))

@@ -19,7 +19,7 @@ from torchvision.models import get_weight
 
 from core.errors import WeightsUnavailableError
 from core.files import replace_atomically
-from core.models.catalogue import shorten_path
+from core.models.card import shorten_path
 from core.models.registry import Architecture, find_architecture
 
 TIMEOUT_SECONDS = 5.0

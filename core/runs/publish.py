@@ -7,9 +7,8 @@ from typing import Any
 
 from core.errors import RunError, StorageError
 from core.files import write_atomic
-from core.models.card import CheckpointCard, read_card
+from core.models.card import CheckpointCard, read_card, shorten_path
 from core.models.card_text import describe_card
-from core.models.catalogue import shorten_path
 from core.runs.evaluation import read_evaluation
 from core.runs.folder import RunFolder
 

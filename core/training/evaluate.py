@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from core.data.study import Cohort
 from core.dataset.predictions import build_predictions
-from core.dataset.table import SliceTable, build_table
+from core.dataset.slice_table import SliceTable
+from core.dataset.table import build_table
 from core.errors import EvaluationError, RunError, SequenceError
 from core.models.card import CheckpointCard
 from core.models.registry import find_architecture

@@ -24,8 +24,8 @@ from core.config import RunConfig
 from core.data.study import Cohort
 from core.dataset.batches import batch_order
 from core.dataset.feed import open_feed
+from core.dataset.slice_table import SliceTable
 from core.dataset.split import Split
-from core.dataset.table import SliceTable
 from core.errors import RunError
 from core.models.forward import autocast, choose_compute, place_model, score_images
 from core.models.registry import check_form, find_architecture

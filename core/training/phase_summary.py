@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax
 
 from core.errors import EvaluationError
-from core.evaluation import metrics
 from core.evaluation.aggregate import Aggregation, group_labels, log_odds, to_groups
 from core.evaluation.calibration import to_probabilities
 from core.evaluation.influence import mean_interval, share_interval
 from core.evaluation.intervals import auroc_interval
+from core.evaluation.metrics import auroc, macro_auroc
 
 HISTOGRAM_BINS = 20
 
@@ -143,9 +143,9 @@ def _auroc(
         return None, None, None
     once = np.ones((1, len(truth)))
     if logits.shape[1] != 2:
-        return float(metrics.macro_auroc(truth, to_probabilities(logits), once)[0]), None, None
+        return float(macro_auroc(truth, to_probabilities(logits), once)[0]), None, None
     odds = log_odds(logits, positive_class)
     try:
         return auroc_interval(truth == positive_class, odds)
     except EvaluationError:
-        return float(metrics.auroc(truth == positive_class, odds, once)[0]), None, None
+        return float(auroc(truth == positive_class, odds, once)[0]), None, None

@@ -13,8 +13,9 @@ from pydantic import BaseModel
 from core.config import RunConfig
 from core.data.study import Cohort
 from core.dataset.masks import load_masks
+from core.dataset.slice_table import SliceTable
 from core.dataset.split import Split, make_split
-from core.dataset.table import SliceTable, build_table
+from core.dataset.table import build_table
 from core.errors import DataError, SplitError
 from core.files import write_atomic
 from core.models.registry import check_form, find_architecture

@@ -17,8 +17,8 @@ from core.data.study import Cohort
 from core.dataset.batches import count_steps
 from core.dataset.feed import Feed
 from core.dataset.predictions import name_patients
+from core.dataset.slice_table import SliceTable
 from core.dataset.split import PARTS, Split
-from core.dataset.table import SliceTable
 from core.errors import ConfigError, SplitError
 from core.models.forward import Compute
 from core.models.registry import Architecture

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from core.dataset.table import SliceTable
+from core.dataset.slice_table import SliceTable
 
 CLASSES = ("unmethylated", "methylated")
 

@@ -12,8 +12,9 @@ from PIL import Image
 from core.config import PrepConfig, SplitConfig
 from core.data.cohort import scan_cohort
 from core.dataset.export import export_imagefolder
+from core.dataset.slice_table import SliceTable
 from core.dataset.split import PARTS, Split, make_split
-from core.dataset.table import SliceTable, build_table
+from core.dataset.table import build_table
 from core.errors import DataError
 from core.settings import Settings
 from tests.data.tables import CLASSES, alternating, make_table

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.config import SplitConfig
+from core.dataset.slice_table import SliceTable
 from core.dataset.split import PARTS, Split, make_split
-from core.dataset.table import SliceTable
 from core.errors import SplitError, SplitOverlapError
 from tests.data.tables import alternating, make_table
 

@@ -9,8 +9,8 @@ import torch
 from core.config import RunConfig
 from core.dataset.augment import augment
 from core.dataset.batches import train_batches
+from core.dataset.slice_table import SliceTable
 from core.dataset.split import Split
-from core.dataset.table import SliceTable
 from core.errors import RunError, SplitError
 from core.models.checkpoint import load_model
 from core.models.forward import choose_compute, score_images, to_input

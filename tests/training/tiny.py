@@ -10,8 +10,8 @@ import pandas as pd
 from torch import nn
 
 from core.config import RunConfig, apply_settings
+from core.dataset.slice_table import SliceTable
 from core.dataset.split import Split
-from core.dataset.table import SliceTable
 from core.models.registry import IMAGENET, Architecture
 from core.presets import find_preset
 from core.runs.records import MACHINE_FIELDS

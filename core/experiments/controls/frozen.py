@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from core.config import RunConfig
 from core.data.study import Cohort
 from core.dataset.predictions import name_patients
-from core.dataset.table import SliceTable, build_table
+from core.dataset.slice_table import SliceTable
+from core.dataset.table import build_table
 from core.errors import ConfigError, EvaluationError
 from core.experiments.controls.linear_head import HeadResult, evaluate_head, mean_by_patient
 from core.progress import Progress, silent

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from core.config import SplitConfig
+from core.dataset.slice_table import SliceTable
 from core.dataset.split import Split, make_split
-from core.dataset.table import SliceTable
 
 
 def split_inside(table: SliceTable, config: SplitConfig, cohort_digest: str, seed: int) -> Split:

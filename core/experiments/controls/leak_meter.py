@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from core.config import PrepConfig
 from core.data.study import Cohort
 from core.dataset.predictions import name_patients
-from core.dataset.table import SliceTable, build_table
+from core.dataset.slice_table import SliceTable
+from core.dataset.table import build_table
 from core.errors import EvaluationError
 from core.evaluation.figure import Figure
 from core.evaluation.intervals import bootstrap_interval, wilson_interval

@@ -22,7 +22,8 @@ from core.config import PrepConfig
 from core.data.prepare.blank import blank_heads
 from core.data.study import Cohort, Study
 from core.dataset.predictions import name_patients
-from core.dataset.table import SliceTable, build_table
+from core.dataset.slice_table import SliceTable
+from core.dataset.table import build_table
 from core.errors import EvaluationError
 from core.evaluation.metrics import Floats, Integers
 from core.experiments.controls.leak_meter import meter_prep

@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.config import RunConfig
 from core.dataset.folds import make_folds, split_outside
-from core.dataset.table import SliceTable, build_table
+from core.dataset.slice_table import SliceTable
+from core.dataset.table import build_table
 from core.errors import ConfigError
 from core.experiments.controls.specification import SpecificationParameters, list_cells
 from core.experiments.folds.result import evaluate_winners, summarise_folds

@@ -16,8 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.config import SplitConfig
+from core.dataset.slice_table import SliceTable
 from core.dataset.split import Part, Split, make_split
-from core.dataset.table import SliceTable
 from core.errors import SplitError
 
 JUDGED_SHARE = 0.25

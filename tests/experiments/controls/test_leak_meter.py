@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from core.data.cohort import scan_cohort
-from core.dataset.table import SliceTable
+from core.dataset.slice_table import SliceTable
 from core.errors import EvaluationError
 from core.experiments.controls.leak_meter import LeakMeter, measure_cohort, measure_leak
 from core.experiments.controls.thumbnails import make_thumbnails

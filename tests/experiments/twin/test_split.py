@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from core.config import SplitConfig
+from core.dataset.slice_table import SliceTable
 from core.dataset.split import PARTS, Part, Split
-from core.dataset.table import SliceTable
 from core.errors import SplitError
 from core.experiments.twin.split import TwinSplits, split_twins
 from tests.data.tables import alternating, make_table
