@@ -1,8 +1,8 @@
 """How many series are recognised as the MR sequence that they are, study by study, from their headers alone.
 
 DIR is a BIDS tree of sidecars (pictures are not needed) or a folder of DICOM as STUDY/SEQUENCE/files. The names of files
-and folders are the truth and are not shown to the recognition: the suffixes T1w, T2w and FLAIR; T1w with ``ce-``, or the
-second of two runs of T1w, is T1wCE. Other series stand beside the four, and are right where they are set aside.
+and folders are the truth and are not shown to the recognition: the suffixes T1w, T2w and FLAIR; T1w with ``ce-``, or as
+``run-02``, is T1wCE. Other series stand beside the four, and are right where they are set aside.
 
 Tried again without order and times, and without one of the two T1-weighted series of each study.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -47,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", metavar="DIR", type=Path)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
-    parser.add_argument("--wrong", action="store_true", help="name every series that was recognised wrongly")
+    parser.add_argument("--wrong", action="store_true", help="name on standard error what was recognised wrongly")
     arguments = parser.parse_args()
     items = read_sidecars(arguments.folder) or read_dicom(arguments.folder)
     if not items:
@@ -65,31 +66,22 @@ def main() -> None:
     if arguments.wrong:
         for item, found in recognise(items):
             if found.sequence is not item.truth:
-                print(
-                    f"{item.where}: {item.truth}, recognised as {found.sequence} ({found.confidence}; {found.reason})"
-                )
+                how = f"recognised as {found.sequence} ({found.confidence}; {found.reason})"
+                print(f"{item.where}: {item.truth}, {how}", file=sys.stderr)
 
 
 def read_sidecars(root: Path) -> list[Item]:
     """Read the sidecars of a BIDS tree."""
-    studies: dict[tuple[str, str], list[tuple[Path, dict[str, str], str]]] = defaultdict(list)
-    for path in sorted(root.rglob("*.json")):
+    items = []
+    for path in sorted(root.rglob("sub-*.json")):
         entities = dict(ENTITY.findall(path.stem))
         suffix = path.stem.rpartition("_")[2]
-        if "sub" in entities:
-            studies[entities["sub"], entities.get("ses", "")].append((path, entities, suffix))
-    items = []
-    for (subject, session), files in studies.items():
-        plain = sorted(
-            entities.get("run", "") for _, entities, suffix in files if suffix == "T1w" and "ce" not in entities
-        )
-        second = plain[1] if len(plain) == 2 else None
-        for path, entities, suffix in files:
-            truth = SUFFIXES.get(suffix, MRSequence.UNKNOWN)
-            if suffix == "T1w" and ("ce" in entities or entities.get("run", "") == second):
-                truth = MRSequence.T1WCE
-            site = subject.rstrip("0123456789")
-            items.append(Item(f"{subject} {session}", site, truth, read_sidecar(path), path.name))
+        truth = SUFFIXES.get(suffix, MRSequence.UNKNOWN)
+        if suffix == "T1w" and ("ce" in entities or entities.get("run", "").lstrip("0") == "2"):
+            truth = MRSequence.T1WCE
+        study = f"{entities['sub']} {entities.get('ses', '')}"
+        site = entities["sub"].rstrip("0123456789")
+        items.append(Item(study, site, truth, read_sidecar(path), path.name))
     return items
 
 
