@@ -18,6 +18,8 @@ from core.settings import Settings, load_settings
 HEADER_BYTES = 540
 """Bytes of the longer of the two headers (NIfTI-2); NIfTI-1 has 348."""
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+LABEL_INTENT = 1002
+"""NIFTI_INTENT_LABEL: each voxel is the number of a label."""
 GZIP_ERRORS = (OSError, EOFError, zlib.error)
 
 
@@ -97,6 +99,22 @@ def read_nifti(path: Path, settings: Settings | None = None) -> tuple[NDArray[np
         raise DataError(f"{path.name} is damaged: {error}.") from error
     array = voxels.reshape(voxels.shape[:3]).transpose(header.axes)
     return np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0), header.affine
+
+
+def is_label_map(path: Path) -> bool:
+    """Whether a NIfTI volume is a map of labels: by its intent code, or an 8-bit one that holds 0 and 1 only.
+
+    Only 8-bit volumes are read for it: scans are rarely stored so, and masks nearly always.
+
+    Raises
+    ------
+    DataError
+        It is damaged.
+    """
+    header = _parse_header(path)
+    if int(header["intent_code"]) == LABEL_INTENT:
+        return True
+    return header.get_data_dtype().itemsize == 1 and bool(np.isin(read_nifti(path)[0], (0, 1)).all())
 
 
 def _interpret(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int, NDArray[np.float64]]:

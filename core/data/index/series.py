@@ -12,7 +12,7 @@ from core.data.formats.alike import AlikeReader
 from core.data.formats.dicom import InstanceHeader
 from core.data.formats.discovery import detect_kind, natural_key, relative_to
 from core.data.formats.images import read_image_size
-from core.data.formats.nifti import read_nifti_header
+from core.data.formats.nifti import is_label_map, read_nifti_header
 from core.data.geometry import plane_of
 from core.data.index.assign import series_order
 from core.data.index.recognise import Recognition, SeriesEvidence, recognise_sequence, recognise_study
@@ -227,6 +227,8 @@ def _nifti_series(study_id: str, path: Path, settings: Settings) -> tuple[Series
     name = read_name(stem, file=True)
     if name.other == "a label map":
         raise DataError(f"{path.name} is a segmentation by its name, not a scan.")
+    if is_label_map(path):
+        raise DataError(f"{path.name} is a label map by its voxels or its intent code, not a scan.")
     evidence = SeriesEvidence(folder=path.parent.name if name.says_nothing else "", file=stem)
     slices_mm, rows_mm, columns_mm = header.spacing_mm
     series = Series(

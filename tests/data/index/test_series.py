@@ -85,3 +85,23 @@ def test_a_stated_sequence_is_for_series_that_say_nothing(tmp_path: Path, settin
         "DWI": MRSequence.UNKNOWN,
         "T1 MAP": MRSequence.UNKNOWN,
     }
+
+
+@pytest.mark.parametrize(
+    ("kind", "intent", "labels"), [(np.uint8, 0, True), (np.int16, 1002, True), (np.int16, 0, False)]
+)
+def test_a_label_map_is_told_by_its_voxels_or_its_intent(
+    tmp_path: Path, settings: Settings, kind: type, intent: int, labels: bool
+) -> None:
+    image = nibabel.Nifti1Image((STACK > 2000).astype(kind), np.diag([1.0, 1.0, 5.0, 1.0]))
+    image.header["intent_code"] = intent
+    nibabel.save(image, tmp_path / "T1.nii.gz")
+    series, faults = scan(tmp_path, settings)
+    reason = "T1.nii.gz is a label map by its voxels or its intent code, not a scan."
+    assert (len(series), faults) == ((0, [reason]) if labels else (1, []))
+
+
+def test_an_8_bit_scan_stays_a_scan(tmp_path: Path, settings: Settings) -> None:
+    image = nibabel.Nifti1Image((STACK // 16).astype(np.uint8), np.diag([1.0, 1.0, 5.0, 1.0]))
+    nibabel.save(image, tmp_path / "T1.nii.gz")
+    assert [one.sequence for one in scan(tmp_path, settings)[0]] == [MRSequence.T1W]
