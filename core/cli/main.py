@@ -26,10 +26,10 @@ COMMANDS = {
         "List the training runs; show, stop or resume one; change their order; compare, tag, delete.",
     ),
     "evaluate": ("core.cli.evaluate", "Judge a run's best checkpoint; every figure with its interval and n."),
-    "predict": ("core.cli.predict", "Predict from a scan: per study and slice, with warnings."),
-    "explain": ("core.cli.explain", "Write each slice beside its class activation map, as PNG."),
+    "predict": ("core.cli.scans.predict", "Predict from a scan: per study and slice, with warnings."),
+    "explain": ("core.cli.scans.explain", "Write each slice beside its class activation map, as PNG."),
     "maps": (
-        "core.cli.maps",
+        "core.cli.scans.maps",
         "Whether a checkpoint's maps are true: do they hit the tumour, and do they change with random weights?",
     ),
     "export": ("core.cli.export", "Write a cohort or a run in another form."),

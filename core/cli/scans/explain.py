@@ -14,7 +14,7 @@ from PIL import Image
 
 from core.cli.output import Outcome, TerminalProgress, table, to_json
 from core.cli.parser import Parser, set_command
-from core.cli.scan import add_scan, describe_source, headline, open_scan, predict_all, source_lines
+from core.cli.scans.scan import add_scan, describe_source, headline, open_scan, predict_all, source_lines
 from core.data.prepare.examples import SeenSlice
 from core.errors import ConfigError
 from core.explain.cam import explain_many

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from core.cli.output import Outcome, table
 from core.cli.parser import Parser, set_command
-from core.cli.scan import (
+from core.cli.scans.scan import (
     add_scan,
     checkpoint_line,
     describe_source,

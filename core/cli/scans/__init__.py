@@ -1,0 +1,1 @@
+"""What is done with a checkpoint and scans: predict, explain, and whether its maps are true."""
