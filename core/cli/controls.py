@@ -6,12 +6,13 @@ import argparse
 from dataclasses import replace
 
 from core.cli.options import add_data, positive, read_cohort
-from core.cli.output import Outcome, TerminalProgress, figure_text, plain
+from core.cli.output import Outcome, TerminalProgress, plain
 from core.cli.parser import Parser, set_command
 from core.config import PrepConfig, RunConfig, apply_settings
 from core.data.study import Cohort
 from core.experiments.controls.leak_meter import LeakMeter, measure_cohort, meter_prep
 from core.experiments.controls.shortcuts import CONTROLS, Shortcuts, find_shortcuts
+from core.figure_text import figure_text
 from core.settings import Settings
 
 
@@ -102,10 +103,10 @@ def _describe_leak(found: LeakMeter) -> list[str]:
     return [
         f"Nearest neighbour on 24 x 24 thumbnails of {', '.join(found.sequences)}: {found.slices} slices of "
         f"{found.patients} patients{' (synthetic)' if found.synthetic else ''}, nothing trained.",
-        *(f"  {title}: {figure_text(figure.to_dict())}" for title, figure in rows),
+        *(f"  {title}: {figure_text(figure)}" for title, figure in rows),
         f"  always saying the commonest class: {found.majority:.3f} (n = {found.slices})",
         "Share of the judged patients with sibling slices in training, and the accuracy with shuffled labels:",
-        *(f"  {point.share:4.0%}: {figure_text(point.shuffled.to_dict())}" for point in found.dose),
+        *(f"  {point.share:4.0%}: {figure_text(point.shuffled)}" for point in found.dose),
         *(plain(note) for note in found.notes),
     ]
 
@@ -117,7 +118,7 @@ def _describe_shortcuts(found: Shortcuts) -> list[str]:
         if result is not None:
             lines += [
                 f"{control.title} ({control.sees}):",
-                f"  AUROC by patient {figure_text(result.auroc.to_dict())}, permutation p = {result.p_value:.3f} "
+                f"  AUROC by patient {figure_text(result.auroc)}, permutation p = {result.p_value:.3f} "
                 f"(N = {len(result.null)})" + (f": {control.found}." if found.found(control.name) else "."),
             ]
     if found.found("headers"):

@@ -8,11 +8,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from core.cli.options import add_backend, add_config, add_data, on_backend, positive, read_config, read_source
-from core.cli.output import Outcome, TerminalProgress, figure_text, plain, table
+from core.cli.output import Outcome, TerminalProgress, plain, table
 from core.cli.parser import Parser, set_command
 from core.errors import ConfigError
 from core.experiments.folds.cross_validation import KIND, CrossValidationParameters, list_candidates
 from core.experiments.folds.cross_validation import cross_validate as conduct
+from core.figure_text import figure_text
 from core.jobs.foreground import run_experiment
 from core.runs.folder import absolute_source
 from core.settings import Settings

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 
 from core.cli.options import DATA_OPTIONS, add_data, read_cohort
-from core.cli.output import Outcome, TerminalProgress, figure_text, plain
+from core.cli.output import Outcome, TerminalProgress, plain
 from core.cli.parser import Parser, UsageError, set_command
 from core.evaluation.figures import FIGURE_TITLES
+from core.figure_text import figure_text
 from core.runs.evaluation import Evaluation
 from core.runs.folder import find_run
 from core.runs.seal import seal_of_run
@@ -55,5 +56,5 @@ def _describe(evaluation: Evaluation, run_name: str) -> list[str]:
     lines += [plain(text) for text in evaluation.notes]
     for title, figures in (("by patient", evaluation.patient), ("by slice", evaluation.slice)):
         lines.append(f"{title}:")
-        lines += [f"  {FIGURE_TITLES[name]}: {figure_text(figure.to_dict())}" for name, figure in figures.items()]
+        lines += [f"  {FIGURE_TITLES[name]}: {figure_text(figure)}" for name, figure in figures.items()]
     return lines

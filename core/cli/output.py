@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -65,17 +65,6 @@ def table(rows: Iterable[Sequence[object]], header: Sequence[str] = ()) -> list[
         ).rstrip()
         for row in cells
     ]
-
-
-def figure_text(figure: Mapping[str, object]) -> str:
-    """Write a figure of ``evaluate --json`` with its interval and n, or the reason why there is none."""
-    value, low, high = figure.get("value"), figure.get("low"), figure.get("high")
-    count, reason = f"n = {figure.get('n')}", figure.get("reason")
-    if not isinstance(value, (int, float)):
-        return f"none ({count}; {reason})"
-    if isinstance(low, (int, float)) and isinstance(high, (int, float)):
-        return f"{value:.3f} [{low:.3f}, {high:.3f}] ({count})"
-    return f"{value:.3f} ({count}; {reason})"
 
 
 def _cell(value: object) -> str:

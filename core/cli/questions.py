@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from core.cli.options import add_config, add_data, positive, read_config, read_source
-from core.cli.output import Outcome, TerminalProgress, figure_text, note, plain, table
+from core.cli.output import Outcome, TerminalProgress, note, plain, table
 from core.cli.parser import Parser, set_command
 from core.evaluation.specification import SpecificationCurve
 from core.experiments.controls.optimism import OptimismParameters, measure_optimism
 from core.experiments.controls.specification import SpecificationParameters, list_cells, measure_specification
+from core.figure_text import figure_text
 from core.files import write_atomic
 from core.jobs.foreground import run_experiment
 from core.runs.folder import absolute_source

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from core.cli.output import Outcome, figure_text, table
+from core.cli.output import Outcome, table
 from core.cli.parser import Parser, set_command
 from core.errors import EvaluationError
 from core.evaluation.calibration import calibrate_left_out, to_probabilities
 from core.evaluation.conformal import ideal_set_size, judge_sets, sets_left_out
 from core.evaluation.curves import reliability_bins
 from core.evaluation.thresholds import SHARES, decision_curve, judge_thresholds
+from core.figure_text import figure_text, interval_text
 from core.runs.evaluation import Evaluation, read_best_known
 from core.runs.folder import find_run
 from core.settings import Settings
@@ -46,7 +47,7 @@ def calibration(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     after, temperatures = calibrate_left_out(labels, logits)
     document: dict[str, Any] = {"part": evaluation.part, "n": len(labels), "temperatures": temperatures.tolist()}
     lines = [
-        f"{_whose(evaluation)}; temperature {temperatures.mean():.3f} ({temperatures.min():.3f} to {temperatures.max():.3f} over folds)"
+        f"{_whose(evaluation)}; temperature {temperatures.mean():.3f} ({interval_text(temperatures.min(), temperatures.max())} over folds)"
     ]
     for name, probabilities in (("as trained", to_probabilities(logits)), ("with temperature", after)):
         bins = reliability_bins(labels == positive_class, probabilities[:, positive_class], BINS)
@@ -72,12 +73,12 @@ def calibration(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         "empty": figures.empty,
     }
     lines.append(
-        f"sets at {arguments.level:.0%}: {figure_text(figures.mean_size.to_dict())} classes on average"
+        f"sets at {arguments.level:.0%}: {figure_text(figures.mean_size)} classes on average"
         + ("" if ideal is None else f", at best {ideal:.2f}")
     )
     for name, one in zip(evaluation.class_names, figures.coverage, strict=True):
-        lines.append(f"  {name} held: {figure_text(one.to_dict())}")
-    lines.append(f"  cannot tell: {figure_text(figures.undecided.to_dict())}")
+        lines.append(f"  {name} held: {figure_text(one)}")
+    lines.append(f"  cannot tell: {figure_text(figures.undecided)}")
     return Outcome(document=document, lines=lines)
 
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from core.cli.options import add_config, add_data, positive, read_cohort, read_config, read_source
-from core.cli.output import INTERRUPTED, Outcome, TerminalProgress, figure_text, note
+from core.cli.output import INTERRUPTED, Outcome, TerminalProgress, note
 from core.cli.parser import Parser, UsageError, set_command
 from core.cli.train import TrainingDisplay
 from core.experiments.controls.frozen import permute_frozen
 from core.experiments.controls.permutation import permute_run
 from core.experiments.twin.pair import judge_pair, plan_pair, queue_pair, read_result, train_pair
+from core.figure_text import figure_text
 from core.runs.records import DataSource
 from core.settings import Settings
 

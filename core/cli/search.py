@@ -6,13 +6,14 @@ import argparse
 from dataclasses import replace
 
 from core.cli.options import add_config, add_data, positive, read_config, read_source
-from core.cli.output import INTERRUPTED, Outcome, TerminalProgress, figure_text, note, plain, table
+from core.cli.output import INTERRUPTED, Outcome, TerminalProgress, note, plain, table
 from core.cli.parser import Parser, UsageError, set_command
 from core.config import RunConfig
 from core.experiments.search.defaults import default_space
-from core.experiments.search.result import SearchResult, TrialRow, judge_search, read_result, write_result
+from core.experiments.search.result import SearchResult, judge_search, read_result, write_result
 from core.experiments.search.search import Search, SearchParameters, check_name, find_search, open_search
 from core.experiments.search.workers import conduct_search, leading, stopping_with
+from core.figure_text import figure_text
 from core.progress import Progress
 from core.runs.records import EpochRecord
 from core.settings import Settings
@@ -127,7 +128,7 @@ def _answer(found: Search, settings: Settings, *, judge: bool) -> Outcome:
     lines: list[str] = []
     if judge:
         evaluation, looked = judge_search(found, settings, TerminalProgress("test slices"))
-        lines.append(f"On the test patients: AUROC {figure_text(evaluation.patient['auroc'].to_dict())}")
+        lines.append(f"On the test patients: AUROC {figure_text(evaluation.patient['auroc'])}")
         if not looked:
             lines.append("This was judged before; nobody looked again.")
     result = read_result(found, settings)
@@ -137,7 +138,7 @@ def _answer(found: Search, settings: Settings, *, judge: bool) -> Outcome:
 
 def _describe(result: SearchResult, config: RunConfig) -> list[str]:
     names = list(dict.fromkeys(name for row in result.trials for name in row.settings))
-    rows = [[row.number, row.state, _auroc_text(row), row.epochs, *(_short(row.settings.get(name)) for name in names)]
+    rows = [[row.number, row.state, figure_text(row.auroc), row.epochs, *(_short(row.settings.get(name)) for name in names)]
             for row in result.trials]  # fmt: skip
     counts = ", ".join(
         f"{result.count(state)} {state}" for state in ("finished", "pruned", "failed") if result.count(state)
@@ -154,7 +155,7 @@ def _describe(result: SearchResult, config: RunConfig) -> list[str]:
         f"Best by {config.select_on}: trial {result.best.number} ({chosen}), run {result.best.run}, epoch {result.best.best_epoch}"
     )
     if result.best.auroc:
-        lines.append(f"  AUROC on the validation patients that chose it: {figure_text(result.best.auroc.to_dict())}")
+        lines.append(f"  AUROC on the validation patients that chose it: {figure_text(result.best.auroc)}")
     if result.noise:
         lines.append(f"  {result.noise.sentence}")
     return lines
@@ -170,14 +171,6 @@ def _test_line(result: SearchResult) -> str:
         else ""
     )
     return f"The {result.test_patients} test patients have been looked at {times}, by any run.{warning}"
-
-
-def _auroc_text(row: TrialRow) -> str:
-    figure = row.auroc
-    if figure is None or figure.value is None:
-        return "-"
-    between = f" [{figure.low:.3f}, {figure.high:.3f}]" if figure.low is not None and figure.high is not None else ""
-    return f"{figure.value:.3f}{between} n={figure.n}"
 
 
 def _short(value: object) -> str:

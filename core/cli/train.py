@@ -10,9 +10,10 @@ from typing import Any
 
 from core.cli.config_help import describe_origin, describe_settings
 from core.cli.options import add_config, add_data, read_config, read_source
-from core.cli.output import CLEAR_LINE, INTERRUPTED, Outcome, TerminalProgress, clock_text, figure_text, note
+from core.cli.output import CLEAR_LINE, INTERRUPTED, Outcome, TerminalProgress, clock_text, note
 from core.cli.parser import Parser, UsageError, set_command
 from core.errors import ConfigError
+from core.figure_text import figure_text
 from core.jobs.queue import submit
 from core.models.card import read_card
 from core.runs.folder import RunFolder, find_run

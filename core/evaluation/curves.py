@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from core.evaluation.figure import Figure
 from core.evaluation.intervals import wilson_interval
 
 
@@ -32,6 +33,12 @@ class ReliabilityBins:
     """Lower end of the share's 95 % Wilson interval."""
     high: NDArray[np.float64]
     counts: NDArray[np.int64]
+
+    @property
+    def figures(self) -> list[Figure]:
+        """The share of the positive class of each bin, with its interval and n."""
+        rows = zip(self.observed, self.low, self.high, self.counts, strict=True)
+        return [Figure(value=float(share), low=float(low), high=float(high), n=int(n)) for share, low, high, n in rows]
 
 
 def roc_curve(positive: ArrayLike, scores: ArrayLike) -> Curve:

@@ -12,6 +12,7 @@ import numpy as np
 
 from core.errors import EvaluationError
 from core.evaluation.figure import Figure
+from core.figure_text import interval_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,7 @@ class SpecificationCurve:
         n = f"n = {least} patients" if least == most else f"n = {least} to {most} patients"
         return (
             f"Over {len(self.cells)} combinations of choices the median {what} is {self.median:.3f} "
-            f"({self.values[0]:.3f} to {self.values[-1]:.3f}, {n} each); {self.above:.0%} lie above 0.5, {self.told:.0%} with "
+            f"({interval_text(self.values[0], self.values[-1])}, {n} each); {self.above:.0%} lie above 0.5, {self.told:.0%} with "
             "their whole interval." + (f" {self.failed} more gave no figure." if self.failed else "")
         )
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from core.audit.checks import audit_split
 from core.config import RunConfig
 from core.dataset.split import Split
 from core.errors import EvaluationError, RunError
 from core.evaluation.figure import Figure
 from core.evaluation.power import smallest_auroc
+from core.experiments.controls.shortcuts import CONTROLS, find_shortcuts
 from core.experiments.evidence import CONTROLS as EVERY_CONTROL
 from core.experiments.evidence import Control, find_controls
+from core.figure_text import value_text
 from core.models.card import CheckpointCard, read_card
 from core.progress import Progress, silent
+from core.runs.cohort import open_cohort
 from core.runs.evaluation import Evaluation, count_test_evaluations, read_evaluation
 from core.runs.folder import RunFolder, now
 from core.runs.seal import SealReport, seal_of_run
@@ -110,9 +114,6 @@ def gather_claim(
 
 def audit_leakage(run: RunFolder, settings: Settings, progress: Progress = silent) -> tuple[str, ...]:
     """Read every image of a run's cohort and name what stands on both sides of its split, a sentence each."""
-    from core.audit.checks import audit_split
-    from core.runs.cohort import open_cohort
-
     cohort = open_cohort(run.source, progress, settings)
     report = audit_split(cohort, run.split(), settings, progress=progress)
     return tuple(finding.message for finding in report.findings if finding.kind.endswith("-on-both-sides"))
@@ -123,9 +124,6 @@ def ask_shortcuts(run: RunFolder, settings: Settings, progress: Progress = silen
 
     Nothing is trained but linear heads (:mod:`core.experiments.controls.shortcuts`). Where it cannot be asked the control is not done, and says why.
     """
-    from core.experiments.controls.shortcuts import CONTROLS, find_shortcuts
-    from core.runs.cohort import open_cohort
-
     control = next(control for control in EVERY_CONTROL if control.kind == "shortcuts")
     try:
         found = find_shortcuts(
@@ -137,9 +135,7 @@ def ask_shortcuts(run: RunFolder, settings: Settings, progress: Progress = silen
     for one in CONTROLS:
         result = found.results.get(one.name)
         if result is not None and one.name != "pictures":
-            auroc = result.auroc
-            interval = "" if auroc.low is None or auroc.high is None else f" ({auroc.low:.3f} to {auroc.high:.3f})"
-            told.append(f"{one.title.lower()}: AUROC {auroc.value:.3f}{interval}, p = {result.p_value:.3f}")
+            told.append(f"{one.title.lower()}: AUROC {value_text(result.auroc)}, p = {result.p_value:.3f}")
     guilty = [one.title.lower() for one in CONTROLS if one.name != "pictures" and found.found(one.name)]
     verdict = f"The label is predicted by: {', '.join(guilty)}." if guilty else "None predicts the label."
     return replace(control, done=True, result=f"{verdict} {'; '.join(told)}; n = {found.patients} patients")
@@ -166,11 +162,11 @@ def _sentence(card: CheckpointCard, test: Evaluation | None, others: list[Evalua
         return f"On {figure.n} {kind}{whose}, no AUROC with an interval can be given: {figure.reason}."
     if evaluation.leaky:
         return (
-            f"On {figure.n} {kind}patients whose other slices were trained on, the AUROC by patient is "
-            f"{_numbers(figure)}. This says nothing of a new patient."
+            f"On {figure.n} {kind}patients whose other slices were trained on, the AUROC by patient with its 95% interval "
+            f"is {value_text(figure)}. This says nothing of a new patient."
         )
     told = "It is told from 0.5" if figure.low > 0.5 else "Its interval holds 0.5: it is not told from guessing"
-    return f"On {figure.n} {kind}{whose}, the AUROC by patient is {_numbers(figure)}. {told}."
+    return f"On {figure.n} {kind}{whose}, the AUROC by patient with its 95% interval is {value_text(figure)}. {told}."
 
 
 def _banners(card: CheckpointCard, split: Split) -> tuple[str, ...]:
@@ -310,7 +306,3 @@ def _checklist(
         ("Registration and funding", seal.seal.hash[:12] if seal.seal else "", "Protocol, registration, interests."),
     )  # fmt: skip
     return tuple(ChecklistItem(topic=topic, answer=answer, ask=ask) for topic, answer, ask in rows)
-
-
-def _numbers(figure: Figure) -> str:
-    return f"{figure.value:.3f} (95% interval {figure.low:.3f} to {figure.high:.3f})"

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from core.figure_text import figure_text
 from core.models.card import EVALUATED_PATIENTS, CheckpointCard
 
 SHOWN = ("auroc", "auprc", "balanced_accuracy", "accuracy", "majority_accuracy", "sensitivity", "specificity", "brier")
-
-
-def figure_words(figure: Mapping[str, Any]) -> str:
-    """A figure as it must be shown: ``0.912 (0.871 to 0.942), n = 200``, or the reason why there is none."""
-    if figure["value"] is None:
-        return f"none: {figure.get('reason') or 'not stated'}, n = {figure['n']}"
-    interval = f" ({figure['low']:.3f} to {figure['high']:.3f})" if figure["low"] is not None else ""
-    return f"{figure['value']:.3f}{interval}, n = {figure['n']}"
 
 
 def describe_card(card: CheckpointCard) -> str:
@@ -28,7 +18,7 @@ def describe_card(card: CheckpointCard) -> str:
         if figures:
             lines += [f"On {card.describe_patients(part)}:", "", "| figure | value |", "| --- | --- |"]
             lines += [
-                f"| {name.replace('_', ' ')} | {figure_words(figures[name])} |" for name in SHOWN if name in figures
+                f"| {name.replace('_', ' ')} | {figure_text(figures[name])} |" for name in SHOWN if name in figures
             ]
             lines += [""]
     lines += _maps(card)
@@ -52,10 +42,10 @@ def _maps(card: CheckpointCard) -> list[str]:
         "",
         "| map | share |",
         "| --- | --- |",
-        f"| as learnt | {figure_words(test['hits'])} |",
-        f"| as learnt, within {test['tolerance_px']:.0f} px | {figure_words(test['near_hits'])} |",
-        f"| the network with random weights | {figure_words(test['random_hits'])} |",
-        f"| a place drawn at random in the head | {figure_words(test['chance'])} |",
+        f"| as learnt | {figure_text(test['hits'])} |",
+        f"| as learnt, within {test['tolerance_px']:.0f} px | {figure_text(test['near_hits'])} |",
+        f"| the network with random weights | {figure_text(test['random_hits'])} |",
+        f"| a place drawn at random in the head | {figure_text(test['chance'])} |",
         "",
     ]
 

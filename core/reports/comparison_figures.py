@@ -6,17 +6,13 @@ The page and the report draw with the same functions; whatever comes from a run 
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
 
-import numpy as np
+import plotly.graph_objects as go
 
 from core.experiments.comparison.comparison import ComparedRun, Comparison
+from core.figure_text import figure_text
 from core.reports.palette import Palette, new_figure, run_style
 from core.runs.records import EpochRecord
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
 
 COURSES: dict[str, str] = {
     "val_patient_auroc": "validation AUROC by patient",
@@ -89,7 +85,7 @@ def draw_roc_of_runs(comparison: Comparison, palette: Palette, *, height: int = 
             x=curve.x,
             y=curve.y,
             mode="lines",
-            name=f"{_label(run)}: {_figure_words(area.value, area.low, area.high)}, n = {area.n}",
+            name=f"{_label(run)}: {figure_text(area)}",
             line={"color": colour, "dash": dash, "width": 2},
             hovertemplate=f"{_label(run)}: 1 − specificity %{{x:.3f}}, sensitivity %{{y:.3f}}<extra></extra>",
         )
@@ -112,13 +108,12 @@ def draw_reliability_of_runs(comparison: Comparison, palette: Palette, *, height
             name=f"{_label(run)}, n = {int(bins.counts.sum())}",
             line={"color": colour, "dash": dash, "width": 1},
             marker={"color": colour, "size": 8},
-            customdata=np.stack([bins.counts, bins.low, bins.high], axis=1),
+            text=[figure_text(one, "patients") for one in bins.figures],
             error_y={
                 "type": "data", "symmetric": False, "array": bins.high - bins.observed,
                 "arrayminus": bins.observed - bins.low, "thickness": 1, "width": 0, "color": colour,
             },
-            hovertemplate=f"{_label(run)}: said %{{x:.2f}}, was %{{y:.2f}} [%{{customdata[1]:.2f}} to "
-            "%{customdata[2]:.2f}], n = %{customdata[0]}<extra></extra>",
+            hovertemplate=f"{_label(run)}: said %{{x:.3f}}, was %{{text}}<extra></extra>",
         )  # fmt: skip
     return _square(figure)
 
@@ -140,13 +135,12 @@ def draw_differences(comparison: Comparison, palette: Palette) -> go.Figure | No
                     x=[interval.low, interval.high], y=[row, row], mode="lines",
                     line={"color": colour, "width": width}, hoverinfo="skip", showlegend=False,
                 )  # fmt: skip
-        words = _figure_words(item.figure.value, item.figure.low, item.figure.high, signed=True)
         figure.add_scatter(
             x=[item.figure.value],
             y=[row],
             mode="markers",
             marker={"color": colour, "size": 10, "symbol": "diamond-open" if item.leaky else "diamond"},
-            hovertemplate=f"{_cut(item.run)}: {words}, n = {item.figure.n}<extra></extra>",
+            hovertemplate=f"{_cut(item.run)}: {figure_text(item.figure, signed=True)}<extra></extra>",
             showlegend=False,
         )
     figure.add_vline(x=0, line={"color": palette.warning, "width": 1, "dash": "dash"})
@@ -183,14 +177,6 @@ def _cut(text: str) -> str:
     """A run's name that plotly takes for text; one that holds a template's braces is none of ours."""
     short = text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
     return escape(short).replace("%{", "% {")
-
-
-def _figure_words(value: float | None, low: float | None, high: float | None, *, signed: bool = False) -> str:
-    if value is None:
-        return "none"
-    sign = "+" if signed else ""
-    interval = "" if low is None or high is None else f" [{low:{sign}.3f} to {high:{sign}.3f}]"
-    return f"{value:{sign}.3f}{interval}"
 
 
 def _add_diagonal(figure: go.Figure, palette: Palette) -> None:

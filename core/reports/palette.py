@@ -11,13 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import plotly.graph_objects as go
 
 from core.mri import MRSequence
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
 
 FONT = '"Source Sans", system-ui, sans-serif'
 """Streamlit's own; a name that CSS cannot parse would be dropped without a word."""
@@ -120,8 +118,6 @@ def new_figure(palette: Palette, *, height: int = 260, x: str = "", y: str = "")
     x, y
         Axis titles, with their unit.
     """
-    import plotly.graph_objects as go
-
     axis: dict[str, Any] = {
         "gridcolor": palette.grid,
         "zerolinecolor": palette.grid,

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.figure_text import figure_text
 from core.models.card import read_card, replace_card
-from core.models.card_text import figure_words
 from core.models.checkpoint import load_model
 from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
@@ -36,7 +36,7 @@ def test_a_published_checkpoint_carries_what_was_measured(
     assert figure == judged["patient"]["auroc"]
     assert str(other) not in card.model_dump_json()
     text = path.with_suffix(".md").read_text()
-    assert figure_words(figure) in text
+    assert figure_text(figure) in text
     assert "On synthetic patients of another cohort:" in text
     assert "answer means nothing" in text
     assert "Not a reproduction" in text
@@ -71,15 +71,6 @@ def test_nothing_is_overwritten_and_the_ending_is_checked(
     outcome = command("export", "checkpoint", "tiny", "--out", str(tmp_path / name))
     outcome.assert_refused(words)
     assert (tmp_path / "taken.safetensors").read_bytes() == b"mine"
-
-
-def test_a_figure_is_shown_with_interval_and_n() -> None:
-    assert figure_words({"value": 0.9, "low": 0.85, "high": 0.94, "n": 40}) == "0.900 (0.850 to 0.940), n = 40"
-    assert (
-        figure_words({"value": None, "low": None, "high": None, "n": 3, "reason": "one class"})
-        == "none: one class, n = 3"
-    )
-    assert figure_words({"value": 0.5, "low": None, "high": None, "n": 8}) == "0.500, n = 8"
 
 
 def test_where_its_first_weights_lay_is_not_passed_on(home_with_run: Path, command: Command, tmp_path: Path) -> None:

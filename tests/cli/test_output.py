@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from core.cli.output import TerminalProgress, clock_text, figure_text, plain, table, to_json
+from core.cli.output import TerminalProgress, clock_text, plain, table, to_json
 
 
 class Terminal(io.StringIO):
@@ -32,14 +32,6 @@ def test_table_sets_numbers_to_the_right() -> None:
         "bb    20      -",
     ]
     assert table([]) == []
-
-
-def test_a_figure_never_stands_without_its_n_and_its_interval_or_the_reason() -> None:
-    assert figure_text({"value": 0.8124, "low": 0.7, "high": 0.9, "n": 40}) == "0.812 [0.700, 0.900] (n = 40)"
-    assert (
-        figure_text({"value": 0.5, "low": None, "high": None, "n": 2, "reason": "too few"}) == "0.500 (n = 2; too few)"
-    )
-    assert figure_text({"value": None, "reason": "one class only", "n": 3}) == "none (n = 3; one class only)"
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3725, "1:02:05")])

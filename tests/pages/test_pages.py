@@ -57,7 +57,7 @@ def test_the_sample_is_predicted_with_what_to_doubt(open_app: App, with_checkpoi
     assert not app.error
     assert 0 <= float(app.metric[0].value) <= 1
     text = words(app)
-    assert "0.800 [0.600 to 0.900], n = 24 patients" in text
+    assert "0.800 (0.600 to 0.900), n = 24 patients" in text
     assert "synthetic" in text
     assert "Research use only" in text
 

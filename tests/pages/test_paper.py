@@ -93,7 +93,7 @@ def test_a_finished_pair_ends_in_its_sentence(open_app: App, home: Settings) -> 
     text = words(app)
     assert "On the same 32 test slices" in text
     assert "The scans are synthetic" in text
-    assert "0.900 [0.800 to 1.000]" in app.dataframe[0].value["no siblings"].iloc[0]
+    assert "0.900 (0.800 to 1.000)" in app.dataframe[0].value["no siblings"].iloc[0]
 
 
 @pytest.mark.parametrize("section", ["leak", "twin", "random", "permutation", "shortcuts"])

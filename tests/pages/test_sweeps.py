@@ -143,7 +143,7 @@ def test_a_search_shows_its_best_trial_and_leaves_the_test_patients_alone(
     assert not app.exception
     assert not app.error
     text = words(app)
-    assert "0.900 [0.400 to 0.970], n = 12 patients" in text
+    assert "0.900 (0.400 to 0.970), n = 12 patients" in text
     assert "Were all 8 trials equally good" in text
     assert app.metric[0].value == "0.900"
     assert app.metric[2].value == "never"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.experiments.comparison.comparison import compare_runs
+from core.figure_text import value_text
 from core.reports.comparison_figures import COURSES, draw_courses, draw_differences, draw_roc_of_runs, has_course
 from core.reports.comparison_page import write_comparison_page
 from core.reports.comparison_table import COLUMNS, write_comparison_table
@@ -33,11 +34,10 @@ def test_the_report_is_one_file_with_one_script_that_fetches_nothing(settings: S
     page = write_comparison_page(compare_runs(runs, settings))
     assert page.count("plotly.js v") == 1
     assert not re.search(r"<(script|link|img|iframe)[^>]*\s(src|href)=", page)
-    assert "default-src &#x27;none&#x27;" in page
+    assert "default-src &#39;none&#39;" in page
     figure = compare_runs(runs, settings).differences[0].figure
     assert figure is not None
-    assert figure.value is not None
-    assert f"{figure.value:+.3f} [{figure.low:+.3f} to {figure.high:+.3f}]" in page
+    assert value_text(figure, signed=True) in page
     assert "3 runs are compared, 2 differences" in page
     assert "n = 20" in page
     # Six figures and more, each with a place of its own.

@@ -17,7 +17,7 @@ def test_the_forest_has_every_fold_each_seed_and_the_mean(palette: Palette) -> N
     assert list(seeds.x) == [0.68, 0.72]
     assert list(whole.x) == [0.7]
     assert whole.error_x.array[0] == pytest.approx(0.16)
-    assert folds.text[1] == "no interval"
+    assert folds.text[1] == "0.700 (no interval), n = 10"
     assert folds.error_x.array[1] == 0
     assert "mean within folds (n = 30)" in whole.y[0]
 
@@ -33,7 +33,7 @@ def test_the_chosen_candidate_is_the_larger_mark() -> None:
     first, second = draw_candidates(result, ["a", "b"], LIGHT).data
     assert list(first.y) == [0.6, 0.6, 0.6]
     assert [text.endswith(", chosen") for text in first.text] == [False, True, False]
-    assert second.text[0] == "0.600 to 0.800, n = 8, chosen"
+    assert second.text[0] == "0.700 (0.600 to 0.800), n = 8, chosen"
     assert list(first.error_y.array) == pytest.approx([0.1] * 3)
     assert second.marker.size[0] > second.marker.size[1]
 
@@ -45,4 +45,4 @@ def test_a_result_of_an_older_version_is_drawn_without_intervals() -> None:
     first, _ = draw_candidates(result, ["a", "b"], LIGHT).data
     assert list(first.y) == [0.6, 0.6, 0.6]
     assert list(first.error_y.array) == [0, 0, 0]
-    assert first.text[0] == "no interval, n = not kept, not chosen"
+    assert first.text[0] == "0.600 (no interval), n = not kept, not chosen"

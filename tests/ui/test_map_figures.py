@@ -67,7 +67,7 @@ def test_the_cascade_has_a_line_a_method() -> None:
     assert [line.name for line in figure.data] == ["others, layer4.1", "LayerCAM, layer4.1"]
     assert figure.data[1].line.width > figure.data[0].line.width
     assert list(figure.data[1].error_y.array) == pytest.approx([0.1, 0.1])
-    assert figure.data[0].text[1] == "0.300 [0.200 to 0.400], n = 16 images"
+    assert figure.data[0].text[1] == "0.300 (0.200 to 0.400), n = 16 images"
 
 
 def test_the_best_has_the_most_hits() -> None:

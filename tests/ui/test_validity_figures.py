@@ -58,7 +58,7 @@ def test_pairs_have_their_mean_on_top() -> None:
     figure = draw_pairs([("a", high, low), ("b", middle, low)], LIGHT, ("val", "test"))
     assert list(figure.data[-1].y) == pytest.approx([0.75, 0.6])
     assert figure.data[-1].name == "mean of 2"
-    assert figure.data[0].text[0] == "0.800 [0.500 to 0.900], n = 30 patients"
+    assert figure.data[0].text[0] == "0.800 (0.500 to 0.900), n = 30 patients"
     assert len(figure.data) == 3
 
 

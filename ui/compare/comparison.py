@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from core.evaluation.figure import Figure
 from core.evaluation.figures import FIGURE_TITLES
 from core.experiments.comparison.comparison import ComparedPart, Comparison, compare_runs
 from core.experiments.comparison.differences import value_words
+from core.figure_text import figure_text, value_text
 from core.reports.comparison_figures import (
     COURSES,
     draw_courses,
@@ -27,7 +27,7 @@ from ui.runs.runs import ACTIVE
 from ui.train.fields import label_of
 from ui.widgets.errors import report_errors
 from ui.widgets.state import current_settings
-from ui.widgets.text import interval_text, number_text, plain
+from ui.widgets.text import plain
 from ui.widgets.theme import current_palette, draw
 
 WATCHED = (
@@ -85,10 +85,12 @@ def show_differences(comparison: Comparison) -> None:
     several = len(comparison.differences) > 1
     rows = []
     for item in comparison.differences:
-        row = {"run": item.run, "difference (95%)": _signed(item.figure)}
+        row = {"run": item.run, "difference (95%)": value_text(item.figure, signed=True)}
         if several:
-            row["adjusted"] = _signed(item.adjusted)
-        rows.append(row | {"by DeLong": _signed(item.analytic), "n": str(item.shared), "verdict": item.words})
+            row["adjusted"] = value_text(item.adjusted, signed=True)
+        rows.append(
+            row | {"by DeLong": value_text(item.analytic, signed=True), "n": str(item.shared), "verdict": item.words}
+        )
     st.dataframe(pd.DataFrame(rows), hide_index=True, height="content")
     st.caption(
         "Intervals by a paired bootstrap of patients (5,000 draws within each class, percentiles); by DeLong: limits on "
@@ -127,7 +129,7 @@ def show_figures_of_runs(comparison: Comparison) -> None:
     names = [name for name in FIGURE_TITLES if any(name in evaluation.patient for _, evaluation in judged)]
     rows = [
         {"figure by patient": FIGURE_TITLES[name]}
-        | {label: _value(evaluation.patient.get(name)) for label, evaluation in judged}
+        | {label: figure_text(evaluation.patient.get(name)) for label, evaluation in judged}
         for name in names
     ]
     if rows:
@@ -164,18 +166,3 @@ def offer_files(comparison: Comparison) -> None:
             icon=":material/table:", on_click="ignore", key="compare.csv",
             help="A row for every figure, difference, setting and epoch.",
         )  # fmt: skip
-
-
-def _value(figure: Figure | None) -> str:
-    if figure is None or figure.value is None:
-        return f"– ({figure.reason})" if figure is not None and figure.reason else "–"
-    interval = interval_text(figure.low, figure.high)
-    return f"{number_text(figure.value)}{f' [{interval}]' if interval else ''}, n = {figure.n}"
-
-
-def _signed(figure: Figure | None) -> str:
-    if figure is None or figure.value is None:
-        return "–"
-    if figure.low is None or figure.high is None:
-        return f"{figure.value:+.3f} (no interval)"
-    return f"{figure.value:+.3f} [{figure.low:+.3f} to {figure.high:+.3f}]"

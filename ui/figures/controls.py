@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 
 from core.evaluation.figure import Figure
 from core.experiments.controls.leak_meter import LeakMeter
+from core.figure_text import figure_text
 from core.reports.palette import Palette, new_figure
 from ui.figures.validity import add_band
-from ui.widgets.text import figure_text
 
 
 def draw_leak(found: LeakMeter, palette: Palette) -> go.Figure:

@@ -7,8 +7,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from core.figure_text import figure_text
 from core.reports.palette import Palette, new_figure
-from ui.widgets.text import interval_text
 
 ROW_PX = 24
 
@@ -79,12 +79,11 @@ def draw_candidates(result: dict[str, Any], titles: Sequence[str], palette: Pale
                 "width": 0,
             },
             text=[
-                f"{interval_text(one.get('low'), one.get('high')) or 'no interval'}, n = {one.get('n', 'not kept')}, "
-                f"{'chosen' if won else 'not chosen'}"
+                f"{figure_text(one)}, {'chosen' if won else 'not chosen'}"
                 for one, won in zip(inner, chosen, strict=True)
             ],
             offsetgroup=str(number),
-            hovertemplate="%{x}: %{y:.3f}, %{text}<extra>" + title + "</extra>",
+            hovertemplate="%{x}: %{text}<extra>" + title + "</extra>",
         )
     figure.update_layout(scattermode="group")  # side by side: their intervals would lie on each other
     figure.update_xaxes(showgrid=False, ticks="")
@@ -117,9 +116,7 @@ def _add_points(
             "thickness": 2 if size > 10 else 1.5,
             "width": 0,
         },
-        text=[
-            "no interval" if one["low"] is None else f"95%: {one['low']:.3f} to {one['high']:.3f}" for _, one in known
-        ],
-        hovertemplate="%{y}: %{x:.3f}<br>%{text}<extra></extra>",
+        text=[figure_text(one) for _, one in known],
+        hovertemplate="%{y}: %{text}<extra></extra>",
         showlegend=False,
     )

@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 from core.evaluation.figure import Figure
 from core.explain.methods import METHODS
 from core.explain.validation.saliency_result import MapScore, MapTest
+from core.figure_text import figure_text
 from core.reports.palette import Palette, new_figure
-from ui.widgets.text import figure_text
 
 
 def draw_hits(found: MapTest, palette: Palette) -> go.Figure:

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from core.evaluation.conformal import ideal_set_size
 from core.evaluation.curves import ReliabilityBins
 from core.evaluation.thresholds import SHARES, DecisionCurve, OperatingPoint
+from core.figure_text import figure_text
 from core.reports.palette import Palette, new_figure
 from ui.figures.validity import add_band, add_line
 
@@ -36,7 +37,7 @@ def draw_reliability(
             name=name,
             line={"color": colour, "width": 1},
             marker={"color": colour, "size": 9, "symbol": symbol},
-            customdata=np.stack([bins.counts, bins.low, bins.high], axis=1),
+            text=[figure_text(one, "patients") for one in bins.figures],
             error_y={
                 "type": "data",
                 "symmetric": False,
@@ -46,8 +47,7 @@ def draw_reliability(
                 "width": 0,
                 "color": colour,
             },
-            hovertemplate="said %{x:.2f}, was %{y:.2f} [%{customdata[1]:.2f} to %{customdata[2]:.2f}], "
-            "n = %{customdata[0]}<extra></extra>",
+            hovertemplate="said %{x:.3f}, was %{text}<extra></extra>",
         )
     figure.update_xaxes(range=[-0.02, 1.02])
     figure.update_yaxes(range=[-0.02, 1.02])
@@ -97,9 +97,8 @@ def draw_threshold_shares(points: Sequence[OperatingPoint], chosen: float, palet
                 mode="lines",
                 name=SHARES[name],
                 line={"color": colour, "width": 2},
-                customdata=[(share.low, share.high, share.n) for _, share in there],
-                hovertemplate="%{y:.2f} [%{customdata[0]:.2f} to %{customdata[1]:.2f}], n = %{customdata[2]}"
-                f"<extra>{SHARES[name]}</extra>",
+                text=[figure_text(share) for _, share in there],
+                hovertemplate=f"%{{text}}<extra>{SHARES[name]}</extra>",
             )
         add_line(figure, palette, "chosen on validation", x=chosen)
         figure.update_xaxes(range=[0, 1])

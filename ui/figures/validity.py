@@ -11,8 +11,8 @@ from scipy.special import ndtr
 
 from core.evaluation.figure import Figure
 from core.evaluation.metrics import Floats
+from core.figure_text import figure_text
 from core.reports.palette import Palette, new_figure
-from ui.widgets.text import figure_text
 
 
 def add_band(
@@ -232,7 +232,7 @@ def draw_pairs(pairs: Sequence[tuple[str, Figure, Figure]], palette: Palette, na
             mode="lines+markers",
             line={"color": palette.muted, "width": 1},
             marker={"color": [palette.methylated, palette.unmethylated], "size": 8},
-            text=[figure_text(first), figure_text(second)],
+            text=[figure_text(first, "patients"), figure_text(second, "patients")],
             hovertemplate=f"{name}: %{{text}}<extra></extra>",
             showlegend=False,
         )

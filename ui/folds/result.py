@@ -10,9 +10,10 @@ import streamlit as st
 
 from core.evaluation.figure import Figure
 from core.evaluation.figures import FIGURE_TITLES
+from core.figure_text import figure_text, interval_text, number_text
 from ui.figures.folds import draw_candidates, draw_folds
 from ui.widgets.state import choose_checkpoint
-from ui.widgets.text import figure_text, interval_text, number_text, plain
+from ui.widgets.text import plain
 from ui.widgets.theme import current_palette, draw
 
 
@@ -42,7 +43,7 @@ def show_result(name: str, question: dict[str, Any], result: dict[str, Any]) -> 
             )
         for key in ("accuracy", "balanced_accuracy", "brier"):
             figure = Figure(**result["patient"][key])
-            st.markdown(f"{FIGURE_TITLES[key]}: {figure_text(figure)}")
+            st.markdown(f"{FIGURE_TITLES[key]}: {figure_text(figure, 'patients')}")
         _show_ensemble(result)
     with right:
         draw(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.evaluation.figure import Figure
 from core.experiments.paper_claims import CLAIMS, UNRECONCILED, UNSTATED, ClaimRow, compare_claims
 from core.experiments.twin.pair import TwinPair
+from core.figure_text import value_text
 from core.runs.folder import RunFolder
 from ui.runs.runs import own_runs, show_config_badges, show_source_badges
 
@@ -65,20 +65,11 @@ def _rows(rows: list[ClaimRow]) -> list[dict[str, object]]:
             "its n and interval": "not stated",
         }
         if row is not None:
-            content["this run"] = _value(row.figure, percent=claim.percent)
+            content["this run"] = value_text(row.figure, percent=claim.percent)
             content["epoch"] = row.epoch
             content["n"] = f"{row.figure.n} slices of {row.patients} patients"
         table.append(content)
     return table
-
-
-def _value(figure: Figure, *, percent: bool) -> str:
-    """In the unit of the claim, with the interval where there is one."""
-    if figure.value is None:
-        return "–"
-    write = "{:.1%}".format if percent else "{:.3f}".format
-    interval = "" if figure.low is None or figure.high is None else f" [{write(figure.low)} to {write(figure.high)}]"
-    return write(figure.value) + interval
 
 
 def show_unstated() -> None:

@@ -12,6 +12,7 @@ from core.config import RunConfig
 from core.evaluation.figure import Figure
 from core.experiments.twin.pair import TwinPair, find_pair, judge_pair, list_pairs, plan_pair, queue_pair, read_result
 from core.experiments.twin.result import ARMS
+from core.figure_text import value_text
 from core.jobs.queue import WAITING, request_stop
 from core.runs.epoch_figures import part_sizes
 from core.runs.records import DataSource
@@ -20,7 +21,7 @@ from ui.runs.runs import show_source_badges, show_state, show_status
 from ui.widgets.errors import report_errors
 from ui.widgets.progress import ProgressBar
 from ui.widgets.state import current_settings, visitor
-from ui.widgets.text import plain, value_text
+from ui.widgets.text import plain
 from ui.widgets.theme import current_palette, draw
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from core.figure_text import figure_text, number_text
 from core.inference.prediction import Prediction
 from core.models.card import CheckpointCard
 from core.mri import Plane
@@ -19,7 +20,7 @@ from ui.figures.prediction import (
 from ui.predict.prediction import strongest_slice
 from ui.widgets.checkpoints import own_auroc
 from ui.widgets.slices import SliceStack
-from ui.widgets.text import figure_text, number_text, plain
+from ui.widgets.text import plain
 from ui.widgets.theme import current_palette, draw
 from ui.widgets.viewer import Maps, jump_to
 
@@ -36,7 +37,7 @@ def show_answer(prediction: Prediction, card: CheckpointCard, stacks: list[Slice
             number_text(prediction.probability),
         )
         found = own_auroc(card)
-        own = f"**{figure_text(found[0])}** ({found[1]})" if found else "not recorded"
+        own = f"**{figure_text(found[0], 'patients')}** ({found[1]})" if found else "not recorded"
         st.markdown(f"The checkpoint's own AUROC by patient: {own}")
         _show_words(prediction, card)
         _show_members(prediction, card)

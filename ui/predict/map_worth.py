@@ -6,8 +6,8 @@ import streamlit as st
 
 from core.explain.methods import INPUT, METHODS
 from core.explain.validation.saliency_record import read_map_test
+from core.figure_text import value_text
 from core.models.card import CheckpointCard
-from ui.widgets.text import value_text
 
 
 def show_map_worth(card: CheckpointCard, method: str, layer: str) -> None:

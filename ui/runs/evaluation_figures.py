@@ -13,8 +13,8 @@ from core.evaluation.aggregate import log_odds
 from core.evaluation.curves import confusion_matrix, precision_recall_curve, roc_curve
 from core.evaluation.figure import Figure
 from core.evaluation.figures import FIGURE_TITLES, predict_classes
+from core.figure_text import figure_text, interval_text, number_text
 from ui.figures.evaluation import draw_confusion, draw_precision_recall, draw_roc
-from ui.widgets.text import figure_text, interval_text, number_text
 from ui.widgets.theme import current_palette, draw
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.figure_text import interval_text, number_text
 from core.runs.epoch_figures import part_sizes
 from core.runs.folder import RunFolder
 from core.runs.records import EpochRecord, RunStatus
 from core.runs.warning_signs import read_warning_signs
 from ui.figures.predictions import draw_moving_predictions
 from ui.figures.training import draw_accuracy, draw_auroc, draw_loss, draw_optimiser
-from ui.widgets.text import bytes_text, duration_text, interval_text, number_text, plain, rate_text
+from ui.widgets.text import bytes_text, duration_text, plain, rate_text
 from ui.widgets.theme import current_palette, draw
 
 
@@ -69,9 +70,9 @@ def _show_best(records: list[EpochRecord], sizes: tuple[int, int, float | None])
     best = next((record for record in reversed(records) if record.best), records[-1])
     guess = "" if majority is None else f"guessing {majority:.3f}, "
     memory = f", {bytes_text(best.memory_bytes)}" if best.memory_bytes else ""
-    auroc = interval_text(best.val_patient_auroc_low, best.val_patient_auroc_high, 2)
-    accuracy = interval_text(best.val_accuracy_low, best.val_accuracy_high, 2)
-    loss = interval_text(best.val_loss_low, best.val_loss_high, 2)
+    auroc = interval_text(best.val_patient_auroc_low, best.val_patient_auroc_high)
+    accuracy = interval_text(best.val_accuracy_low, best.val_accuracy_high)
+    loss = interval_text(best.val_loss_low, best.val_loss_high)
     figures = (
         (
             "Validation AUROC by patient",

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
+from core.figure_text import interval_text
 from core.runs.epoch_figures import part_sizes
 from core.runs.filtering import RunFilter, filter_runs
 from core.runs.folder import RunEntry
 from core.runs.tags import read_tags
 from ui.widgets.errors import report_errors
-from ui.widgets.text import interval_text
 
 TALLEST = 290
 """Pixels: seven rows; more of them scroll."""
@@ -86,9 +86,9 @@ def _as_row(entry: RunEntry) -> dict[str, object]:
         "split": "" if config is None else "by slice (leaky)" if config.split.split_unit == "slice" else "by patient",
         "epochs": f"{len(records)} of {entry.status.epochs}",
         "val AUROC by patient": best.val_patient_auroc if best else None,
-        "val AUROC interval": interval_text(best.val_patient_auroc_low, best.val_patient_auroc_high, 2) if best else "",
+        "val AUROC interval": interval_text(best.val_patient_auroc_low, best.val_patient_auroc_high) if best else "",
         "val accuracy by slice": best.val_accuracy if best else None,
-        "val accuracy interval": interval_text(best.val_accuracy_low, best.val_accuracy_high, 2) if best else "",
+        "val accuracy interval": interval_text(best.val_accuracy_low, best.val_accuracy_high) if best else "",
         "patients": part_sizes(entry.run, "val")[0] if best else None,
         "best epoch": best.epoch if best else None,
         "tags": list(read_tags(entry.run)),

@@ -11,6 +11,7 @@ from core.evaluation.figure import Figure
 from core.experiments.search.result import SearchResult, TrialRow, judge_search, read_result, read_search_standing
 from core.experiments.search.search import Search, find_search
 from core.experiments.search.workers import stop_search
+from core.figure_text import figure_text, number_text
 from core.jobs.background import ExperimentStatus, read_experiment_status, start_experiment, stop_experiment
 from core.presets import PRESETS
 from core.runs.folder import RunFolder
@@ -19,7 +20,7 @@ from ui.sweeps.trials import short_text, show_figures, show_trials
 from ui.widgets.errors import report_errors
 from ui.widgets.progress import ProgressBar
 from ui.widgets.state import choose_checkpoint, choose_cohort, current_settings
-from ui.widgets.text import figure_text, number_text, plain
+from ui.widgets.text import plain
 
 REFRESH_SECONDS = 3.0
 TRIALS = 20
@@ -172,7 +173,9 @@ def _show_best(search: Search, result: SearchResult, *, running: bool) -> None:
     left, middle, right = st.columns(3, gap="large")
     with left:
         st.metric("Best trial: validation AUROC by patient", number_text(auroc.value))
-        st.caption(f"{figure_text(auroc)}. Trial {best.number}, epoch {best.best_epoch}; these patients chose it.")
+        st.caption(
+            f"{figure_text(auroc, 'patients')}. Trial {best.number}, epoch {best.best_epoch}; these patients chose it."
+        )
         st.caption(", ".join(f"{plain(name)} **{plain(short_text(value))}**" for name, value in best.settings.items()))
     with middle:
         noise = result.noise
@@ -196,7 +199,7 @@ def _show_test(search: Search, result: SearchResult, *, running: bool) -> None:
     st.metric(f"{result.test_patients} test patients, looked at", times)
     if result.evaluation is not None:
         figure = Figure(**result.evaluation["patient"]["auroc"])
-        st.markdown(f"**AUROC on the test patients:** {figure_text(figure)}")
+        st.markdown(f"**AUROC on the test patients:** {figure_text(figure, 'patients')}")
     else:
         st.caption("They stand in no trial. Look once, when the search is over: each look is counted.")
     if result.looked_at > 1 or (result.looked_at and result.evaluation is None):

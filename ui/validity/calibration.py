@@ -14,10 +14,11 @@ from core.evaluation.curves import reliability_bins
 from core.evaluation.influence import mean_interval
 from core.evaluation.intervals import auroc_interval
 from core.evaluation.metrics import Floats
+from core.figure_text import figure_text, interval_text, number_text, value_text
 from ui.figures.reliability import draw_reliability, draw_set_size
 from ui.validity.remarks import show_falsifier
 from ui.validity.subject import Subject, ask_subject
-from ui.widgets.text import figure_text, interval_text, number_text, plain
+from ui.widgets.text import plain
 from ui.widgets.theme import current_palette, draw
 
 BINS = 6
@@ -62,7 +63,7 @@ def _show_reliability(subject: Subject) -> None:
         st.dataframe(pd.DataFrame(rows), hide_index=True)
         low, high = temperatures.min(), temperatures.max()
         st.caption(
-            f"On {subject.whose}. Temperature {np.mean(temperatures):.2f} ({low:.2f} to {high:.2f} over five folds; above 1 "
+            f"On {subject.whose}. Temperature {np.mean(temperatures):.2f} ({interval_text(low, high)} over five folds; above 1 "
             "means it was too sure). Each patient's temperature comes from the other folds. ECE has no interval: with few "
             "patients it lies above the truth by chance alone."
         )
@@ -78,7 +79,7 @@ def _row(title: str, subject: Subject, probabilities: Floats) -> dict[str, objec
     ):
         try:
             value, low, high = mean_interval(losses, subject.labels)
-            row[name] = f"{value:.3f} [{interval_text(low, high)}]"
+            row[name] = value_text({"value": value, "low": low, "high": high})
         except EvaluationError:
             row[name] = number_text(float(losses.mean()))
     error = metrics.calibration_error(positive, probability, np.ones((1, len(positive))), bins=BINS)[0]
@@ -111,12 +112,12 @@ def _show_sets(subject: Subject) -> None:
         )
     with words:
         st.metric("Cannot tell", f"{figures.undecided.value:.0%}", help="Both classes named, or none.")
-        st.caption(figure_text(figures.undecided))
+        st.caption(figure_text(figures.undecided, "patients"))
         for name, figure in zip(subject.class_names, figures.coverage, strict=True):
-            st.markdown(f"{plain(name)}: truth among the named in {figure_text(figure)}")
+            st.markdown(f"{plain(name)}: truth among the named in {figure_text(figure, 'patients')}")
         ideal = "" if auroc is None else f"; at best {ideal_set_size(auroc, level):.2f} at this AUROC"
-        st.markdown(f"Classes named, on average: **{figure_text(figures.mean_size)}**{ideal}")
-        st.markdown(f"When exactly one is named it is right in {figure_text(figures.right_when_told)}")
+        st.markdown(f"Classes named, on average: **{figure_text(figures.mean_size, 'patients')}**{ideal}")
+        st.markdown(f"When exactly one is named it is right in {figure_text(figures.right_when_told, 'patients')}")
         st.caption(
             f"On {subject.whose}, each calibrated on all the others. A class needs at least "
             f"{int(np.ceil(1 / (1 - level) - 1e-9))} patients before it can ever be left out."

@@ -6,13 +6,14 @@ import streamlit as st
 
 from core.data.study import Cohort
 from core.experiments.controls.leak_meter import LeakMeter, measure_cohort
+from core.figure_text import figure_text
 from ui.figures.controls import draw_dose, draw_leak
 from ui.validity.data import ask_data
 from ui.validity.remarks import show_falsifier
 from ui.widgets.measured import ask_measured
 from ui.widgets.progress import ProgressBar
 from ui.widgets.state import current_settings
-from ui.widgets.text import figure_text, plain
+from ui.widgets.text import plain
 from ui.widgets.theme import current_palette, draw
 
 

@@ -15,6 +15,7 @@ from core.evaluation.figure import Figure
 from core.explain.methods import METHODS
 from core.explain.overlay import blend
 from core.explain.validation.saliency_result import MapExample, MapTest
+from core.figure_text import figure_text, value_text
 from ui.figures.maps import draw_cascade, draw_hits
 from ui.validity.data import ask_data
 from ui.validity.remarks import show_falsifier
@@ -23,7 +24,6 @@ from ui.widgets.loaders import load_predictor
 from ui.widgets.measured import ask_measured
 from ui.widgets.progress import ProgressBar
 from ui.widgets.state import current_settings
-from ui.widgets.text import figure_text, value_text
 from ui.widgets.theme import current_palette, draw
 
 STUDIES, PER_SERIES = 8, 2
@@ -114,13 +114,13 @@ def _sentence(found: MapTest) -> str:
     if found.chance is None or best.hits is None:
         return (
             f"These data do not say where the tumours are, so no map can be called right or wrong here ({n}). The map that "
-            f"depends most on what was learnt is {name}: similarity to random weights {value_text(best.similarity[-1], 2)}."
+            f"depends most on what was learnt is {name}: similarity to random weights {value_text(best.similarity[-1])}."
         )
     text = (
-        f"{name} hits the tumour most often: **{value_text(best.hits, 2)}** of its maps are strongest inside it, and "
-        f"{value_text(best.near_hits, 2)} within {found.tolerance_px:.0f} pixels. A place drawn at random inside the head would in "
-        f"{value_text(found.chance, 2)} and {value_text(found.near_chance, 2)}; the same network with random weights in "
-        f"{value_text(best.random_hits, 2)} and {value_text(best.random_near_hits, 2)} ({n}, synthetic)."
+        f"{name} hits the tumour most often: **{value_text(best.hits)}** of its maps are strongest inside it, and "
+        f"{value_text(best.near_hits)} within {found.tolerance_px:.0f} pixels. A place drawn at random inside the head would in "
+        f"{value_text(found.chance)} and {value_text(found.near_chance)}; the same network with random weights in "
+        f"{value_text(best.random_hits)} and {value_text(best.random_near_hits)} ({n}, synthetic)."
     )
     if len(found.scores) > 1:
         text += (
@@ -129,7 +129,7 @@ def _sentence(found: MapTest) -> str:
         )
     if found.moved is not None:
         text += (
-            f"\n\nWith nothing changed but the biomarker, the answer moves its way in **{value_text(found.moved, 2)}** of the {what} "
+            f"\n\nWith nothing changed but the biomarker, the answer moves its way in **{value_text(found.moved)}** of the {what} "
             f"(n = {found.moved.n}; 0.5 would be chance): that is whether the network reads the trait at all, whatever its "
             "maps show."
         )

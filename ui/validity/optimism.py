@@ -13,11 +13,12 @@ from core.errors import MGMTLabError
 from core.evaluation.simulated import BestOfEpochs, best_of_noise
 from core.evaluation.unpaired import mean_under_dependence
 from core.experiments.controls.optimism import Pair, compare_pairs, read_own_pair
+from core.figure_text import figure_text, value_text
 from ui.figures.validity import draw_noise_course, draw_optimism, draw_pairs
 from ui.validity.answers import ask_answer, show_asking
 from ui.validity.remarks import mark_simulated, show_falsifier
 from ui.validity.subject import evaluated_runs
-from ui.widgets.text import figure_text, plain, value_text
+from ui.widgets.text import plain
 from ui.widgets.theme import current_palette, draw
 
 DRAWS = 400
@@ -121,8 +122,8 @@ def _show_pairs(pairs: Sequence[Pair], names: Mapping[str, str], groups: tuple[s
         draw_pairs(rows, current_palette(), groups), key=f"validity.optimism.{key}", alt="both figures of each training"
     )
     table = [
-        {"training": names[pair.run], groups[0]: figure_text(pair.validation), groups[1]: figure_text(pair.untouched),
-         "difference": figure_text(pair.gap)}
+        {"training": names[pair.run], groups[0]: figure_text(pair.validation, "patients"), groups[1]: figure_text(pair.untouched, "patients"),
+         "difference": figure_text(pair.gap, 'patients')}
         for pair in pairs
     ]  # fmt: skip
     with st.expander("All figures", icon=":material/table:"):

@@ -11,6 +11,7 @@ from core.data.study import Cohort
 from core.experiments.controls.frozen import permute_frozen
 from core.experiments.controls.leak_meter import meter_prep
 from core.experiments.controls.permutation import KIND
+from core.figure_text import figure_text
 from ui.figures.controls import draw_null
 from ui.validity.answers import ask_answer, show_asking
 from ui.validity.data import ask_data
@@ -18,7 +19,7 @@ from ui.validity.remarks import show_falsifier
 from ui.widgets.measured import ask_measured
 from ui.widgets.progress import ProgressBar
 from ui.widgets.state import current_settings
-from ui.widgets.text import interval_text, plain
+from ui.widgets.text import plain
 from ui.widgets.theme import current_palette, draw
 
 FAST, RERUNS = "Fast: frozen features", "Reruns of the training"
@@ -95,7 +96,6 @@ def _ask_shuffles() -> tuple[list[str], int]:
 
 def _show(found: dict[str, Any]) -> None:
     observed, null = found["observed"], found["null"]
-    interval = interval_text(observed["low"], observed["high"])
     draw(
         draw_null(
             null,
@@ -113,7 +113,7 @@ def _show(found: dict[str, Any]) -> None:
         else "validation patients, which chose the epoch, in every shuffle alike"
     )
     st.markdown(
-        f"Observed AUROC **{observed['value']:.3f}**{f' [{interval}]' if interval else ''}, n = {observed['n']} patients; "
+        f"Observed AUROC **{figure_text(observed, 'patients')}**; "
         f"**p = {found['p']:.3f}** with N = {len(null)} shuffles ({what})."
     )
     if found.get("leaky"):

@@ -7,13 +7,14 @@ import streamlit as st
 
 from core.data.study import Cohort
 from core.experiments.controls.shortcuts import CONTROLS, Shortcuts, find_shortcuts
+from core.figure_text import figure_text, interval_text, number_text
 from ui.figures.controls import draw_intervals
 from ui.validity.data import ask_data
 from ui.validity.remarks import show_falsifier
 from ui.widgets.measured import ask_measured
 from ui.widgets.progress import ProgressBar
 from ui.widgets.state import current_settings
-from ui.widgets.text import figure_text, interval_text, number_text, plain
+from ui.widgets.text import plain
 from ui.widgets.theme import current_palette, draw
 
 PERMUTATIONS = 99
@@ -71,7 +72,7 @@ def show_shortcuts(found: Shortcuts) -> None:
     for control in warned:
         result = found.results[control.name]
         st.warning(
-            f"**{control.title}**: {control.found}. AUROC {figure_text(result.auroc)}, permutation p = {result.p_value:.3f}.",
+            f"**{control.title}**: {control.found}. AUROC {figure_text(result.auroc, 'patients')}, permutation p = {result.p_value:.3f}.",
             icon=":material/route:",
         )
     if not warned:

@@ -7,10 +7,11 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluation.thresholds import SHARES, decision_curve, judge_thresholds
+from core.figure_text import interval_text, number_text
 from ui.figures.reliability import draw_decision, draw_threshold_shares
 from ui.validity.remarks import show_falsifier
 from ui.validity.subject import Subject, ask_subject
-from ui.widgets.text import interval_text, number_text, plain
+from ui.widgets.text import plain
 from ui.widgets.theme import current_palette, draw
 
 

@@ -8,13 +8,14 @@ import streamlit as st
 
 from core.errors import CheckpointError
 from core.evaluation.figure import Figure
+from core.figure_text import figure_text
 from core.models.card import CheckpointCard
 from core.models.catalogue import list_checkpoints
 from core.settings import Settings
 from ui.runs.runs import owns_run
 from ui.widgets.loaders import load_card
 from ui.widgets.state import choose_checkpoint, chosen_checkpoint, current_settings
-from ui.widgets.text import figure_text, plain
+from ui.widgets.text import plain
 
 MAKE_DEMO = "make demo-checkpoint"
 """The command that trains the checkpoint that ships with the project."""
@@ -98,7 +99,7 @@ def own_auroc(card: CheckpointCard) -> tuple[Figure, str] | None:
 def auroc_words(card: CheckpointCard) -> str:
     """The figure with its interval, its n and whose it is."""
     found = own_auroc(card)
-    return f"{figure_text(found[0])} ({found[1]})" if found else "not recorded"
+    return f"{figure_text(found[0], 'patients')} ({found[1]})" if found else "not recorded"
 
 
 def show_card(card: CheckpointCard) -> None:

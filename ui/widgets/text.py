@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import re
 
-from core.evaluation.figure import Figure
-
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=@])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -21,38 +19,6 @@ def plain(text: object, limit: int = 200) -> str:
     if len(clean) > limit:
         clean = clean[: limit - 1] + "…"
     return _MARKDOWN.sub(r"\\\1", clean)
-
-
-def number_text(value: float | None, digits: int = 3) -> str:
-    """A number with a fixed number of digits, or a dash where there is none."""
-    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
-
-
-def interval_text(low: float | None, high: float | None, digits: int = 3) -> str:
-    """``0.71 to 0.93``, or nothing where there is no interval."""
-    if low is None or high is None:
-        return ""
-    return f"{low:.{digits}f} to {high:.{digits}f}"
-
-
-def value_text(figure: Figure | None, digits: int = 3) -> str:
-    """A figure whose n stands elsewhere: value and interval."""
-    if figure is None or figure.value is None:
-        return "–"
-    interval = interval_text(figure.low, figure.high, digits)
-    return f"{figure.value:.{digits}f}{f' [{interval}]' if interval else ''}"
-
-
-def figure_text(figure: Figure, unit: str = "patients") -> str:
-    """A figure on one line: value, interval, n; or the reason why there is none."""
-    if figure.value is None:
-        return f"– ({figure.reason or 'not available'}; n = {figure.n} {unit})"
-    interval = interval_text(figure.low, figure.high)
-    return (
-        f"{number_text(figure.value)}"
-        + (f" [{interval}]" if interval else " (no interval)")
-        + f", n = {figure.n} {unit}"
-    )
 
 
 def duration_text(seconds: float | None) -> str:

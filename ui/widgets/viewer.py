@@ -10,9 +10,10 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from core.explain.overlay import blend
+from core.figure_text import number_text
 from core.mri import Plane
 from ui.widgets.slices import SliceStack, compose_slice, nearest_slice, plane_positions
-from ui.widgets.text import number_text, plain
+from ui.widgets.text import plain
 
 SEEN, ALL = "slices the model saw", "all slices"
 
@@ -255,7 +256,7 @@ def _slice_words(stack: SliceStack, index: int | None) -> str:
 def _answer_words(number: int, stack: SliceStack, index: int | None, overlay: _Overlay | None) -> str:
     if index is None or index not in stack.probabilities:
         return "not seen by the model"
-    words = f":material/visibility: p {number_text(stack.probabilities[index], 2)}"
+    words = f":material/visibility: p {number_text(stack.probabilities[index])}"
     layer = overlay.maps.get((number, index)) if overlay else None
     if layer is None:
         return words

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from core.cli.output import Outcome, figure_text, plain, table
+from core.cli.output import Outcome, plain, table
 from core.cli.parser import Parser, set_command
 from core.experiments.comparison.comparison import Comparison, compare_runs
 from core.experiments.comparison.differences import value_words
+from core.figure_text import figure_text
 from core.files import write_atomic
 from core.reports.comparison_page import write_comparison_page
 from core.reports.comparison_table import write_comparison_table
@@ -66,7 +67,7 @@ def _describe(comparison: Comparison) -> list[str]:
             ("paired bootstrap", item.figure), ("adjusted", item.adjusted), ("DeLong", item.analytic),
         ):  # fmt: skip
             if figure is not None:
-                lines.append(f"  {title:16}  {figure_text(figure.to_dict())}")
+                lines.append(f"  {title:16}  {figure_text(figure)}")
     settings = [(row.group, row.name, *(value_words(value) for value in row.values)) for row in comparison.settings]
     header = ("", "differs", *(run.label for run in comparison.runs))
     return [*lines, "", *(table(settings, header) if settings else ["They differ in nothing that was recorded."])]

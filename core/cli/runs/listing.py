@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from core.cli.output import Outcome, clock_text, figure_text, plain, table
+from core.cli.output import Outcome, clock_text, plain, table
 from core.cli.parser import Parser, UsageError, set_command
+from core.figure_text import figure_text
 from core.runs.epoch_figures import epoch_figure
 from core.runs.filtering import RunFilter, filter_runs
 from core.runs.folder import RunFolder, find_run, list_runs
@@ -136,7 +137,7 @@ def show(arguments: argparse.Namespace, settings: Settings) -> Outcome:
             if content[name] is True
             else ""
             if content[name] is False
-            else figure_text(epoch_figure(run, record, name).to_dict())
+            else figure_text(epoch_figure(run, record, name))
             if name in BEST_FIGURES
             else content[name]
             for name in columns

@@ -10,10 +10,10 @@ from core.cli.options import add_data, positive, read_cohort
 from core.cli.output import Outcome, TerminalProgress, table
 from core.cli.parser import Parser, set_command
 from core.errors import ConfigError
-from core.evaluation.figure import Figure
 from core.explain.validation.saliency_record import keep_map_test
 from core.explain.validation.saliency_result import MapScore, MapTest
 from core.explain.validation.sanity import measure_maps
+from core.figure_text import value_text
 from core.inference.ensemble import open_predictor
 from core.models.catalogue import find_checkpoint
 from core.settings import Settings
@@ -96,13 +96,13 @@ def _describe(found: MapTest) -> list[str]:
     if found.chance is None:
         return [*lines, "These data do not say where the tumours are: only the test with random weights was made."]
     lines += [
-        f"hits: strongest inside the tumour; a place drawn at random inside the head would in {_text(found.chance)}.",
-        f"near: inside or within {found.tolerance_px:.0f} pixels; at random {_text(found.near_chance)}.",
+        f"hits: strongest inside the tumour; a place drawn at random inside the head would in {value_text(found.chance)}.",
+        f"near: inside or within {found.tolerance_px:.0f} pixels; at random {value_text(found.near_chance)}.",
     ]
     if found.moved is not None:
         lines += [
-            f"changed: strongest where the biomarker alone changes the picture; at random {_text(found.changed_chance)}.",
-            f"With nothing changed but the biomarker, the answer moves its way in {_text(found.moved)} of the {what}.",
+            f"changed: strongest where the biomarker alone changes the picture; at random {value_text(found.changed_chance)}.",
+            f"With nothing changed but the biomarker, the answer moves its way in {value_text(found.moved)} of the {what}.",
         ]
     return [*lines, f"The most hits: {found.best.method} at {found.best.layer}."]
 
@@ -111,12 +111,4 @@ def _columns(score: MapScore) -> tuple[str, ...]:
     figures = (
         score.hits, score.near_hits, score.changed_hits, score.inside, score.random_hits, score.road, score.random_road
     )  # fmt: skip
-    return (*(_text(figure) for figure in figures), _text(score.similarity[-1]))
-
-
-def _text(figure: Figure | None) -> str:
-    if figure is None or figure.value is None:
-        return "-"
-    if figure.low is None or figure.high is None:
-        return f"{figure.value:.2f}"
-    return f"{figure.value:.2f} ({figure.low:.2f} to {figure.high:.2f})"
+    return (*(value_text(figure) for figure in figures), value_text(score.similarity[-1]))

@@ -13,11 +13,12 @@ from typing import Any
 import torch
 
 from core.cli.options import add_assign, add_sequence
-from core.cli.output import TerminalProgress, figure_text, plain
+from core.cli.output import TerminalProgress, plain
 from core.cli.parser import Parser
 from core.data import upload
 from core.data.study import Cohort
 from core.errors import DataError
+from core.figure_text import figure_text
 from core.inference.ensemble import open_predictor
 from core.inference.predict import Predictor
 from core.inference.prediction import Prediction

@@ -17,6 +17,7 @@ from core.errors import EvaluationError
 from core.evaluation.figure import Figure
 from core.evaluation.unpaired import unpaired_difference
 from core.experiments.controls.inner_split import split_inside
+from core.figure_text import value_text
 from core.models.card import read_card
 from core.progress import Progress, silent
 from core.runs.cohort import open_cohort
@@ -147,8 +148,8 @@ def compare_pairs(pairs: Sequence[Pair]) -> dict[str, Any]:
     untouched = _over_trainings([pair.untouched for pair in complete], least=0.0)
     gap = _over_trainings([pair.gap for pair in complete], least=-1.0)
     sentence = (
-        f"Over {gap.n} trainings the best epoch's AUROC by patient was {_text(validation)} on the patients that chose it "
-        f"and {_text(untouched)} on patients that chose nothing: {_text(gap, '+')} by choice."
+        f"Over {gap.n} trainings the best epoch's AUROC by patient was {value_text(validation)} on the patients that chose it "
+        f"and {value_text(untouched)} on patients that chose nothing: {value_text(gap, signed=True)} by choice."
     )
     return {
         "sentence": sentence,
@@ -197,7 +198,3 @@ def _over_trainings(figures: Sequence[Figure], *, least: float) -> Figure:
         n=len(values),
         method="Student's t over trainings, whose patients overlap: a little too narrow",
     )
-
-
-def _text(figure: Figure, sign: str = "") -> str:
-    return f"{figure.value:{sign}.3f} ({figure.low:{sign}.3f} to {figure.high:{sign}.3f})"

@@ -14,6 +14,7 @@ from core.errors import MGMTLabError
 from core.evaluation.figure import Figure
 from core.evaluation.folds import LEFT_OUT, FoldAnswers, judge_fold, judge_folds
 from core.evaluation.unpaired import mean_under_dependence
+from core.figure_text import figure_text
 from core.models.card import ENSEMBLE, read_card
 from core.models.ensemble import write_ensemble
 from core.parallel import on_cluster, run_tasks
@@ -208,10 +209,11 @@ def _sentence(
     cohort: Cohort,
 ) -> str:
     auroc, count = figures["auroc"], len(folds) // len(by_seed)
-    interval = "" if auroc.low is None or auroc.high is None else f" (95% interval {auroc.low:.3f} to {auroc.high:.3f})"
-    value = "none" if auroc.value is None else f"{auroc.value:.3f}"
-    who = f"{auroc.n} {'synthetic ' if cohort.synthetic else ''}patients"
-    text = f"AUROC by patient within folds, averaged over {count} folds: {value}{interval}, n = {who}, each judged by a network that never saw it."
+    who = f"{'synthetic ' if cohort.synthetic else ''}patients"
+    text = (
+        f"AUROC by patient within folds, averaged over {count} folds, with its 95% interval: {figure_text(auroc, who)}, each "
+        "judged by a network that never saw it."
+    )
     spread = _spread([one["auroc"]["value"] for one in by_seed])
     if spread is not None:
         text += f" Over {spread['n']} seeds the mean lay between {spread['low']:.3f} and {spread['high']:.3f}."

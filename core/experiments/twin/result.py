@@ -21,6 +21,7 @@ from core.evaluation.figure import Figure
 from core.evaluation.figures import predict_classes
 from core.evaluation.metrics import auroc
 from core.evaluation.paired import auroc_difference, mean_difference
+from core.figure_text import value_text
 from core.progress import Progress, silent
 from core.runs.evaluation import Evaluation, evaluate_validation
 from core.runs.folder import RunFolder
@@ -54,8 +55,8 @@ class TwinResult:
         labels = "shuffled among the patients" if self.shuffle_seed is not None else "the true ones"
         return (
             f"On the same {slice_arm.n} test slices of {patients} patients, with {self.trained_on} training slices each, the "
-            f"same network is right for {_words(slice_arm)} of the slices when siblings of them are in training, and for "
-            f"{_words(patient_arm)} when none is: a difference of {_words(self.difference['slice']['accuracy'])}. "
+            f"same network is right for {value_text(slice_arm)} of the slices when siblings of them are in training, and for "
+            f"{value_text(patient_arm)} when none is: a difference of {value_text(self.difference['slice']['accuracy'])}. "
             f"The labels are {labels}; intervals (95%) are over patients."
         )
 
@@ -181,10 +182,3 @@ def _levels(evaluation: Evaluation, names: Iterable[str] | None = None) -> dict[
         "slice": {name: evaluation.slice[name].to_dict() for name in chosen},
         "patient": {name: evaluation.patient[name].to_dict() for name in chosen},
     }
-
-
-def _words(figure: Figure) -> str:
-    if figure.value is None:
-        return f"no figure ({figure.reason})"
-    interval = "" if figure.low is None or figure.high is None else f" [{figure.low:.2f} to {figure.high:.2f}]"
-    return f"{figure.value:.2f}{interval}"

@@ -25,9 +25,9 @@ def test_the_map_that_was_tested_comes_first_and_says_what_it_is_worth() -> None
     assert first_map(card) == ("layercam-smooth", "layer2.1")
     words = map_worth(card, "layercam-smooth", "layer2.1")
     assert "200 images of 100 synthetic studies" in words
-    assert "**0.940 [0.890 to 0.969]**" in words
-    assert "0.081 [0.078 to 0.085]" in words
-    assert "0.000 [0.000 to 0.044]" in words
+    assert "**0.940 (0.890 to 0.969)**" in words
+    assert "0.081 (0.078 to 0.085)" in words
+    assert "0.000 (0.000 to 0.044)" in words
 
 
 def test_of_any_other_map_nobody_knows() -> None:

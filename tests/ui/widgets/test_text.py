@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.evaluation.figure import Figure
-from ui.widgets.text import duration_text, figure_text, number_text, plain, rate_text, value_text
+from ui.widgets.text import duration_text, plain, rate_text
 
 SPECIAL = set("\\`*_{}[]()<>#+-.!|~$:&^=@")
 
@@ -51,19 +50,6 @@ def test_plain_removes_direction_overrides() -> None:
     assert "\u202e" not in plain("a\u202eb")
 
 
-def test_a_figure_has_its_interval_and_n() -> None:
-    figure = Figure(value=0.8123, low=0.7, high=0.9, n=40)
-    assert figure_text(figure) == "0.812 [0.700 to 0.900], n = 40 patients"
-
-
-def test_a_figure_that_cannot_be_had_gives_its_reason() -> None:
-    assert "one class only" in figure_text(Figure(value=None, low=None, high=None, n=3, reason="one class only"))
-
-
-def test_a_figure_without_interval_says_so() -> None:
-    assert "no interval" in figure_text(Figure(value=0.5, low=None, high=None, n=2))
-
-
 @pytest.mark.parametrize(
     ("seconds", "words"), [(None, "–"), (0, "0 s"), (59.4, "59 s"), (65, "1 min 05 s"), (3600 * 2 + 600, "2 h 10 min")]
 )
@@ -72,10 +58,4 @@ def test_durations(seconds: float | None, words: str) -> None:
 
 
 def test_dashes_for_what_is_unknown() -> None:
-    assert number_text(None) == number_text(float("nan")) == rate_text(None, "images") == "–"
-
-
-def test_a_value_stands_with_its_interval_where_there_is_one() -> None:
-    assert value_text(Figure(value=0.94, low=0.891, high=0.969, n=9), 2) == "0.94 [0.89 to 0.97]"
-    assert value_text(Figure(value=0.94, low=None, high=None, n=9)) == "0.940"
-    assert value_text(None) == "–"
+    assert rate_text(None, "images") == "–"
