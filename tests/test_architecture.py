@@ -45,10 +45,10 @@ LIGHT = (
 """Modules, and packages with all their modules, whose top-level imports must not lead to anything heavy: the app's first
 paint and the start of the command line load them."""
 
-LATE_IMPORTS = 165
+LATE_IMPORTS = 95
 """Ceiling on imports inside functions in the whole tree; lower it with every landing, the aim is 60."""
 
-CIRCLES = 1
+CIRCLES = 0
 """Ceiling on import circles, imports inside functions counted; the aim is 0."""
 
 FULLEST_FOLDER = 20
