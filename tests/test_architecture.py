@@ -15,6 +15,7 @@ from core.settings import PROJECT_ROOT
 
 LAYERS = (
     ("core",),
+    ("core.presets",),
     ("core.evaluation", "core.models"),
     ("core.data",),
     ("core.phantom",),

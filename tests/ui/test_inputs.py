@@ -2,8 +2,8 @@
 
 import pytest
 
-from core.preset import Preset
 from core.presets import PRESETS
+from core.presets.preset import Preset
 from core.reports.palette import DARK, LIGHT
 from ui.figures.inputs import DRAWN, draw_input, name_blocks
 from ui.models.table import describe_input

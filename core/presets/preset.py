@@ -31,6 +31,11 @@ class Preset:
     """By plain field name; every field of the configuration has an entry."""
 
 
+def stated(note: str) -> Provenance:
+    """A value that the paper states, and where."""
+    return Provenance(source="paper", note=note)
+
+
 def ours(note: str) -> Provenance:
     """A value of our own choice, and why."""
     return Provenance(source="ours", note=note)
