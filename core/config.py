@@ -22,6 +22,24 @@ class _Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+STORED_FIELDS = frozenset(
+    (
+        "sequences",
+        "size_px",
+        "slice_choice",
+        "slice_count",
+        "slice_span",
+        "crop",
+        "fit",
+        "percentile_low",
+        "percentile_high",
+    )
+)
+"""Fields of a preparation that are as old as runs and checkpoints: what holds them all was written by a program."""
+BEFORE: Mapping[str, Any] = {"series_selection": "all", "frames": "assume_registered"}
+"""What a stored preparation without these fields did: old runs and checkpoints go on as they were."""
+
+
 class PrepConfig(_Config):
     """From a volume to uint8 images; the same for training and prediction, carried by the checkpoint."""
 
@@ -55,6 +73,19 @@ class PrepConfig(_Config):
     """'clahe' evens out the contrast of each image place by place (contrast-limited adaptive histogram equalisation, Zuiderveld 1994); it makes what differs in brightness between slices harder to see."""
     blank_head: bool = False
     """A control: paint every head, brain and tumour with it, in one grey, so that only its outline and what lies outside are left. A network that still predicts the label has a shortcut."""
+
+    series_selection: Literal["one", "all"] = "one"
+    """Where a study has several series of one sequence: 'one' takes the best of them (one that you assigned, then one recognised before one guessed, then the one with most slices), 'all' takes every one, as runs did before this setting existed. On a common grid it is always one. Prediction takes what training took."""
+    frames: Literal["refuse", "assume_registered"] = "refuse"
+    """On a common grid, what to do with a study whose series state different frames of reference, so that a voxel is not the same place in all of them: 'refuse' leaves the study out, 'assume_registered' takes it as it is. Series that state no frame (NIfTI) are assumed to be registered, and the answer says so."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_stored(cls, content: Any) -> Any:
+        """Give a configuration that was stored before the youngest fields existed what they would have been then."""
+        if isinstance(content, Mapping) and content.keys() >= STORED_FIELDS:
+            return {**BEFORE, **content}
+        return content
 
     @model_validator(mode="after")
     def _fits_together(self) -> PrepConfig:

@@ -43,6 +43,10 @@ class MixedSeriesError(DataError):
     """Files that do not form one volume: orientations, sizes or positions disagree."""
 
 
+class FrameOfReferenceError(DataError):
+    """Series that are to share one grid and state different frames of reference."""
+
+
 class LimitError(DataError):
     """Something larger than this installation accepts (see :mod:`core.settings`)."""
 

@@ -10,6 +10,7 @@ from core.audit.findings import Finding, find
 from core.audit.pixels import SeriesPixels
 from core.audit.split_source import Parts
 from core.audit.structure import series_name
+from core.data.select import identify_series, number_series
 from core.data.study import Cohort, Series
 from core.dataset.split import PARTS, Split
 from core.errors import SplitError
@@ -60,14 +61,14 @@ class Sides:
     def part(self, series: Series, index: int) -> str | None:
         """Return where one slice stands; `index` is its place in the volume, or among the series' images."""
         if self._of_slice:
-            return self._of_slice.get(f"{self._starts[_identity(series)]}{index}")
+            return self._of_slice.get(f"{self._starts[identify_series(series)]}{index}")
         parts = self._of_study.get(series.study_id, frozenset())
         return next(iter(parts)) if len(parts) == 1 else None
 
     def parts(self, series: Series) -> set[str]:
         """Return every part in which a slice of a series stands."""
         if self._of_slice:
-            return self._of_start.get(self._starts[_identity(series)], set())
+            return self._of_start.get(self._starts[identify_series(series)], set())
         return set(self._of_study.get(series.study_id, ()))
 
 
@@ -103,20 +104,8 @@ def find_both_sides(
 
 def _key_starts(cohort: Cohort) -> dict[tuple[str, ...], str]:
     """Return how the keys of each series' slices begin, as :func:`core.dataset.table.build_table` writes them."""
-    ordered = sorted(
-        cohort.series,
-        key=lambda one: (one.study_id, one.sequence, one.series_uid, [str(path) for path in one.files]),
-    )
-    counts: dict[tuple[str, str], int] = defaultdict(int)
-    starts: dict[tuple[str, ...], str] = {}
-    for one in ordered:
-        starts[_identity(one)] = f"{one.study_id}|{one.sequence}|{counts[one.study_id, one.sequence]}|"
-        counts[one.study_id, one.sequence] += 1
-    return starts
-
-
-def _identity(series: Series) -> tuple[str, ...]:
-    return series.study_id, str(series.sequence), series.series_uid, str(series.files[0])
+    numbers = number_series(cohort.series)
+    return {key: f"{key[0]}|{key[1]}|{number}|" for key, number in numbers.items()}
 
 
 def _parts(parts: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.data.formats.discovery import find_dicomdirs, relative_to, walk_files
+from core.data.frames_of_reference import note_frames
 from core.data.index.assign import apply_overrides, note_choices
 from core.data.index.cache import decode_scan, encode_scan, index_key
 from core.data.index.folder_stamp import FolderStamp, stamp_folders
@@ -147,7 +148,7 @@ def scan_cohort(
         first = f"{faults[0].path}: {faults[0].reason}"
         raise EmptyCohortError(f"No study in {root} can be used. The first of {len(faults)} faults: {first}")
     cohort = apply_overrides(cohort, sequence_overrides)
-    cohort = replace(cohort, notes=(*cohort.notes, *note_choices(cohort.studies)))
+    cohort = replace(cohort, notes=(*cohort.notes, *note_choices(cohort.studies), *note_frames(cohort.studies)))
     cohort = replace(cohort, notes=(said, *cohort.notes), synthetic=cohort.synthetic or is_synthetic(root))
     cohort = choose_sessions(cohort, session)
     return _attach_labels(cohort, found, labels, target or Target())

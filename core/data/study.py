@@ -59,6 +59,8 @@ class Series:
     """Keywords, never values, of the identifying attributes that the files hold (:mod:`core.data.privacy`)."""
     burned_in: bool = False
     """Whether text may be burned into the pixels."""
+    frame_of_reference_uid: str = ""
+    """Frame of Reference UID (0020,0052) of all its files; empty where none is stated (NIfTI has none) or they differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from core.data.frames_of_reference import count_frames
 from core.data.participants import describe_flow
 from core.data.privacy import survey_identifying_tags
 from core.data.study import Cohort, Series
@@ -57,6 +58,7 @@ def describe_cohort(cohort: Cohort) -> dict[str, Any]:
         studies without it}; ``planes`` {sequence: {plane: series}} in ``planes_by_sequence`` and {plane: series}
         in ``planes``; ``spacings`` [{sequence, slices_mm, rows_mm, columns_mm, series}], ``sizes`` {"rows x
         columns": series}; ``slices_per_series`` {sequence: {slices as text: series}}; ``manufacturers``;
+        ``frames`` {same, different or unknown: studies of several volumes by their frames of reference};
         ``phases`` {phase: studies}; ``recognised`` {certain, likely, guess or unknown: series}; ``privacy``
         {identifying attribute: files}, ``burned_in`` (series whose pixels may carry text); ``unreadable`` [{path, reason}]; ``layout``, ``notes``, ``synthetic``,
         ``digest``, ``root``.
@@ -79,6 +81,7 @@ def describe_cohort(cohort: Cohort) -> dict[str, Any]:
         "positive_class": cohort.positive_class,
         "sequences": _count(one.sequence for one in series),
         "missing": {str(kind): sum(study.find(kind) is None for study in cohort) for kind in FOUR_SEQUENCES},
+        "frames": count_frames(cohort),
         "planes": _count(one.plane for one in series),
         "planes_by_sequence": {
             str(kind): _count(one.plane for one in series if one.sequence is kind) for kind in kinds

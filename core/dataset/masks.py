@@ -12,7 +12,7 @@ from core.config import PrepConfig
 from core.data.formats.nifti import read_nifti
 from core.data.geometry import orient
 from core.data.prepare.cache import load_prepared
-from core.data.prepare.common_grid import choose_candidates
+from core.data.select import select_sources
 from core.data.study import Cohort, Study
 from core.data.volume import Volume
 from core.dataset.slice_table import SliceTable
@@ -64,7 +64,7 @@ def load_masks(
         study = cohort[str(table.rows["study_id"].iloc[row])]
         mask = find_mask(cohort.root, study, settings)
         if mask is not None:
-            source = choose_candidates(study, prep.sequences)
+            (source,) = select_sources(study, prep)
             masks[int(row)] = draw_mask(mask, source, load_prepared(source, prep, settings), prep, settings)[0]
         progress(done, len(rows), f"mask of {study.study_id}")
     if not masks:

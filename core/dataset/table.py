@@ -9,15 +9,13 @@ import numpy as np
 import pandas as pd
 
 from core.config import PrepConfig
-from core.data.index.assign import ASSIGNED
 from core.data.prepare.cache import fill_cache, load_prepared, open_prepared, prune_contents
-from core.data.prepare.common_grid import choose_candidates
 from core.data.prepare.examples import PreparedSeries
-from core.data.prepare.source import Source
-from core.data.study import Cohort, Fault, Series, Study
+from core.data.select import Source, identify_series, number_series, select_sources
+from core.data.study import Cohort, Fault, Study
 from core.dataset.slice_table import SliceTable
 from core.errors import DataError, EmptyCohortError
-from core.mri import MRSequence, Plane
+from core.mri import Plane
 from core.parallel import run_tasks
 from core.progress import Progress, silent
 from core.settings import Settings
@@ -34,9 +32,8 @@ def build_table(
 ) -> SliceTable:
     """Prepare every series of a cohort (through the cache, in parallel per series) and list its examples.
 
-    Only series of ``prep.sequences`` are taken, and loose images that do not say what they are; on a common grid, one series for
-    each sequence of a study, prepared together. A series that fails becomes a fault and the rest go on. The rows' order
-    (study, sequence, series, slice) does not depend on the order of the cohort.
+    Which series are taken, :func:`core.data.select.select_sources` says. One that fails becomes a fault and the rest go on.
+    The rows' order (study, sequence, series, slice) does not depend on the order of the cohort.
 
     Parameters
     ----------
@@ -83,29 +80,13 @@ def build_table(
 
 
 def _select(cohort: Cohort, prep: PrepConfig) -> list[tuple[Study, Source, int]]:
-    """List what to prepare in canonical order, each series with its number among the study's of its sequence."""
-    if prep.grid_mm:
-        studies = sorted(cohort, key=lambda study: study.study_id)
-        together = [(study, choose_candidates(study, prep.sequences), 0) for study in studies]
-        return [(study, source, number) for study, source, number in together if source]
-    found = [(study, series) for study in cohort for series in study.series if _is_wanted(series, prep)]
-    found.sort(
-        key=lambda pair: (pair[1].study_id, pair[1].sequence, pair[1].series_uid, [str(path) for path in pair[1].files])
-    )
-    numbers: dict[tuple[str, MRSequence], int] = {}
-    numbered: list[tuple[Study, Source, int]] = []
-    for study, series in found:
-        number = numbers.get((series.study_id, series.sequence), 0)
-        numbers[series.study_id, series.sequence] = number + 1
-        numbered.append((study, (series,), number))
-    return numbered
-
-
-def _is_wanted(series: Series, prep: PrepConfig) -> bool:
-    """Whether a series is prepared. One of unknown sequence may be a diffusion scan or what a person set aside."""
-    if series.sequence is not MRSequence.UNKNOWN:
-        return series.sequence in prep.sequences
-    return series.kind == "picture" and series.sequence_reason != ASSIGNED
+    """List what to prepare in canonical order, each source with its series' number among the study's of its sequence."""
+    chosen: list[tuple[Study, Source, int]] = []
+    for study in sorted(cohort, key=lambda study: study.study_id):
+        numbers = number_series(study.series)
+        for source in select_sources(study, prep):
+            chosen.append((study, source, 0 if prep.grid_mm else numbers[identify_series(source[0])]))
+    return chosen
 
 
 def _columns(

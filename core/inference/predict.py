@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from core.config import apply_settings
-from core.data.index.assign import series_order
+from core.data.frames_of_reference import warn_frames
 from core.data.prepare.cache import load_prepared
 from core.data.prepare.common_grid import pixel_spacing
 from core.data.prepare.examples import PreparedSeries, list_seen
-from core.data.prepare.source import Source, prepare_source
+from core.data.prepare.source import prepare_source
 from core.data.privacy import privacy_warnings
+from core.data.select import Source, is_set_aside, select_sources
 from core.data.study import Series, Study
 from core.errors import DataError, SequenceError
 from core.evaluation.aggregate import to_groups
@@ -111,9 +112,8 @@ class Predictor:
             Those that are cannot be read.
         """
         started = time.perf_counter()
-        chosen, warnings = choose_series(study, self.card)
+        sources, warnings = choose_sources(study, self.card)
         prep = self.card.config.prep
-        sources: list[Source] = [tuple(chosen)] if prep.grid_mm else [(series,) for series in chosen]
         scored: list[tuple[Source, PreparedSeries, NDArray[np.float64]]] = []
         failures: list[DataError] = []
         for done, source in enumerate(sources, start=1):
@@ -228,54 +228,69 @@ def _list_used(source: Source, prepared: PreparedSeries) -> list[MRSequence]:
     return [series.sequence for series in source if not named or str(series.sequence) in named]
 
 
-def choose_series(study: Study, card: CheckpointCard) -> tuple[list[Series], list[str]]:
-    """Decide which series of a study a checkpoint can be asked about, one per sequence.
+def choose_sources(study: Study, card: CheckpointCard) -> tuple[list[Source], list[str]]:
+    """Return the sources of a study that a checkpoint can answer for, as training selected them.
 
     Returns
     -------
-    series, warnings
-        The series in the order of the checkpoint's sequences, and a sentence for each series left out.
+    sources, warnings
+        :func:`core.data.select.select_sources` with the card's preparation and of the sequences that the card knows; where
+        there is none, loose images that do not say what they are. A sentence for each series that is left out.
 
     Raises
     ------
     SequenceError
         None is left.
     """
-    warnings: list[str] = []
-    asked: list[Series] = []
+    prep = card.config.prep.model_copy(update={"sequences": card.sequences})
+    selected = select_sources(study, prep)
+    known = [source for source in selected if source[0].sequence in card.sequences]
+    warnings = [] if known or not selected else [UNNAMED_WARNING.format(known=_join(card.sequences))]
+    sources = known or selected
+    used = [series for source in sources for series in source]
     for sequence in card.sequences:
-        candidates = sorted((one for one in study.series if one.sequence == sequence), key=series_order)
-        if not candidates:
-            continue
-        asked.append(candidates[0])
-        if candidates[0].sequence_confidence == "guess":
-            said = candidates[0].description or candidates[0].series_uid
-            reason = candidates[0].sequence_reason
-            warnings.append(GUESS_WARNING.format(series=repr(said), sequence=sequence, reason=reason))
-        if len(candidates) > 1:
-            others = ", ".join(f"{_describe(one)} ({len(one.files)} files)" for one in candidates[1:])
-            warnings.append(
-                f"{sequence}: {len(candidates)} series; {_describe(candidates[0])} ({len(candidates[0].files)} files; "
-                f"{candidates[0].sequence_reason or 'the first'}) is used, and left out: {others}."
-            )
-    strangers = [series for series in study.series if series.sequence not in card.sequences]
-    if not asked:
-        loose = [one for one in strangers if one.sequence == MRSequence.UNKNOWN and one.kind == "picture"]
-        if loose:
-            asked.append(max(loose, key=lambda one: len(one.files)))
-            strangers.remove(asked[0])
-            warnings.append(UNNAMED_WARNING.format(known=_join(card.sequences)))
-    warnings += [f"{_describe(series)} is left out: {_reason(series, card)}" for series in strangers]
-    if not asked:
-        found = _join(sorted({series.sequence for series in strangers})) or "no series"
+        warnings += _about_choice(sequence, study, used)
+    warnings += [
+        f"{_describe(series)} is left out: {_reason(series, card)}"
+        for series in study.series
+        if series not in used and (is_set_aside(series) or series.sequence not in card.sequences)
+    ]
+    if not sources:
+        found = _join(sorted({series.sequence for series in study.series})) or "no series"
         raise SequenceError(
             f"Study {study.study_id}: checkpoint {card.name!r} was trained on {_join(card.sequences)}, and the study "
             f"has {found}. {_remedy(study, card)}"
         )
-    return asked, warnings
+    return sources, [*warnings, *(sentence for source in sources for sentence in warn_frames(source, prep))]
+
+
+def _about_choice(sequence: MRSequence, study: Study, used: Sequence[Series]) -> list[str]:
+    """Say which of several series of one sequence are used, and which are only guessed to be of it."""
+    candidates = [one for one in study.series if one.sequence == sequence and not is_set_aside(one)]
+    taken = [one for one in candidates if one in used]
+    others = [f"{_describe(one)} ({len(one.files)} files)" for one in candidates if one not in used]
+    guessed = [
+        GUESS_WARNING.format(
+            series=repr(one.description or one.series_uid), sequence=sequence, reason=one.sequence_reason
+        )
+        for one in taken
+        if one.sequence_confidence == "guess"
+    ]
+    if len(candidates) < 2:
+        return guessed
+    if not others:
+        return [*guessed, f"{sequence}: all {len(taken)} series are used, as in the training of this checkpoint."]
+    why = taken[0].sequence_reason or "the first"
+    return [
+        *guessed,
+        f"{sequence}: {len(candidates)} series; {_describe(taken[0])} ({len(taken[0].files)} files; {why}) is used, and left "
+        f"out: {', '.join(others)}."
+    ]
 
 
 def _reason(series: Series, card: CheckpointCard) -> str:
+    if is_set_aside(series):
+        return "it was set aside by you."
     if series.sequence == MRSequence.UNKNOWN:
         why = f" ({series.sequence_reason})" if series.sequence_reason else ""
         return f"it is not known to be {_join(card.sequences)}{why}."
@@ -283,12 +298,14 @@ def _reason(series: Series, card: CheckpointCard) -> str:
 
 
 def _remedy(study: Study, card: CheckpointCard) -> str:
+    if study.series and all(is_set_aside(series) for series in study.series):
+        return "All its series are set aside; assign one of these sequences to the right one."
     if set(card.sequences) == {MRSequence.UNKNOWN}:
         return (
             "It learnt from pictures that do not name their sequence: hand in such pictures, or train a checkpoint on "
             "a cohort that names them."
         )
-    if all(series.sequence == MRSequence.UNKNOWN for series in study.series):
+    if all(series.sequence == MRSequence.UNKNOWN for series in study.series if not is_set_aside(series)):
         return "Name the sequence of the scan if you know it (--sequence), or hand in one that says what it is."
     return "Hand in one of those sequences, or train a checkpoint on the sequence at hand."
 

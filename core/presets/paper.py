@@ -55,6 +55,8 @@ PAPER = Preset(
         "normalise": ours("windowing not stated"),
         "contrast": ours("not stated; none"),
         "blank_head": ours("a control; off"),
+        "series_selection": ours("not stated; the competition has one series of each sequence"),
+        "frames": ours("each series in its own planes"),
         "split_unit": ours("not stated; by slice, as ImageFolder on shuffled slices does. LEAKY"),
         "val_fraction": ours("fractions not stated"),
         "test_fraction": ours("fractions not stated"),

@@ -85,8 +85,19 @@ def test_two_series_of_one_sequence_are_told_apart(tmp_path: Path, settings: Set
     first = make_study(tmp_path, "1", 0)
     again = make_study(tmp_path / "again", "1", 0).series[0]
     study = replace(first, series=(replace(again, series_uid="2"), replace(first.series[0], series_uid="1")))
-    table = build_table(make_cohort(tmp_path, [study]), PREP, settings)
+    every = PREP.model_copy(update={"series_selection": "all"})
+    table = build_table(make_cohort(tmp_path, [study]), every, settings)
     assert table.rows["key"].tolist() == ["1|FLAIR|0|0", "1|FLAIR|0|1", "1|FLAIR|1|0", "1|FLAIR|1|1"]
+
+
+def test_of_two_series_of_one_sequence_the_better_is_taken_under_its_own_number(
+    tmp_path: Path, settings: Settings
+) -> None:
+    short = make_study(tmp_path, "1", 0)
+    long = make_study(tmp_path / "again", "1", 0, images=3).series[0]
+    study = replace(short, series=(replace(short.series[0], series_uid="1"), replace(long, series_uid="2")))
+    rows = build_table(make_cohort(tmp_path, [study]), PREP, settings).rows
+    assert rows["key"].tolist() == ["1|FLAIR|1|0", "1|FLAIR|1|1", "1|FLAIR|1|2"]
 
 
 def test_what_is_unknown_is_taken_only_of_loose_images_that_nobody_set_aside(

@@ -13,11 +13,13 @@ import pytest
 import torch
 from PIL import Image
 
-from core.config import PrepConfig
+from core.config import PrepConfig, RunConfig
+from core.data.index.assign import ASSIGNED
 from core.data.prepare.source import prepare_series
-from core.data.study import Series, Study
+from core.data.study import Cohort, Series, Study
+from core.dataset.table import build_table
 from core.errors import CheckpointError, DataError, SequenceError
-from core.inference.predict import SHUFFLED_WARNING, SYNTHETIC_WARNING, Predictor, choose_series
+from core.inference.predict import SHUFFLED_WARNING, SYNTHETIC_WARNING, Predictor, choose_sources
 from core.mri import MRSequence, Plane
 from core.settings import Settings
 
@@ -147,7 +149,7 @@ def test_a_volume_without_a_sequence_is_refused_with_the_remedy(
 ) -> None:
     volume = replace(write_series(MRSequence.UNKNOWN), kind="dicom")
     with pytest.raises(SequenceError, match="--sequence"):
-        choose_series(study(volume), Predictor(write_checkpoint()).card)
+        choose_sources(study(volume), Predictor(write_checkpoint()).card)
 
 
 def test_a_checkpoint_of_unnamed_images_refuses_a_named_sequence(
@@ -186,6 +188,37 @@ def test_of_two_series_of_one_sequence_the_longer_is_asked_and_the_other_named(
     prediction = Predictor(write_checkpoint()).predict(study(short, long))
     assert [part.series.series_uid for part in prediction.series] == ["FLAIR-2"]
     assert any("AX FLAIR FAST" in warning and "left out" in warning for warning in prediction.warnings)
+
+
+@pytest.mark.parametrize("sequences", [(MRSequence.FLAIR,), (MRSequence.UNKNOWN,)])
+def test_images_that_were_set_aside_are_never_predicted(
+    write_checkpoint: Callable[..., Path], write_series: Callable[..., Series], sequences: tuple[MRSequence, ...]
+) -> None:
+    predictor = Predictor(write_checkpoint(sequences=sequences))
+    aside = replace(write_series(MRSequence.UNKNOWN), sequence_reason=ASSIGNED)
+    with pytest.raises(SequenceError, match="set aside"):
+        predictor.predict(study(aside))
+    used = write_series(sequences[0], uid="2")
+    prediction = predictor.predict(study(aside, used))
+    assert [part.series for part in prediction.series] == [used]
+    assert "unknown is left out: it was set aside by you." in prediction.warnings
+
+
+@pytest.mark.parametrize("selection", ["one", "all"])
+def test_predict_sees_the_series_that_training_and_evaluation_see(
+    write_checkpoint: Callable[..., Path], write_series: Callable[..., Series], settings: Settings, selection: str
+) -> None:
+    prep = PrepConfig.model_validate({"size_px": 64, "slice_count": 3, "series_selection": selection})
+    predictor = Predictor(write_checkpoint(config=RunConfig(prep=prep, weights="none")))
+    members = [write_series(MRSequence.FLAIR, 2 + number, uid=str(number)) for number in range(3)]
+    scan = study(*members, write_series(MRSequence.T2W))
+    cohort = Cohort(root=members[0].files[0].parent, layout="flat", studies=(scan,))
+    rows = build_table(cohort, predictor.card.config.prep, settings).rows
+    prediction = predictor.predict(scan)
+    seen = [(piece.sequence, piece.slice_index, piece.file) for piece in prediction.slices]
+    assert seen == list(zip(rows["sequence"], rows["slice_index"], rows["file"], strict=True))
+    assert len(seen) == {"one": 4 + 3, "all": 2 + 3 + 4 + 3}[selection]
+    assert any("FLAIR: all 3 series are used" in warning for warning in prediction.warnings) == (selection == "all")
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_goes_on(

@@ -13,7 +13,7 @@ import torch
 
 from core.config import RunConfig, apply_settings
 from core.data.cohort import scan_cohort
-from core.data.prepare.common_grid import choose_candidates
+from core.data.select import select_sources
 from core.data.study import Cohort
 from core.dataset.masks import find_mask, load_masks
 from core.dataset.table import build_table
@@ -118,4 +118,4 @@ def test_a_segmentation_beside_the_scans_is_the_mask(cohort: Cohort, settings: S
     drawn = load_masks(bare, table, rows, CONFIG.prep, settings)[int(rows[0])]
     known = load_masks(cohort, table, rows, CONFIG.prep, settings)[int(rows[0])]
     assert np.logical_and(drawn, known).sum() / np.logical_or(drawn, known).sum() > 0.95
-    assert choose_candidates(study, CONFIG.prep.sequences)
+    assert select_sources(study, CONFIG.prep)

@@ -48,6 +48,7 @@ ATTRIBUTES = (
     "SeriesInstanceUID",
     "SeriesNumber",
     "InstanceNumber",
+    "FrameOfReferenceUID",
     "ImagePositionPatient",
     "ImageOrientationPatient",
     "ImageComments",
@@ -131,6 +132,8 @@ class InstanceHeader:
     manufacturer: str
     synthetic: bool
     """Written by the phantom (Image Comments (0020,4000) is its mark)."""
+    frame_of_reference_uid: str = ""
+    """Frame of Reference UID (0020,0052): positions of two series can be compared where theirs is the same."""
     temporal_positions: int | None = None
     """Number of Temporal Positions (0020,0105)."""
     frame: int = 0
@@ -233,6 +236,7 @@ def build_header(dataset: Elements, path: Path, syntax: str, identifying: tuple[
         field_strength_tesla=_described_number(dataset, "MagneticFieldStrength"),
         manufacturer=text_of(dataset, "Manufacturer"),
         synthetic=text_of(dataset, "ImageComments") == SYNTHETIC_MARK,
+        frame_of_reference_uid=text_of(dataset, "FrameOfReferenceUID"),
         temporal_positions=integer_of(dataset, "NumberOfTemporalPositions"),
         frames=frames,
         identifying=identifying,

@@ -97,8 +97,8 @@ def _describe_choice(study: Study, sequence: MRSequence, candidates: Sequence[Se
     left = "; ".join(_describe(series) for series in others)
     return (
         f"Study {study.study_id} has {len(candidates)} series of {sequence}: {_describe(used)} is used ({why}), not "
-        f"{left}; only training takes the slices of all. To choose another, assign it: UID={sequence}; to leave one out "
-        "altogether, UID=unknown."
+        f"{left}. To choose another, assign it: UID={sequence}; to leave one out altogether, UID=unknown; to train on all, "
+        "series_selection=all."
     )
 
 

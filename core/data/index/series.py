@@ -165,6 +165,7 @@ def _recognised(series: Series, found: Recognition) -> Series:
 
 def _series_of(study_id: str, stack: Stack, suffix: str) -> Series:
     first = stack.headers[0]
+    frames = {header.frame_of_reference_uid for header in stack.headers}
     named = {keyword for header in stack.headers if not header.identity_removed for keyword in header.identifying}
     return Series(
         study_id=study_id,
@@ -180,6 +181,7 @@ def _series_of(study_id: str, stack: Stack, suffix: str) -> Series:
         slice_total=len(stack.headers),
         identifying=tuple(sorted(named)),
         burned_in=any(header.burned_in for header in stack.headers),
+        frame_of_reference_uid=frames.pop() if len(frames) == 1 else "",
     )
 
 

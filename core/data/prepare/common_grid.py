@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from core.config import PrepConfig
-from core.data.index.assign import series_order
 from core.data.prepare.examples import PreparedSeries
 from core.data.prepare.resample import Grid, common_grid, resample_to
 from core.data.prepare.slices import prepare_volumes
-from core.data.study import Fault, Series, Study
+from core.data.study import Fault, Series
 from core.data.volume import Volume, read_volume
 from core.errors import DataError
 from core.mri import MRSequence
@@ -18,15 +17,6 @@ from core.settings import Settings
 
 IN_PLANE_MM = 1.0
 """Distance between rows and columns of the grid, where the slices do not lie closer still."""
-
-
-def choose_candidates(study: Study, sequences: Sequence[MRSequence]) -> tuple[Series, ...]:
-    """The series that stands for each sequence, in the order of `sequences`; one that the study lacks is left out."""
-    chosen = []
-    for sequence in sequences:
-        candidates = [series for series in study.series if series.sequence == sequence]
-        chosen += sorted(candidates, key=series_order)[:1]
-    return tuple(chosen)
 
 
 def prepare_study(series: Sequence[Series], prep: PrepConfig, settings: Settings | None = None) -> PreparedSeries:

@@ -41,7 +41,17 @@ from core.errors import DataError
 from core.mri import Plane
 from core.settings import Settings
 
-FIELDS = ("sequences", "size_px", "slice_choice", "slice_count", "slice_span", "crop", "fit")
+FIELDS = (
+    "sequences",
+    "series_selection",
+    "frames",
+    "size_px",
+    "slice_choice",
+    "slice_count",
+    "slice_span",
+    "crop",
+    "fit",
+)
 WINDOW_FIELDS = ("percentile_low", "percentile_high")
 """The settings that are known here; any other must be as it is by default."""
 DENSE = 0.6

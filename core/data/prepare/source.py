@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from core.config import PrepConfig
+from core.data.frames_of_reference import check_frames
 from core.data.prepare.common_grid import prepare_study
 from core.data.prepare.examples import PreparedSeries, build_examples
 from core.data.prepare.fast_path import prepare_quickly
 from core.data.prepare.slices import prepare_images, prepare_volume
+from core.data.select import Source
 from core.data.study import Series
 from core.data.volume import read_volume
 from core.settings import Settings, load_settings
-
-Source = Sequence[Series]
-"""What is prepared together: one series, or a study's on a common grid (``PrepConfig.grid_mm`` above 0)."""
 
 
 def prepare_source(
@@ -30,8 +29,9 @@ def prepare_source(
     Raises
     ------
     DataError
-        They cannot be prepared.
+        They cannot be prepared; FrameOfReferenceError where they may not be laid over each other.
     """
+    check_frames(source, prep)
     if prep.grid_mm:
         return prepare_study(source, prep, settings)
     return prepare_series(source[0], prep, settings, contents=contents)

@@ -13,7 +13,7 @@ from core.data.prepare.cache import load_prepared
 from core.data.prepare.examples import PreparedSeries
 from core.data.study import Cohort, Series, Study
 from core.errors import DataError
-from core.inference.predict import choose_series
+from core.inference.predict import choose_sources
 from core.phantom.counterfactual import find_changes, make_counterfactual
 from core.phantom.truth import draw_mask, has_truth, read_truth
 from core.progress import Progress
@@ -112,8 +112,7 @@ def _of_study(
     prep = predictor.card.config.prep
     truth = read_truth(cohort.root, study.study_id) if known else None
     counterfactual = make_counterfactual(cohort.root, study.study_id, settings) if known else None
-    usable = choose_series(study, predictor.card)[0]
-    for source in [tuple(usable)] if prep.grid_mm else [(series,) for series in usable]:
+    for source in choose_sources(study, predictor.card)[0]:
         prepared = load_prepared(source, prep, settings)
         tumour = draw_mask(truth.tumour, source, prepared, prep, settings) if truth else None
         shows = np.arange(len(prepared.pixels))

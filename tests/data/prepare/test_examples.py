@@ -12,10 +12,11 @@ from pydantic import ValidationError
 from core.config import PrepConfig
 from core.data.cohort import scan_cohort
 from core.data.prepare.cache import load_prepared, open_prepared
-from core.data.prepare.common_grid import choose_candidates, pixel_spacing
+from core.data.prepare.common_grid import pixel_spacing
 from core.data.prepare.examples import list_seen
 from core.data.prepare.slices import prepare_volume, prepare_volumes
 from core.data.prepare.source import prepare_source as prepare
+from core.data.select import select_sources
 from core.data.study import Study
 from core.dataset.table import build_table
 from core.errors import DataError
@@ -109,7 +110,7 @@ def test_adaptive_contrast_leaves_the_outside_black() -> None:
 def test_on_a_common_grid_the_sequences_of_a_study_show_the_same_place(study: Study) -> None:
     assert len({series.plane for series in study.series}) > 1
     config = prep(form="streams", sequences=(FLAIR, T1W, T1WCE, T2W), grid_mm=4, size_px=64)
-    found = prepare(choose_candidates(study, config.sequences), config)
+    found = prepare(select_sources(study, config)[0], config)
     assert found.pixels.shape == (4, 4, 64, 64)
     heads = found.pixels > 25
     for other in range(1, 4):
@@ -122,14 +123,14 @@ def test_on_a_common_grid_the_sequences_of_a_study_show_the_same_place(study: St
 
 def test_grey_examples_on_a_grid_are_the_same_slices_of_each_sequence(study: Study, settings: Settings) -> None:
     config = prep(grid_mm=4)
-    found = load_prepared(choose_candidates(study, config.sequences), config, settings)
+    found = load_prepared(select_sources(study, config)[0], config, settings)
     assert found.sequences == tuple(name for name in ("FLAIR", "T1w", "T1wCE", "T2w") for _ in range(4))
     assert found.slice_index.tolist() == found.slice_index[:4].tolist() * 4
-    again = open_prepared(choose_candidates(study, config.sequences), config, settings)
+    again = open_prepared(select_sources(study, config)[0], config, settings)
     assert again is not None
     assert again.sequences == found.sequences
     turned = config.model_copy(update={"sequences": tuple(reversed(config.sequences))})
-    assert open_prepared(choose_candidates(study, turned.sequences), turned, settings) is None
+    assert open_prepared(select_sources(study, turned)[0], turned, settings) is None
 
 
 def test_a_volume_comes_back_from_the_cache_as_it_was(study: Study, settings: Settings) -> None:
