@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.formats.dicom import InstanceHeader, read_frames
+from core.data.formats.header import InstanceHeader
 from core.data.formats.nifti import read_nifti
+from core.data.formats.series_reader import SeriesReader
 from core.data.geometry import PLANE_AXES, orient
 from core.data.index.stack import arrange
 from core.data.prepare.percentile import percentiles
@@ -134,9 +135,10 @@ def _read_dicom(series: Series, settings: Settings) -> tuple[Volume, tuple[Fault
     headers: list[InstanceHeader] = []
     images: dict[tuple[Path, int], NDArray[Any]] = {}
     faults: list[Fault] = []
+    reader = SeriesReader(settings)
     for path in series.files:
         try:
-            of_file, frames = read_frames(path, settings)
+            of_file, frames = reader.read_frames(path)
             headers += of_file
             images.update({(path, header.frame): pixels for header, pixels in zip(of_file, frames, strict=True)})
         except DataError as error:

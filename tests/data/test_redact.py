@@ -11,9 +11,8 @@ import pytest
 from pydicom.uid import ImplicitVRLittleEndian
 
 from core.data.cohort import scan_cohort
-from core.data.formats import dicom
-from core.data.formats.alike import AlikeReader
 from core.data.formats.dicom import read_header
+from core.data.formats.series_reader import SeriesReader
 from core.data.privacy import privacy_warnings
 from core.data.summary import describe_cohort
 from core.data.upload import open_scan
@@ -50,12 +49,9 @@ def described(folder: Path, text: str, **attributes: Any) -> str:
         ({"SpecificCharacterSet": "ISO_IR 192", "PatientName": "山田^太郎"}, "t2 山田", "t2 [redacted]"),
     ],
 )
-@pytest.mark.parametrize("plain", [True, False])
 def test_words_of_identifying_attributes_are_taken_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attributes: dict[str, Any], text: str, kept: str, plain: bool
+    tmp_path: Path, attributes: dict[str, Any], text: str, kept: str
 ) -> None:
-    if not plain:
-        monkeypatch.setattr(dicom, "walk_plain", lambda *arguments, **options: None)
     assert described(tmp_path, text, **attributes) == kept
     assert described(tmp_path, text, syntax=ImplicitVRLittleEndian, **attributes) == kept
 
@@ -72,27 +68,27 @@ def test_every_free_text_that_is_kept_is_cleaned(tmp_path: Path) -> None:
 
 
 def test_a_file_whose_patient_differs_is_not_filled_from_the_one_before(tmp_path: Path) -> None:
-    reader = AlikeReader(load_settings())
+    reader = SeriesReader(load_settings())
     names = ["Alpha^A", "Bravissimo^B", "Zyxwv^C", "Zyxwv^C"]
     said = []
     for index, name in enumerate(names):
         path = write_mr(
             tmp_path / f"{index}.dcm", PatientName=name, SeriesDescription="t1 zyxwv", SOPInstanceUID=f"1.{index}"
         )
-        said.append(reader.read(memoryview(path.read_bytes()), path)[0].acquisition.series_description)
+        said.append(reader.read_content(memoryview(path.read_bytes()), path)[0].acquisition.series_description)
     assert said == ["t1 zyxwv", "t1 zyxwv", "t1 [redacted]", "t1 [redacted]"]
 
 
 def test_a_file_in_another_folder_is_not_filled_from_the_one_before(tmp_path: Path) -> None:
     """An ID that is the one study's folder is not that of the other's."""
-    reader = AlikeReader(load_settings())
+    reader = SeriesReader(load_settings())
     own, other = (
         write_mr(tmp_path / folder / "a.dcm", PatientID="Case0815", SeriesDescription="t1 case0815")
         for folder in ("Case0815", "00001")
     )
     (header,) = reader.read_headers(own)
     assert header.acquisition.series_description == "t1 case0815"
-    assert reader.recognise(other) is None
+    assert reader.match_header(other) is None
 
 
 def test_no_typed_name_is_shown_or_kept(tmp_path: Path, settings: Settings) -> None:

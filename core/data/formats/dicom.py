@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_dataset
@@ -36,7 +34,6 @@ from core.data.formats.header import (
     build_header,
     check_kind,
 )
-from core.data.formats.plain_elements import HEAD_BYTES, walk_plain
 from core.data.identifying import IDENTIFYING
 from core.errors import DicomError, LimitError
 from core.settings import Settings, load_settings
@@ -64,9 +61,6 @@ LONGEST_VALUE = 65_536
 UNDEFINED_LENGTH = 0xFFFFFFFF
 WANTED = frozenset(READ_TAGS)
 SEQUENCES = frozenset({0x52009229, 0x52009230})
-TRANSFER_SYNTAX = 0x00020010
-NOTHING_NESTED = Dataset()
-"""Stands for a plain data set: none of its sequences is wanted. Never written to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,16 +168,23 @@ def read_frames(path: Path, settings: Settings | None = None) -> tuple[tuple[Ins
     bits that need no rescaling are given as they are stored, for making them float32 costs as much as reading. Raises as
     :func:`read_header` does.
     """
+    headers, frames, _ = read_located(path, settings or load_settings())
+    return headers, frames
+
+
+def read_located(path: Path, settings: Settings) -> tuple[tuple[InstanceHeader, ...], list[NDArray[Any]], int | None]:
+    """Read what :func:`read_frames` reads, and where the pixels begin as :func:`locate_pixels` says."""
     with _open(path) as file:
-        image = _parse(file, path, settings or load_settings())
+        image = _parse(file, path, settings)
+        header = image.header
         image.source.seek(image.offset)
-        if image.header.transfer_syntax in NATIVE_SYNTAXES:
-            stored = list(_read_native(image))
+        if header.transfer_syntax in NATIVE_SYNTAXES:
+            content = image.source.read(header.frames * header.rows * header.columns * header.bits_allocated // 8)
+            stored = list(read_native(content, header, image.kind, little_endian=image.little_endian))
         else:
-            content = image.source.read()
-            syntax = image.header.transfer_syntax
-            stored = decode_frames(image.dataset, content, syntax, path.name, image.header.frames)
-    return image.headers, [rescale(frame, header) for frame, header in zip(stored, image.headers, strict=True)]
+            stored = decode_frames(image.dataset, image.source.read(), header.transfer_syntax, path.name, header.frames)
+    frames = [rescale(frame, header) for frame, header in zip(stored, image.headers, strict=True)]
+    return image.headers, frames, image.offset if _is_one_plain_image(image) else None
 
 
 def rescale(stored: NDArray[Any], header: InstanceHeader) -> NDArray[Any]:
@@ -232,15 +233,10 @@ def _parse(file: BinaryIO, path: Path, settings: Settings) -> _Image:
         syntax, following = _read_meta(file, start)
         source = io.BytesIO(_inflate(file, path, settings.header_bytes)) if syntax == DEFLATED else file
         implicit, little = syntax == IMPLICIT, syntax != BIG_ENDIAN
-        compressed = syntax not in NATIVE_SYNTAXES
         if not syntax:
             implicit, little = not following[4:6].isalpha(), not following.startswith(b"\0")
-        dataset = NOTHING_NESTED
-        elements = _read_plain(source, implicit, at_element, found) if little and not compressed else None
-        if elements is None:
-            identifying.clear()
-            dataset = read_dataset(source, implicit, little, stop_when=at_element, specific_tags=READ_TAGS)
-            elements = raw_elements(dataset)
+        dataset = read_dataset(source, implicit, little, stop_when=at_element, specific_tags=READ_TAGS)
+        elements = raw_elements(dataset)
         check_kind(elements, path, has_pixels=bool(found))
         header = build_header(elements, path, syntax, _shared(tuple(identifying)))
         _check_claim(header, settings)
@@ -273,32 +269,10 @@ def _read_meta(file: BinaryIO, start: bytes) -> tuple[str, bytes]:
     """
     begin = 132 if start[128:132] == b"DICM" else 0
     file.seek(begin)
-    head = file.read(HEAD_BYTES)
-    plain = walk_plain(head, 0, implicit=False, wanted=(TRANSFER_SYNTAX,), only_group=2)
-    if plain is not None:
-        elements, behind, _ = plain
-        file.seek(begin + behind)
-        return text_of(elements, "TransferSyntaxUID"), head[behind : behind + 6]
-    file.seek(begin)
     meta = read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
     following = file.read(6)
     file.seek(-len(following), io.SEEK_CUR)
     return text_of(meta, "TransferSyntaxUID"), following
-
-
-def _read_plain(
-    source: BinaryIO, implicit: bool, stop: Callable[[int, str | None, int], bool], found: list[tuple[str, int]]
-) -> dict[int, RawDataElement] | None:
-    """Read the elements of a plain data set, and where its pixels begin; None, and nothing done, where it is not."""
-    begin = source.tell()
-    walked = walk_plain(source.read(HEAD_BYTES), 0, implicit=implicit, wanted=WANTED, stop=stop)
-    if walked is None or SEQUENCES & walked[0].keys():
-        found.clear()
-        source.seek(begin)
-        return None
-    elements, _, offset = walked
-    found[:] = [(found[-1][0], begin + offset)]
-    return elements
 
 
 def _inflate(file: BinaryIO, path: Path, limit: int) -> bytes:
@@ -340,14 +314,32 @@ def _check_size(image: _Image) -> None:
             )
 
 
-def _read_native(image: _Image) -> NDArray[Any]:
-    """Read uncompressed pixels: stored values of shape (frames, rows, columns)."""
-    header, bits = image.header, image.header.bits_allocated
-    kind = image.kind or ("i" if header.signed else "u")
+def read_native(
+    content: bytes | memoryview, header: InstanceHeader, kind: str = "", *, little_endian: bool = True
+) -> NDArray[Any]:
+    """Return the stored values of uncompressed pixels: (frames, rows, columns).
+
+    Parameters
+    ----------
+    content
+        The pixels' bytes, no more.
+    header
+        Of the object, or of its first frame.
+    kind
+        "f" for floating-point pixels; else Pixel Representation tells.
+    little_endian
+        The order of their bytes.
+
+    Raises
+    ------
+    DicomError
+        So many bits a pixel that cannot be read.
+    """
+    bits = header.bits_allocated
+    kind = kind or ("i" if header.signed else "u")
     if bits not in ((32, 64) if kind == "f" else (8, 16, 32)):
         raise DicomError(f"{header.path.name} stores {bits} bits a pixel; 8, 16 and 32 can be read.")
-    content = image.source.read(header.frames * header.rows * header.columns * bits // 8)
-    stored = np.frombuffer(content, dtype=f"{'<' if image.little_endian else '>'}{kind}{bits // 8}")
+    stored = np.frombuffer(content, dtype=f"{'<' if little_endian else '>'}{kind}{bits // 8}")
     if kind != "f" and (header.bits_stored != bits or header.high_bit != bits - 1):
         # Bits beside the stored ones may hold an overlay; shifting up and down drops them and extends the sign.
         stored = (stored << (bits - 1 - header.high_bit)) >> (bits - header.bits_stored)

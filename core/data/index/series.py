@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.data.formats.acquisition import Acquisition, read_sidecar
-from core.data.formats.alike import AlikeReader
 from core.data.formats.dicom import InstanceHeader
 from core.data.formats.discovery import detect_kind, natural_key, relative_to
 from core.data.formats.images import read_image_size
 from core.data.formats.nifti import is_label_map, read_nifti_header
+from core.data.formats.series_reader import SeriesReader
 from core.data.geometry import plane_of
 from core.data.index.assign import series_order
 from core.data.index.recognise import Recognition, SeriesEvidence, recognise_sequence, recognise_study
@@ -49,11 +49,11 @@ def scan_files(files: Iterable[Path], root: Path, settings: Settings) -> FileSca
     niftis: list[Path] = []
     images: dict[Path, tuple[int, int]] = {}
     faults: list[Fault] = []
-    reader = AlikeReader(settings)
+    reader = SeriesReader(settings)
     for path in files:
-        alike = reader.recognise(path)
-        if alike is not None:
-            headers.append(alike)
+        matched = reader.match_header(path)
+        if matched is not None:
+            headers.append(matched)
             continue
         try:
             kind = detect_kind(path)

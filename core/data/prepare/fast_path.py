@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import PrepConfig
-from core.data.formats.alike import EXPLICIT, AlikeReader
 from core.data.formats.dicom import rescale
-from core.data.formats.header import IMPLICIT, InstanceHeader
+from core.data.formats.header import EXPLICIT, IMPLICIT, InstanceHeader
+from core.data.formats.series_reader import SeriesReader
 from core.data.geometry import orient
 from core.data.index.stack import Stack, arrange
 from core.data.prepare.percentile import percentiles_of_counts
@@ -137,12 +137,12 @@ def read_files(paths: Sequence[Path]) -> list[memoryview]:
 
 def _read(series: Series, settings: Settings, contents: Sequence[memoryview]) -> _Counted | None:
     """Read and count the slices while they are at hand."""
-    reader = AlikeReader(settings)
+    reader = SeriesReader(settings)
     headers: list[InstanceHeader] = []
     slices: dict[Path, Stored] = {}
     counted: dict[Path, tuple[int, NDArray[np.int64]]] = {}
     for path, content in zip(series.files, contents, strict=True):
-        header, offset = reader.read(content, path)
+        header, offset = reader.read_content(content, path)
         if not _is_usual(header) or _storage(header) != _storage(headers[0] if headers else header):
             return None
         dtype = f"<{'i' if header.signed else 'u'}{header.bits_allocated // 8}"

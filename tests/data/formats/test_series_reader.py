@@ -1,4 +1,4 @@
-"""Headers of files that are alike: what is skipped is what is equal, and the result that of parsing in full."""
+"""What a template does not parse is what is equal, and the result is that of the reference reader."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom.data
 import pytest
 from hypothesis import given
 from hypothesis import settings as examples
@@ -15,14 +16,15 @@ from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.uid import ImplicitVRLittleEndian
 
-from core.data.formats import alike as alike_module
-from core.data.formats.alike import AlikeReader
-from core.data.formats.dicom import InstanceHeader, find_pixels, locate_pixels, read_headers
+from core.data.formats import series_reader
+from core.data.formats.dicom import InstanceHeader, find_pixels, locate_pixels, read_frames, read_headers, read_located
+from core.data.formats.series_reader import SeriesReader
 from core.data.index.series import scan_files
 from core.errors import DataError
 from core.settings import Settings, load_settings
 from tests.data.dicom_files import write_mr, write_series
 
+TEST_FILES = Path(pydicom.data.__file__).parent / "test_files"
 STACK = np.arange(6 * 20, dtype=np.uint16).reshape(6, 4, 5)
 
 
@@ -33,24 +35,41 @@ def count_parses(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         parsed.append(path)
         return find_pixels(content, path, settings)
 
-    monkeypatch.setattr(alike_module, "find_pixels", note)
+    monkeypatch.setattr(series_reader, "find_pixels", note)
     return parsed
 
 
-def assert_alike(paths: list[Path]) -> None:
-    reader = AlikeReader(load_settings())
+def assert_same_as_the_reference(paths: list[Path]) -> None:
+    reader = SeriesReader(load_settings())
     for path in paths:
         content = memoryview(path.read_bytes())
-        assert reader.read(content, path) == find_pixels(content, path, load_settings())
-    scanner = AlikeReader(load_settings())
+        assert reader.read_content(content, path) == find_pixels(content, path, load_settings())
+    scanner = SeriesReader(load_settings())
     for path in paths:
         assert scan_with(scanner, path) == read_headers(path)
+    assert_same_frames(paths)
 
 
-def scan_with(reader: AlikeReader, path: Path) -> tuple[InstanceHeader, ...]:
+def assert_same_frames(paths: list[Path]) -> None:
+    reader = SeriesReader(load_settings())
+    for path in paths:
+        found, expected = (
+            outcome(lambda path=path: reader.read_frames(path)),
+            outcome(lambda path=path: read_frames(path)),
+        )
+        assert found[0] == expected[0], path
+        if isinstance(expected[1], str):
+            assert found == expected
+            continue
+        for one, other in zip(found[1], expected[1], strict=True):
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(one, other)
+
+
+def scan_with(reader: SeriesReader, path: Path) -> tuple[InstanceHeader, ...]:
     """As an index does it: the file is not read whole."""
-    alike = reader.recognise(path)
-    return (alike,) if alike else reader.read_headers(path)
+    matched = reader.match_header(path)
+    return (matched,) if matched else reader.read_headers(path)
 
 
 @pytest.mark.parametrize("attributes", [{}, {"syntax": ImplicitVRLittleEndian}])
@@ -59,7 +78,7 @@ def test_only_the_first_file_is_parsed(
 ) -> None:
     paths = write_series(tmp_path, STACK, **attributes)
     parsed = count_parses(monkeypatch)
-    assert_alike(paths)
+    assert_same_as_the_reference(paths)
     assert parsed == paths[:1]
 
 
@@ -71,18 +90,45 @@ def test_a_scan_parses_the_first_file_of_a_folder_only(tmp_path: Path, monkeypat
         parsed.append(path)
         return locate_pixels(path, settings)
 
-    monkeypatch.setattr(alike_module, "locate_pixels", note)
+    monkeypatch.setattr(series_reader, "locate_pixels", note)
     found = scan_files([path for paths in folders for path in paths], tmp_path, load_settings())
     assert [header.path for header in found.headers] == [path for paths in folders for path in paths]
     assert parsed == [paths[0] for paths in folders]
 
 
+def test_reading_frames_parses_the_first_file_of_a_folder_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = write_series(tmp_path, STACK)
+    expected = [read_frames(path)[1][0] for path in paths]
+    parsed: list[Path] = []
+
+    def note(path: Path, settings: Settings) -> Any:
+        parsed.append(path)
+        return read_located(path, settings)
+
+    monkeypatch.setattr(series_reader, "read_located", note)
+    reader = SeriesReader(load_settings())
+    np.testing.assert_array_equal([reader.read_frames(path)[1][0] for path in paths], expected)
+    assert parsed == paths[:1]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_every_file_of_pydicom_s_corpus_reads_as_by_the_reference() -> None:
+    files = sorted(path for path in TEST_FILES.rglob("*") if path.is_file())
+    assert_same_frames([path for path in files for _ in range(2)])  # each fits the template of itself
+    reader = SeriesReader(load_settings())
+    matched = 0
+    for path in files:
+        if isinstance(outcome(lambda path=path: reader.read_headers(path))[0], InstanceHeader):
+            matched += reader.match_header(path) == read_headers(path)[0]
+    assert matched >= 3
+
+
 def test_a_file_that_is_gone_is_told_in_full(tmp_path: Path) -> None:
     paths = write_series(tmp_path, STACK)
-    reader = AlikeReader(load_settings())
+    reader = SeriesReader(load_settings())
     reader.read_headers(paths[0])
     paths[1].unlink()
-    assert reader.recognise(paths[1]) is None
+    assert reader.match_header(paths[1]) is None
     with pytest.raises(DataError, match="cannot be opened"):
         reader.read_headers(paths[1])
 
@@ -93,7 +139,7 @@ def test_what_does_not_matter_and_differs_is_learnt(tmp_path: Path, monkeypatch:
         for n in range(6)
     ]
     parsed = count_parses(monkeypatch)
-    assert_alike(paths)
+    assert_same_as_the_reference(paths)
     assert parsed == paths[:2]
 
 
@@ -121,7 +167,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 def test_what_matters_and_differs_is_seen(tmp_path: Path, change: dict[str, Any]) -> None:
     usual = [write_mr(tmp_path / f"usual-{n}.dcm", InstanceNumber=n) for n in range(4)]
     other = [write_mr(tmp_path / f"other-{n}.dcm", InstanceNumber=n, **change) for n in range(2)]
-    assert_alike([*usual[:2], *other, *usual[2:], other[0]])
+    assert_same_as_the_reference([*usual[:2], *other, *usual[2:], other[0]])
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -133,15 +179,16 @@ def test_a_changed_byte_is_treated_as_when_parsing(tmp_path_factory: Any, place:
     content = bytearray(paths[1].read_bytes())
     content[132 + place % (len(content) - 132)] = byte
     changed = memoryview(bytes(content[:-3] if cut else content))
-    reader = AlikeReader(load_settings())
-    reader.read(memoryview(paths[0].read_bytes()), paths[0])
-    assert outcome(lambda: reader.read(changed, paths[1])) == outcome(
+    reader = SeriesReader(load_settings())
+    reader.read_content(memoryview(paths[0].read_bytes()), paths[0])
+    assert outcome(lambda: reader.read_content(changed, paths[1])) == outcome(
         lambda: find_pixels(changed, paths[1], load_settings())
     )
     paths[1].write_bytes(changed)
-    scanner = AlikeReader(load_settings())
+    scanner = SeriesReader(load_settings())
     scanner.read_headers(paths[0])
     assert outcome(lambda: scan_with(scanner, paths[1])) == outcome(lambda: read_headers(paths[1]))
+    assert_same_frames(paths)
 
 
 def outcome(read: Callable[[], Any]) -> Any:
@@ -153,10 +200,10 @@ def outcome(read: Callable[[], Any]) -> Any:
 
 def test_a_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     paths = write_series(tmp_path, STACK[:2])
-    reader = AlikeReader(load_settings())
-    reader.read(memoryview(paths[0].read_bytes()), paths[0])
+    reader = SeriesReader(load_settings())
+    reader.read_content(memoryview(paths[0].read_bytes()), paths[0])
     with pytest.raises(DataError, match="is cut off"):
-        reader.read(memoryview(paths[1].read_bytes()[:-1]), paths[1])
+        reader.read_content(memoryview(paths[1].read_bytes()[:-1]), paths[1])
 
 
 def test_several_frames_are_refused(tmp_path: Path) -> None:
@@ -166,10 +213,10 @@ def test_several_frames_are_refused(tmp_path: Path) -> None:
     dataset.NumberOfFrames = 2
     dataset.save_as(path)
     with pytest.raises(DataError, match="2 frames"):
-        AlikeReader(load_settings()).read(memoryview(path.read_bytes()), path)
+        SeriesReader(load_settings()).read_content(memoryview(path.read_bytes()), path)
 
 
 def test_the_limit_holds(tmp_path: Path) -> None:
     path = write_mr(tmp_path / "one.dcm")
     with pytest.raises(DataError, match="at most 10"):
-        AlikeReader(replace(load_settings(), file_pixels=10)).read(memoryview(path.read_bytes()), path)
+        SeriesReader(replace(load_settings(), file_pixels=10)).read_content(memoryview(path.read_bytes()), path)
