@@ -284,7 +284,7 @@ def _about_choice(sequence: MRSequence, study: Study, used: Sequence[Series]) ->
     return [
         *guessed,
         f"{sequence}: {len(candidates)} series; {_describe(taken[0])} ({len(taken[0].files)} files; {why}) is used, and left "
-        f"out: {', '.join(others)}."
+        f"out: {', '.join(others)}.",
     ]
 
 

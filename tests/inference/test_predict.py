@@ -166,8 +166,8 @@ def test_a_sequence_that_was_guessed_says_so(
 ) -> None:
     flair, t2w = write_series(MRSequence.FLAIR, description="ax 4"), write_series(MRSequence.T2W)
     guessed = replace(flair, sequence_confidence="guess", sequence_reason="timing (TR 9000 ms)")
-    assert choose_series(study(flair, t2w), Predictor(write_checkpoint()).card)[1] == []
-    assert choose_series(study(guessed, t2w), Predictor(write_checkpoint()).card)[1] == [
+    assert choose_sources(study(flair, t2w), Predictor(write_checkpoint()).card)[1] == []
+    assert choose_sources(study(guessed, t2w), Predictor(write_checkpoint()).card)[1] == [
         "That 'ax 4' is FLAIR is a guess: timing (TR 9000 ms). Look at it; if it is another, assign it: UID=SEQUENCE."
     ]
 
@@ -176,7 +176,7 @@ def test_what_is_none_of_the_four_is_left_out_with_the_reason(
     write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
 ) -> None:
     phase = replace(write_series(MRSequence.UNKNOWN), kind="dicom", sequence_reason="a phase image, by its header")
-    _, warnings = choose_series(study(phase, write_series(MRSequence.FLAIR)), Predictor(write_checkpoint()).card)
+    _, warnings = choose_sources(study(phase, write_series(MRSequence.FLAIR)), Predictor(write_checkpoint()).card)
     assert warnings == ["unknown is left out: it is not known to be FLAIR, T2w (a phase image, by its header)."]
 
 
