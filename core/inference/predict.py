@@ -1,10 +1,11 @@
-"""From a study to an answer: which series can be asked, what the network says of each slice, and what to doubt."""
+"""Prediction for one study: select series, run inference, collect warnings."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,21 @@ from numpy.typing import NDArray
 from torch import nn
 
 from core.config import apply_settings
-from core.data.frames_of_reference import warn_frames
 from core.data.prepare.cache import load_prepared
 from core.data.prepare.common_grid import pixel_spacing
 from core.data.prepare.examples import PreparedSeries, list_seen
 from core.data.prepare.source import prepare_source
 from core.data.privacy import privacy_warnings
-from core.data.select import Source, is_set_aside, select_sources
-from core.data.study import Series, Study
-from core.errors import DataError, SequenceError
+from core.data.select import Source
+from core.data.study import Study
+from core.errors import DataError
 from core.evaluation.aggregate import to_groups
 from core.evaluation.calibration import to_probabilities
 from core.evaluation.conformal import ConformalRule, predict_sets
 from core.evaluation.figures import predict_classes
-from core.inference.guard import inspect_images, inspect_study
+from core.inference.ood import run_checks
 from core.inference.prediction import Prediction, SeriesPrediction, SlicePrediction
+from core.inference.sources import choose_sources, warn_missing
 from core.models.card import CheckpointCard
 from core.models.checkpoint import load_model
 from core.models.forward import choose_compute, score_images
@@ -41,14 +42,6 @@ SYNTHETIC_WARNING = "This checkpoint knows only synthetic brains; its answer on 
 SHUFFLED_WARNING = (
     "This checkpoint is a control: its labels were dealt out to the patients at random, so there was nothing to learn, and "
     "its answer means nothing."
-)
-
-GUESS_WARNING = (
-    "That {series} is {sequence} is a guess: {reason}. Look at it; if it is another, assign it: UID=SEQUENCE."
-)
-UNNAMED_WARNING = (
-    "The pictures do not say which MR sequence they are, and this checkpoint was trained on {known}; "
-    "the answer holds only if they are one of these. Name the sequence if you know it."
 )
 
 
@@ -81,11 +74,10 @@ class Predictor:
     def predict(
         self, study: Study, *, synthetic: bool = False, cache: Settings | None = None, progress: Progress = silent
     ) -> Prediction:
-        """Answer for one study.
+        """Return the answer for one study.
 
-        Every slice of every series that the checkpoint knows is asked (or every volume, as it was trained); the study's
-        answer is the softmax of what their logits are combined to (as in training, usually the mean), divided by the
-        card's temperature.
+        Every prepared slice (or volume) of the selected series is scored. The study's probability is the softmax of its
+        aggregated logits (by the run's aggregation, usually the mean), divided by the card's temperature.
 
         Parameters
         ----------
@@ -102,7 +94,7 @@ class Predictor:
         Returns
         -------
         Prediction
-            With a warning for each thing that a person should know before believing it.
+            With its warnings.
 
         Raises
         ------
@@ -113,31 +105,11 @@ class Predictor:
         """
         started = time.perf_counter()
         sources, warnings = choose_sources(study, self.card)
-        prep = self.card.config.prep
-        scored: list[tuple[Source, PreparedSeries, NDArray[np.float64]]] = []
-        failures: list[DataError] = []
-        for done, source in enumerate(sources, start=1):
-            name = " and ".join(str(series.sequence) for series in source)
-            try:
-                prepared = prepare_source(source, prep) if cache is None else load_prepared(source, prep, cache)
-                scored.append((source, prepared, self.score_members(prepared)))
-                warnings += [f"{name}: {Path(fault.path).name}: {fault.reason}" for fault in prepared.faults]
-            except DataError as error:
-                failures.append(error)
-                warnings.append(f"{name} is left out: {error}")
-            progress(done, len(sources), name)
-        if not scored:
-            raise failures[0]
-        used = {one for source, prepared, _ in scored for one in _list_used(source, prepared)}
-        warnings += _about_missing(study, self.card, used)
-        for source, prepared, _ in scored:
-            findings = (
-                inspect_study(source, prepared, self.card)
-                if prep.grid_mm
-                else inspect_images(source[0], prepared, self.card)
-            )
-            warnings += [finding.sentence for finding in findings]
-        by_member = self._combine(np.concatenate([part for _, _, part in scored], axis=1))
+        scored, faults = self._score_sources(sources, cache, progress)
+        warnings += faults
+        warnings += warn_missing(study, self.card, {name for one in scored for name in one.sequences})
+        warnings += [check.sentence for one in scored for check in run_checks(one.source, one.prepared, self.card)]
+        by_member = self._combine(np.concatenate([one.logits for one in scored], axis=1))
         combined = by_member.mean(axis=0, keepdims=True)
         answer = predict_classes(
             combined,
@@ -152,7 +124,7 @@ class Predictor:
             prediction=self.card.class_names[answer[0]],
             threshold=self.card.threshold,
             class_probabilities=tuple(float(value) for value in classes),
-            series=tuple(self._answer(source, prepared, part.mean(axis=0)) for source, prepared, part in scored),
+            series=tuple(self._describe(one) for one in scored),
             warnings=(
                 *_about_checkpoint(self.card, synthetic),
                 *self._disagreement(by_member),
@@ -163,6 +135,34 @@ class Predictor:
             members=self._member_probabilities(by_member),
             **_possible_classes(self.card, classes),
         )
+
+    def _score_sources(
+        self, sources: Sequence[Source], cache: Settings | None, progress: Progress
+    ) -> tuple[list[_Scored], list[str]]:
+        """Prepare and score each source; one that cannot be prepared is left out with a warning.
+
+        Raises
+        ------
+        DataError
+            None can be prepared; the first reason is given.
+        """
+        prep = self.card.config.prep
+        scored: list[_Scored] = []
+        failures: list[DataError] = []
+        warnings: list[str] = []
+        for done, source in enumerate(sources, start=1):
+            name = " and ".join(str(series.sequence) for series in source)
+            try:
+                prepared = prepare_source(source, prep) if cache is None else load_prepared(source, prep, cache)
+                scored.append(_Scored(source=source, prepared=prepared, logits=self.score_members(prepared)))
+                warnings += [f"{name}: {Path(fault.path).name}: {fault.reason}" for fault in prepared.faults]
+            except DataError as error:
+                failures.append(error)
+                warnings.append(f"{name} is left out: {error}")
+            progress(done, len(sources), name)
+        if not scored:
+            raise failures[0]
+        return scored, warnings
 
     @property
     def members(self) -> tuple[Predictor, ...]:
@@ -199,8 +199,10 @@ class Predictor:
         with self.lock:
             return score_images(self.model, prepared.pixels, self.architecture, self.compute)
 
-    def _answer(self, source: Source, prepared: PreparedSeries, logits: NDArray[np.float64]) -> SeriesPrediction:
-        classes = to_probabilities(logits, self.card.temperature)
+    def _describe(self, scored: _Scored) -> SeriesPrediction:
+        """The answers for a source's examples: of an ensemble, by the mean of its members' logits."""
+        source, prepared = scored.source, scored.prepared
+        classes = to_probabilities(scored.logits.mean(axis=0), self.card.temperature)
         prep, own = self.card.config.prep, str(source[0].sequence)
         slices = tuple(
             SlicePrediction(
@@ -210,7 +212,7 @@ class Predictor:
                 file=prepared.files[index],
                 probability=float(classes[index, self.card.positive_class]),
             )
-            for index in range(len(logits))
+            for index in range(len(classes))
         )
         return SeriesPrediction(
             series=source[0],
@@ -222,92 +224,20 @@ class Predictor:
         )
 
 
-def _list_used(source: Source, prepared: PreparedSeries) -> list[MRSequence]:
-    """Those of a source's sequences that could be used."""
-    named = {name for names in prepared.sequences for name in names.split("+")}
-    return [series.sequence for series in source if not named or str(series.sequence) in named]
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Scored:
+    """A source that was prepared and scored."""
 
+    source: Source
+    prepared: PreparedSeries
+    logits: NDArray[np.float64]
+    """(members, examples, classes)."""
 
-def choose_sources(study: Study, card: CheckpointCard) -> tuple[list[Source], list[str]]:
-    """Return the sources of a study that a checkpoint can answer for, as training selected them.
-
-    Returns
-    -------
-    sources, warnings
-        :func:`core.data.select.select_sources` with the card's preparation and of the sequences that the card knows; where
-        there is none, loose images that do not say what they are. A sentence for each series that is left out.
-
-    Raises
-    ------
-    SequenceError
-        None is left.
-    """
-    prep = card.config.prep.model_copy(update={"sequences": card.sequences})
-    selected = select_sources(study, prep)
-    known = [source for source in selected if source[0].sequence in card.sequences]
-    warnings = [] if known or not selected else [UNNAMED_WARNING.format(known=_join(card.sequences))]
-    sources = known or selected
-    used = [series for source in sources for series in source]
-    for sequence in card.sequences:
-        warnings += _about_choice(sequence, study, used)
-    warnings += [
-        f"{_describe(series)} is left out: {_reason(series, card)}"
-        for series in study.series
-        if series not in used and (is_set_aside(series) or series.sequence not in card.sequences)
-    ]
-    if not sources:
-        found = _join(sorted({series.sequence for series in study.series})) or "no series"
-        raise SequenceError(
-            f"Study {study.study_id}: checkpoint {card.name!r} was trained on {_join(card.sequences)}, and the study "
-            f"has {found}. {_remedy(study, card)}"
-        )
-    return sources, [*warnings, *(sentence for source in sources for sentence in warn_frames(source, prep))]
-
-
-def _about_choice(sequence: MRSequence, study: Study, used: Sequence[Series]) -> list[str]:
-    """Say which of several series of one sequence are used, and which are only guessed to be of it."""
-    candidates = [one for one in study.series if one.sequence == sequence and not is_set_aside(one)]
-    taken = [one for one in candidates if one in used]
-    others = [f"{_describe(one)} ({len(one.files)} files)" for one in candidates if one not in used]
-    guessed = [
-        GUESS_WARNING.format(
-            series=repr(one.description or one.series_uid), sequence=sequence, reason=one.sequence_reason
-        )
-        for one in taken
-        if one.sequence_confidence == "guess"
-    ]
-    if len(candidates) < 2:
-        return guessed
-    if not others:
-        return [*guessed, f"{sequence}: all {len(taken)} series are used, as in the training of this checkpoint."]
-    why = taken[0].sequence_reason or "the first"
-    return [
-        *guessed,
-        f"{sequence}: {len(candidates)} series; {_describe(taken[0])} ({len(taken[0].files)} files; {why}) is used, and left "
-        f"out: {', '.join(others)}.",
-    ]
-
-
-def _reason(series: Series, card: CheckpointCard) -> str:
-    if is_set_aside(series):
-        return "it was set aside by you."
-    if series.sequence == MRSequence.UNKNOWN:
-        why = f" ({series.sequence_reason})" if series.sequence_reason else ""
-        return f"it is not known to be {_join(card.sequences)}{why}."
-    return f"the checkpoint was trained on {_join(card.sequences)} and never saw {series.sequence}."
-
-
-def _remedy(study: Study, card: CheckpointCard) -> str:
-    if study.series and all(is_set_aside(series) for series in study.series):
-        return "All its series are set aside; assign one of these sequences to the right one."
-    if set(card.sequences) == {MRSequence.UNKNOWN}:
-        return (
-            "It learnt from pictures that do not name their sequence: hand in such pictures, or train a checkpoint on "
-            "a cohort that names them."
-        )
-    if all(series.sequence == MRSequence.UNKNOWN for series in study.series if not is_set_aside(series)):
-        return "Name the sequence of the scan if you know it (--sequence), or hand in one that says what it is."
-    return "Hand in one of those sequences, or train a checkpoint on the sequence at hand."
+    @property
+    def sequences(self) -> list[MRSequence]:
+        """Those of the source's sequences that could be used."""
+        named = {name for names in self.prepared.sequences for name in names.split("+")}
+        return [series.sequence for series in self.source if not named or str(series.sequence) in named]
 
 
 def _possible_classes(card: CheckpointCard, probabilities: NDArray[np.float64]) -> dict[str, Any]:
@@ -332,18 +262,3 @@ def _about_checkpoint(card: CheckpointCard, synthetic: bool) -> list[str]:
             "its own figures do not say how well it does on a new patient."
         )
     return warnings
-
-
-def _about_missing(study: Study, card: CheckpointCard, used: set[MRSequence]) -> list[str]:
-    missing = [sequence for sequence in card.sequences if study.find(sequence) is None]
-    if not missing or MRSequence.UNKNOWN in used:
-        return []
-    return [f"The study has no {_join(missing)}; the answer rests on {_join(sorted(used))} alone."]
-
-
-def _describe(series: Series) -> str:
-    return f"{series.sequence} ({series.description})" if series.description else str(series.sequence)
-
-
-def _join(names: Sequence[str]) -> str:
-    return ", ".join(str(name) for name in names)

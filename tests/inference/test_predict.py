@@ -19,7 +19,8 @@ from core.data.prepare.source import prepare_series
 from core.data.study import Cohort, Series, Study
 from core.dataset.table import build_table
 from core.errors import CheckpointError, DataError, SequenceError
-from core.inference.predict import SHUFFLED_WARNING, SYNTHETIC_WARNING, Predictor, choose_sources
+from core.inference.predict import SHUFFLED_WARNING, SYNTHETIC_WARNING, Predictor
+from core.inference.sources import choose_sources
 from core.mri import MRSequence, Plane
 from core.settings import Settings
 
@@ -256,7 +257,7 @@ def test_a_control_says_that_its_answer_means_nothing(
     assert predictor.predict(study(write_series(MRSequence.FLAIR))).warnings[0] == SHUFFLED_WARNING
 
 
-def test_guard_speaks_in_the_warnings(
+def test_a_failed_check_is_among_the_warnings(
     write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
 ) -> None:
     known = [1.0] + [0.0] * 15

@@ -13,7 +13,7 @@ from core.data.prepare.cache import load_prepared
 from core.data.prepare.examples import PreparedSeries
 from core.data.study import Cohort, Series, Study
 from core.errors import DataError
-from core.inference.predict import choose_sources
+from core.inference.sources import choose_sources
 from core.phantom.counterfactual import find_changes, make_counterfactual
 from core.phantom.truth import draw_mask, has_truth, read_truth
 from core.progress import Progress

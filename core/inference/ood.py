@@ -1,7 +1,7 @@
-"""Whether a scan looks like what a checkpoint was trained on; it warns and measures, and never refuses.
+"""Out-of-distribution (OOD) checks: whether a scan looks like what a checkpoint was trained on.
 
-A figure on a checkpoint's card holds for scans like its own. Nothing here can tell a brain from everything else:
-it finds what differs in grey values, plane and geometry, each said with its measure.
+The figures on a checkpoint's card hold for scans like its own. The checks warn with a measure and never refuse. They find
+differences in grey values, plane and geometry; they cannot tell a brain from everything else.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import jensenshannon
 
 from core.data.prepare.examples import PreparedSeries
+from core.data.select import Source
 from core.data.study import Series
 from core.dataset.intensity_profile import BINS, intensity_histogram
 from core.models.card import CheckpointCard
 from core.mri import MRSequence, Plane
 
 GREY_LIMIT = 0.4
-"""Jensen-Shannon distance of the grey histograms above which a scan is said to differ.
+"""Jensen-Shannon distance of the grey histograms above which the check fails.
 
-Measured. Real skull-stripped T1wCE slices of 72 patients, each patient against all: median 0.22, 95th percentile
+Measured: real skull-stripped T1wCE slices of 72 patients, each patient against all: median 0.22, 95th percentile
 0.35, largest 0.37. Real and synthetic series of the same sequence against the synthetic cohort: 0.09 to 0.26, and 0.38
 for a fragment from the head's edge. Another sequence of the same head: 0.09 to 0.50. Noise: 0.55 to 0.68. An inverted
 scan: from 0.81. So it finds images that were windowed or inverted differently, a wrong sequence only sometimes, and
@@ -42,8 +43,8 @@ ENLARGEMENT = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One way in which a series differs from what the checkpoint was trained on."""
+class OodCheck:
+    """One check that failed: a way in which a series differs from what the checkpoint was trained on."""
 
     kind: str
     """"grey", "plane", "field_of_view", "slice_gap", "few_slices" or "resolution"."""
@@ -53,32 +54,39 @@ class Finding:
     """Names the series, the measure, and what was expected."""
 
 
-def inspect_images(series: Series, prepared: PreparedSeries, card: CheckpointCard) -> tuple[Finding, ...]:
-    """Compare one prepared series with what the card says of the training images.
+def run_checks(source: Source, prepared: PreparedSeries, card: CheckpointCard) -> tuple[OodCheck, ...]:
+    """Return the checks that fail for a prepared source: :func:`check_study` on a common grid, else :func:`check_series`."""
+    if card.config.prep.grid_mm:
+        return check_study(source, prepared, card)
+    return check_series(source[0], prepared, card)
 
-    A card without a histogram for the sequence, or without planes, is not compared in that respect, and
-    loose images, which have no geometry, only in grey values and size.
+
+def check_series(series: Series, prepared: PreparedSeries, card: CheckpointCard) -> tuple[OodCheck, ...]:
+    """Return the checks that fail for one prepared series.
+
+    A check for which the card holds nothing (no histogram of the sequence, no planes) is left out. Loose images, which have
+    no geometry, are checked for grey values and size only.
     """
-    findings = [
-        _compare_grey(series, prepared, card),
-        _compare_plane(series, card),
-        _compare_field(series, prepared),
-        _compare_gap(series),
-        _count_slices(series, prepared),
-        _compare_resolution(series, prepared),
+    checks = [
+        _check_grey(series, prepared, card),
+        _check_plane(series, card),
+        _check_field_of_view(series, prepared),
+        _check_slice_gap(series),
+        _check_slice_count(series, prepared),
+        _check_resolution(series, prepared),
     ]
-    return tuple(finding for finding in findings if finding is not None)
+    return tuple(check for check in checks if check is not None)
 
 
-def inspect_study(together: Sequence[Series], prepared: PreparedSeries, card: CheckpointCard) -> tuple[Finding, ...]:
-    """Compare a study's series on a common grid with what the card says: grey values, and the gaps between slices.
+def check_study(source: Source, prepared: PreparedSeries, card: CheckpointCard) -> tuple[OodCheck, ...]:
+    """Return the checks that fail for a study's series on a common grid: grey values and the gaps between slices.
 
-    Plane and size are those of the grid, and say nothing of the scan.
+    Plane and size are those of the grid there, not of the scan.
     """
-    names = list(dict.fromkeys(prepared.sequences)) or [str(together[0].sequence)]
-    findings = [_compare_grey_of(name, _examples_of(name, prepared), card) for name in names]
-    findings += [_compare_gap(series) for series in together]
-    return tuple(finding for finding in findings if finding is not None)
+    names = list(dict.fromkeys(prepared.sequences)) or [str(source[0].sequence)]
+    checks = [_check_histogram(name, _examples_of(name, prepared), card) for name in names]
+    checks += [_check_slice_gap(series) for series in source]
+    return tuple(check for check in checks if check is not None)
 
 
 def _examples_of(name: str, prepared: PreparedSeries) -> NDArray[np.uint8]:
@@ -90,18 +98,18 @@ def grey_distance(first: ArrayLike, second: ArrayLike) -> float:
     return float(np.nan_to_num(jensenshannon(first, second, base=2), nan=0.0))
 
 
-def _compare_grey(series: Series, prepared: PreparedSeries, card: CheckpointCard) -> Finding | None:
-    return _compare_grey_of(str(series.sequence), prepared.pixels, card)
+def _check_grey(series: Series, prepared: PreparedSeries, card: CheckpointCard) -> OodCheck | None:
+    return _check_histogram(str(series.sequence), prepared.pixels, card)
 
 
-def _compare_grey_of(name: str, pixels: NDArray[np.uint8], card: CheckpointCard) -> Finding | None:
+def _check_histogram(name: str, pixels: NDArray[np.uint8], card: CheckpointCard) -> OodCheck | None:
     expected = _expected_shares(name, card)
     if expected is None:
         return None
     distance = grey_distance(intensity_histogram(pixels), expected)
     if distance <= GREY_LIMIT:
         return None
-    return Finding(
+    return OodCheck(
         kind="grey",
         value=distance,
         limit=GREY_LIMIT,
@@ -113,7 +121,7 @@ def _compare_grey_of(name: str, pixels: NDArray[np.uint8], card: CheckpointCard)
 
 
 def _expected_shares(name: str, card: CheckpointCard) -> NDArray[np.float64] | None:
-    """The sequence's histogram; the mean of all where the image does not say its sequence."""
+    """Return the card's histogram of a sequence; the mean of all of them for images of unknown sequence."""
     known = {name: shares for name, shares in card.intensity.items() if len(shares) == BINS and sum(shares) > 0}
     if name in known:
         return np.asarray(known[name])
@@ -122,11 +130,11 @@ def _expected_shares(name: str, card: CheckpointCard) -> NDArray[np.float64] | N
     return None
 
 
-def _compare_plane(series: Series, card: CheckpointCard) -> Finding | None:
+def _check_plane(series: Series, card: CheckpointCard) -> OodCheck | None:
     seen: Sequence[str] = [plane for plane in card.planes if plane != Plane.UNKNOWN]
     if not seen or series.plane == Plane.UNKNOWN or series.plane in seen:
         return None
-    return Finding(
+    return OodCheck(
         kind="plane",
         value=str(series.plane),
         limit=", ".join(seen),
@@ -134,7 +142,7 @@ def _compare_plane(series: Series, card: CheckpointCard) -> Finding | None:
     )
 
 
-def _compare_field(series: Series, prepared: PreparedSeries) -> Finding | None:
+def _check_field_of_view(series: Series, prepared: PreparedSeries) -> OodCheck | None:
     if series.spacing_mm is None or not prepared.frames:
         return None
     rows, columns = prepared.frames[0].source_shape
@@ -142,7 +150,7 @@ def _compare_field(series: Series, prepared: PreparedSeries) -> Finding | None:
     low, high = FIELD_MM
     if low <= field_mm <= high:
         return None
-    return Finding(
+    return OodCheck(
         kind="field_of_view",
         value=field_mm,
         limit=low if field_mm < low else high,
@@ -150,10 +158,10 @@ def _compare_field(series: Series, prepared: PreparedSeries) -> Finding | None:
     )
 
 
-def _compare_gap(series: Series) -> Finding | None:
+def _check_slice_gap(series: Series) -> OodCheck | None:
     if series.spacing_mm is None or len(series.files) < 2 or series.spacing_mm[0] <= SLICE_GAP_MM:
         return None
-    return Finding(
+    return OodCheck(
         kind="slice_gap",
         value=series.spacing_mm[0],
         limit=SLICE_GAP_MM,
@@ -164,11 +172,11 @@ def _compare_gap(series: Series) -> Finding | None:
     )
 
 
-def _count_slices(series: Series, prepared: PreparedSeries) -> Finding | None:
+def _check_slice_count(series: Series, prepared: PreparedSeries) -> OodCheck | None:
     shown = prepared.slice_total - prepared.blank_count
     if series.kind == "picture" or shown >= FEW_SLICES:
         return None
-    return Finding(
+    return OodCheck(
         kind="few_slices",
         value=float(shown),
         limit=float(FEW_SLICES),
@@ -176,7 +184,7 @@ def _count_slices(series: Series, prepared: PreparedSeries) -> Finding | None:
     )
 
 
-def _compare_resolution(series: Series, prepared: PreparedSeries) -> Finding | None:
+def _check_resolution(series: Series, prepared: PreparedSeries) -> OodCheck | None:
     if not prepared.frames:
         return None
     frame = prepared.frames[0]
@@ -187,7 +195,7 @@ def _compare_resolution(series: Series, prepared: PreparedSeries) -> Finding | N
     if enlargement <= ENLARGEMENT:
         return None
     rows, columns = frame.source_shape
-    return Finding(
+    return OodCheck(
         kind="resolution",
         value=enlargement,
         limit=ENLARGEMENT,

@@ -1,4 +1,4 @@
-"""The guard finds what differs, with its measure, and is silent where nothing does."""
+"""The checks find what differs, with its measure, and say nothing where nothing does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from core.data.prepare.slices import PreparedSeries
 from core.data.prepare.source import prepare_series
 from core.data.study import Series
 from core.dataset.intensity_profile import BINS, intensity_histogram
-from core.inference.guard import GREY_LIMIT, grey_distance, inspect_images
+from core.inference.ood import GREY_LIMIT, check_series, grey_distance
 from core.models.card import CheckpointCard
 from core.mri import CLASS_NAMES, MRSequence, Plane
 
@@ -59,7 +59,7 @@ def series(**changes: Any) -> Series:
 
 
 def kinds(*arguments: Any) -> list[str]:
-    return [finding.kind for finding in inspect_images(*arguments)]
+    return [finding.kind for finding in check_series(*arguments)]
 
 
 @given(first=shares, second=shares)
@@ -77,14 +77,14 @@ def test_distance_of_strangers_is_one() -> None:
 
 def test_a_scan_like_the_training_images_is_passed_in_silence(prepared: PreparedSeries) -> None:
     known = card(intensity={"FLAIR": intensity_histogram(prepared.pixels)}, planes=("axial",))
-    assert not inspect_images(series(), prepared, known)
-    assert not inspect_images(series(), prepared, card())
+    assert not check_series(series(), prepared, known)
+    assert not check_series(series(), prepared, card())
 
 
 def test_inverted_images_are_found_with_their_measure(prepared: PreparedSeries) -> None:
     dark = replace(prepared, pixels=(prepared.pixels // 4))
     known = card(intensity={"FLAIR": intensity_histogram(dark.pixels)})
-    (finding,) = inspect_images(series(), replace(dark, pixels=255 - dark.pixels), known)
+    (finding,) = check_series(series(), replace(dark, pixels=255 - dark.pixels), known)
     assert finding.kind == "grey"
     assert isinstance(finding.value, float)
     assert finding.value > GREY_LIMIT
@@ -109,7 +109,7 @@ def test_unnamed_images_are_compared_with_all_sequences(prepared: PreparedSeries
     ],
 )
 def test_odd_geometry_is_named(prepared: PreparedSeries, changes: dict[str, Any], kind: str, said: str) -> None:
-    (finding,) = inspect_images(series(**changes), prepared, card(planes=("axial",)))
+    (finding,) = check_series(series(**changes), prepared, card(planes=("axial",)))
     assert finding.kind == kind
     assert said in finding.sentence
 
