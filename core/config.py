@@ -306,6 +306,14 @@ def parse_config(content: str | bytes | Mapping[str, Any]) -> RunConfig:
         raise ConfigError(f"{name}: {first['msg']}{found}.") from error
 
 
+def is_same_config(stored: Mapping[str, Any], asked: RunConfig) -> bool:
+    """Whether a stored configuration is the one asked for, whatever this says of settings that are younger than it."""
+    content = asked.model_dump(mode="json")
+    young = {name: value for name, value in content["prep"].items() if name in BEFORE}
+    prep = {**young, **stored.get("prep", {})}
+    return parse_config({**stored, "prep": prep}) == asked
+
+
 def _name_and_value(text: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
     if not separator or not name.strip():

@@ -25,6 +25,24 @@ VIEWS: dict[Plane, tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.fl
 """Where slices, rows and columns run to in the radiological view."""
 
 
+SAME_SPACING = 0.01
+"""Share of the widest spacing by which spacings may differ and count as one: rounding, not an acquisition."""
+
+
+def find_slice_axis(spacing_mm: NDArray[np.float64]) -> int:
+    """Return which stored axis of a volume in one block (NIfTI) its slices are stacked along.
+
+    It is the one with the widest spacing, for slices are acquired thicker than pixels; of an isotropic volume, whose
+    acquisition cannot be told, the third.
+
+    Parameters
+    ----------
+    spacing_mm
+        (3,): distance between voxels along each stored axis.
+    """
+    return 2 if np.ptp(spacing_mm) < SAME_SPACING * spacing_mm.max() else int(np.argmax(spacing_mm))
+
+
 def plane_of(normal: NDArray[np.float64]) -> Plane:
     """Return the anatomical plane whose axis is nearest to a slice normal (LPS), of either sign."""
     axis = int(np.argmax(np.abs(normal)))

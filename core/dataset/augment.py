@@ -78,8 +78,6 @@ def find_mirrors(rows: pd.DataFrame) -> NDArray[np.bool_]:
     It does for axial and coronal images. One whose plane is not known (a loose PNG) counts as such, for nearly all
     exported ones are axial.
     """
-    if "plane" not in rows:
-        return np.ones(len(rows), bool)
     return (rows["plane"] != str(Plane.SAGITTAL)).to_numpy(dtype=bool)
 
 

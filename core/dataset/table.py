@@ -10,12 +10,12 @@ import pandas as pd
 
 from core.config import PrepConfig
 from core.data.prepare.cache import fill_cache, load_prepared, open_prepared, prune_contents
+from core.data.prepare.common_grid import image_plane
 from core.data.prepare.examples import PreparedSeries
 from core.data.select import Source, identify_series, number_series, select_sources
 from core.data.study import Cohort, Fault, Study
 from core.dataset.slice_table import SliceTable
 from core.errors import DataError, EmptyCohortError
-from core.mri import Plane
 from core.parallel import run_tasks
 from core.progress import Progress, silent
 from core.settings import Settings
@@ -65,7 +65,7 @@ def build_table(
         raise EmptyCohortError(
             f"None of the {len(wanted)} series in {cohort.root} can be used; the first: {first.path}: {first.reason}"
         )
-    parts = [_columns(*place, prepared[number], number, prep.grid_mm > 0) for number, place in enumerate(usable)]
+    parts = [_columns(*place, prepared[number], number, prep) for number, place in enumerate(usable)]
     return SliceTable(
         rows=pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True),
         arrays=tuple(piece.pixels for piece in prepared),
@@ -90,7 +90,7 @@ def _select(cohort: Cohort, prep: PrepConfig) -> list[tuple[Study, Source, int]]
 
 
 def _columns(
-    study: Study, source: Source, number: int, prepared: PreparedSeries, array: int, on_grid: bool
+    study: Study, source: Source, number: int, prepared: PreparedSeries, array: int, prep: PrepConfig
 ) -> dict[str, Any]:
     """Describe a source's examples as table columns."""
     sequences = prepared.sequences or (str(source[0].sequence),) * len(prepared.pixels)
@@ -103,7 +103,7 @@ def _columns(
         "person": study.person,
         "label": -1 if study.label is None else study.label,
         "sequence": list(sequences),
-        "plane": str(Plane.AXIAL if on_grid else source[0].plane),
+        "plane": str(image_plane(source, prep)),
         "slice_index": prepared.slice_index,
         "position_mm": prepared.position_mm,
         "file": list(prepared.files),

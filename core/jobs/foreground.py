@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from core.config import RunConfig, parse_config
+from core.config import RunConfig, is_same_config, parse_config
 from core.dataset.split import Split
 from core.errors import ConfigError, MGMTLabError, RunError
 from core.experiments.controls.optimism import TrainMember
@@ -113,7 +113,7 @@ def _write_question(path: Path, name: str, question: dict[str, Any]) -> None:
         return
     known = json.loads(path.read_text())
     # Read through the configuration, so that a setting which is newer than the question has its default.
-    same = parse_config(known["config"]) == parse_config(question["config"]) and all(
+    same = is_same_config(known["config"], parse_config(question["config"])) and all(
         known[key] == question[key] for key in ("kind", "parameters", "source")
     )
     if not same:

@@ -183,16 +183,4 @@ def _list_sequences(spec: TrainingSpec) -> tuple[MRSequence, ...]:
 
 
 def _list_planes(spec: TrainingSpec) -> tuple[str, ...]:
-    if spec.cohort is None:
-        return ()
-    studies = set(spec.table.rows["study_id"].iloc[spec.train_rows])
-    wanted = set(_list_sequences(spec))
-    return tuple(
-        sorted(
-            {
-                str(series.plane)
-                for series in spec.cohort.series
-                if series.study_id in studies and series.sequence in wanted
-            }
-        )
-    )
+    return tuple(sorted(spec.table.rows["plane"].iloc[spec.train_rows].unique()))

@@ -37,6 +37,7 @@ def make_table(
                     "person": (persons or {}).get(study_id, study_id),
                     "label": labels[study_id],
                     "sequence": "FLAIR",
+                    "plane": "unknown",
                     "slice_index": offset,
                     "position_mm": 3.0 * offset,
                     "file": f"Image-{offset}.dcm",

@@ -59,7 +59,7 @@ def make_images(persons: int = 12, slices: int = 3, size_px: int = 32, classes: 
         rows += [
             {
                 "key": f"{person:05d}|FLAIR|0|{index}", "study_id": f"{person:05d}", "person": f"{person:05d}",
-                "label": label, "sequence": "FLAIR", "slice_index": index, "position_mm": 5.0 * index,
+                "label": label, "sequence": "FLAIR", "plane": "unknown", "slice_index": index, "position_mm": 5.0 * index,
                 "file": f"{index}.dcm", "phase": "", "array": person, "offset": index,
             }
             for index in range(slices)

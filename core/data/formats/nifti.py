@@ -12,6 +12,7 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
+from core.data.geometry import find_slice_axis
 from core.errors import DataError, LimitError, MixedSeriesError
 from core.settings import Settings, load_settings
 
@@ -75,7 +76,7 @@ def read_nifti_header(path: Path, settings: Settings | None = None) -> NiftiHead
     spacing = np.linalg.norm(stored[:3, :3], axis=0)
     if not np.isfinite(stored).all() or spacing.min() <= 0:
         raise DataError(f"{path.name} has no usable affine; save it again with its orientation.")
-    slices = 2 if np.ptp(spacing) < 0.01 * spacing.max() else int(np.argmax(spacing))
+    slices = find_slice_axis(spacing)
     rows, columns = (axis for axis in range(3) if axis != slices)
     axes = (slices, rows, columns)
     return NiftiHeader(shape=(shape[slices], shape[rows], shape[columns]), affine=stored[:, [*axes, 3]], axes=axes)

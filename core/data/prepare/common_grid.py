@@ -9,10 +9,11 @@ from core.config import PrepConfig
 from core.data.prepare.examples import PreparedSeries
 from core.data.prepare.resample import Grid, common_grid, resample_to
 from core.data.prepare.slices import prepare_volumes
+from core.data.select import Source
 from core.data.study import Fault, Series
 from core.data.volume import Volume, read_volume
 from core.errors import DataError
-from core.mri import MRSequence
+from core.mri import MRSequence, Plane
 from core.settings import Settings
 
 IN_PLANE_MM = 1.0
@@ -85,6 +86,11 @@ def study_grid(series: Sequence[Series], prep: PrepConfig, settings: Settings | 
 def _grid(volumes: Sequence[Volume], prep: PrepConfig, settings: Settings | None) -> Grid:
     in_plane_mm = _in_plane_mm(prep)
     return common_grid(volumes, (prep.grid_mm, in_plane_mm, in_plane_mm), settings)
+
+
+def image_plane(source: Source, prep: PrepConfig) -> Plane:
+    """Return the plane of the images that a source is prepared to: axial on a common grid, else as it was acquired."""
+    return Plane.AXIAL if prep.grid_mm else source[0].plane
 
 
 def pixel_spacing(prepared: PreparedSeries, prep: PrepConfig) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from core.config import RunConfig, parse_config
+from core.config import RunConfig, is_same_config, parse_config
 from core.dataset.split import Split, make_split
 from core.dataset.table import build_table
 from core.errors import ConfigError, RunError
@@ -214,7 +214,7 @@ def _write_question(path: Path, config: RunConfig, source: DataSource, parameter
     # Read through the configuration, so that a setting which is newer than the question has its default.
     same = (
         all(known.get(key) == question[key] for key in ("kind", "parameters", "source"))
-        and parse_config(known["config"]) == config
+        and is_same_config(known["config"], config)
     )
     if not same:
         raise ConfigError(f"{path.parent.name} asked another question; choose another name with --name.")
