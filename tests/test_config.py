@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel
 
-from core.config import RunConfig, apply_settings, field_paths, parse_config
+from core.config import RunConfig, apply_settings, field_paths, is_same_config, parse_config
 from core.errors import ConfigError
 from core.presets import PAPER, PRESETS, find_preset, is_reproduction
 
@@ -113,3 +113,15 @@ def test_a_configuration_survives_json() -> None:
 def test_a_damaged_configuration_is_refused(text: str | bytes) -> None:
     with pytest.raises(ConfigError):
         parse_config(text)
+
+
+def test_a_stored_configuration_is_the_same_whatever_is_asked_of_younger_settings() -> None:
+    asked = RunConfig(seed=3)
+    stored = asked.model_dump(mode="json")
+    assert is_same_config(stored, asked)
+    for name in ("series_selection", "frames"):
+        del stored["prep"][name]
+    assert parse_config(stored) != asked
+    assert is_same_config(stored, asked)
+    assert not is_same_config(stored, RunConfig(seed=4))
+    assert not is_same_config({**stored, "prep": {**stored["prep"], "series_selection": "all"}}, asked)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -131,7 +131,7 @@ def open_search(
     place = read_place(name, settings.experiments / name, storage)
     parameters = parameters.model_copy(update={"storage": place.url})
     config, source = with_absolute_paths(config, source)
-    _write_question(place.folder / QUESTION, config, source, parameters)
+    config = _write_question(place.folder / QUESTION, config, source, parameters)
     split = _settle_split(place.folder, settings, config, source, progress)
     search = Search(folder=place.folder, config=config, source=source, parameters=parameters, split=split, place=place)
     _agree(search)
@@ -199,8 +199,8 @@ def _settle_split(folder: Path, settings: Settings, config: RunConfig, source: D
     return split
 
 
-def _write_question(path: Path, config: RunConfig, source: DataSource, parameters: SearchParameters) -> None:
-    """Write the question down, or make sure that the one that is there is the same."""
+def _write_question(path: Path, config: RunConfig, source: DataSource, parameters: SearchParameters) -> RunConfig:
+    """Write the question down, or make sure that the one that is there is the same; return its configuration."""
     question = {
         "kind": "search",
         "parameters": parameters.model_dump(mode="json"),
@@ -209,33 +209,33 @@ def _write_question(path: Path, config: RunConfig, source: DataSource, parameter
     }
     if not path.exists():
         write_atomic(path, json.dumps({**question, "created": now()}, indent=1))
-        return
+        return config
     known = json.loads(path.read_text())
     # Read through the configuration, so that a setting which is newer than the question has its default.
-    same = (
-        all(known.get(key) == question[key] for key in ("kind", "parameters", "source"))
-        and is_same_config(known["config"], config)
+    same = all(known.get(key) == question[key] for key in ("kind", "parameters", "source")) and is_same_config(
+        known["config"], config
     )
     if not same:
         raise ConfigError(f"{path.parent.name} asked another question; choose another name with --name.")
+    return parse_config(known["config"])
 
 
 def _agree(search: Search) -> None:
     """Make sure that all workers of a study, of whatever host, search the same thing on the same patients."""
-    ours = json.dumps(
-        {
-            "config": search.config.model_dump(mode="json"),
-            "parameters": search.parameters.model_dump(mode="json", exclude={"storage"}),
-            "split": [search.split.cohort_digest, search.split.digest],
-        },
-        sort_keys=True,
-    )
+    ours: dict[str, Any] = {
+        "config": search.config.model_dump(mode="json"),
+        "parameters": search.parameters.model_dump(mode="json", exclude={"storage"}),
+        "split": [search.split.cohort_digest, search.split.digest],
+    }
     study = search.open_study(create=True)
     with speaking(search.place), hold_lock(search.folder / ".claim.lock", "The search is busy; try again.", 30.0):
-        theirs = study.user_attrs.get("question")
-        if theirs is None:
-            study.set_user_attr("question", ours)
-        elif theirs != ours:
+        stored = study.user_attrs.get("question")
+        theirs: dict[str, Any] = ours if stored is None else json.loads(stored)
+        if stored is None:
+            study.set_user_attr("question", json.dumps(ours, sort_keys=True))
+        elif {**theirs, "config": None} != {**ours, "config": None} or not is_same_config(
+            theirs["config"], search.config
+        ):
             raise ConfigError(
                 f"The study {search.name} in {search.place.url or search.folder} searches something else, or other "
                 "patients; choose another name with --name."

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from core.config import RunConfig
+from core.config import RunConfig, is_same_config
 from core.dataset.split import Split
 from core.dataset.table import build_table
 from core.errors import HostedModeError, RunError
@@ -196,7 +196,8 @@ def _config_of(config: RunConfig, arm: Arm) -> RunConfig:
 
 def _require_same(pair: TwinPair, config: RunConfig, source: DataSource) -> None:
     for arm, run in pair.runs.items():
-        if (run.config, run.source) != with_absolute_paths(_config_of(config, arm), source):
+        asked, data = with_absolute_paths(_config_of(config, arm), source)
+        if run.source != data or not is_same_config(json.loads((run.path / "config.json").read_text()), asked):
             raise RunError(f"{pair.name} is a twin run of another configuration or other data; choose another name.")
 
 
