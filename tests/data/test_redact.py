@@ -32,6 +32,8 @@ def described(folder: Path, text: str, **attributes: Any) -> str:
         ({"PatientName": "Zyxwv^Quentin"}, "AX FLAIR zyxwv_QUENTIN2", "AX FLAIR [redacted]_[redacted]2"),
         ({"PatientName": "Axial^Flair^Mprage^Post"}, "axial FLAIR mprage post", "axial FLAIR mprage post"),
         ({"PatientName": "Ax^Xu"}, "ax xu t1", "ax xu t1"),
+        ({"PatientName": "Blanco^Magic"}, "t1 blanco Magic mdc", "t1 [redacted] [redacted] mdc"),
+        ({"PatientName": "Mdc^Kontrast^Senza"}, "t1 senza mdc kontrast", "t1 senza mdc kontrast"),
         ({"PatientName": "Doe^Jane"}, "Doerte T1", "Doerte T1"),
         (
             {"OtherPatientNames": "Quux", "OperatorsName": ["Foobar^A", "Barfoo^B"]},
@@ -62,9 +64,12 @@ def test_the_study_s_own_id_stays(tmp_path: Path) -> None:
 
 
 def test_every_free_text_that_is_kept_is_cleaned(tmp_path: Path) -> None:
-    texts = dict.fromkeys(("SeriesDescription", "ProtocolName", "SequenceName", "ContrastBolusAgent"), "zyxwv")
-    header = read_header(write_mr(tmp_path / "a.dcm", PatientName="Zyxwv^Q", **texts))
-    assert "zyxwv" not in repr(header)
+    common = ("SeriesDescription", "ProtocolName", "ContrastBolusAgent")
+    for further in (("StudyDescription", "SequenceName"), ("PerformedProcedureStepDescription", "PulseSequenceName")):
+        texts = dict.fromkeys((*common, *further), "zyxwv")
+        header = read_header(write_mr(tmp_path / "a.dcm", PatientName="Zyxwv^Q", **texts))
+        assert repr(header).count("[redacted]") == 5
+        assert "zyxwv" not in repr(header)
 
 
 def test_a_file_whose_patient_differs_is_not_filled_from_the_one_before(tmp_path: Path) -> None:

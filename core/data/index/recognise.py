@@ -24,7 +24,7 @@ from core.data.sequences.evidence import (
     find_shared_protocols,
     read_evidence,
 )
-from core.data.sequences.names import LOCALISERS, Weighting, read_name, split_words
+from core.data.sequences.names import Weighting, read_name
 from core.mri import MRSequence
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def recognise_study(series: Sequence[SeriesEvidence]) -> list[Recognition]:
 
 def is_localiser_name(name: str) -> bool:
     """Whether a folder or a description is that of a localiser (scout, survey): a scan for planning others."""
-    return bool(LOCALISERS & set(split_words(name)))
+    return read_name(name).other == "a localiser"
 
 
 def strip_sequence(stem: str) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from core.data.formats.dicom import read_header
-from core.data.index.recognise import recognise_name, recognise_sequence, strip_sequence
+from core.data.index.recognise import is_localiser_name, recognise_name, recognise_sequence, strip_sequence
 from core.mri import MRSequence
 from tests.data.dicom_files import write_mr
 
@@ -179,3 +179,11 @@ def test_a_folder_called_by_its_description_is_no_statement(tmp_path: Path) -> N
     header = read_header(write_mr(tmp_path / "a.dcm", **gradient))
     assert recognise_sequence(folder="AX T2 TRA", header=header).sequence is UNKNOWN
     assert recognise_sequence(folder="T2w", header=header).sequence is T2W
+
+
+@pytest.mark.parametrize(
+    "name", ["AAHead_Scout", "3 Plane Loc SSFSE", "Survey_SHC", "localizer", "3-plane", "Smart Brain"]
+)
+def test_localisers_by_name(name: str) -> None:
+    assert is_localiser_name(name)
+    assert not is_localiser_name("ax t1")
