@@ -96,6 +96,22 @@ def integer_of(dataset: Elements, keyword: str) -> int | None:
     return int(values[0]) if values else None
 
 
+def described_number(dataset: Elements, keyword: str) -> float | None:
+    """Return a number that only describes the scan; None where it is absent, or a text in its place ("5 mm", "ANON")."""
+    try:
+        return next(iter(floats_of(dataset, keyword)), None)
+    except DicomError:
+        return None
+
+
+def described_integer(dataset: Elements, keyword: str) -> int | None:
+    """Return a whole number that only describes the scan; None as :func:`described_number`."""
+    try:
+        return integer_of(dataset, keyword)
+    except DicomError:
+        return None
+
+
 def _doubles(dataset: Elements, keyword: str, raw: bytes) -> tuple[float, ...]:
     element = _raw_element(dataset, keyword)
     order = "<" if element is None or element.is_little_endian else ">"

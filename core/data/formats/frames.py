@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 
 from core.data.formats.acquisition import split_values
-from core.data.formats.elements import floats_of, text_of
+from core.data.formats.elements import described_number, floats_of, text_of
 from core.data.formats.header import InstanceHeader, directions_of
 from core.errors import DicomError
 
@@ -81,18 +81,21 @@ def _frame_header(groups: Sequence[Dataset], header: InstanceHeader, number: int
     spacing = floats("PixelMeasuresSequence", "PixelSpacing", 2)
     if spacing and min(spacing) > 0:
         changes["pixel_spacing_mm"] = spacing
+    for field, keyword in (("slope", "RescaleSlope"), ("intercept", "RescaleIntercept")):
+        values = floats("PixelValueTransformationSequence", keyword)
+        if values:
+            changes[field] = values[0]
     for target, field, macro, keyword in (
         (changes, "slice_thickness_mm", "PixelMeasuresSequence", "SliceThickness"),
-        (changes, "slope", "PixelValueTransformationSequence", "RescaleSlope"),
-        (changes, "intercept", "PixelValueTransformationSequence", "RescaleIntercept"),
         (told, "repetition_time_ms", "MRTimingAndRelatedParametersSequence", "RepetitionTime"),
         (told, "flip_angle_deg", "MRTimingAndRelatedParametersSequence", "FlipAngle"),
         (told, "echo_time_ms", "MREchoSequence", "EffectiveEchoTime"),
         (told, "inversion_time_ms", "MRModifierSequence", "InversionTimes"),
     ):
-        values = floats(macro, keyword)
-        if values:
-            target[field] = values[0]
+        found = _macro(groups, macro)
+        value = described_number(found, keyword) if found is not None else None
+        if value is not None:
+            target[field] = value
     if changes.get("slope") == 0:
         raise DicomError(f"{header.path.name}: the RescaleSlope of frame {number + 1} is 0.")
     kind = _macro(groups, "MRImageFrameTypeSequence")

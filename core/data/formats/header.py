@@ -15,7 +15,14 @@ from pydicom.datadict import tag_for_keyword
 
 from core.data.formats.acquisition import Acquisition, agent_of, seconds_of, split_values
 from core.data.formats.codestream import check_syntax
-from core.data.formats.elements import Elements, floats_of, integer_of, text_of
+from core.data.formats.elements import (
+    Elements,
+    described_integer,
+    described_number,
+    floats_of,
+    integer_of,
+    text_of,
+)
 from core.data.redact import NAMING_TAGS, Redactor
 from core.data.synthetic import SYNTHETIC_MARK
 from core.errors import DicomError, NoPixelsError, NotMRError
@@ -219,7 +226,7 @@ def build_header(dataset: Elements, path: Path, syntax: str, identifying: tuple[
         sop_instance_uid=text_of(dataset, "SOPInstanceUID"),
         study_uid=text_of(dataset, "StudyInstanceUID"),
         series_uid=text_of(dataset, "SeriesInstanceUID"),
-        instance_number=_described_integer(dataset, "InstanceNumber"),
+        instance_number=described_integer(dataset, "InstanceNumber"),
         acquisition=_build_acquisition(dataset, redactor),
         rows=integer_of(dataset, "Rows") or 0,
         columns=integer_of(dataset, "Columns") or 0,
@@ -234,12 +241,12 @@ def build_header(dataset: Elements, path: Path, syntax: str, identifying: tuple[
         row_direction=row_direction,
         column_direction=column_direction,
         pixel_spacing_mm=(spacing[0], spacing[1]) if spacing and min(spacing) > 0 else None,
-        slice_thickness_mm=_described_number(dataset, "SliceThickness"),
-        field_strength_tesla=_described_number(dataset, "MagneticFieldStrength"),
+        slice_thickness_mm=described_number(dataset, "SliceThickness"),
+        field_strength_tesla=described_number(dataset, "MagneticFieldStrength"),
         manufacturer=text_of(dataset, "Manufacturer"),
         synthetic=text_of(dataset, "ImageComments") == SYNTHETIC_MARK,
         frame_of_reference_uid=text_of(dataset, "FrameOfReferenceUID"),
-        temporal_positions=integer_of(dataset, "NumberOfTemporalPositions"),
+        temporal_positions=described_integer(dataset, "NumberOfTemporalPositions"),
         frames=frames,
         identifying=identifying,
         identity_removed=text_of(dataset, "PatientIdentityRemoved").upper() == "YES",
@@ -276,28 +283,13 @@ def _build_acquisition(dataset: Elements, redactor: Redactor) -> Acquisition:
         acquisition_contrast=capitals("AcquisitionContrast"),
         contrast_agent=agent_of(clean("ContrastBolusAgent")),
         injected_seconds=seconds_of(text_of(dataset, "ContrastBolusStartTime")),
-        repetition_time_ms=_described_number(dataset, "RepetitionTime"),
-        echo_time_ms=_described_number(dataset, "EchoTime"),
-        inversion_time_ms=_described_number(dataset, "InversionTime"),
-        flip_angle_deg=_described_number(dataset, "FlipAngle"),
-        series_number=_described_integer(dataset, "SeriesNumber"),
+        repetition_time_ms=described_number(dataset, "RepetitionTime"),
+        echo_time_ms=described_number(dataset, "EchoTime"),
+        inversion_time_ms=described_number(dataset, "InversionTime"),
+        flip_angle_deg=described_number(dataset, "FlipAngle"),
+        series_number=described_integer(dataset, "SeriesNumber"),
         acquired_seconds=seconds_of(text_of(dataset, "AcquisitionTime")),
     )
-
-
-def _described_number(dataset: Elements, keyword: str) -> float | None:
-    """Return a number that only describes the scan: a text in its place ("5 mm", "ANON") is no reason to refuse it."""
-    try:
-        return next(iter(floats_of(dataset, keyword)), None)
-    except DicomError:
-        return None
-
-
-def _described_integer(dataset: Elements, keyword: str) -> int | None:
-    try:
-        return integer_of(dataset, keyword)
-    except DicomError:
-        return None
 
 
 @lru_cache(maxsize=256)  # the slices of a series share one

@@ -21,6 +21,10 @@ HEADER_BYTES = 540
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 LABEL_INTENT = 1002
 """NIFTI_INTENT_LABEL: each voxel is the number of a label."""
+MOST_LABELS = 8
+"""Different values, 0 among them, that a map of labels has at most; a scan has hundreds."""
+LABEL_COMPRESSION = 50
+"""How much smaller labels become at least, compressed."""
 GZIP_ERRORS = (OSError, EOFError, zlib.error)
 
 
@@ -103,9 +107,10 @@ def read_nifti(path: Path, settings: Settings | None = None) -> tuple[NDArray[np
 
 
 def is_label_map(path: Path) -> bool:
-    """Whether a NIfTI volume is a map of labels: by its intent code, or an 8-bit one that holds 0 and 1 only.
+    """Whether a NIfTI volume is a map of labels: by its intent code, or by voxels of a few whole numbers only.
 
-    Only 8-bit volumes are read for it: scans are rarely stored so, and masks nearly always.
+    Voxels are read only where they may be labels: where they take 8 bits, or were compressed to less than a fiftieth,
+    as no scan can be.
 
     Raises
     ------
@@ -115,7 +120,12 @@ def is_label_map(path: Path) -> bool:
     header = _parse_header(path)
     if int(header["intent_code"]) == LABEL_INTENT:
         return True
-    return header.get_data_dtype().itemsize == 1 and bool(np.isin(read_nifti(path)[0], (0, 1)).all())
+    kind = header.get_data_dtype()
+    stored = int(np.prod(header.get_data_shape(), dtype=object)) * kind.itemsize
+    if kind.itemsize > 1 and path.stat().st_size * LABEL_COMPRESSION > stored:
+        return False
+    values = np.unique(read_nifti(path)[0])
+    return 1 < len(values) <= MOST_LABELS and bool((values == values.round()).all()) and values[0] == 0
 
 
 def _interpret(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int, NDArray[np.float64]]:

@@ -128,12 +128,11 @@ def _read_mark(line: str) -> Mark:
     given, absent, perhaps = False, False, False
     for place, word in enumerate(words):
         beside = [*words[max(0, place - 1) : place], *words[place + 1 : place + 2]]
-        if word in AGENTS or (word == "c" and "+" in beside):
-            negated = not NEGATIONS.isdisjoint(words[max(0, place - 2) : place])
-            absent, given = absent or negated, given or not negated
-        given = given or word in AFTER
+        negated = not NEGATIONS.isdisjoint(words[max(0, place - 2) : place])
+        agent = word in AGENTS or (word == "c" and "+" in beside)
+        absent = absent or word in BEFORE or (negated and (agent or word in PERHAPS_AFTER))
+        given = given or word in AFTER or (agent and not negated)
         perhaps = perhaps or word in PERHAPS_AFTER or (word == "+" and place == len(words) - 1)
-        absent = absent or word in BEFORE
     if given and absent:
         return ""
     return "pre" if absent else "post" if given else "post?" if perhaps else ""

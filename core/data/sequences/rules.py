@@ -51,7 +51,7 @@ def tell_by_image(acquisition: Acquisition) -> str:
     PROPELLER, which is reconstructed as real values, and an image that is called magnitude as well, are no real part.
     """
     values = set(acquisition.image_type[2:])
-    magnitude = bool(values & {"M", "PROPELLER"})
+    magnitude = bool(values & {"M", "OTHER", "PROPELLER"})
     for kind, words in IMAGE_TYPES.items():
         if values.intersection(words) and not (magnitude and kind == "a real or imaginary image"):
             return kind

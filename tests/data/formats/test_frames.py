@@ -132,3 +132,13 @@ def test_an_enhanced_object_says_how_its_echoes_were_made(tmp_path: Path) -> Non
         path = write_enhanced(tmp_path / "a.dcm", STACK, EchoPulseSequence=pulse, EchoPlanarPulseSequence="YES")
         acquisition = read_headers(path)[0].acquisition
         assert (acquisition.scanning_sequence, acquisition.echo_planar) == (expected, True)
+
+
+def test_a_word_for_a_time_of_an_enhanced_object_counts_as_not_stated(tmp_path: Path) -> None:
+    path = write_enhanced(tmp_path / "a.dcm", STACK)
+    assert read_headers(path)[0].acquisition.repetition_time_ms == 4500
+    stated = b"\x18\x00\x80\x00DS\x06\x004500.0"
+    content = path.read_bytes()
+    assert stated in content
+    path.write_bytes(content.replace(stated, stated[:8] + b"ANONYM"))
+    assert {header.acquisition.repetition_time_ms for header in read_headers(path)} == {None}

@@ -88,12 +88,20 @@ def test_a_stated_sequence_is_for_series_that_say_nothing(tmp_path: Path, settin
 
 
 @pytest.mark.parametrize(
-    ("kind", "intent", "labels"), [(np.uint8, 0, True), (np.int16, 1002, True), (np.int16, 0, False)]
+    ("kind", "intent", "levels", "labels"),
+    [
+        (np.uint8, 0, 1, True),
+        (np.uint8, 0, 4, True),
+        (np.float32, 0, 1, True),
+        (np.int16, 1002, 50, True),
+        (np.int16, 0, 50, False),
+    ],
 )
 def test_a_label_map_is_told_by_its_voxels_or_its_intent(
-    tmp_path: Path, settings: Settings, kind: type, intent: int, labels: bool
+    tmp_path: Path, settings: Settings, kind: type, intent: int, levels: int, labels: bool
 ) -> None:
-    image = nibabel.Nifti1Image((STACK > 2000).astype(kind), np.diag([1.0, 1.0, 5.0, 1.0]))
+    place = np.indices((40, 40, 12)).sum(axis=0)
+    image = nibabel.Nifti1Image((place * levels // 60).astype(kind), np.diag([1.0, 1.0, 5.0, 1.0]))
     image.header["intent_code"] = intent
     nibabel.save(image, tmp_path / "T1.nii.gz")
     series, faults = scan(tmp_path, settings)

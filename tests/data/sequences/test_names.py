@@ -13,14 +13,14 @@ POST, PERHAPS, PRE, SILENT = "post", "post?", "pre", ""
         ("AX T1 +GD", POST), ("AX T1 POST", POST), ("T1 W/ CONTRAST", POST), ("AX T1 C+", POST), ("AX T1 C-", PRE),
         ("T1 pre gd", PRE), ("T1 precontrast", PRE), ("T1POSTGD", POST), ("sT1W_3D_CE", POST), ("T1 Gadavist", POST),
         ("AX T1 W/WO", SILENT), ("T1 with and without contrast", SILENT), ("T1 pre/post", SILENT),
-        ("AX T1 POST-OP", SILENT), ("T1 post op +C", POST), ("T1 POST FOSSA", SILENT), ("AX T1", SILENT),
+        ("AX T1 POST-OP", SILENT), ("T1 post op +C", POST), ("T1 after Gd", POST), ("T1 before Gd", PRE), ("T1 POST FOSSA", SILENT), ("AX T1", SILENT),
         # a letter alone, and a plus
         ("t1_space_sag_iso_C", PERHAPS), ("t1_space_sag_iso+C", POST), ("t1_mprage_Sag + C", POST),
         ("t1_space_sag_iso c", PERHAPS), ("+C Ax T1 3D FSPGR", POST), ("T1W_3D_TFE+", PERHAPS), ("T1c", POST),
         # German, French, Spanish
         ("t1_se_tra_KM", POST), ("T1 nach KM", POST), ("T1 ohne KM", PRE), ("T1 nativ", PRE), ("T1 vor Kontrastmittel", PRE),
         ("T1 GADO", POST), ("T1 sans gado", PRE), ("T1 après injection", PERHAPS), ("T1 avec contraste", POST),
-        ("T1 con contraste", POST), ("T1 sin contraste", PRE), ("T1 S/C", PRE), ("T1 C/C", POST),
+        ("T1 con contraste", POST), ("T1 sin contraste", PRE), ("T1 avant inj", PRE), ("T1 S/C", PRE), ("T1 C/C", POST),
         # Italian, Portuguese, Dutch
         ("T1 3D sag mdc", POST), ("MdC_3D_T1_TSE", POST), ("TSE_3DT1mdc", POST), ("T1 senza m.d.c.", PRE), ("T1 basale", PRE),
         ("T1 s/mdc", PRE), ("T1 dopo mdc", POST), ("T1 sem contraste", PRE), ("T1 após contraste", POST),
@@ -41,7 +41,7 @@ def test_words_for_contrast(name: str, mark: Mark) -> None:
     [
         ("T2_FFE", "a susceptibility or T2* image"), ("t2_fl2d_tra_hemo", "a susceptibility or T2* image"),
         ("ep2d_diff_tra", "a diffusion image"), ("AX DSC PERF", "a perfusion image"), ("t1_twist_dyn", "a perfusion image"),
-        ("BOLD rest", "an echo-planar or functional image"), ("3D TOF", "an angiogram"), ("T1 MIP", "a projection"),
+        ("BOLD rest", "an echo-planar or functional image"), ("3D TOF", "an angiogram"), ("T1 phase map", "a phase image"), ("RESOLVE tra", "a diffusion image"), ("T1 MIP", "a projection"),
         ("AX PD", "a proton-density image"), ("AX T1 POST SUB", "a subtraction"), ("T1 Soustraction", "a subtraction"),
         ("gre_field_mapping", "a map"), ("T1map", "a map"), ("MRS PRESS", "spectroscopy"), ("t2_ciss", "a cisternogram or balanced image"),
         ("STIR cor", "a fat-nulled or double inversion image"), ("AAHead_Scout", "a localiser"), ("Survey", "a localiser"),
