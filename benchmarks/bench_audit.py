@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from measuring import machine, print_table
+from measuring import machine, parse_arguments, print_table
 
 from core.audit.checks import audit_cohort
 from core.audit.findings import AuditReport
@@ -44,7 +44,7 @@ def main() -> int:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--folder", type=Path, help="keep the cohorts there; by default they are deleted again")
-    arguments = parser.parse_args()
+    arguments = parse_arguments(parser, studies=24, slices=8, size=32, seeds=[0])
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.folder or Path(scratch)
         settings = replace(load_settings(), home=folder / "home")

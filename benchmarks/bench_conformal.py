@@ -13,7 +13,7 @@ import argparse
 import sys
 
 import numpy as np
-from measuring import machine, print_table
+from measuring import machine, parse_arguments, print_table
 
 from core.evaluation.calibration import to_probabilities
 from core.evaluation.conformal import fit_conformal, ideal_set_size, judge_sets, predict_sets, sets_left_out
@@ -47,7 +47,8 @@ def main() -> None:
     """Print the table; exit 1 where the promise is broken."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=400)
-    draws = parser.parse_args().draws
+    arguments = parse_arguments(parser, draws=2)
+    draws = arguments.draws
     print(machine())
     rows, kept = [], True
     for patients in PATIENTS:
@@ -62,7 +63,7 @@ def main() -> None:
             )  # fmt: skip
     header = ["n", "AUROC is", *(f"coverage of {name}" for name in NAMES), "mean size", "left one out", "ideal size"]
     print_table(f"Conformal sets at {LEVEL:.0%} ({draws} repetitions)", header, rows)
-    sys.exit(not kept)
+    sys.exit(not (kept or arguments.tiny))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from measuring import PROJECT, machine, print_table
+from measuring import PROJECT, machine, parse_arguments, print_table
 
 
 def main() -> None:
@@ -28,20 +28,21 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--cohort", type=Path, help="one that is there already")
-    arguments = parser.parse_args()
+    parser.set_defaults(slices=48, size=256)
+    arguments = parse_arguments(parser, studies=2, rounds=1, slices=4, size=32)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        cohort = arguments.cohort or make_cohort(folder / "cohort", arguments.studies)
+        cohort = arguments.cohort or make_cohort(folder / "cohort", arguments.studies, arguments.slices, arguments.size)
         with start_cluster(folder) as address:
             measure(cohort, folder / "home", address, arguments.rounds)
 
 
-def make_cohort(folder: Path, studies: int) -> Path:
-    """Four sequences of 48 slices of 256 x 256 a study."""
+def make_cohort(folder: Path, studies: int, slices: int, size: int) -> Path:
+    """Four sequences of so many square slices a study."""
     from core.phantom.cohort import make_phantom
     from core.phantom.config import PhantomConfig
 
-    make_phantom(folder, PhantomConfig(studies=studies, slices=48, size=256))
+    make_phantom(folder, PhantomConfig(studies=studies, slices=slices, size=size))
     return folder
 
 

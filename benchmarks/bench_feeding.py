@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from measuring import machine, print_table
+from measuring import machine, parse_arguments, print_table
 
 if TYPE_CHECKING:
     from core.dataset.batches import Batch
@@ -29,13 +29,14 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=24)
     parser.add_argument("--steps", type=int, default=6, help="steps of a block")
     parser.add_argument("--size", type=int, default=96, help="edge of a picture in pixels")
-    arguments = parser.parse_args()
+    parser.set_defaults(studies=20, batch=32)
+    arguments = parse_arguments(parser, blocks=1, steps=1, size=32, studies=8, batch=4)
     with tempfile.TemporaryDirectory() as folder:
-        spec = make_spec(Path(folder), arguments.size)
+        spec = make_spec(Path(folder), arguments)
         measure(spec, arguments.blocks, arguments.steps)
 
 
-def make_spec(folder: Path, size_px: int) -> TrainingSpec:
+def make_spec(folder: Path, arguments: argparse.Namespace) -> TrainingSpec:
     """A small synthetic cohort, prepared, and the honest preset's network and training."""
     from core.config import apply_settings
     from core.data.cohort import scan_cohort
@@ -47,11 +48,10 @@ def make_spec(folder: Path, size_px: int) -> TrainingSpec:
     from core.settings import load_settings
     from core.training.state import describe_training
 
-    make_phantom(folder / "cohort", PhantomConfig(studies=20, slices=24, size=128))
+    make_phantom(folder / "cohort", PhantomConfig(studies=arguments.studies, slices=24, size=128))
     settings = load_settings({"MGMT_LAB_HOME": str(folder / "home")})
-    config = apply_settings(
-        find_preset("honest").config, ["weights=none", f"size_px={size_px}", "slice_count=16", "precision=float32"]
-    )
+    sizes = (f"size_px={arguments.size}", f"batch_size={arguments.batch}", "slice_count=16")
+    config = apply_settings(find_preset("honest").config, ["weights=none", *sizes, "precision=float32"])
     cohort = scan_cohort(folder / "cohort")
     table = build_table(cohort, config.prep, settings)
     split = make_split(table, config.split, cohort.digest)

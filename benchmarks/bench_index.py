@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from measuring import PROJECT, PeakMemory, cpu_seconds, machine, print_table
+from measuring import PROJECT, PeakMemory, cpu_seconds, machine, parse_arguments, print_table
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=585)
     parser.add_argument("--slices", type=int, default=150)
     parser.add_argument("--jobs", type=int, default=2)
-    arguments = parser.parse_args()
+    arguments = parse_arguments(parser, studies=4, slices=4)
     with tempfile.TemporaryDirectory() as folder:
         data = link_cohort(Path(folder), arguments.studies, arguments.slices)
         calls = [("first", *index(Path(folder), data, arguments.jobs)) for _ in range(1)]

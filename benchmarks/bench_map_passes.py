@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from measuring import PROJECT, interleave, machine, print_table
+from measuring import PROJECT, interleave, machine, parse_arguments, print_table
 
 from core.data.cohort import scan_cohort
 from core.data.prepare.cache import load_prepared
@@ -31,7 +31,9 @@ def main() -> None:
     """Time both, print the ratio; exit 1 where the maps differ."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    rounds = parser.parse_args().rounds
+    parser.set_defaults(images=16)
+    arguments = parse_arguments(parser, rounds=1, images=1)
+    rounds = arguments.rounds
     print(machine())
     predictor = Predictor(PROJECT / "checkpoints" / "demo-synthetic.safetensors")
     with TemporaryDirectory() as folder:
@@ -41,7 +43,7 @@ def main() -> None:
         prepared = pool([load_prepared((one,), predictor.card.config.prep, settings) for one in series])
     combinations = [(name, layer) for layer in predictor.architecture.layers for name, method in METHODS.items()
                     if method.by_layer]  # fmt: skip
-    images = range(min(16, len(prepared.pixels)))
+    images = range(min(arguments.images, len(prepared.pixels)))
 
     def alone() -> list[np.ndarray]:
         return [

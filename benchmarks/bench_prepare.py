@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from measuring import cpu_seconds_of_all, machine, print_table
+from measuring import cpu_seconds_of_all, machine, parse_arguments, print_table
 from numpy.typing import NDArray
 
 SIZE = 224
@@ -41,25 +41,26 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=4, help="parts of the cohort")
     parser.add_argument("--rounds", type=int, default=2, help="times through the cohort")
     parser.add_argument("--cohort", type=Path, help="one that is there already, of 96 slices of 384 x 384")
-    arguments = parser.parse_args()
+    parser.set_defaults(slices=96, size=384)
+    arguments = parse_arguments(parser, studies=2, blocks=1, rounds=1, slices=12, size=48)
     with tempfile.TemporaryDirectory() as folder:
-        cohort = arguments.cohort or make_cohort(Path(folder) / "cohort", arguments.studies)
-        measure(cohort, Path(folder), arguments.studies, arguments.blocks, arguments.rounds)
+        cohort = arguments.cohort or make_cohort(Path(folder) / "cohort", arguments)
+        measure(cohort, Path(folder), arguments)
 
 
-def make_cohort(folder: Path, studies: int) -> Path:
-    """Four sequences of 96 slices of 384 x 384 a study: 113 MB each."""
+def make_cohort(folder: Path, arguments: argparse.Namespace) -> Path:
+    """Four sequences a study; 96 slices of 384 x 384 are 113 MB."""
     from core.phantom.cohort import make_phantom
     from core.phantom.config import PhantomConfig
 
-    make_phantom(folder, PhantomConfig(studies=studies, slices=96, size=384))
+    make_phantom(folder, PhantomConfig(studies=arguments.studies, slices=arguments.slices, size=arguments.size))
     return folder
 
 
-def measure(cohort: Path, folder: Path, count: int, blocks: int, rounds: int) -> None:
+def measure(cohort: Path, folder: Path, arguments: argparse.Namespace) -> None:
     """Let the candidates take turns over blocks of studies, and print slices per second and ratios."""
-    studies = sorted((cohort / "train").iterdir())[:count]
-    parts = np.array_split(np.array([str(study) for study in studies], dtype=object), blocks)
+    studies = sorted((cohort / "train").iterdir())[: arguments.studies]
+    parts = np.array_split(np.array([str(study) for study in studies], dtype=object), arguments.blocks)
     roots = [link(list(part), folder / f"part-{number}") for number, part in enumerate(parts)]
     candidates: dict[str, Callable[[Path], int]] = {
         "bare loop": lambda root: bare(root),
@@ -75,14 +76,14 @@ def measure(cohort: Path, folder: Path, count: int, blocks: int, rounds: int) ->
     wall: dict[str, list[float]] = {name: [] for name in candidates}
     cpu: dict[str, list[float]] = {name: [] for name in candidates}
     slices = 0
-    for root in roots * rounds:
+    for root in roots * arguments.rounds:
         for name, run in candidates.items():
             began, spent = time.perf_counter(), cpu_seconds_of_all()
             slices = run(root)
             wall[name].append((time.perf_counter() - began) / slices)
             cpu[name].append((cpu_seconds_of_all() - spent) / slices)
             shutil.rmtree(folder / "home", ignore_errors=True)
-    report(wall, cpu, f"{count} studies x 4 x 96 x 384 x 384 to {SIZE} x {SIZE}", slices, start)
+    report(wall, cpu, f"{len(studies)} studies of {slices // len(parts[-1])} slices to {SIZE} x {SIZE}", slices, start)
 
 
 def report(wall: dict[str, list[float]], cpu: dict[str, list[float]], what: str, slices: int, start: float) -> None:

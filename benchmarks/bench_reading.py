@@ -7,13 +7,14 @@ turns, and the figures are CPU-seconds of this process, so that a busy machine d
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from measuring import interleave, machine, print_table, shared_data
+from measuring import interleave, machine, parse_arguments, print_table, shared_data
 from numpy.typing import NDArray
 
 REAL = ("rsna_dicom/train/00430/FLAIR", "rsna_dicom/train/00008/FLAIR")
@@ -23,43 +24,43 @@ def main() -> None:
     """Measure and print one table per series."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
-    rounds = parser.parse_args().rounds
+    parser.set_defaults(slices=129, size=512)
+    arguments = parse_arguments(parser, rounds=1, slices=4, size=32)
     warnings.simplefilter("ignore")
-    shared = shared_data()
+    shared = None if arguments.tiny else shared_data()
     real = [shared / place for place in REAL] if shared else []
     with tempfile.TemporaryDirectory() as folder:
-        for series in [*(place for place in real if place.is_dir()), write_synthetic(Path(folder))]:
-            compare(series, rounds)
+        for series in [*(place for place in real if place.is_dir()), write_synthetic(Path(folder), arguments)]:
+            compare(series, arguments)
 
 
-def write_synthetic(folder: Path) -> Path:
-    """129 slices of 512 x 512, the size of a usual series of the competition."""
+def write_synthetic(folder: Path, arguments: argparse.Namespace) -> Path:
+    """By default 129 slices of 512 x 512, the size of a usual series of the competition."""
     from core.phantom.cohort import make_phantom
     from core.phantom.config import PhantomConfig
 
-    make_phantom(folder / "cohort", PhantomConfig(studies=2, slices=129, size=512), jobs=1)
+    make_phantom(folder / "cohort", PhantomConfig(studies=2, slices=arguments.slices, size=arguments.size), jobs=1)
     return next((folder / "cohort/train").iterdir()) / "FLAIR"
 
 
-def compare(series: Path, rounds: int) -> None:
-    """Check that our voxels are those of SimpleITK, then time every reader."""
-    readers: dict[str, Callable[[Path], object]] = {
-        "MGMT Lab": read_ours,
-        "SimpleITK": read_simpleitk,
-        "pydicom, plain loop": read_pydicom,
-        "TorchIO": read_torchio,
-        "MONAI": read_monai,
-    }
-    ours, theirs = read_ours(series), read_simpleitk(series)
-    assert np.array_equal(np.sort(ours, axis=None), np.sort(theirs, axis=None)), "voxels differ"
-    seconds = interleave({name: (lambda read=read: read(series)) for name, read in readers.items()}, rounds)
+def compare(series: Path, arguments: argparse.Namespace) -> None:
+    """Check that our voxels are those of SimpleITK and pydicom, then time every reader; a tiny form does with those installed."""
+    readers: dict[str, Callable[[Path], object]] = {"MGMT Lab": read_ours, "pydicom, plain loop": read_pydicom}
+    for name, module, read in PEERS:
+        if not arguments.tiny or importlib.util.find_spec(module):
+            readers[name] = read
+    ours = read_ours(series)
+    for name in ("SimpleITK", "pydicom, plain loop"):
+        voxels = readers[name](series) if name in readers else ours
+        assert np.array_equal(np.sort(ours, axis=None), np.sort(voxels, axis=None)), f"voxels differ from {name}"
+    seconds = interleave({name: (lambda read=read: read(series)) for name, read in readers.items()}, arguments.rounds)
     rows = [
-        (name, len(ours) / spent, seconds["SimpleITK"] / spent, seconds["pydicom, plain loop"] / spent)
+        (name, len(ours) / spent, seconds.get("SimpleITK", np.nan) / spent, seconds["pydicom, plain loop"] / spent)
         for name, spent in seconds.items()
     ]
     shape = " x ".join(map(str, ours.shape))
     print_table(
-        f"{series.parent.name}/{series.name}: {shape}, median of n = {rounds} rounds ({machine()})",
+        f"{series.parent.name}/{series.name}: {shape}, median of n = {arguments.rounds} rounds ({machine()})",
         ("reader", "slices per CPU-second", "x SimpleITK", "x plain loop"),
         rows,
     )
@@ -120,6 +121,14 @@ def read_monai(folder: Path) -> object:
     from monai.transforms import LoadImage
 
     return LoadImage(reader="PydicomReader", image_only=True)(str(folder))
+
+
+PEERS: tuple[tuple[str, str, Callable[[Path], object]], ...] = (
+    ("SimpleITK", "SimpleITK", read_simpleitk),
+    ("TorchIO", "torchio", read_torchio),
+    ("MONAI", "monai", read_monai),
+)
+"""Reader's name, its package, and how it is called (requirements-bench.txt)."""
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from measuring import PROJECT, machine
+from measuring import PROJECT, machine, parse_arguments
 
 SETTINGS = ("weights=none", "size_px=32", "slice_count=4", "batch_size=16", "device=cpu", "precision=float32")
 WATCHED = ("best.safetensors", "resume.pt", "epochs.jsonl")
@@ -33,7 +33,8 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
+    parser.set_defaults(studies=20)
+    arguments = parse_arguments(parser, kills=2, epochs=3, studies=8)
     print(machine(), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"MGMT_LAB_HOME": folder, "MGMT_LAB_THREADS": "1"}
@@ -50,7 +51,7 @@ def _measure(home: Path, arguments: argparse.Namespace) -> int:
     from core.settings import load_settings
 
     settings = load_settings()
-    make_phantom(home / "cohort", PhantomConfig(studies=20, signal=3, slices=12, size=48), jobs=1)
+    make_phantom(home / "cohort", PhantomConfig(studies=arguments.studies, signal=3, slices=12, size=48), jobs=1)
     config = apply_settings(find_preset("honest").config, [*SETTINGS, f"epochs={arguments.epochs}"])
     source = DataSource(root=str(home / "cohort"))
     whole = RunFolder.create(settings, config, source, "whole")

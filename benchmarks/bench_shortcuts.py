@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from measuring import machine, print_table
+from measuring import machine, parse_arguments, print_table
 
 from core.data.cohort import scan_cohort
 from core.experiments.controls.shortcuts import CONTROLS, Shortcuts, find_shortcuts
@@ -24,30 +24,30 @@ from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.settings import load_settings
 
-PERMUTATIONS = 39
 
-
-def measure(folder: Path, seed: int, planted: bool) -> Shortcuts:
+def measure(folder: Path, seed: int, planted: bool, arguments: argparse.Namespace) -> Shortcuts:
     """Make one cohort and run the controls on it."""
-    config = PhantomConfig(studies=40, signal=0, slices=8, size=64, seed=seed, shortcut=planted, scale_bar=planted)
+    sizes = {name: getattr(arguments, name) for name in ("studies", "slices", "size")}
+    config = PhantomConfig(**sizes, signal=0, seed=seed, shortcut=planted, scale_bar=planted)
     place = folder / f"{seed}-{'planted' if planted else 'clean'}"
     make_phantom(place, config, jobs=1)
     settings = load_settings({"MGMT_LAB_HOME": str(folder / "home"), "MGMT_LAB_THREADS": "1"})
-    return find_shortcuts(scan_cohort(place, jobs=1), settings, permutations=PERMUTATIONS, seed=seed, jobs=1)
+    return find_shortcuts(scan_cohort(place, jobs=1), settings, permutations=arguments.permutations, seed=seed, jobs=1)
 
 
 def main() -> None:
     """Measure each seed twice and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
-    arguments = parser.parse_args()
+    parser.set_defaults(studies=40, slices=8, size=64, permutations=39)
+    arguments = parse_arguments(parser, seeds=1, studies=12, slices=4, size=32, permutations=2)
     print(machine())
     names = [control.name for control in CONTROLS]
     rows, missed, false = [], 0, 0
     with TemporaryDirectory() as folder:
         for seed in range(arguments.seeds):
             for planted in (True, False):
-                found = measure(Path(folder), seed, planted)
+                found = measure(Path(folder), seed, planted, arguments)
                 cells = [
                     f"{result.auroc.value:.2f} ({result.auroc.low:.2f} to {result.auroc.high:.2f}), p {result.p_value:.3f}"
                     for result in (found.results[name] for name in names)
@@ -66,7 +66,8 @@ def main() -> None:
     print(
         f"\nplanted: {missed} of {2 * arguments.seeds} missed; clean: {false} of {4 * arguments.seeds} found by chance"
     )
-    sys.exit(missed > 0 or false > max(2, arguments.seeds))
+    passed = missed == 0 and false <= max(2, arguments.seeds)
+    sys.exit(not (passed or arguments.tiny))
 
 
 if __name__ == "__main__":

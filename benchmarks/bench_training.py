@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from measuring import cpu_seconds_of_all, machine, print_table
+from measuring import cpu_seconds_of_all, machine, parse_arguments, print_table
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def main() -> int:
     parser.add_argument("--steps", type=int, help="steps of a block; by default 2 on a CPU and 50 on a GPU")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--threads", type=int, help="of the network; by default the CPUs there are")
-    arguments = parser.parse_args()
+    parser.set_defaults(size=224)
+    arguments = parse_arguments(parser, blocks=1, steps=1, batch=4, threads=1, size=32)
     import torch
 
     from core.settings import load_settings
@@ -58,13 +59,13 @@ def main() -> int:
     torch.set_num_threads(arguments.threads or load_settings().threads)
     steps = arguments.steps or (2 if arguments.device == "cpu" else 50)
     with tempfile.TemporaryDirectory() as folder:
-        spec = make_spec(Path(folder), arguments.device, arguments.batch)
+        spec = make_spec(Path(folder), arguments)
         measure(spec, Path(folder), arguments.device, arguments.blocks, steps)
     return 0
 
 
-def make_spec(folder: Path, device: str, batch_size: int) -> TrainingSpec:
-    """A synthetic cohort prepared at 224 x 224, the paper's preset from random weights, and its images as files."""
+def make_spec(folder: Path, arguments: argparse.Namespace) -> TrainingSpec:
+    """A synthetic cohort prepared, the paper's preset from random weights, and its images as files."""
     from core.config import apply_settings
     from core.data.cohort import scan_cohort
     from core.dataset.export import export_imagefolder
@@ -78,9 +79,8 @@ def make_spec(folder: Path, device: str, batch_size: int) -> TrainingSpec:
 
     make_phantom(folder / "cohort", PhantomConfig(studies=8, slices=8, size=96), jobs=1)
     settings = load_settings({"MGMT_LAB_HOME": str(folder / "home")})
-    config = apply_settings(
-        find_preset("paper").config, ["weights=none", f"device={device}", f"batch_size={batch_size}", "slice_count=8"]
-    )
+    sizes = (f"size_px={arguments.size}", f"batch_size={arguments.batch}", "slice_count=8")
+    config = apply_settings(find_preset("paper").config, ["weights=none", f"device={arguments.device}", *sizes])
     cohort = scan_cohort(folder / "cohort")
     table = build_table(cohort, config.prep, settings, jobs=1)
     split = make_split(table, config.split, cohort.digest)
@@ -105,6 +105,7 @@ def measure(spec: TrainingSpec, folder: Path, device: str, blocks: int, steps: i
 
     state = start_training(spec)
     state.model.train()
+    held = state.feed.held is not None
     candidates = {
         PAPER: as_the_paper(folder / "pictures" / "TRAIN", spec, device, steps),
         OURS: ours(spec, state, device, steps, in_memory=False),
@@ -122,7 +123,7 @@ def measure(spec: TrainingSpec, folder: Path, device: str, blocks: int, steps: i
             candidates[name](block)
             seconds[name].append(time.perf_counter() - began)
             cpu_seconds[name].append(cpu_seconds_of_all() - cpu_began)
-    show(spec, state, seconds, cpu_seconds, device, steps)
+    show(spec, state, held, seconds, cpu_seconds, device, steps)
 
 
 def as_the_paper(folder: Path, spec: TrainingSpec, device: str, steps: int) -> Callable[[int], None]:
@@ -198,6 +199,7 @@ def synchronise(device: str) -> None:
 def show(
     spec: TrainingSpec,
     state: TrainingState,
+    held: bool,
     seconds: dict[str, list[float]],
     cpu_seconds: dict[str, list[float]],
     device: str,
@@ -219,7 +221,7 @@ def show(
     title = (
         f"resnet18, {spec.config.prep.size_px} x {spec.config.prep.size_px} px, batches of {spec.config.batch_size}; ours in "
         f"{compute.precision}{', channels last' if compute.channels_last else ''}, pictures "
-        f"{'held on the device' if state.feed.held is not None else 'from the cache'}; n = {len(seconds[OURS])} blocks "
+        f"{'held on the device' if held else 'from the cache'}; n = {len(seconds[OURS])} blocks "
         f"of {steps} steps each, {torch.get_num_threads()} threads"
     )
     where = torch.cuda.get_device_name() if device == "cuda" else machine()

@@ -22,9 +22,9 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from measuring import machine
+from measuring import machine, parse_arguments
 
-STUDIES_TO_TRAIN, STUDIES_TO_JUDGE, STUDIES_TO_TIME = 120, 100, 5
+STUDIES_TO_TIME = 5
 COMMON = {"weights": "none", "size_px": 64, "test_fraction": 0.0, "select_on": "val_patient_auroc"}
 SLICES: dict[str, object] = {"slice_count": 4, "epochs": 8}
 OWN: dict[str, dict[str, object]] = {
@@ -34,27 +34,29 @@ OWN: dict[str, dict[str, object]] = {
     "attention": {"slice_count": 4, "epochs": 8},
 }
 VOLUMES: dict[str, object] = {"slice_count": 16, "epochs": 12}
+TINY: dict[str, object] = {"size_px": 32, "slice_count": 8, "epochs": 1, "mask_epochs": 1, "batch_size": 4}
 
 
-def settings_of(preset: str) -> dict[str, object]:
+def settings_of(preset: str, tiny: bool) -> dict[str, object]:
     """What is changed of a preset to make it small; the paper's is split by patient, or its figure would mean nothing."""
-    return {**COMMON, **OWN.get(preset, VOLUMES)}
+    return {**COMMON, **OWN.get(preset, VOLUMES), **(TINY if tiny else {})}
 
 
-def make_cohorts(home: Path, signal: float) -> tuple[Path, Path]:
-    """The cohort to train on and the one to judge on; made once."""
+def make_cohorts(home: Path, arguments: argparse.Namespace) -> tuple[Path, Path]:
+    """The cohort to train on and the one to evaluate on; made once."""
     from core.phantom.cohort import make_phantom
     from core.phantom.config import PhantomConfig
 
-    folders = home / f"train-{signal:g}", home / f"judge-{signal:g}"
-    for folder, studies, seed in zip(folders, (STUDIES_TO_TRAIN, STUDIES_TO_JUDGE), (21, 22), strict=True):
+    signal, scan = arguments.signal, {"slices": arguments.slices, "size": arguments.size}
+    folders = home / f"train-{signal:g}", home / f"evaluate-{signal:g}"
+    for folder, studies, seed in zip(folders, arguments.studies, (21, 22), strict=True):
         if not (folder / "synthetic.json").exists():
-            make_phantom(folder, PhantomConfig(studies=studies, signal=signal, seed=seed))
+            make_phantom(folder, PhantomConfig(studies=studies, signal=signal, seed=seed, **scan))
     return folders
 
 
-def measure(preset: str, signal: float, home: Path) -> dict[str, Any]:
-    """Train and judge one preset, and time a prediction; in this process, whose memory is then the preset's."""
+def measure(preset: str, arguments: argparse.Namespace, home: Path) -> dict[str, Any]:
+    """Train and evaluate one preset, and time a prediction; in this process, whose memory is then the preset's."""
     from core.config import apply_settings
     from core.data.cohort import scan_cohort
     from core.inference.predict import Predictor
@@ -66,9 +68,9 @@ def measure(preset: str, signal: float, home: Path) -> dict[str, Any]:
     from core.training.trainer import run_training, train
 
     settings = load_settings()
-    train_on, judge_on = make_cohorts(home, signal)
-    config = apply_settings(find_preset(preset).config, settings_of(preset))
-    run = RunFolder(home / "runs" / f"{preset}-{signal:g}")
+    train_on, judge_on = make_cohorts(home, arguments)
+    config = apply_settings(find_preset(preset).config, settings_of(preset, arguments.tiny))
+    run = RunFolder(home / "runs" / f"{preset}-{arguments.signal:g}")
     if not run.path.exists():
         run_training(settings, config, DataSource(root=str(train_on)), run.path)
     elif run.status().state != "finished":
@@ -107,18 +109,20 @@ def row_text(row: dict[str, Any]) -> str:
     )
 
 
-def measure_all(presets: list[str], signal: float, home: Path) -> None:
+def measure_all(arguments: argparse.Namespace, home: Path) -> None:
     """Measure what is not measured yet, one process after the other, and print the table."""
-    make_cohorts(home, signal)
-    print(f"{machine()}; signal {signal:g}\n")
+    make_cohorts(home, arguments)
+    signal = f"{arguments.signal:g}"
+    print(f"{machine()}; signal {signal}\n")
     print(
         "| preset | 10^6 parameters | s per study and epoch | s per prediction | GiB | epochs | patient AUROC | above 0.5 |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    for preset in presets:
-        result = home / f"{preset}-{signal:g}.json"
+    for preset in arguments.presets:
+        result = home / f"{preset}-{signal}.json"
         if not result.exists():
-            command = [sys.executable, __file__, "--measure", preset, "--signal", str(signal), "--home", str(home)]
+            command = [sys.executable, __file__, "--measure", preset, "--signal", signal, "--home", str(home)]
+            command += ["--tiny"] if arguments.tiny else []
             environment = {**os.environ, "MGMT_LAB_HOME": str(home / "lab")}
             subprocess.run(command, check=True, env=environment, stdout=sys.stderr)
         print(row_text(json.loads(result.read_text())), flush=True)
@@ -133,16 +137,18 @@ def main() -> None:
     parser.add_argument("--signal", type=float, default=3.0)
     parser.add_argument("--home", type=Path, help="where results are kept, and gone on from")
     parser.add_argument("--measure", choices=list(PRESETS), help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    parser.set_defaults(studies=(120, 100), slices=24, size=128)
+    tiny = ["honest", "multistream", "winner"]
+    arguments = parse_arguments(parser, presets=tiny, studies=(16, 8), slices=8, size=32)
     if arguments.measure:
-        row = measure(arguments.measure, arguments.signal, arguments.home)
+        row = measure(arguments.measure, arguments, arguments.home)
         (arguments.home / f"{arguments.measure}-{arguments.signal:g}.json").write_text(json.dumps(row, indent=1))
     elif arguments.home:
         arguments.home.mkdir(parents=True, exist_ok=True)
-        measure_all(arguments.presets, arguments.signal, arguments.home.resolve())
+        measure_all(arguments, arguments.home.resolve())
     else:
         with TemporaryDirectory() as folder:
-            measure_all(arguments.presets, arguments.signal, Path(folder))
+            measure_all(arguments, Path(folder))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""What the benchmarks share: the machine in words, medians, a table, and a cohort to work on."""
+"""What the benchmarks share: their arguments, the machine in words, medians, a table, and the command line."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -18,6 +19,29 @@ import psutil
 
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
+
+
+def parse_arguments(parser: argparse.ArgumentParser, **tiny: object) -> argparse.Namespace:
+    """Return the arguments of a benchmark; ``--tiny`` puts other defaults in the place of the parser's.
+
+    In its tiny form a benchmark goes through all its code in seconds. Its figures then mean nothing, and a verdict that
+    rests on them is not asked for. ``tests/benchmarks`` runs every benchmark so.
+    """
+    parser.add_argument("--tiny", action="store_true", help="run to the end in seconds; the figures mean nothing")
+    if parser.parse_args().tiny:
+        parser.set_defaults(**tiny)
+    return parser.parse_args()
+
+
+TINY_SCAN = ("--slices", "4", "--size", "32")
+"""Of ``phantom``, in the tiny forms."""
+TINY_SETTINGS = ("size_px=32", "slice_count=2", "epochs=1")
+"""Of ``train``, in the tiny forms."""
+
+
+def set_words(*settings: str) -> list[str]:
+    """``--set`` before each setting, for the command line; the last of one name holds."""
+    return [word for setting in settings for word in ("--set", setting)]
 
 
 def machine() -> str:
