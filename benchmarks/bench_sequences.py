@@ -17,9 +17,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from measuring import print_table
+from measuring import TINY_SCAN, call_core, parse_arguments, print_table
 
 from core.data.formats.acquisition import Acquisition, read_sidecar
 from core.data.formats.dicom import read_header
@@ -46,11 +47,17 @@ class Item:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", metavar="DIR", type=Path)
+    parser.add_argument("folder", metavar="DIR", type=Path, nargs="?")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
     parser.add_argument("--wrong", action="store_true", help="name on standard error what was recognised wrongly")
-    arguments = parser.parse_args()
-    items = read_sidecars(arguments.folder) or read_dicom(arguments.folder)
+    arguments = parse_arguments(parser)
+    if arguments.folder is None and not arguments.tiny:
+        parser.error("name a BIDS tree or a folder of DICOM as STUDY/SEQUENCE/files")
+    with TemporaryDirectory() as scratch:
+        if arguments.folder is None:
+            arguments.folder = Path(scratch) / "cohort"
+            call_core("phantom", arguments.folder, "--studies", 2, *TINY_SCAN, home=Path(scratch))
+        items = read_sidecars(arguments.folder) or read_dicom(arguments.folder)
     if not items:
         parser.error(
             f"no sidecar of a T1w, T2w or FLAIR and no DICOM in {arguments.folder}; name a BIDS tree or STUDY/SEQUENCE/files"
