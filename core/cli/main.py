@@ -16,10 +16,10 @@ from core.settings import load_settings
 from core.training.torchrun import asked_size
 
 COMMANDS = {
-    "phantom": ("core.cli.data", "Make a synthetic cohort with a signal of known strength."),
-    "index": ("core.cli.data", "Say what a cohort holds: studies, series, labels, planes, spacings."),
-    "prepare": ("core.cli.data", "Fill the cache of prepared pictures; can be interrupted and resumed."),
-    "audit": ("core.cli.audit", "Say what is wrong with a cohort, each finding with its files and its remedy."),
+    "phantom": ("core.cli.data.phantom", "Make a synthetic cohort with a signal of known strength."),
+    "index": ("core.cli.data.index", "Say what a cohort holds: studies, series, labels, planes, spacings."),
+    "prepare": ("core.cli.data.prepare", "Fill the cache of prepared pictures; can be interrupted and resumed."),
+    "audit": ("core.cli.data.audit", "Say what is wrong with a cohort, each finding with its files and its remedy."),
     "train": ("core.cli.train", "Train a network; Ctrl-C stops it, and runs resume goes on."),
     "runs": (
         "core.cli.runs.actions",

@@ -18,6 +18,7 @@ SPARSE_SECONDS = 10.0
 REDRAW_SECONDS = 0.1
 BAR_WIDTH = 24
 LINE_WIDTH = 110
+FAULTS_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,14 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3f}" if math.isfinite(value) else "-"
     return plain(value)
+
+
+def fault_lines(faults: list[dict[str, str]]) -> list[str]:
+    """The first faults in full and how many more there are."""
+    lines = [f"  ! {plain(fault['path'])}: {plain(fault['reason'])}" for fault in faults[:FAULTS_SHOWN]]
+    if len(faults) > FAULTS_SHOWN:
+        lines.append(f"  ! and {len(faults) - FAULTS_SHOWN} more; --json lists them all")
+    return lines
 
 
 class TerminalProgress:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.cli import data
+from core.cli.data import index
 from core.cli.output import Outcome
 from core.settings import PROJECT_ROOT
 from tests.cli.commands import Command
@@ -68,7 +68,7 @@ def test_what_a_library_prints_does_not_spoil_the_document(command: Command, mon
         warnings.warn("a library is surprised", UserWarning, stacklevel=1)
         return Outcome(document={"answer": 1}, lines=["one"])
 
-    monkeypatch.setattr(data, "index", chatty)
+    monkeypatch.setattr(index, "index", chatty)
     result = command("index", "DATA", "--json")
     assert result.json == {"answer": 1}
     assert result.stderr == "loading ...\n"
@@ -87,7 +87,7 @@ def test_how_commands_end(
     def fail(arguments: object, settings: object) -> Outcome:
         raise error
 
-    monkeypatch.setattr(data, "index", fail)
+    monkeypatch.setattr(index, "index", fail)
     result = command("index", "DATA")
     assert (result.status, result.stdout, result.stderr) == (status, "", said)
 
@@ -96,7 +96,7 @@ def test_a_bug_of_ours_is_loud(command: Command, monkeypatch: pytest.MonkeyPatch
     def fail(arguments: object, settings: object) -> Outcome:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(data, "index", fail)
+    monkeypatch.setattr(index, "index", fail)
     with pytest.raises(ZeroDivisionError):
         command("index", "DATA")
 
