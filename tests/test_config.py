@@ -7,7 +7,8 @@ from pydantic import BaseModel
 
 from core.config import RunConfig, apply_settings, field_paths, is_same_config, parse_config
 from core.errors import ConfigError
-from core.presets import PAPER, PRESETS, find_preset, is_reproduction
+from core.presets import PRESETS, find_preset
+from core.presets.paper import PAPER, is_reproduction
 
 
 def leaves(model: type[BaseModel]) -> list[str]:

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from core.config import RunConfig
-from core.presets import PRESETS, find_preset, is_reproduction
+from core.presets import PRESETS, find_preset
+from core.presets.paper import is_reproduction
 
 WIDTH = 110
 REFERENCES = ("paper", "honest")

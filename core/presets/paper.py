@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from core.config import AugmentationConfig, OptimiserConfig, PrepConfig, RunConfig, ScheduleConfig, SplitConfig
+from collections.abc import Mapping
+
+from core.config import (
+    AugmentationConfig,
+    OptimiserConfig,
+    PrepConfig,
+    RunConfig,
+    ScheduleConfig,
+    SplitConfig,
+    field_paths,
+)
 from core.presets.preset import Preset, ours, stated
 
 PAPER = Preset(
@@ -77,3 +87,22 @@ PAPER = Preset(
         "precision": ours("not stated; bfloat16 only where the hardware gains by it"),
     },
 )
+
+
+def is_reproduction(config: RunConfig) -> bool:
+    """Whether a run may be called a reproduction of the paper: each value that the paper states is the paper's.
+
+    A run without ImageNet weights is not one, and a local weights file cannot be known to be them.
+    """
+    stated = [name for name, provenance in PAPER.provenance.items() if provenance.source == "paper"]
+    paths = field_paths()
+    ours, theirs = config.model_dump(), PAPER.config.model_dump()
+    return all(_leaf(ours, paths[name]) == _leaf(theirs, paths[name]) for name in stated)
+
+
+def _leaf(content: Mapping[str, object], path: tuple[str, ...]) -> object:
+    value: object = content
+    for step in path:
+        assert isinstance(value, Mapping)
+        value = value[step]
+    return value

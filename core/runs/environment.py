@@ -1,17 +1,13 @@
-"""What a run is made with, as environment.json records it: versions, commit, processor, command."""
+"""What decides the last digits of a result besides the configuration: versions, commit and processor."""
 
 from __future__ import annotations
 
 import platform
-import shlex
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from core import __version__
-from core.config import RunConfig, leaf_values
-from core.presets import PRESETS
-from core.runs.records import DataSource
 from core.settings import PROJECT_ROOT
 
 PACKAGES = ("torch", "torchvision", "monai", "numpy", "scipy", "pandas", "pydicom", "nibabel", "python-gdcm")
@@ -48,22 +44,3 @@ def name_processor() -> str:
         lines = []
     models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(models, "") or platform.processor() or platform.machine()
-
-
-def describe_command(config: RunConfig, source: DataSource, threads: int, processes: int = 1) -> str:
-    """The command that trains the same run again, with so many threads in each of so many processes of one machine.
-
-    Empty where none can: shuffled labels, a preset that is gone.
-
-    The split must be the one that the configuration draws; :func:`core.training.environment.write_environment` sees to that.
-    """
-    preset = PRESETS.get(config.preset)
-    if source.shuffle_seed is not None or preset is None:
-        return ""
-    launcher = ["python"] if processes == 1 else ["torchrun", "--nproc_per_node", str(processes)]
-    words = [*launcher, "-m", "core", "train", source.root, "--preset", config.preset, *source.options]
-    theirs = leaf_values(preset.config)
-    for name, value in leaf_values(config).items():
-        if value != theirs[name]:
-            words += ["--set", f"{name}={','.join(map(str, value)) if isinstance(value, list) else value}"]
-    return shlex.join([*words, "--jobs", str(threads * processes)])

@@ -23,7 +23,7 @@ from core.files import replace_atomically, write_atomic
 from core.models.card import CheckpointCard
 from core.models.checkpoint import save_checkpoint
 from core.mri import MRSequence
-from core.presets import is_reproduction
+from core.presets.paper import is_reproduction
 from core.runs.environment import list_versions
 from core.runs.folder import now
 from core.runs.records import EpochRecord

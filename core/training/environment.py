@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
 
+from core.config import RunConfig, leaf_values
 from core.dataset.split import PARTS, make_split
 from core.errors import SplitError
 from core.files import write_atomic
-from core.runs.environment import describe_command, find_commit, list_versions, name_processor
+from core.presets import PRESETS
+from core.runs.environment import find_commit, list_versions, name_processor
 from core.runs.folder import RunFolder, now
+from core.runs.records import DataSource
 from core.training import distributed
 from core.training.state import TrainingSpec, TrainingState
 from core.training.torchrun import local_size
 
 
 def write_environment(spec: TrainingSpec, state: TrainingState) -> None:
-    """Write what is needed to repeat a run into its folder; when it is resumed, only add the time.
+    """Write what is needed to repeat a run into its folder; when it is resumed, only add the time. Without a run, nothing.
 
     The number of threads (of each process) and of processes is kept on resume, because another one changes the result.
     """
-    assert spec.run is not None
+    if spec.run is None:
+        return
     before = spec.run.environment()
     if before:
         _write(spec.run, before | {"resumed": [*before.get("resumed", []), now()]})
@@ -70,6 +75,25 @@ def write_environment(spec: TrainingSpec, state: TrainingState) -> None:
             },
         },
     )
+
+
+def describe_command(config: RunConfig, source: DataSource, threads: int, processes: int = 1) -> str:
+    """The command that trains the same run again, with so many threads in each of so many processes of one machine.
+
+    Empty where none can: shuffled labels, a preset that is gone.
+
+    The split must be the one that the configuration draws; :func:`write_environment` sees to that.
+    """
+    preset = PRESETS.get(config.preset)
+    if source.shuffle_seed is not None or preset is None:
+        return ""
+    launcher = ["python"] if processes == 1 else ["torchrun", "--nproc_per_node", str(processes)]
+    words = [*launcher, "-m", "core", "train", source.root, "--preset", config.preset, *source.options]
+    theirs = leaf_values(preset.config)
+    for name, value in leaf_values(config).items():
+        if value != theirs[name]:
+            words += ["--set", f"{name}={','.join(map(str, value)) if isinstance(value, list) else value}"]
+    return shlex.join([*words, "--jobs", str(threads * processes)])
 
 
 def _is_drawn(spec: TrainingSpec) -> bool:

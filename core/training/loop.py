@@ -41,7 +41,6 @@ from core.training.checkpointing import (
     save_resume_state,
     unpack_state,
 )
-from core.training.environment import write_environment
 from core.training.memory import is_out_of_memory, peak_memory
 from core.training.micro_batches import batch_weight, load_micro_batch, seed_dropout, split_batch
 from core.training.optim import build_class_weights, build_optimiser, build_scheduler, steps_per_batch
@@ -62,6 +61,7 @@ def fit(
     run: RunFolder | None = None,
     cohort: Cohort | None = None,
     load_masks: MaskLoader | None = None,
+    on_start: Callable[[TrainingSpec, TrainingState], None] = lambda spec, state: None,
     on_step: Callable[[StepReport], None] = lambda report: None,
     stop: Callable[[], bool] = lambda: False,
     log: logging.Logger | None = None,
@@ -79,6 +79,8 @@ def fit(
         Where the table comes from: the checkpoint says whether it is synthetic and which planes it has.
     load_masks
         Loads tumour masks, for a network whose first stage learns from them.
+    on_start
+        Called when the network and its state are ready.
     on_step
         Called after every batch.
     stop
@@ -102,6 +104,7 @@ def fit(
     )
     with memory_errors(config):
         state = start_training(spec)
+        on_start(spec, state)
         if state.architecture.needs_masks:
             train_segmenter(spec, state)
         state.network = distributed.wrap_model(state.model)
@@ -159,7 +162,6 @@ def start_training(spec: TrainingSpec) -> TrainingState:
     if state.feed.held is not None:
         spec.log.info("the pictures, %.2f GB, are held on %s", state.feed.held.nbytes / 1e9, compute.device)
     if spec.run is not None:
-        write_environment(spec, state)
         if saved:
             restore_state(saved, state)
             spec.log.info("resumed in epoch %d after %d of %d batches", state.epoch, state.step, spec.steps)

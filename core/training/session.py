@@ -26,6 +26,7 @@ from core.runs.folder import RunFolder
 from core.runs.records import DataSource, EpochRecord
 from core.settings import Settings
 from core.training import distributed
+from core.training.environment import write_environment
 from core.training.loop import fit
 from core.training.state import StepReport
 from core.training.torchrun import local_size
@@ -49,7 +50,7 @@ def train_session(
     progress: Progress,
     stop: Callable[[], bool],
     on_step: Callable[[StepReport], None],
-    on_start: Callable[[], None],
+    on_prepared: Callable[[], None],
     log: logging.Logger,
 ) -> Iterator[EpochRecord]:
     """Load the data, settle the split and train; yield each epoch's record.
@@ -64,8 +65,8 @@ def train_session(
         Called while the data are prepared; may raise TrainingStopped.
     stop, on_step, log
         As in :func:`core.training.loop.fit`.
-    on_start
-        Called when the data are ready and training begins.
+    on_prepared
+        Called when the data are ready.
 
     Raises
     ------
@@ -81,11 +82,11 @@ def train_session(
     for fault in table.faults:
         log.warning("left out: %s: %s", fault.path, fault.reason)
     split = _share_split(run, cohort, table)
-    on_start()
+    on_prepared()
     yield from fit(
         task.config, table, split, run=run, cohort=cohort,
         load_masks=lambda rows: load_masks(cohort, table, rows, task.config.prep, settings),
-        on_step=on_step, stop=stop, log=log,
+        on_start=write_environment, on_step=on_step, stop=stop, log=log,
     )  # fmt: skip
 
 

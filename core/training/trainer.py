@@ -173,7 +173,7 @@ def follow(settings: Settings) -> RunState:
 
         try:
             for _ in session.train_session(
-                None, settings, progress=progress, stop=signalled, on_step=lambda report: None, on_start=lambda: None,
+                None, settings, progress=progress, stop=signalled, on_step=lambda report: None, on_prepared=lambda: None,
                 log=log,
             ):  # fmt: skip
                 pass
@@ -239,7 +239,7 @@ def _train_session(
     with follow_events(run) as write_events:
         for record in session(
             run, settings, progress=progress, stop=stop, on_step=reporter.step,
-            on_start=lambda: reporter.update(at_once=True, message=""), log=log,
+            on_prepared=lambda: reporter.update(at_once=True, message=""), log=log,
         ):  # fmt: skip
             best_epoch = record.epoch if record.best else reporter.status.best_epoch
             reporter.update(at_once=True, best_epoch=best_epoch, gpu_memory_bytes=record.gpu_memory_bytes)

@@ -18,6 +18,7 @@ from core.runs.folder import RunFolder
 from core.runs.records import DataSource
 from core.settings import Settings, load_settings
 from core.training import distributed, loop
+from core.training.environment import write_environment
 from core.training.state import StepReport
 from tests.training.tiny import TINY_NETWORK, build_tiny, make_images, tiny_config
 
@@ -54,7 +55,7 @@ def train_case(name: str, settings: Settings, *more: str) -> RunFolder | None:
     config: RunConfig = tiny_config(*CASES[name], *more)
     source = DataSource(root="/nowhere")
     run = RunFolder.create(settings, config, source, name=name, state="running") if distributed.rank() == 0 else None
-    for _ in loop.fit(config, TABLE, SPLIT, run=run):
+    for _ in loop.fit(config, TABLE, SPLIT, run=run, on_start=write_environment):
         pass
     return run
 

@@ -21,10 +21,10 @@ from core.cli.main import main
 from core.errors import ConfigError, RunError
 from core.jobs.queue import mark_queued
 from core.models.checkpoint import load_model
-from core.runs.environment import describe_command
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource
 from core.settings import PROJECT_ROOT, Settings
+from core.training.environment import describe_command
 from core.training.repeat import plan_from
 from core.training.torchrun import asked_size, check_launcher, is_follower, resume_command
 from core.training.trainer import train

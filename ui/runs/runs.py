@@ -10,7 +10,8 @@ from core.config import RunConfig, leaf_values
 from core.data.synthetic import is_synthetic
 from core.errors import RunError
 from core.jobs.queue import ensure_worker
-from core.presets import PRESETS, is_reproduction
+from core.presets import PRESETS
+from core.presets.paper import is_reproduction
 from core.runs.folder import RunEntry, RunFolder, find_run, list_runs
 from core.runs.records import DataSource, RunState, RunStatus
 from ui.widgets.state import current_settings, visitor
