@@ -11,6 +11,7 @@ alone, the order of acquisition alone, or a name that the timing contradicts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from core.data.formats.header import InstanceHeader
 
 SEQUENCES: dict[Weighting, MRSequence] = {"T1": MRSequence.T1W, "T2": MRSequence.T2W, "FLAIR": MRSequence.FLAIR}
+
+BIDS_STEM = re.compile(r"(sub-[A-Za-z0-9]+(?:_ses-[A-Za-z0-9]+)?)_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +111,13 @@ def is_localiser_name(name: str) -> bool:
 
 
 def strip_sequence(stem: str) -> str:
-    """Take the sequence off the end of a file's stem: ``BraTS-GLI-00001-000-t2f`` -> ``BraTS-GLI-00001-000``."""
+    """Take the sequence off the end of a file's stem: ``BraTS-GLI-00001-000-t2f`` -> ``BraTS-GLI-00001-000``.
+
+    Of a name of BIDS the subject and the session are left: ``sub-1_ses-2_run-01_T1w`` -> ``sub-1_ses-2``.
+    """
+    bids = BIDS_STEM.match(stem)
+    if bids and recognise_name(stem) is not None:
+        return bids[1]
     head, _, tail = stem.replace("_", "-").rpartition("-")
     return stem[: len(head)] if head and recognise_name(tail) is not None else stem
 

@@ -108,7 +108,7 @@ def read_evidence(series: SeriesEvidence, shared_protocols: set[str]) -> Finding
     if not stated and image:
         return _other(f"{image}, by its header", acquisition)
     if name.other and not _is_anatomical(name, timing, acquisition):
-        return _other(said, acquisition)
+        return _other(f"{name.other}, by its {said}", acquisition)
     judged: tuple[Weighting | None, Confidence, str] = name.weighting, "certain", said
     if not stated:
         judged = _weigh(name, said, timing, acquisition) if name.weighting else _judge_unnamed(timing, acquisition)

@@ -43,7 +43,11 @@ def test_the_folder_decides_before_the_file_and_the_header(tmp_path: Path) -> No
     found = recognise_sequence(folder="series 4", file="Image-3", header=header)
     assert (found.sequence, found.reason) == (T2W, "SeriesDescription 'T2 TSE'")
     found = recognise_sequence(folder="DWI", header=header)
-    assert (found.sequence, found.confidence) == (UNKNOWN, "")
+    assert (found.sequence, found.confidence, found.reason) == (
+        UNKNOWN,
+        "",
+        "a diffusion image, by its folder name 'DWI'",
+    )
 
 
 SPIN_ECHO_T1 = {"RepetitionTime": 500, "EchoTime": 12, "ScanningSequence": "SE"}
@@ -112,6 +116,9 @@ def test_the_sequence_comes_off_a_files_stem() -> None:
     assert strip_sequence("case_7_t1ce") == "case_7"
     assert strip_sequence("t1") == "t1"
     assert strip_sequence("case_7") == "case_7"
+    assert strip_sequence("sub-1_ses-2_run-01_T1w") == strip_sequence("sub-1_ses-2_FLAIR") == "sub-1_ses-2"
+    assert strip_sequence("sub-1_ce-gadolinium_T1w") == "sub-1"
+    assert strip_sequence("sub-1_notes") == "sub-1_notes"
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,16 @@ def test_words_of_label_maps_count_in_file_names_only(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["t1_starvibe_fs_tra", "3D Sag T2 Cube FLAIR FS*", "EPILESSIA T1", "sub-07_T1w", "T1W_REST_SE"]
+    "name",
+    [
+        "t1_starvibe_fs_tra",
+        "3D Sag T2 Cube FLAIR FS*",
+        "EPILESSIA T1",
+        "sub-07_T1w",
+        "sub_07_T1",
+        "sub-x1_ses-b_T1w",
+        "T1W_REST_SE",
+    ],
 )
 def test_words_that_only_look_like_another_kind(name: str) -> None:
     assert read_name(name).other == ""
