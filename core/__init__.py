@@ -1,4 +1,4 @@
-"""MGMT Lab's engine: read a brain-MR cohort, prepare it, train, judge honestly, predict and explain.
+"""MGMT Lab's engine: read a brain-MR cohort, prepare it, train, evaluate, predict and explain.
 
 Nothing in this package knows that an app exists. Follow one scan from file to map::
 

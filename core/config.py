@@ -37,7 +37,7 @@ STORED_FIELDS = frozenset(
 )
 """Fields of a preparation that are as old as runs and checkpoints: what holds them all was written by a program."""
 BEFORE: Mapping[str, Any] = {"series_selection": "all", "frames": "assume_registered"}
-"""What a stored preparation without these fields did: old runs and checkpoints go on as they were."""
+"""What a stored preparation without these fields did: old runs and checkpoints stay as they were."""
 
 
 class PrepConfig(_Config):
@@ -48,7 +48,7 @@ class PrepConfig(_Config):
     form: Literal["slice", "volume", "streams"] = "slice"
     """What the network sees at once: 'slice' one slice, 'volume' slice_count slices as one block, 'streams' the same slice of every sequence, each in a stream of its own."""
     channels: Literal["grey", "neighbours", "sequences"] = "grey"
-    """What stands in the colour channels: 'grey' one image in all of them, 'neighbours' the slice below, the slice, and the one above, 'sequences' the same place in each of the sequences."""
+    """Content of the colour channels: 'grey' one image in all of them, 'neighbours' the slice below, the slice, and the one above, 'sequences' the same place in each of the sequences."""
     grid_mm: Annotated[float, Field(ge=0, le=20)] = 0.0
     """Above 0, the sequences of a study are resampled to one axial grid with this distance between slices, so that the same place lies in the same voxel; 0 leaves each series in its own planes. It needs scans with a place in the patient, and moves nothing: a head that moved between two series stays moved."""
     size_px: Annotated[int, Field(ge=32, le=1024)] = 224
@@ -92,7 +92,7 @@ class PrepConfig(_Config):
         if self.form != "slice" and self.channels == "neighbours":
             raise ValueError("channels 'neighbours' is for form 'slice': a volume holds its neighbours already")
         if self.form == "streams" and self.channels == "sequences":
-            raise ValueError("form 'streams' holds one grey picture per sequence; choose channels 'grey'")
+            raise ValueError("form 'streams' holds one grey image per sequence; choose channels 'grey'")
         if self.form == "volume" and self.slice_choice == "all":
             raise ValueError("form 'volume' needs equally many slices of all; choose slice_choice 'spread' or 'window'")
         if self.combines and self.grid_mm == 0:
@@ -167,11 +167,11 @@ class SplitConfig(_Config):
     """Who is in training, validation and test."""
 
     split_unit: Literal["slice", "patient"] = "patient"
-    """'patient' keeps every person in one part. 'slice' deals single slices out, so slices of one person stand on both sides: it leaks, and exists to reproduce what papers do."""
+    """'patient' keeps every patient in one part. 'slice' assigns single slices, so slices of one patient are on both sides: it leaks, and exists to reproduce what papers do."""
     val_fraction: Annotated[float, Field(gt=0, lt=0.9)] = 0.2
     """Share of all units (patients or slices) in validation."""
     test_fraction: Annotated[float, Field(ge=0, lt=0.9)] = 0.2
-    """Share of all units held out for the final judgement; training never looks at them."""
+    """Share of all units held out for the final evaluation; training never reads them."""
     split_seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the split alone: runs of other seeds keep the same test patients."""
 
@@ -228,7 +228,7 @@ class RunConfig(_Config):
 def field_paths(model: type[BaseModel] = RunConfig) -> dict[str, tuple[str, ...]]:
     """Map every leaf field's plain name to its path, for example ``size_px -> (prep, size_px)``.
 
-    No plain name stands twice in the configuration; a test keeps it so.
+    No plain name occurs twice in the configuration, which a test checks.
     """
     paths: dict[str, tuple[str, ...]] = {}
     for name, info in model.model_fields.items():

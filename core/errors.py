@@ -1,4 +1,4 @@
-"""What a person can get wrong, as one small hierarchy.
+"""Errors that a user can correct, as one small hierarchy.
 
 Every message names the offender, what was expected, what was found, and the remedy, in one line. The
 command line prints it and exits with 2; a page shows it in one ``st.error``. Anything that is *not* an
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 
 class MGMTLabError(Exception):
-    """The root: something a person can put right, told in one line."""
+    """The root: an error that a user can correct, stated in one line."""
 
     def __str__(self) -> str:
         return " ".join(super().__str__().split())
@@ -72,7 +72,7 @@ class SplitError(DataError):
 
 
 class SplitOverlapError(SplitError):
-    """One person on both sides of a split that claims to be by patient."""
+    """One patient on both sides of a split that claims to be by patient."""
 
 
 class StorageError(MGMTLabError):
@@ -96,7 +96,7 @@ class RunBusyError(RunError):
 
 
 class LostProcessError(RunError):
-    """A process that trains with this one is gone."""
+    """A process of a distributed training has ended."""
 
 
 class SealError(MGMTLabError):
@@ -104,7 +104,7 @@ class SealError(MGMTLabError):
 
 
 class EvaluationError(MGMTLabError):
-    """A judgement that cannot be given on the data at hand."""
+    """A figure that cannot be computed from the given data."""
 
 
 class HostedModeError(MGMTLabError):

@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one, and a full disk is told in one line."""
+"""Atomic writes: a reader never sees half a file, and a full disk is reported in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paths as they may leave this machine: without the folder that names a person."""
+"""Paths as they may leave this machine: without the home folder, which names its user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long work tells how far it is: one callable, the same for the terminal and the pages."""
+"""Progress of long work: one callable type, the same for the terminal and the pages."""
 
 from __future__ import annotations
 

@@ -69,12 +69,12 @@ class Settings:
 
     @property
     def seals(self) -> Path:
-        """Plans that were hashed and dated before their test patients were looked at."""
+        """Plans that were hashed and dated before their test patients were evaluated."""
         return self.home / "seals"
 
     @property
     def checkpoints(self) -> Path:
-        """A person's own checkpoints."""
+        """The user's own checkpoints."""
         return self.home / "checkpoints"
 
     @property

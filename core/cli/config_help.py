@@ -56,7 +56,7 @@ def describe_origin(config: RunConfig) -> list[str]:
         lines += [f"{title}:", *entries] if entries else []
     if config.split.split_unit == "slice":
         lines.append(
-            "LEAKY SPLIT: slices of one patient stand in training and in validation, so the figures do not say how "
+            "LEAKY SPLIT: slices of one patient are in training and in validation, so the figures do not say how "
             "well a new patient is predicted."
         )
     if preset.name == "paper" and not is_reproduction(config):
@@ -76,7 +76,7 @@ def _descriptions(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _leaves(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Flatten a configuration to plain names; no plain name stands twice in it."""
+    """Flatten a configuration to plain names; no plain name occurs twice in it."""
     flat: dict[str, Any] = {}
     for name, value in content.items():
         flat |= _leaves(value) if isinstance(value, dict) else {name: value}

@@ -105,7 +105,7 @@ def _describe_leak(found: LeakMeter) -> list[str]:
         f"{found.patients} patients{' (synthetic)' if found.synthetic else ''}, nothing trained.",
         *(f"  {title}: {figure_text(figure)}" for title, figure in rows),
         f"  always saying the commonest class: {found.majority:.3f} (n = {found.slices})",
-        "Share of the judged patients with sibling slices in training, and the accuracy with shuffled labels:",
+        "Share of the evaluated patients with sibling slices in training, and the accuracy with shuffled labels:",
         *(f"  {point.share:4.0%}: {figure_text(point.shuffled)}" for point in found.dose),
         *(plain(note) for note in found.notes),
     ]

@@ -1,4 +1,4 @@
-"""evaluate: judge a run on patients that chose nothing."""
+"""evaluate: figures of a run on patients that were not used to train or select it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from core.training.evaluate import evaluate_run
 
 def define_evaluate(parser: Parser) -> None:
     """Add what ``evaluate`` takes."""
-    set_command(parser, evaluate, "How often the test patients have been looked at is counted and shown.")
+    set_command(parser, evaluate, "How often the test patients have been evaluated is counted and shown.")
     parser.add_argument("run", metavar="RUN", help="a run's name or folder")
     parser.add_argument("--part", choices=("test", "val"), help="patients of the run's own cohort (default: test)")
     add_data(parser, "--data")
 
 
 def evaluate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """Judge a run on a part of its own cohort, or on another cohort."""
+    """Evaluate a run on a part of its own cohort, or on another cohort."""
     if arguments.data is None:
         useless = [name for name in DATA_OPTIONS if getattr(arguments, name) is not None]
         if useless:
@@ -50,7 +50,7 @@ def _describe(evaluation: Evaluation, run_name: str) -> list[str]:
     lines = [f"{run_name}, epoch {evaluation.epoch}, on {who.get(evaluation.part, evaluation.data)}"]
     if evaluation.part != "val":
         times = "once" if evaluation.looked_at == 1 else f"{evaluation.looked_at} times"
-        lines.append(f"These patients have now been looked at {times}.")
+        lines.append(f"These patients have now been evaluated {times}.")
     if evaluation.leaky:
         lines.append("LEAKY: the split is by slice, so these figures do not say how well a new patient is predicted.")
     lines += [plain(text) for text in evaluation.notes]

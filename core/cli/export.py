@@ -73,7 +73,7 @@ def define_report(parser: Parser) -> None:
     parser.add_argument(
         "--audit",
         action="store_true",
-        help="read every picture of the cohort: for both sides of the split, and for shortcuts",
+        help="read every image of the cohort: for duplicates across the split, and for shortcuts",
     )
 
 
@@ -96,8 +96,8 @@ def export_imagefolder(arguments: argparse.Namespace, settings: Settings) -> Out
     }
     rows = [(phase, name, count) for phase, counts in summary.images.items() for name, count in counts.items()]
     lines = [
-        f"Written to {summary.folder}, split by {split.unit}{' (LEAKY: a patient stands in several phases)' if summary.leaky else ''}:",
-        *table(rows, ("phase", "class", "pictures")),
+        f"Written to {summary.folder}, split by {split.unit}{' (LEAKY: a patient is in several phases)' if summary.leaky else ''}:",
+        *table(rows, ("phase", "class", "images")),
         *(
             [f"{summary.unlabelled_studies} studies without a label were left out."]
             if summary.unlabelled_studies

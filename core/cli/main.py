@@ -1,4 +1,4 @@
-"""Parse, run one command, print its outcome: exit 0, or 2 with one line for whatever a person can get wrong."""
+"""Parse, run one command, print its outcome: exit 0, or 2 with one line that names a wrong input."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from core.training.torchrun import asked_size
 COMMANDS = {
     "phantom": ("core.cli.data.phantom", "Make a synthetic cohort with a signal of known strength."),
     "index": ("core.cli.data.index", "Say what a cohort holds: studies, series, labels, planes, spacings."),
-    "prepare": ("core.cli.data.prepare", "Fill the cache of prepared pictures; can be interrupted and resumed."),
+    "prepare": ("core.cli.data.prepare", "Fill the cache of prepared images; can be interrupted and resumed."),
     "audit": ("core.cli.data.audit", "Say what is wrong with a cohort, each finding with its files and its remedy."),
-    "train": ("core.cli.train", "Train a network; Ctrl-C stops it, and runs resume goes on."),
+    "train": ("core.cli.train", "Train a network; Ctrl-C stops it, runs resume resumes it."),
     "runs": (
         "core.cli.runs.actions",
         "List the training runs; show, stop or resume one; change their order; compare, tag, delete.",
     ),
-    "evaluate": ("core.cli.evaluate", "Judge a run's best checkpoint; every figure with its interval and n."),
+    "evaluate": ("core.cli.evaluate", "Evaluate a run's best checkpoint; every figure with its interval and n."),
     "predict": ("core.cli.scans.predict", "Predict from a scan: per study and slice, with warnings."),
     "explain": ("core.cli.scans.explain", "Write each slice beside its class activation map, as PNG."),
     "maps": (
@@ -44,12 +44,12 @@ COMMANDS = {
     "shortcuts": ("core.cli.controls", "Whether headers, or what lies outside the brain, give the label away."),
     "twin": (
         "core.cli.reruns",
-        "Train one configuration twice: with and without siblings of the judged slices in training.",
+        "Train one configuration twice: with and without siblings of the evaluated slices in training.",
     ),
     "permute": ("core.cli.reruns", "Permutation test: is the result better than with labels shuffled by patient?"),
-    "seal": ("core.cli.seal", "Hash and date a plan before its test patients are looked at."),
-    "power": ("core.cli.power", "How many patients tell an AUROC from 0.5, or from another one."),
-    "calibration": ("core.cli.reliability", "Whether a run's probabilities keep their promise, and what it can tell."),
+    "seal": ("core.cli.seal", "Hash and date a plan before its test patients are evaluated."),
+    "power": ("core.cli.power", "How many patients it takes to tell an AUROC from 0.5, or from another AUROC."),
+    "calibration": ("core.cli.reliability", "Reliability of a run's probabilities, and conformal prediction sets."),
     "thresholds": ("core.cli.reliability", "Sensitivity, specificity, predictive values and net benefit by threshold."),
     "optimism": (
         "core.cli.questions",
@@ -57,12 +57,12 @@ COMMANDS = {
     ),
     "specification": (
         "core.cli.questions",
-        "The result under every combination of reasonable choices, in order: nobody can show the best one alone.",
+        "The result under every combination of reasonable choices, in order, so that none is shown alone.",
     ),
-    "search": ("core.cli.search", "Search settings with Optuna, judged by patient."),
+    "search": ("core.cli.search", "Search settings with Optuna, evaluated by patient."),
     "cross-validate": (
         "core.cli.cross_validate",
-        "Cross-validation by patient: each fold judged once, by what was trained and chosen without it.",
+        "Cross-validation by patient: each fold is evaluated once, by a model trained and selected without it.",
     ),
 }
 """Where each command is defined, and its line of help; the order is that of the help."""
@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         note(f"error: {error}")
         return WRONG
     except BrokenPipeError:
-        # Whoever read our output has gone, as `| head` does; without this Python complains again at exit.
+        # The reader closed the pipe, as `| head` does; without this Python reports the error again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except OSError as error:
@@ -100,14 +100,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refuse_torchrun(arguments: argparse.Namespace) -> None:
-    """Only training is shared out; any other command would be done by every process that torchrun starts."""
+    """Refuse any command but training: every process that torchrun starts would run it."""
     if asked_size() > 1 and not getattr(arguments, "distributed", False):
         raise UsageError("Under torchrun there are only train and runs resume; start this command with python -m core.")
 
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Keep what libraries warn of away from a person, who has a line of ours; ``python -W`` brings it back."""
+    """Hide warnings of libraries, for which there are messages of our own; ``python -W`` shows them."""
     with warnings.catch_warnings():
         if not sys.warnoptions:
             warnings.simplefilter("ignore", UserWarning)

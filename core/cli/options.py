@@ -35,7 +35,7 @@ def add_data(parser: argparse.ArgumentParser, name: str = "data", *, may_lack: b
         metavar="DATA",
         nargs="?" if may_lack else None,
         help="a cohort: the competition's folder (its root or its train/), a TRAIN/VAL/TEST tree, class folders, or a "
-        "flat folder of pictures",
+        "flat folder of images",
     )
     group = parser.add_argument_group("how to read DATA")
     group.add_argument("--labels", metavar="TABLE", help="label table (CSV, TSV, xlsx), where it is not with the data")
@@ -54,7 +54,7 @@ def add_data(parser: argparse.ArgumentParser, name: str = "data", *, may_lack: b
         metavar="REGEX",
         help="how to read the patient from a file name; by default the leading digits",
     )
-    group.add_argument("--layout", choices=LAYOUTS, help="what DATA is, where it is not recognised rightly")
+    group.add_argument("--layout", choices=LAYOUTS, help="the layout of DATA, where it is detected wrongly")
     add_sequence(group)
     add_assign(group)
     group.add_argument(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 OK, WRONG, INTERRUPTED = 0, 2, 130
-"""Exit statuses: done, something a person can put right, and 128 + SIGINT as shells have it."""
+"""Exit statuses: done, a wrong input, and 128 + SIGINT as in shells."""
 
 CLEAR_LINE = "\r\x1b[K"
 SPARSE_SECONDS = 10.0
@@ -23,13 +23,13 @@ FAULTS_SHOWN = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A finished command's answer: ``document`` for ``--json``, ``lines`` for a person."""
+    """What a finished command prints: ``document`` with ``--json``, else ``lines``."""
 
     document: object
     lines: Sequence[str]
     exit_status: int = OK
     silent: bool = False
-    """Another process gives the answer."""
+    """Print nothing: another process prints the outcome."""
 
 
 def to_json(document: object) -> str:
@@ -43,7 +43,7 @@ def plain(text: object) -> str:
 
 
 def note(text: str) -> None:
-    """Tell a person something on standard error, in the place of a progress bar that was cut short."""
+    """Write a line to standard error, over an unfinished progress bar."""
     print(f"{CLEAR_LINE if sys.stderr.isatty() else ''}{plain(text)}", file=sys.stderr, flush=True)
 
 

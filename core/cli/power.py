@@ -17,7 +17,7 @@ def define_power(parser: Parser) -> None:
     set_command(parser, power)
     parser.add_argument("auroc", type=float, metavar="AUROC", help="the true AUROC that is hoped for")
     parser.add_argument(
-        "--against", type=float, default=0.5, metavar="AUROC", help="what it is told from (default: 0.5)"
+        "--against", type=float, default=0.5, metavar="AUROC", help="the AUROC to tell it from (default: 0.5)"
     )
     parser.add_argument(
         "--patients", type=positive, metavar="N", help="how many there are: prints their chance to show it"

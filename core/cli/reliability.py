@@ -22,7 +22,9 @@ from core.settings import Settings
 BINS = 6
 
 
-MORE = "Speaks of the test patients where they have been looked at, else of the validation patients; it is no look."
+MORE = (
+    "On the test patients where they have been evaluated, else on the validation patients; it counts as no evaluation."
+)
 
 
 def define_calibration(parser: Parser) -> None:

@@ -1,4 +1,4 @@
-"""seal: fix what will be judged and what would count as success, before the test patients are looked at."""
+"""seal: fix the plan and the criterion of success before the test patients are evaluated."""
 
 from __future__ import annotations
 
@@ -114,16 +114,16 @@ def _criterion(arguments: argparse.Namespace) -> Criterion:
 
 
 def _sealed(seal: Seal) -> Outcome:
-    looked = (
-        "nobody has looked at them"
+    evaluated = (
+        "they have not been evaluated"
         if not seal.looks_before
-        else f"looks at them so far: {seal.looks_before}, so it comes too late"
+        else f"evaluations of them so far: {seal.looks_before}, so it comes too late"
     )
     units = "slices" if seal.config.split.split_unit == "slice" else "patients"
     lines = [
-        f"{seal.name} of {seal.created[:19]} UTC: success is that {seal.criterion.words()}, n = {seal.test_units} {units}; {looked}.",
+        f"{seal.name} of {seal.created[:19]} UTC: success is that {seal.criterion.words()}, n = {seal.test_units} {units}; {evaluated}.",
         f"hash {seal.hash}",
-        "Give this hash to somebody else now: only then does it bind you too.",
+        "Give this hash to somebody else now; without a witness the seal proves nothing.",
     ]
     document: dict[str, Any] = seal.model_dump(mode="json")
     return Outcome(document=document, lines=lines)

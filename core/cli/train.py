@@ -35,7 +35,7 @@ def define_train(parser: Parser) -> None:
         metavar="RUN",
         help="train a run again, on its data, with its split, threads and configuration, and what --set changes of it",
     )
-    parser.add_argument("--note", default="", metavar="TEXT", help="a word of your own, kept with the run")
+    parser.add_argument("--note", default="", metavar="TEXT", help="a note of your own, kept with the run")
     parser.add_argument(
         "--run", metavar="DIR", help="a new folder for the run, or a plain name for one among the runs in MGMT_LAB_HOME"
     )
@@ -44,7 +44,7 @@ def define_train(parser: Parser) -> None:
         action="store_true",
         help="keep TensorBoard event files in the run's folder too (an extra package)",
     )
-    parser.add_argument("--queue", action="store_true", help="put it in the queue and return; runs shows how it goes")
+    parser.add_argument("--queue", action="store_true", help="put it in the queue and return; runs shows its progress")
     parser.more_help = describe_settings
 
 
@@ -72,7 +72,7 @@ def train(arguments: argparse.Namespace, settings: Settings) -> Outcome:
             tensorboard=arguments.tensorboard,
         )  # fmt: skip
         document = {"run": str(run.path), "name": run.name, "state": run.status().state}
-        return Outcome(document=document, lines=[f"{run.name} is in the queue; runs show {run.name} says how it goes."])
+        return Outcome(document=document, lines=[f"{run.name} is in the queue; its progress: runs show {run.name}"])
     display = TrainingDisplay(config.epochs)
     run = run_training(
         settings, config, plan.source, folder, name=name, note=arguments.note, split=plan.split,
@@ -83,7 +83,7 @@ def train(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 
 def follow_training(settings: Settings) -> Outcome:
-    """Train along with the process of torchrun that leads, which alone speaks."""
+    """Train as a follower of torchrun; rank 0 prints the outcome."""
     state = follow(settings)
     return Outcome(document=None, lines=(), exit_status=INTERRUPTED if state == "stopped" else 0, silent=True)
 
@@ -119,7 +119,7 @@ def describe_outcome(run: RunFolder) -> Outcome:
             lines.append(f"  {name.replace('_', ' ')} by {level}: {figure_text(val[level][name])}")
         lines.append(f"Checkpoint: {checkpoint}")
     if status.state == "stopped":
-        lines.append(f"Go on with: {resume_command(run.path, run.environment().get('world_size', 1))}")
+        lines.append(f"Resume with: {resume_command(run.path, run.environment().get('world_size', 1))}")
     return Outcome(document=document, lines=lines, exit_status=INTERRUPTED if status.state == "stopped" else 0)
 
 
@@ -130,7 +130,7 @@ class TrainingDisplay:
         self.epochs = epochs
         self.live = sys.stderr.isatty()
         self.preparing: TerminalProgress | None = None
-        self.told = ""
+        self.last_message = ""
 
     def show_status(self, status: RunStatus) -> None:
         """Show what is being done."""
@@ -138,8 +138,8 @@ class TrainingDisplay:
             self.preparing = self.preparing or TerminalProgress("preparing")
             self.preparing(status.step, status.steps, status.message)
             return
-        if status.message and status.message != self.told and status.state == "running":
-            self.told = status.message
+        if status.message and status.message != self.last_message and status.state == "running":
+            self.last_message = status.message
             note(status.message)
         if self.live and status.phase in ("training", "validating", "finding the tumour"):
             rate = f"  {status.images_per_second:.0f} images/s" if status.images_per_second else ""

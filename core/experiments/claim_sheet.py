@@ -1,4 +1,4 @@
-"""The claim sheet of a run: what may be claimed, what was done to doubt it, and what was not checked."""
+"""The claim sheet of a run: what may be claimed, which controls were run, and what was not checked."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class ClaimSheet:
 def gather_claim(
     run: RunFolder, settings: Settings, leakage: tuple[str, ...] | None = None, shortcuts: Control | None = None
 ) -> ClaimSheet:
-    """Read everything that is known of a run; nothing is evaluated and nobody is looked at.
+    """Read everything that is known of a run; nothing is evaluated.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def gather_claim(
     leakage
         What an audit of the split's images found, a sentence each (empty: nothing); None where none was made.
     shortcuts
-        What :func:`ask_shortcuts` found; None where nobody asked.
+        What :func:`ask_shortcuts` found; None where it was not run.
 
     Raises
     ------
@@ -113,14 +113,14 @@ def gather_claim(
 
 
 def audit_leakage(run: RunFolder, settings: Settings, progress: Progress = silent) -> tuple[str, ...]:
-    """Read every image of a run's cohort and name what stands on both sides of its split, a sentence each."""
+    """Read every image of a run's cohort and list what is on both sides of its split, a sentence each."""
     cohort = open_cohort(run.source, progress, settings)
     report = audit_split(cohort, run.split(), settings, progress=progress)
     return tuple(finding.message for finding in report.findings if finding.kind.endswith("-on-both-sides"))
 
 
 def ask_shortcuts(run: RunFolder, settings: Settings, progress: Progress = silent) -> Control:
-    """Ask whether headers, blanked brains or shuffled slices of a run's cohort predict the label.
+    """Return whether headers, blanked brains or shuffled slices of a run's cohort predict the label.
 
     Nothing is trained but linear heads (:mod:`core.experiments.controls.shortcuts`). Where it cannot be asked the control is not done, and says why.
     """
@@ -148,15 +148,15 @@ def _other_cohorts(run: RunFolder) -> list[Evaluation]:
 
 def _sentence(card: CheckpointCard, test: Evaluation | None, others: list[Evaluation]) -> str:
     kind = "synthetic " if card.synthetic else ""
-    judged = [("patients of another cohort", one) for one in others] + (
+    evaluations = [("patients of another cohort", one) for one in others] + (
         [("test patients of the same cohort, which chose nothing", test)] if test else []
     )
-    if not judged:
+    if not evaluations:
         return (
-            "Nothing may be claimed yet: only validation patients have been judged, and they chose the epoch, the "
+            "Nothing may be claimed yet: only validation patients have been evaluated, and they chose the epoch, the "
             "temperature and the threshold."
         )
-    whose, evaluation = judged[0]
+    whose, evaluation = evaluations[0]
     figure = evaluation.patient["auroc"]
     if figure.value is None or figure.low is None or figure.high is None:
         return f"On {figure.n} {kind}{whose}, no AUROC with an interval can be given: {figure.reason}."
@@ -174,7 +174,9 @@ def _banners(card: CheckpointCard, split: Split) -> tuple[str, ...]:
     if card.synthetic:
         found.append("The cohort is synthetic: these figures say nothing of real scans.")
     if split.leaky:
-        found.append("The split is by slice and leaks: slices of one patient stand in training and in what is judged.")
+        found.append(
+            "The split is by slice and leaks: slices of one patient are in training and in the evaluated part."
+        )
     return tuple(found)
 
 
@@ -188,7 +190,7 @@ def _protocol(run: RunFolder, card: CheckpointCard, split: Split) -> tuple[tuple
         ("Patients", parts),
         ("Split", f"by {split.unit}, {split.source}, seed {split.seed}, digest {split.digest}"),
         ("Sequences", ", ".join(str(sequence) for sequence in card.sequences)),
-        ("Pictures", f"{prep.size_px} x {prep.size_px} px, {_slices(config)}; percentiles {prep.percentile_low:g} to "
+        ("Images", f"{prep.size_px} x {prep.size_px} px, {_slices(config)}; percentiles {prep.percentile_low:g} to "
          f"{prep.percentile_high:g} of each volume"),
         ("Network", f"{config.architecture}; weights started from {card.weights_origin}"),
         ("Training", f"{config.epochs} epochs, batch {config.batch_size}, {config.optimiser.optimiser} at "
@@ -225,14 +227,14 @@ def _figures(
 
 def _leakage(split: Split, audited: tuple[str, ...] | None) -> tuple[str, ...]:
     if split.leaky:
-        sides = ("The split is by slice: the same patients stand on all sides.",)
+        sides = ("The split is by slice: the same patients are in all parts.",)
     else:
         people = sum(len(split.units(part)) for part in ("train", "val", "test"))
-        sides = (f"No patient stands in two parts ({people} checked by identity).",)
+        sides = (f"No patient is in two parts ({people} checked by identity).",)
     if audited is None:
-        return (*sides, "Near-duplicate pictures across the parts were not looked for.")
+        return (*sides, "Near-duplicate images across the parts were not searched for.")
     if not audited:
-        return (*sides, "An audit of every picture found nothing on both sides.")
+        return (*sides, "An audit of every image found no duplicates across the parts.")
     more = (f"and {len(audited) - MOST_SENTENCES} more findings",) if len(audited) > MOST_SENTENCES else ()
     return (*sides, *audited[:MOST_SENTENCES], *more)
 
@@ -252,7 +254,7 @@ def _unchecked(
     if not others:
         missing.append("Another hospital's patients (external validation).")
     if leakage is None:
-        missing.append("Near-duplicate pictures on both sides of the split.")
+        missing.append("Near-duplicate images on both sides of the split.")
     if seal.state != "followed":
         missing.append("Whether the criterion of success was fixed beforehand (no seal was followed).")
     if card.synthetic:
@@ -285,7 +287,7 @@ def _checklist(
         ("Source of data", f"cohort digest {card.cohort_digest}", "Where, when and how patients were chosen; ethics."),
         ("Reference standard", "", "How MGMT promoter methylation was determined, and by which cut-off."),
         ("Image acquisition", f"planes {', '.join(card.planes) or 'not recorded'}", "Scanners, field strengths, sites."),
-        ("Preparation of pictures", f"{config.prep.size_px} px, {_slices(config)}", "Every step before the network."),
+        ("Preparation of images", f"{config.prep.size_px} px, {_slices(config)}", "Every step before the network."),
         ("Missing data", "", "Patients and series left out, and why."),
         ("Sample size", size, "How the number of patients came about."),
         ("Partition", f"by {split.unit}, seed {split.seed}, {', '.join(f'{n} {part}' for part, n in card.patients.items())}",
@@ -300,7 +302,7 @@ def _checklist(
         ("Robustness and controls", sensitivity, "Permutation, random labels, shortcuts, other reasonable choices."),
         ("External validation", f"{len(others)} other cohorts" if others else "", "Patients of another institution."),
         ("Explanations", "", "Whether maps were checked against a truth and randomised weights."),
-        ("Failures and subgroups", "", "Who is judged wrongly, and whether it is the same everywhere."),
+        ("Failures and subgroups", "", "Which patients are misclassified, and whether subgroups differ."),
         ("Availability", f"MGMT Lab {card.versions.get('mgmt-lab', '')}, split and settings in the run's folder",
          "Code, weights, split."),
         ("Registration and funding", seal.seal.hash[:12] if seal.seal else "", "Protocol, registration, interests."),

@@ -15,7 +15,7 @@ from core.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """One way in which a good figure can be wrong, and whether it was looked at."""
+    """A control against one way in which a good figure can be wrong, and its result."""
 
     kind: str
     """The experiment's kind."""
@@ -34,7 +34,7 @@ CONTROLS: tuple[Control, ...] = (
         kind="permutation",
         title="Permutation test",
         asks="how often labels shuffled by patient do as well",
-        otherwise="pictures and labels were unrelated: p would then be any number between 0 and 1",
+        otherwise="images and labels were unrelated: p would then be any number between 0 and 1",
     ),
     Control(
         kind="random_labels",
@@ -76,12 +76,12 @@ CONTROLS: tuple[Control, ...] = (
 
 
 def find_controls(run: RunFolder, settings: Settings) -> tuple[Control, ...]:
-    """Look for controls on the run's data with the run's network; the newest of each kind counts.
+    """Return the controls on the run's data with the run's network; the newest of each kind counts.
 
     Parameters
     ----------
     run
-        The run whose claim is doubted.
+        The run whose claim is checked.
     settings
         Where experiments and runs live.
     """

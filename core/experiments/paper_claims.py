@@ -70,7 +70,7 @@ UNSTATED: tuple[tuple[str, str], ...] = (
     ("Learning rate, momentum, batch size", "not stated; here 0.001, 0.9 and 32, as in the recipe that the method resembles."),
     ("Test result", "a test part is described, but no figure of it is given."),
 )  # fmt: skip
-"""What a reader would need, and what stands in its place here."""
+"""What the paper does not state, and what is used here instead."""
 
 UNRECONCILED: tuple[tuple[str, str], ...] = (
     (
@@ -98,7 +98,7 @@ class ClaimRow:
 
 
 def compare_claims(run: RunFolder) -> list[ClaimRow]:
-    """Read off a run's epochs what stands beside each claim; empty before the first finished epoch.
+    """Return a run's figure for each claim of the paper; empty before the first finished epoch.
 
     Accuracies are by slice and by the larger output, as the paper's code prints them; no threshold is applied.
     """

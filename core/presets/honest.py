@@ -11,7 +11,7 @@ from core.presets.preset import Preset, ours_for_all
 HONEST_REASONS: dict[str, str] = {
     "architecture": "the paper's network, so that only the protocol differs",
     "weights": "ImageNet, as the paper",
-    "split_unit": "every person in one part, both classes in each part",
+    "split_unit": "every patient in one part, both classes in each part",
     "select_on": "the figure that is reported: AUROC per patient, not accuracy per slice",
     "optimiser": "AdamW trains from random and from pretrained weights alike",
     "schedule": "one cycle of warm-up and annealing",
@@ -19,7 +19,7 @@ HONEST_REASONS: dict[str, str] = {
     "fit": "keeps the millimetre proportions",
     "slice_count": "the same number from each series, so that no patient weighs more",
     "slice_span": "the middle of the brain, where slices show most tissue",
-    "flip_planes": "a flipped sagittal picture exchanges face and back of the head, which no scan shows",
+    "flip_planes": "a flipped sagittal slice exchanges face and back of the head, which no scan shows",
     "rotation_degrees": "small: a head may lie tilted",
     "scale_fraction": "small: heads differ in size",
     "shift_fraction": "small: heads lie off centre",
@@ -44,8 +44,8 @@ HONEST = Preset(
     title="Split by patient",
     after="the paper, split otherwise",
     summary=(
-        "The same network judged honestly: every patient stands in exactly one part, the best epoch is chosen on the "
-        "AUROC per patient, and the test patients stay untouched until they are asked for."
+        "The same network evaluated by patient: every patient is in exactly one part, the best epoch is chosen on the "
+        "AUROC per patient, and the test patients are not read until evaluate is called."
     ),
     config=HONEST_CONFIG,
     provenance=ours_for_all(HONEST_REASONS),

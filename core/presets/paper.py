@@ -22,7 +22,7 @@ PAPER = Preset(
     summary=(
         "ResNet18 with ImageNet weights on single slices, SGD, StepLR(7, 0.1), 30 epochs, best weights by validation "
         "accuracy. The paper does not state its split unit; here slices are dealt out singly, so slices of one patient "
-        "stand in training and in validation. That leaks: the figure does not say how well a new patient is predicted."
+        "are in training and in validation. That leaks: the figure does not say how well a new patient is predicted."
     ),
     config=RunConfig(
         preset="paper",
@@ -53,7 +53,7 @@ PAPER = Preset(
         "size_px": ours("one size for all is the paper's (3.1); 224 is ResNet's"),
         "fit": ours("'resize images to a consistent size' (3.1) read as a plain resize"),
         "crop": ours("not stated; none"),
-        "sequences": ours("not stated which of the four were used; all, each slice a picture"),
+        "sequences": ours("not stated which of the four were used; all, each slice an image"),
         "slice_choice": ours("not stated"),
         "slice_count": ours("not stated"),
         "slice_span": ours("not stated"),
@@ -72,7 +72,7 @@ PAPER = Preset(
         "test_fraction": ours("fractions not stated"),
         "split_seed": ours("not stated"),
         "seed": ours("not stated"),
-        "flip_planes": ours("the paper's transform knows no planes: every picture may be flipped"),
+        "flip_planes": ours("the paper's transform knows no planes: every slice may be flipped"),
         **{
             name: ours("not in the paper; off")
             for name in AugmentationConfig.model_fields

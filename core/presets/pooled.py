@@ -1,4 +1,4 @@
-"""Networks that look at several slices apart and join them: a stream per sequence, attention over slices."""
+"""Networks that encode several slices separately and pool them: a stream per sequence, attention over slices."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MULTISTREAM = vary_honest(
         "form": "the same slice of every sequence, each in its own stream",
         "sequences": "the three of Ge et al.",
         "grid_mm": "one grid, so that the streams see the same place",
-        "batch_size": "three pictures per example",
+        "batch_size": "three images per example",
         "learning_rate": "lower than for one stream: there are three to move",
     },
     architecture="multistream",

@@ -1,4 +1,4 @@
-"""Networks that look at a volume at once: 3D convolutions, a tumour found first, the competition's winner."""
+"""Networks on volumes: 3D convolutions, a tumour found first, the competition's winner."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from core.presets.honest import vary_honest
 FLAIR, T1WCE, T2W = MRSequence.FLAIR, MRSequence.T1WCE, MRSequence.T2W
 
 VOLUME_REASONS = {
-    "form": "the network looks at a volume at once",
+    "form": "the network takes a volume",
     "slice_choice": "neighbouring slices, as a volume has them",
     "slice_count": "32 slices: the brain's most massive part, and what a small GPU holds",
     "batch_size": "volumes are large",
-    "flip_planes": "a flipped sagittal picture exchanges face and back of the head, which no scan shows",
+    "flip_planes": "a flipped sagittal slice exchanges face and back of the head, which no scan shows",
 }
 """Why a volume is prepared as it is."""
 
@@ -86,7 +86,7 @@ WINNER = vary_honest(
     after="the competition's winner",
     summary="After the winner of the competition (3D ResNet-10 on contrast-enhanced T1, the window centred on the slice "
     "with most brain, Adam 1e-4, 15 epochs). Theirs took 64 slices of 256 x 256 and five folds, which reached an "
-    "AUROC of 0.54 to 0.66; ours is smaller to suit a laptop, and judged by patient.",
+    "AUROC of 0.54 to 0.66; ours is smaller to suit a laptop, and evaluated by patient.",
     reasons={
         **VOLUME_REASONS,
         "architecture": "MONAI's resnet10, as the winner's",

@@ -1,4 +1,4 @@
-"""A comparison drawn: courses, ROC and reliability laid over each other, differences with their intervals.
+"""Figures of a comparison: learning curves, ROC, reliability, differences with their intervals.
 
 The page and the report draw with the same functions; whatever comes from a run is escaped, for plotly reads markup.
 """

@@ -18,7 +18,7 @@ def test_a_claim_sheet_is_written_before_and_after_anybody_looked(
     command("evaluate", "tiny")
     after = command("export", "report", "tiny", "--out", page, "--audit", "--json").json
     assert after["looks"] == 1
-    assert "An audit of every picture found nothing on both sides." in after["leakage"]
+    assert "An audit of every image found no duplicates across the parts." in after["leakage"]
     assert after["controls"]["permutation"] is None
     assert after["controls"]["shortcuts"] is None
     assert "at least 6 patients of each class" in page.read_text()

@@ -35,7 +35,7 @@ def test_runs_are_compared_and_written(command: Command, two_runs: Path, tmp_pat
 
 
 def test_test_patients_are_not_opened_by_a_comparison(command: Command, two_runs: Path) -> None:
-    command("runs", "compare", "tiny", "again", "--part", "test").assert_refused("not been looked at", "evaluate tiny")
+    command("runs", "compare", "tiny", "again", "--part", "test").assert_refused("not been evaluated", "evaluate tiny")
     assert not (two_runs / "test_looks.jsonl").exists()
     for name in ("tiny", "again"):
         assert command("evaluate", name, "--json").status == 0

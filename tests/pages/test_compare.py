@@ -61,7 +61,7 @@ def test_test_patients_are_not_opened(open_app: App, home: Settings, runs: list[
     app = open_app("compare.py", query={"run": ["alpha", "beta"]})
     app.segmented_control(key="compare.part").set_value("test").run()
     assert not app.exception
-    assert "not been looked at" in app.error[0].value
+    assert "not been evaluated" in app.error[0].value
     assert not (home.runs / "test_looks.jsonl").exists()
     for run in runs[:2]:
         store_evaluation(run, replace(evaluate_validation(run), part="test", looked_at=1), "")

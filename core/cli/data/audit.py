@@ -35,7 +35,7 @@ def define_audit(parser: Parser) -> None:
     parser.add_argument(
         "--split",
         metavar="RUN|FILE|TREE",
-        help="also find what stands on both sides of this split: that of a run, a split.json, a CSV with the columns "
+        help="also find patients and images on both sides of this split: that of a run, a split.json, a CSV with the columns "
         "name (or study_id) and part, or a folder of TRAIN, VAL and TEST",
     )
     parser.add_argument("--csv", metavar="FILE", help="write the findings there too, one row each")

@@ -35,7 +35,7 @@ def prepare(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         "unreadable": faults,
     }
     lines = [
-        f"{len(images)} pictures of {config.prep.size_px} x {config.prep.size_px} px from {len(images.arrays)} series "
+        f"{len(images)} images of {config.prep.size_px} x {config.prep.size_px} px from {len(images.arrays)} series "
         f"of {len(cohort)} studies are in {settings.cache}; {document['blank_slices']} blank slices were left out.",
         *fault_lines(faults),
     ]

@@ -19,11 +19,11 @@ from core.settings import Settings
 
 def define_compare(parser: Parser) -> None:
     """Add what ``compare`` takes."""
-    set_command(parser, compare, "Uses what was judged already; no test patient is opened.")
+    set_command(parser, compare, "Uses stored evaluations; no test patient is evaluated.")
     parser.add_argument("runs", nargs="+", metavar="RUN", help="names or folders of two or more runs")
     parser.add_argument(
         "--part", choices=("val", "test"), default="val",
-        help="whom: validation patients, or test patients that were looked at with every one of the runs",
+        help="validation patients, or test patients that were evaluated with every one of the runs",
     )  # fmt: skip
     parser.add_argument(
         "--reference", metavar="RUN", help="the run that the others are compared with (default: the first)"

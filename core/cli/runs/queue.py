@@ -38,7 +38,7 @@ def show_queue(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     waiting = list_waiting(settings)
     rows = [("now", run.name, run.status().note) for run in training]
     rows += [(str(place), run.name, run.status().note) for place, run in enumerate(waiting, start=1)]
-    none = ["No run trains or waits; put one into the queue with: python -m core train DATA --queue"]
+    none = ["No run trains or is queued; queue one with: python -m core train DATA --queue"]
     return Outcome(
         document={
             "running": [describe_run(run) for run in training],
@@ -58,11 +58,11 @@ def change_place(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         move(run, settings, "up" if arguments.action == "up" else "down")
     waiting = list_waiting(settings)
     if run not in waiting:
-        return Outcome(document=describe_run(run), lines=[f"The turn of {run.name} has come."])
+        return Outcome(document=describe_run(run), lines=[f"{run.name} has left the queue: it starts now."])
     place = waiting.index(run) + 1
     return Outcome(
         document={**describe_run(run), "place": place},
-        lines=[f"{run.name} is number {place} of {len(waiting)} that wait."],
+        lines=[f"{run.name} is number {place} of {len(waiting)} in the queue."],
     )
 
 
@@ -70,7 +70,10 @@ def cancel_run(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Take a run out of the queue."""
     run = find_run(arguments.run, settings)
     cancel(run)
-    return Outcome(document=describe_run(run), lines=[f"{run.name} is out of the queue; runs resume puts it back."])
+    return Outcome(
+        document=describe_run(run),
+        lines=[f"{run.name} is out of the queue; queue it again with: runs resume {run.name}"],
+    )
 
 
 def define_stop(parser: Parser) -> None:
@@ -83,4 +86,7 @@ def stop(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Ask a run to stop."""
     run = named_run(arguments, settings)
     request_stop(run)
-    return Outcome(document=describe_run(run), lines=[f"{run.name} stops at the next batch; runs resume goes on."])
+    return Outcome(
+        document=describe_run(run),
+        lines=[f"{run.name} stops at the next batch; resume it with: runs resume {run.name}"],
+    )

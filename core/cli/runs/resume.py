@@ -1,4 +1,4 @@
-"""runs resume: let a run go on, in the queue or here."""
+"""runs resume: resume a run, in the queue or in this process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def define_resume(parser: Parser) -> None:
 
 
 def resume(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """Queue a run again; under torchrun, or outside the runs' home, where the queue does not look, train it here."""
+    """Queue a run again; train it in this process under torchrun, or where it is outside the runs' home."""
     if is_follower():
         return follow_training(settings)
     run = named_run(arguments, settings)

@@ -28,10 +28,10 @@ def define_delete(parser: Parser) -> None:
     set_command(
         parser,
         delete,
-        "There is no way back here: the undo of the Runs page ends with the app, and this command has no such end.",
+        "This cannot be undone; the Runs page of the app has an undo.",
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="names of runs")
-    parser.add_argument("--yes", action="store_true", help="they are to go; without it nothing is deleted")
+    parser.add_argument("--yes", action="store_true", help="confirm; without it nothing is deleted")
 
 
 def define_import(parser: Parser) -> None:
@@ -62,7 +62,7 @@ def tag(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 
 def delete(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """Delete runs for good; all of them are looked up first, so that a wrong name deletes nothing."""
+    """Delete runs for good; all names are resolved first, so that a wrong one deletes nothing."""
     runs = list(dict.fromkeys(find_run(name, settings) for name in arguments.runs))
     if not arguments.yes:
         doomed = ", ".join(run.name for run in runs)
@@ -80,7 +80,7 @@ def import_from(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     assert origin is not None
     lines = [
         f"{run.name}: imported, {run.status().state}.",
-        f"Its data lay at {plain(origin.data)}. To judge its test patients here, name it: runs data {run.name} DATA",
+        f"Its data lay at {plain(origin.data)}. To evaluate its test patients here, name it: runs data {run.name} DATA",
     ]
     return Outcome(document=describe_run(run) | {"imported": origin.model_dump(mode="json")}, lines=lines)
 
@@ -103,5 +103,5 @@ def tensorboard(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Write a run's epochs for TensorBoard."""
     run = named_run(arguments, settings)
     write_events(run)
-    lines = [f"{run.events} has the epochs of {run.name}; look at them with: tensorboard --logdir {run.path.parent}"]
+    lines = [f"{run.events} has the epochs of {run.name}; show them with: tensorboard --logdir {run.path.parent}"]
     return Outcome(document={**describe_run(run), "events": str(run.events)}, lines=lines)

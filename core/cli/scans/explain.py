@@ -27,14 +27,14 @@ from core.inference.prediction import Prediction
 from core.settings import Settings
 
 SHOWN_PX = 256
-"""Images are written at least this large, so that a small model input can be looked at."""
+"""Images are written at least this large, so that a small model input can be read."""
 
 
 def define_explain(parser: Parser) -> None:
     """Add what ``explain`` takes."""
     set_command(parser, explain)
     add_scan(parser)
-    parser.add_argument("--out", required=True, metavar="DIR", help="where the pictures and index.json go")
+    parser.add_argument("--out", required=True, metavar="DIR", help="where the images and index.json go")
     parser.add_argument(
         "--method", metavar="NAME", help="how to map (default: as its map was tested, as the card says, else gradcam)"
     )

@@ -33,8 +33,8 @@ def define_maps(parser: Parser) -> None:
         "--method",
         action="append",
         metavar="NAME",
-        help="only this method; repeat for several (default: all but occlusion, which asks the network a hundred times a "
-        "picture)",
+        help="only this method; repeat for several (default: all but occlusion, which runs the network a hundred times per "
+        "image)",
     )
     parser.add_argument("--layer", action="append", metavar="NAME", help="only at this layer; repeat for several")
     parser.add_argument(
@@ -46,7 +46,7 @@ def define_maps(parser: Parser) -> None:
 
 
 def maps(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """Put the maps to the test."""
+    """Measure localisation and dependence on weights of the maps."""
     torch.set_num_threads(settings.threads)
     path = find_checkpoint(arguments.checkpoint, settings)
     if arguments.keep and (len(arguments.method or []), len(arguments.layer or [])) != (1, 1):
@@ -72,7 +72,7 @@ def maps(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 
 def _describe(found: MapTest) -> list[str]:
-    what = "volumes" if found.volumes else "pictures"
+    what = "volumes" if found.volumes else "images"
     lines = [
         f"Maps of {found.checkpoint} on {found.images} {what} of {found.studies} studies.",
         *table(
@@ -101,7 +101,7 @@ def _describe(found: MapTest) -> list[str]:
     ]
     if found.moved is not None:
         lines += [
-            f"changed: strongest where the biomarker alone changes the picture; at random {value_text(found.changed_chance)}.",
+            f"changed: strongest where the biomarker alone changes the image; at random {value_text(found.changed_chance)}.",
             f"With nothing changed but the biomarker, the answer moves its way in {value_text(found.moved)} of the {what}.",
         ]
     return [*lines, f"The most hits: {found.best.method} at {found.best.layer}."]

@@ -1,4 +1,4 @@
-"""What predict and explain share: open a checkpoint and a scan, ask, and say what was asked."""
+"""What predict and explain share: open a checkpoint and a scan, run inference, describe the input."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def add_scan(parser: Parser) -> None:
         "scans",
         nargs="+",
         metavar="SCAN",
-        help="a study folder, DICOM files, a zip or tar.gz, NIfTI, PNG or JPEG pictures",
+        help="a study folder, DICOM files, a zip or tar.gz, NIfTI, PNG or JPEG images",
     )
     add_sequence(parser)
     add_assign(parser)
@@ -42,7 +42,7 @@ def add_scan(parser: Parser) -> None:
 
 @contextmanager
 def open_scan(arguments: argparse.Namespace, settings: Settings) -> Iterator[tuple[Predictor, Cohort]]:
-    """Load the checkpoint and recognise the scan; what is unpacked on the way is gone afterwards."""
+    """Load the checkpoint and index the scan; unpacked files are deleted at the end."""
     path = find_checkpoint(arguments.checkpoint, settings)
     with TemporaryDirectory(prefix="mgmt-lab-") as workspace:
         cohort = upload.open_scan(
@@ -57,7 +57,7 @@ def open_scan(arguments: argparse.Namespace, settings: Settings) -> Iterator[tup
 
 
 def predict_all(predictor: Predictor, cohort: Cohort) -> tuple[list[Prediction], list[dict[str, str]]]:
-    """Predict every study; one that cannot be predicted is named with its reason, and the rest go on.
+    """Predict every study; one that cannot be predicted is named with its reason, and the rest are predicted.
 
     What could not be read is said in the answer's warnings where there is only one study that it can belong to.
 

@@ -1,4 +1,4 @@
-"""Runs side by side: their courses, in what they differ, and how far apart they are on the patients they share."""
+"""Runs compared: learning curves, differences of settings, and differences of AUROC on the patients they share."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ class ComparedRun:
     """Digest of the cohort: ids mean the same patients only within one."""
     evaluation: Evaluation | None
     reason: str
-    """Why there is no judgement."""
+    """Why there is no evaluation."""
     warnings: tuple[str, ...]
 
     @property
     def positive_name(self) -> str:
-        """Name of the positive class; empty without a judgement."""
+        """Name of the positive class; empty without an evaluation."""
         return self.evaluation.class_names[self.evaluation.positive_class] if self.evaluation else ""
 
     @property
@@ -61,11 +61,11 @@ class ComparedRun:
         return next((record for record in self.epochs if record.epoch == self.status.best_epoch), None)
 
     def patients(self) -> tuple[NDArray[np.str_], NDArray[np.bool_], NDArray[np.float64]]:
-        """Who was judged, whether they are of the positive class, and their log odds of it: each (patients,)."""
-        judged = self.evaluation
-        assert judged is not None
-        odds = log_odds(judged.patient_logits, judged.positive_class)
-        return judged.patient_ids, judged.patient_labels == judged.positive_class, odds
+        """Evaluated patients, whether they are of the positive class, and its log odds: each of shape (patients,)."""
+        evaluation = self.evaluation
+        assert evaluation is not None
+        odds = log_odds(evaluation.patient_logits, evaluation.positive_class)
+        return evaluation.patient_ids, evaluation.patient_labels == evaluation.positive_class, odds
 
     def roc(self) -> Curve | None:
         """The ROC curve by patient, of the positive class against the rest; None where a class is missing."""
@@ -79,19 +79,19 @@ class ComparedRun:
 
         Validation patients fitted the checkpoint's temperature: each gets one that the other folds fitted.
         """
-        judged = self.evaluation
-        if judged is None:
+        evaluation = self.evaluation
+        if evaluation is None:
             return None
-        if judged.part == "val" and len(np.unique(judged.patient_labels)) > 1:
-            probabilities, _ = calibrate_left_out(judged.patient_labels, judged.patient_logits)
+        if evaluation.part == "val" and len(np.unique(evaluation.patient_labels)) > 1:
+            probabilities, _ = calibrate_left_out(evaluation.patient_labels, evaluation.patient_logits)
         else:
-            probabilities = judged.patient_probabilities
-        positive = judged.patient_labels == judged.positive_class
-        return reliability_bins(positive, probabilities[:, judged.positive_class], RELIABILITY_BINS)
+            probabilities = evaluation.patient_probabilities
+        positive = evaluation.patient_labels == evaluation.positive_class
+        return reliability_bins(positive, probabilities[:, evaluation.positive_class], RELIABILITY_BINS)
 
     def to_dict(self) -> dict[str, Any]:
         """As in ``runs compare --json``."""
-        judged = self.evaluation
+        evaluation = self.evaluation
         return {
             "name": self.label,
             "state": self.status.state,
@@ -103,9 +103,9 @@ class ComparedRun:
             "cohort_digest": self.cohort,
             "best_epoch": self.status.best_epoch,
             "epochs": [record.model_dump(mode="json") for record in self.epochs],
-            "patient": {name: figure.to_dict() for name, figure in judged.patient.items()} if judged else None,
-            "slice": {name: figure.to_dict() for name, figure in judged.slice.items()} if judged else None,
-            "looked_at": judged.looked_at if judged else None,
+            "patient": {name: figure.to_dict() for name, figure in evaluation.patient.items()} if evaluation else None,
+            "slice": {name: figure.to_dict() for name, figure in evaluation.slice.items()} if evaluation else None,
+            "looked_at": evaluation.looked_at if evaluation else None,
             "reason": self.reason,
             "warnings": list(self.warnings),
         }
@@ -127,7 +127,7 @@ class Comparison:
 
     @property
     def whose(self) -> str:
-        """Who was judged, in words."""
+        """The evaluated patients, in words."""
         return PARTS[self.part]
 
     def to_dict(self) -> dict[str, Any]:
@@ -153,9 +153,9 @@ def compare_runs(
     runs
         Two to :data:`MOST_RUNS` of them.
     settings
-        Where the looks at test patients are counted.
+        Where evaluations of test patients are counted.
     part
-        "val", or "test" for test patients that were looked at with every one of the runs.
+        "val", or "test" for test patients that were evaluated with every one of the runs.
     reference
         Label of the run that the others are compared with; the first by default.
 
@@ -163,7 +163,7 @@ def compare_runs(
     ------
     EvaluationError
         There are too few or too many runs, one stands twice, the reference is none of them, or with "test" a run's
-        test patients have not been looked at.
+        test patients have not been evaluated.
     RunError
         A run is damaged.
     """
@@ -171,7 +171,7 @@ def compare_runs(
 
     labels = _labels(runs)
     if part == "test":
-        _require_judged(runs)
+        _require_evaluated(runs)
     compared = tuple(_read(run, label, part) for run, label in zip(runs, labels, strict=True))
     chosen = reference or labels[0]
     if chosen not in labels:
@@ -194,18 +194,18 @@ def _labels(runs: Sequence[RunFolder]) -> list[str]:
         raise EvaluationError(f"A comparison takes 2 to {MOST_RUNS} runs, not {len(runs)}; name others, or fewer.")
     if len(set(runs)) < len(runs):
         twice = next(run.name for place, run in enumerate(runs) if run in runs[:place])
-        raise EvaluationError(f"{twice} stands twice in the comparison; name each run once.")
+        raise EvaluationError(f"{twice} is named twice in the comparison; name each run once.")
     names = [run.name for run in runs]
     labels = [f"{run.path.parent.name}/{run.name}" if names.count(run.name) > 1 else run.name for run in runs]
     return [f"{label} ({place})" if labels.count(label) > 1 else label for place, label in enumerate(labels, 1)]
 
 
-def _require_judged(runs: Sequence[RunFolder]) -> None:
+def _require_evaluated(runs: Sequence[RunFolder]) -> None:
     closed = [run.name for run in runs if read_evaluation(run, "test") is None]
     if closed:
         raise EvaluationError(
-            f"The test patients have not been looked at with {', '.join(closed)}, and a comparison opens none. Compare "
-            f"the validation patients, or look first, which is counted: python -m core evaluate {closed[0]}."
+            f"The test patients have not been evaluated with {', '.join(closed)}, and a comparison evaluates none. Compare "
+            f"the validation patients, or evaluate them first, which is counted: python -m core evaluate {closed[0]}."
         )
 
 
@@ -221,7 +221,7 @@ def _read(run: RunFolder, label: str, part: ComparedPart) -> ComparedRun:
             reason = str(error)
         if evaluation is not None and evaluation.epoch != card.epoch:
             warnings.append(
-                f"judged with the weights of epoch {evaluation.epoch}; the best are now of epoch {card.epoch}"
+                f"evaluated with the weights of epoch {evaluation.epoch}; the best are now of epoch {card.epoch}"
             )
         if card.labels_shuffled:
             warnings.append("trained on shuffled labels: a control")
@@ -266,14 +266,14 @@ def _notes(runs: Sequence[ComparedRun], part: ComparedPart, settings: Settings) 
         )
     else:
         digests = {run.run.split().test_digest for run in runs}
-        looked = ", ".join(str(count_evaluations(digest, settings)) for digest in sorted(digests))
+        times = ", ".join(str(count_evaluations(digest, settings)) for digest in sorted(digests))
         notes.append(
-            f"Test patients, looked at {looked} times so far. Choosing between runs by these figures makes them optimistic."
+            f"Test patients, evaluated {times} times so far. Choosing between runs by these figures makes them optimistic."
         )
     leaky = [run.label for run in runs if run.leaky]
     if leaky:
         notes.append(
-            f"Leaky split: {', '.join(leaky)}. Slices of one patient stand in training and among those judged; such a "
+            f"Leaky split: {', '.join(leaky)}. Slices of one patient are in training and among those evaluated; such a "
             "figure does not say how well a new patient is predicted, and cannot be set against an honest one."
         )
     return notes

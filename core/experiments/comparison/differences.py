@@ -51,7 +51,7 @@ def differing_settings(runs: Sequence[RunFolder]) -> tuple[SettingDifference, ..
 
 
 def value_words(value: object) -> str:
-    """A value as a person reads it in a table."""
+    """A value as a table shows it."""
     if value is None:
         return "–"
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""How far apart two runs are on the patients that both judged, and why they are not paired where they cannot be."""
+"""Difference of two runs on the patients that both evaluated, or why they cannot be paired."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """AUROC by patient of one run less that of another, on the patients that both judged."""
+    """AUROC by patient of one run less that of another, on the patients that both evaluated."""
 
     run: str
     reference: str
@@ -29,11 +29,11 @@ class Difference:
     """By the bootstrap, at the level that keeps all differences of the comparison together at 95% (Bonferroni); None
     where there is only one."""
     shared: int
-    """Patients that both judged."""
+    """Patients that both evaluated."""
     own: int
-    """Patients that the run judged."""
+    """Patients that the run evaluated."""
     theirs: int
-    """Patients that the reference judged."""
+    """Patients that the reference evaluated."""
     leaky: bool
     """At least one of the two has a leaky split."""
     reason: str
@@ -76,7 +76,7 @@ class Difference:
 
 
 def pair_runs(run: ComparedRun, reference: ComparedRun, comparisons: int) -> Difference:
-    """Say how far apart two runs are, on the patients that both judged; patients that differ are never paired.
+    """Return the difference of two runs, on the patients that both evaluated; patients that differ are never paired.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def pair_runs(run: ComparedRun, reference: ComparedRun, comparisons: int) -> Dif
 def _why_not(run: ComparedRun, reference: ComparedRun) -> str:
     for one in (run, reference):
         if one.evaluation is None:
-            return f"{one.label} has no judgement ({one.reason})"
+            return f"{one.label} has no evaluation ({one.reason})"
     if run.cohort != reference.cohort:
         return "the cohorts are not the same, so that an id need not be the same patient"
     if run.positive_name != reference.positive_name:
@@ -133,7 +133,9 @@ def _why_not_these(positive: NDArray[np.bool_], other: NDArray[np.bool_], own: i
     """Why patients that two runs share cannot be paired, or what is missing from them; empty where all is well."""
     shared = len(positive)
     if shared and (positive != other).any():
-        return f"{int((positive != other).sum())} of the {shared} patients that both judged have another class in each"
+        return (
+            f"{int((positive != other).sum())} of the {shared} patients that both evaluated have another class in each"
+        )
     sets = f"the sets differ: {own} and {theirs} patients, {shared} of them the same"
     if not _pairable(positive, other):
         few = f"{int(positive.sum())} and {int((~positive).sum())} of the classes, two of each are needed"

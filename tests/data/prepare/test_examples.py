@@ -173,7 +173,7 @@ def test_loose_images_form_no_volume(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"form": "volume", "channels": "neighbours"}, "holds its neighbours already"),
-        ({"form": "streams", "channels": "sequences", "grid_mm": 3}, "one grey picture per sequence"),
+        ({"form": "streams", "channels": "sequences", "grid_mm": 3}, "one grey image per sequence"),
         ({"form": "volume", "slice_choice": "all"}, "equally many slices"),
         ({"form": "streams"}, "grid_mm above 0"),
         ({"channels": "sequences", "grid_mm": 3, "sequences": ("FLAIR",)}, "two or more sequences"),

@@ -158,7 +158,7 @@ def test_a_run_that_has_not_finished_an_epoch_has_a_course_and_no_figures(settin
     assert found.runs[1].roc() is None
     assert found.runs[1].reliability() is None
     assert len(found.runs[1].epochs) == 2
-    assert "young has no judgement" in found.differences[0].reason
+    assert "young has no evaluation" in found.differences[0].reason
     json.dumps(found.to_dict(), allow_nan=False)
 
 
