@@ -42,13 +42,13 @@ def test_test_patients_are_not_opened_by_a_comparison(command: Command, two_runs
     looks = (two_runs / "test_looks.jsonl").read_bytes()
     found = command("runs", "compare", "tiny", "again", "--part", "test", "--json").json
     assert found["part"] == "test"
-    assert "looked at 2 times" in found["notes"][1]
+    assert "evaluated 2 times" in found["notes"][1]
     assert (two_runs / "test_looks.jsonl").read_bytes() == looks
 
 
 def test_a_comparison_that_cannot_be_made_is_one_line(command: Command, two_runs: Path) -> None:
     command("runs", "compare", "tiny").assert_refused("2 to 12")
-    command("runs", "compare", "tiny", "tiny").assert_refused("tiny stands twice")
+    command("runs", "compare", "tiny", "tiny").assert_refused("tiny is named twice")
     command("runs", "compare", "tiny", "none").assert_refused("no run 'none'")
     command("runs", "compare", "tiny", "again", "--reference", "none").assert_refused("no run 'none'")
     command("runs", "compare").assert_refused("RUN")

@@ -104,7 +104,7 @@ def test_the_queue_is_seen_and_changed(command: Command, cohort: Path, monkeypat
 
     assert command("runs", "up", "three", "--json").json["place"] == 2
     assert waiting() == ["one", "three", "two"]
-    assert "one is number 2 of 3 that wait" in command("runs", "down", "one").stdout
+    assert "one is number 2 of 3 in the queue" in command("runs", "down", "one").stdout
     assert command("runs", "first", "two", "--json").json["place"] == 1
     assert waiting() == ["two", "three", "one"]
     assert command("runs", "cancel", "three", "--json").json["state"] == "stopped"
@@ -137,7 +137,7 @@ def test_evaluate_counts_looks(command: Command, home_with_run: Path) -> None:
     assert first["slice"]["accuracy"]["n"] > first["patient"]["accuracy"]["n"]
     assert command("evaluate", "tiny", "--part", "val", "--json").json["looked_at"] == 0
     text = command("evaluate", "tiny").stdout
-    assert "have now been looked at 3 times" in text
+    assert "have now been evaluated 3 times" in text
     assert "AUROC: " in text
 
 

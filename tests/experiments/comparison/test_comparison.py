@@ -130,7 +130,7 @@ def test_a_home_folder_is_not_shown(settings: Settings) -> None:
 
 def test_test_patients_are_compared_only_where_everybody_has_looked(settings: Settings) -> None:
     runs = [make_judged_run(settings, name) for name in ("one", "other")]
-    with pytest.raises(EvaluationError, match="not been looked at with one, other"):
+    with pytest.raises(EvaluationError, match="not been evaluated with one, other"):
         compare_runs(runs, settings, "test")
     assert not (settings.runs / "test_looks.jsonl").exists()
     for run in runs:
@@ -138,7 +138,7 @@ def test_test_patients_are_compared_only_where_everybody_has_looked(settings: Se
     found = compare_runs(runs, settings, "test")
     assert found.differences[0].figure is not None
     assert found.whose == "test patients"
-    assert "looked at 0 times" in found.notes[1]
+    assert "evaluated 0 times" in found.notes[1]
 
 
 def store_test_judgement(run: RunFolder) -> None:
@@ -168,7 +168,7 @@ def test_what_cannot_be_compared_is_told(settings: Settings, tmp_path: Path) -> 
         compare_runs([one], settings)
     with pytest.raises(EvaluationError, match="takes 2 to"):
         compare_runs([one] * (MOST_RUNS + 1), settings)
-    with pytest.raises(EvaluationError, match="one stands twice"):
+    with pytest.raises(EvaluationError, match="one is named twice"):
         compare_runs([one, other, one], settings)
     with pytest.raises(EvaluationError, match="'third' is none of the runs"):
         compare_runs([one, other], settings, reference="third")
