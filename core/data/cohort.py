@@ -25,8 +25,9 @@ from core.data.index.layout import (
     study_folders,
 )
 from core.data.index.stamped import StampedCache
+from core.data.index.study_ids import name_studies
 from core.data.participants import attach_labels, choose_sessions, require_studies
-from core.data.study import Cohort, Fault, SeriesScan, Study
+from core.data.study import Cohort, Fault, FolderScan, Study
 from core.data.synthetic import is_synthetic
 from core.errors import EmptyCohortError
 from core.mri import CLASS_NAMES, MRSequence
@@ -52,6 +53,8 @@ class _StudyFolder:
     study_id: str
     folder: Path
     stamp: FolderStamp
+    alone: bool = False
+    """Whether it is all that there is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +70,7 @@ class _Reading:
     def key(self, study: _StudyFolder) -> tuple[object, ...]:
         """What a study's entry in the cache is found by: paths of faults are relative to the root."""
         places = (self.root.absolute(), study.folder.absolute())
-        return index_key(self.limits, "study", *places, study.study_id, self.sequence)
+        return index_key(self.limits, "study", *places, study.study_id, study.alone, self.sequence)
 
 
 def scan_cohort(
@@ -158,27 +161,47 @@ def _scan_studies(layout: Layout, reading: _Reading, jobs: int, progress: Progre
     root = reading.root
     work = _list_studies(layout.base, jobs)
     scans = _scan_all(work, reading, jobs, progress)
-    studies: list[Study] = []
+    excluded: list[Study] = []
     faults: list[Fault] = []
     for item, scan in zip(work, scans, strict=True):
         faults += scan.faults
         faults += _check_dicomdir(item.folder, root, reading.limits)
         faults += [Fault(path=relative_to(path, root), reason="an empty folder") for path in item.stamp.empty_folders]
-        if scan.series:
-            person = person_of(item.study_id, reading.identity)
-            studies.append(Study(study_id=item.study_id, person=person, label=None, series=scan.series))
-        elif not item.stamp.file_count:
+        excluded += [
+            _refuse(fault.path if scan.examinations or len(scan.refused) > 1 else item.study_id, fault.reason)
+            for fault in scan.refused
+        ]
+        if not item.stamp.file_count:
             faults.append(Fault(path=relative_to(item.folder, root), reason="a study without images"))
+    named = name_studies(
+        [(item.study_id, scan.examinations) for item, scan in zip(work, scans, strict=True)],
+        alone=len(work) == 1 and work[0].folder == layout.base,
+    )
+    studies = [
+        Study(
+            study_id=one.study_id,
+            person=person_of(one.person, reading.identity),
+            label=None,
+            series=one.series,
+            session=one.session,
+        )
+        for one in named
+    ]
     other = [folder.name for _, folder in phase_folders(root) if layout.base not in (root, folder)]
     notes = [f"Only {layout.base.name}/ was read, not {', '.join(other)}/."] if other else []
     return Cohort(
         root=root,
         layout="rsna",
         studies=tuple(sorted(studies, key=lambda study: study.study_id)),
+        excluded=tuple(excluded),
         synthetic=any(scan.synthetic for scan in scans),
         faults=tuple(faults),
         notes=(*notes, *(note for scan in scans for note in scan.notes), *_note_same_persons(studies)),
     )
+
+
+def _refuse(study_id: str, reason: str) -> Study:
+    return Study(study_id=study_id, person=study_id, label=None, series=(), excluded=reason)
 
 
 def _check_dicomdir(folder: Path, root: Path, settings: Settings) -> list[Fault]:
@@ -196,12 +219,14 @@ def _list_studies(base: Path, jobs: int) -> list[_StudyFolder]:
     ids = [normalise_id((folder.parent if is_sequence_folder(folder) else folder).name) for folder in folders]
     clashes = {study_id for study_id, count in Counter(ids).items() if count > 1}
     return [
-        _StudyFolder(study_id=folder.name if study_id in clashes else study_id, folder=folder, stamp=stamp)
+        _StudyFolder(
+            study_id=folder.name if study_id in clashes else study_id, folder=folder, stamp=stamp, alone=folder == base
+        )
         for folder, study_id, stamp in zip(folders, ids, stamp_folders(folders, jobs), strict=True)
     ]
 
 
-def _scan_all(work: Sequence[_StudyFolder], reading: _Reading, jobs: int, progress: Progress) -> list[SeriesScan]:
+def _scan_all(work: Sequence[_StudyFolder], reading: _Reading, jobs: int, progress: Progress) -> list[FolderScan]:
     """Take the studies that did not change from the cache, and read the others in processes."""
     with _without_collecting():
         scans = [_recall(study, reading) for study in work]
@@ -233,15 +258,23 @@ def _without_collecting() -> Iterator[None]:
             gc.enable()
 
 
-def _recall(study: _StudyFolder, reading: _Reading) -> SeriesScan | None:
+def _recall(study: _StudyFolder, reading: _Reading) -> FolderScan | None:
     document = reading.cache.find(reading.key(study), study.stamp.digest) if reading.cache else None
     return decode_scan(document, study.folder) if document else None
 
 
-def _scan_study(study: _StudyFolder, reading: _Reading) -> SeriesScan:
-    from core.data.index.series import scan_series  # and with it pydicom: not needed where nothing changed
+def _scan_study(study: _StudyFolder, reading: _Reading) -> FolderScan:
+    from core.data.index.folder_scan import scan_folder  # and with it pydicom: not needed where nothing changed
 
-    scan = scan_series(study.study_id, walk_files(study.folder), reading.root, reading.limits, reading.sequence)
+    scan = scan_folder(
+        study.study_id,
+        study.folder,
+        walk_files(study.folder),
+        reading.root,
+        reading.limits,
+        sequence=reading.sequence,
+        alone=study.alone,
+    )
     if reading.cache:
         reading.cache.keep(reading.key(study), study.stamp.digest, encode_scan(scan, study.folder))
     return scan

@@ -76,6 +76,34 @@ class SeriesScan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExaminationScan:
+    """The series of one of the examinations in a folder, and what sets it apart from the others."""
+
+    series: tuple[Series, ...]
+    place: tuple[str, ...] = ()
+    """Names of folders below the folder, from the top."""
+    name: str = ""
+    """What the names of its files have in common, where these tell examinations apart."""
+    number: int = 0
+    """Which of several in one place, by day; 0 where there is one."""
+    patient: int = 0
+    """Which patient of those in the folder whose Patient ID is known, from 1; 0 where it is not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderScan:
+    """What one folder holds: mostly one examination."""
+
+    examinations: tuple[ExaminationScan, ...]
+    faults: tuple[Fault, ...] = ()
+    refused: tuple[Fault, ...] = ()
+    """Files of several people or sessions that could not be told apart."""
+    synthetic: bool = False
+    """Whether a file says that the phantom wrote it."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
     """One examination of one patient.
 

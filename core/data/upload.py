@@ -17,6 +17,7 @@ from core.data.formats.dicomdir import read_dicomdir
 from core.data.formats.discovery import detect_kind, is_dicomdir, walk_files
 from core.data.formats.untrusted_files import Budget, safe_path, write_file
 from core.data.index.assign import apply_overrides, note_choices
+from core.data.index.examinations import find_patients
 from core.data.index.identity import person_of
 from core.data.index.labels import normalise_id
 from core.data.index.layout import COMPETITION_ID, is_sequence_folder
@@ -103,7 +104,7 @@ def open_scan(
 ) -> Cohort:
     """Sort what is handed in into studies and series, reading headers only.
 
-    DICOM files belong together by Study Instance UID (0020,000D), unless a folder named as the competition's
+    DICOM files belong together by Study Instance UID (0020,000D) and Patient ID, unless a folder named as the competition's
     (00430/FLAIR) says whose they are. Images belong together by the patient number in their names; without
     one, the images of one folder are taken as slices of one scan, and a image handed in by itself is a
     study of its own. A NIfTI file belongs to the study that its name states.
@@ -218,15 +219,18 @@ def _name_of(handed: Path, workspace: Path) -> str:
 def _sort_files(scan: FileScan, handed: Path, root: Path, name: str, groups: dict[object, _Group]) -> None:
     """Put every file to its study; what a study is called comes from folders and file names only."""
 
-    def group_of(path: Path, key: object, own_name: str) -> _Group:
+    def group_of(path: Path, key: object, own_name: str, patient: str = "") -> _Group:
         number = _competition_id(path)
         if number:
-            return groups.setdefault(number, _Group(name=number, root=root))
+            return groups.setdefault((number, patient), _Group(name=number, root=root))
         return groups.setdefault(key, _Group(name=own_name, root=root))
 
+    known = find_patients(scan.headers)
     for header in scan.headers:
         folder = _folder_name(header.path, handed, name)
-        group_of(header.path, ("study", header.study_uid or header.path.parent), folder).headers.append(header)
+        patient = header.patient_key or known.get(header.study_uid, "")
+        key = ("study", header.study_uid or header.path.parent, patient)
+        group_of(header.path, key, folder, patient).headers.append(header)
     for path in scan.niftis:
         stem = path.name.removesuffix(".gz").removesuffix(".nii")
         own = strip_sequence(stem)
@@ -237,7 +241,7 @@ def _sort_files(scan: FileScan, handed: Path, root: Path, name: str, groups: dic
         match = PATIENT_NUMBER.match(path.name)
         if match:
             number = normalise_id(match[0])
-            groups.setdefault(number, _Group(name=number, root=root)).images[path] = size
+            groups.setdefault((number, ""), _Group(name=number, root=root)).images[path] = size
         elif path == handed:
             group_of(path, path, path.stem).images[path] = size
         else:

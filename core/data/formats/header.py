@@ -6,7 +6,10 @@ into one of the listed texts is taken out of it (:mod:`core.data.redact`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 
@@ -51,6 +54,8 @@ ATTRIBUTES = (
     "ProtocolName",
     "ContrastBolusStartTime",
     "FlipAngle",
+    "StudyDate",
+    "AcquisitionDate",
     "StudyInstanceUID",
     "SeriesInstanceUID",
     "SeriesNumber",
@@ -153,6 +158,10 @@ class InstanceHeader:
     """Keywords, never values, of the identifying attributes that the file holds (:mod:`core.data.privacy`)."""
     identity_removed: bool = False
     """Patient Identity Removed (0012,0062) is YES."""
+    patient_key: str = field(default="", repr=False)
+    """Digest of Patient ID (0010,0020); empty where there is none. It tells patients apart and is never stored."""
+    day: int | None = field(default=None, repr=False)
+    """Number of the day of Acquisition Date (0008,0022), else of Study Date. It tells sessions apart, likewise."""
     burned_in: bool = False
     """The pixels are said, or must be feared, to carry text: see :func:`is_burned_in`."""
 
@@ -250,6 +259,8 @@ def build_header(dataset: Elements, path: Path, syntax: str, identifying: tuple[
         frames=frames,
         identifying=identifying,
         identity_removed=text_of(dataset, "PatientIdentityRemoved").upper() == "YES",
+        patient_key=_digest_of(text_of(dataset, "PatientID")),
+        day=_day_of(text_of(dataset, "AcquisitionDate")) or _day_of(text_of(dataset, "StudyDate")),
         burned_in=is_burned_in(dataset),
     )
 
@@ -290,6 +301,20 @@ def _build_acquisition(dataset: Elements, redactor: Redactor) -> Acquisition:
         series_number=described_integer(dataset, "SeriesNumber"),
         acquired_seconds=seconds_of(text_of(dataset, "AcquisitionTime")),
     )
+
+
+@lru_cache(maxsize=256)  # the slices of a series share both
+def _digest_of(patient_id: str) -> str:
+    return hashlib.sha256(patient_id.upper().encode()).hexdigest()[:16] if patient_id else ""
+
+
+@lru_cache(maxsize=256)
+def _day_of(text: str) -> int | None:
+    """Return the number of a day written YYYYMMDD, or with dots or dashes between; None for anything else."""
+    digits = text.replace(".", "").replace("-", "")
+    with suppress(ValueError):
+        return date.fromisoformat(digits).toordinal() if len(digits) == 8 and digits.isdecimal() else None
+    return None
 
 
 @lru_cache(maxsize=256)  # the slices of a series share one

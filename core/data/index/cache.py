@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from core.data.index.file_names import FileNames
-from core.data.study import Fault, Series, SeriesScan
+from core.data.study import ExaminationScan, Fault, FolderScan, Series
 from core.mri import MRSequence, Plane
 from core.settings import Settings
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """Part of every key: raise it whenever the same files would be described otherwise."""
 
 
@@ -24,10 +24,13 @@ def index_key(settings: Settings, *parts: object) -> tuple[object, ...]:
     return (FORMAT_VERSION, settings.file_pixels, settings.header_bytes, *parts)
 
 
-def encode_scan(scan: SeriesScan, folder: Path) -> dict[str, Any]:
+def encode_scan(scan: FolderScan, folder: Path) -> dict[str, Any]:
     """Write what a folder holds as a JSON document, file names relative to the folder."""
-    document = asdict(replace(scan, series=tuple(replace(series, files=()) for series in scan.series)))
-    for entry, series in zip(document["series"], scan.series, strict=True):
+    bare = [replace(one, series=tuple(replace(series, files=()) for series in one.series)) for one in scan.examinations]
+    document = asdict(replace(scan, examinations=tuple(bare)))
+    written = [entry for examination in document["examinations"] for entry in examination["series"]]
+    held = [series for examination in scan.examinations for series in examination.series]
+    for entry, series in zip(written, held, strict=True):
         parents = {path.parent for path in series.files}
         parent = next(iter(parents)) if len(parents) == 1 else folder
         names = FileNames.BETWEEN.join(str(path.relative_to(parent)) for path in series.files)
@@ -35,17 +38,23 @@ def encode_scan(scan: SeriesScan, folder: Path) -> dict[str, Any]:
     return document
 
 
-def decode_scan(document: Any, folder: Path) -> SeriesScan | None:
+def decode_scan(document: Any, folder: Path) -> FolderScan | None:
     """Read such a document; None where it is damaged."""
     try:
-        return SeriesScan(
-            series=tuple(_decode_series(entry, folder) for entry in document["series"]),
+        return FolderScan(
+            examinations=tuple(_decode_examination(entry, folder) for entry in document["examinations"]),
             faults=tuple(Fault(**fault) for fault in document["faults"]),
+            refused=tuple(Fault(**fault) for fault in document["refused"]),
             synthetic=document["synthetic"],
             notes=tuple(document["notes"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _decode_examination(entry: dict[str, Any], folder: Path) -> ExaminationScan:
+    series = tuple(_decode_series(one, folder) for one in entry["series"])
+    return ExaminationScan(**{**entry, "series": series, "place": tuple(entry["place"])})
 
 
 def _decode_series(entry: dict[str, Any], folder: Path) -> Series:

@@ -1,0 +1,55 @@
+"""From a folder to the examinations in it, with their series: what a process is given to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from core.data.index.examinations import split_examinations
+from core.data.index.series import build_series, scan_files
+from core.data.study import ExaminationScan, FolderScan
+from core.mri import MRSequence
+from core.settings import Settings
+
+
+def scan_folder(
+    study_id: str,
+    folder: Path,
+    files: Iterable[Path],
+    root: Path,
+    settings: Settings,
+    *,
+    sequence: MRSequence | None = None,
+    alone: bool = False,
+) -> FolderScan:
+    """Read the headers of a folder's files, tell its examinations apart, and group the files of each into series.
+
+    Parameters
+    ----------
+    study_id
+        What the folder is called; series bear it.
+    folder, files
+        The folder, and its files at any depth.
+    root
+        Fault paths are relative to it.
+    settings
+        The limits.
+    sequence
+        What a series is that does not say so itself.
+    alone
+        Whether the folder is all that was handed in (:func:`core.data.index.examinations.split_examinations`).
+    """
+    scanned = scan_files(files, root, settings)
+    parts = split_examinations(folder, scanned, root, settings, alone=alone)
+    built = [build_series(study_id, one.files, root, settings, sequence) for one in parts.found]
+    return FolderScan(
+        examinations=tuple(
+            ExaminationScan(series=scan.series, place=one.place, name=one.name, number=one.number, patient=one.patient)
+            for one, scan in zip(parts.found, built, strict=True)
+            if scan.series
+        ),
+        faults=(*scanned.faults, *parts.refused, *parts.faults, *(fault for scan in built for fault in scan.faults)),
+        refused=parts.refused,
+        synthetic=any(scan.synthetic for scan in built),
+        notes=tuple(note for scan in built for note in scan.notes),
+    )
