@@ -18,6 +18,7 @@ from core.data.index.identity import person_of
 from core.data.index.imagefolder import find_positive, scan_images
 from core.data.index.labels import Target, normalise_id, read_labels
 from core.data.index.layout import (
+    COMPETITION_ID,
     Layout,
     detect_layout,
     is_sequence_folder,
@@ -26,10 +27,11 @@ from core.data.index.layout import (
 )
 from core.data.index.stamped import StampedCache
 from core.data.index.study_ids import name_studies
+from core.data.index.subject_names import is_session_name, subject_of_folder
 from core.data.participants import attach_labels, choose_sessions, require_studies
 from core.data.study import Cohort, Fault, FolderScan, Study
 from core.data.synthetic import is_synthetic
-from core.errors import EmptyCohortError
+from core.errors import DataError, EmptyCohortError
 from core.mri import CLASS_NAMES, MRSequence
 from core.parallel import on_cluster, run_tasks
 from core.progress import Progress, silent
@@ -216,6 +218,8 @@ def _check_dicomdir(folder: Path, root: Path, settings: Settings) -> list[Fault]
 def _list_studies(base: Path, jobs: int) -> list[_StudyFolder]:
     """List the studies and the state of their folders, without opening a file."""
     folders = study_folders(base)
+    if len(folders) > 1 and not any(map(_is_numbered, folders[:2])) and _share_series(folders[0], folders[1]):
+        folders = [base]
     ids = [normalise_id((folder.parent if is_sequence_folder(folder) else folder).name) for folder in folders]
     clashes = {study_id for study_id, count in Counter(ids).items() if count > 1}
     return [
@@ -224,6 +228,22 @@ def _list_studies(base: Path, jobs: int) -> list[_StudyFolder]:
         )
         for folder, study_id, stamp in zip(folders, ids, stamp_folders(folders, jobs), strict=True)
     ]
+
+
+def _is_numbered(folder: Path) -> bool:
+    """Whether a folder is named as a person or a session is."""
+    return bool(COMPETITION_ID.fullmatch(folder.name) or subject_of_folder(folder.name)) or is_session_name(folder.name)
+
+
+def _share_series(one: Path, other: Path) -> bool:
+    """Whether the first DICOM files of two folders are different files of one series."""
+    from core.data.formats.dicom import read_header  # and with it pydicom: not needed where folders number persons
+
+    try:
+        first, second = (read_header(next(walk_files(folder))) for folder in (one, other))
+    except (StopIteration, DataError):
+        return False
+    return bool(first.series_uid) and first.series_uid == second.series_uid and first.position_mm != second.position_mm
 
 
 def _scan_all(work: Sequence[_StudyFolder], reading: _Reading, jobs: int, progress: Progress) -> list[FolderScan]:

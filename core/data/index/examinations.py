@@ -187,11 +187,28 @@ def _split_days(cell: _Cell) -> list[_Cell]:
 
 
 def _find_contested(cells: Sequence[_Cell]) -> set[Place]:
-    """Places where files of several patients lie, or of a patient and of nobody known by another study."""
-    found: dict[Place, set[str]] = defaultdict(set)
+    """Places where files of several patients lie, or of a patient and of nobody known, and their names do not tell whose."""
+    found: dict[Place, list[_Cell]] = defaultdict(list)
     for cell in cells:
-        found[cell.place].add(cell.patient_key)
-    return {place for place, patients in found.items() if len(patients) > 1}
+        found[cell.place].append(cell)
+    return {
+        place
+        for place, here in found.items()
+        if len({cell.patient_key for cell in here}) > 1 and not _are_told_by_name(here)
+    }
+
+
+def _are_told_by_name(cells: Sequence[_Cell]) -> bool:
+    """Whether the names of all files hold words that no file of another patient has."""
+    owners: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for cell in cells:
+        for name in _names_of(cell):
+            owners[name].add(cell.patient_key)
+    return (
+        () not in owners
+        and len(owners) < sum(len(cell.headers) for cell in cells)
+        and max(map(len, owners.values())) == 1
+    )
 
 
 def _join(cells: Sequence[_Cell], sequences_of: Callable[[_Cell], frozenset[MRSequence]]) -> list[list[_Cell]]:

@@ -17,6 +17,7 @@ from core.data.geometry import plane_of
 from core.data.index.assign import series_order
 from core.data.index.recognise import Recognition, SeriesEvidence, recognise_sequence, recognise_study
 from core.data.index.separate import separate, set_aside
+from core.data.index.series_groups import group_headers
 from core.data.index.stack import Stack, arrange
 from core.data.sequences.names import read_name
 from core.data.study import Fault, Series, SeriesScan
@@ -75,7 +76,7 @@ def build_series(
 ) -> SeriesScan:
     """Group one study's files into series.
 
-    DICOM files are grouped by folder and Series Instance UID (0020,000E), images by the sequence that their
+    DICOM files are grouped by :func:`core.data.index.series_groups.group_headers`, images by the sequence that their
     names state; a NIfTI file is a series.
 
     Parameters
@@ -128,11 +129,8 @@ class _Parts:
 
 
 def _dicom_series(study_id: str, headers: Iterable[InstanceHeader], root: Path) -> _Parts:
-    groups: dict[tuple[Path, str], list[InstanceHeader]] = defaultdict(list)
-    for header in headers:
-        groups[header.path.parent, header.series_uid].append(header)
     found = _Parts(series=[], faults=[], notes=[])
-    for (folder, _), group in groups.items():
+    for folder, group in group_headers(headers):
         aside = set_aside(group, folder.name)
         if aside:
             found.faults.append(Fault(path=relative_to(folder, root), reason=aside))

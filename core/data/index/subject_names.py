@@ -177,7 +177,7 @@ class NameParts:
 def read_name(stem: str) -> NameParts:
     """Take the words that say nothing of a person out of a file's name."""
     words = [word for word in BETWEEN.split(BIDS_ENTITY.sub("", stem).lower()) if word]
-    sequence_at = next((at for at, word in enumerate(words) if recognise_name(word) is not None), len(words))
+    sequence_at = next((at for at, word in enumerate(words) if _names_sequence(word)), len(words))
     subject: list[str] = []
     numbers: list[str] = []
     tail: list[str] = []
@@ -185,7 +185,7 @@ def read_name(stem: str) -> NameParts:
         numbered = at > 0 and words[at - 1] in SUBJECT_WORDS | SESSION_WORDS and word.isdecimal()
         if numbered or _numbers_person(word):
             subject.append(word)
-        elif _is_plain(word) or recognise_name(word) is not None:
+        elif _is_plain(word) or _names_sequence(word):
             continue
         elif at > sequence_at:
             tail.append(word)
@@ -198,6 +198,10 @@ def read_name(stem: str) -> NameParts:
 
 def _numbers_person(word: str) -> bool:
     return SUBJECT.fullmatch(word) is not None and not _is_plain(word)
+
+
+def _names_sequence(word: str) -> bool:
+    return word not in SUBJECT_WORDS and recognise_name(word) is not None
 
 
 def _is_plain(word: str) -> bool:
@@ -266,7 +270,7 @@ def name_subject(stem: str, words: Sequence[str]) -> str:
         end = begin + len(word)
         spans.append((begin, end))
     start = stem[:end]
-    if any(recognise_name(word) is not None for word in BETWEEN.split(start.lower()) if word):
+    if any(map(_names_sequence, filter(None, BETWEEN.split(start.lower())))):
         return "_".join(stem[begin:end] for begin, end in spans)
     return start
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 
 from core.data.cohort import scan_cohort
-from core.data.formats.discovery import relative_to
+from core.data.upload import open_scan
 from core.errors import EmptyCohortError
 from core.settings import load_settings
 from tests.data.dicom_files import write_mr
@@ -121,42 +120,101 @@ class Tree:
         self.owners[str(path)] = owner
 
 
-def mixed_studies(tree: Tree) -> tuple[dict[str, set[Owner]], set[str]]:
-    """The studies that hold files of several owners, and the files that are in no study and in no fault."""
+def judge(tree: Tree) -> list[str]:
+    """What is wrong with how a tree is read: studies of several owners, files that are lost, owners cut in two."""
     try:
         cohort = scan_cohort(tree.root, jobs=1, session="all", settings=load_settings())
     except EmptyCohortError as error:
-        return {}, set() if "refused" in str(error) else set(tree.owners)
-    found: dict[str, set[Owner]] = defaultdict(set)
-    held: set[str] = set()
-    for study in cohort:
-        for series in study.series:
-            found[study.study_id] |= {tree.owners[str(path)] for path in series.files}
-            held |= set(map(str, series.files))
-    refused = [fault.path for fault in cohort.faults]
-    lost = {
-        path
-        for path in tree.owners.keys() - held
-        if not any(relative_to(Path(path), tree.root).startswith(place) or place == "." for place in refused)
+        return [] if "refused" in str(error) else [str(error)]
+    held = {str(path) for series in cohort.series for path in series.files}
+    of_study = {
+        study.study_id: {tree.owners[str(path)] for one in study.series for path in one.files} for study in cohort
     }
-    return {study_id: owners for study_id, owners in found.items() if len(owners) > 1}, lost
+    told = [tree.root / fault.path for fault in cohort.faults]
+    lost = [path for path in tree.owners.keys() - held if not any(Path(path).is_relative_to(place) for place in told)]
+    wrong = [f"{study_id} holds {sorted(owners)}" for study_id, owners in of_study.items() if len(owners) > 1]
+    wrong += [f"{path} is lost" for path in lost]
+    if not told and len(of_study) != len(set(tree.owners.values())):
+        wrong.append(f"{len(of_study)} studies of {len(set(tree.owners.values()))} sessions")
+    return wrong
 
 
-@pytest.mark.parametrize("block", range(10))
-def test_no_study_of_a_random_tree_holds_two_owners(tmp_path: Path, block: int) -> None:
-    wrong = []
-    for seed in range(block * 10, block * 10 + 10):
-        tree = Tree(root=tmp_path / str(seed), chance=random.Random(seed))
-        tree.grow()
-        mixed, lost = mixed_studies(tree)
-        if mixed or lost:
-            wrong.append((seed, mixed, sorted(lost)[:3]))
-    assert not wrong
+def grow(folder: Path, seed: int) -> Tree:
+    tree = Tree(root=folder / str(seed), chance=random.Random(seed))
+    tree.grow()
+    return tree
+
+
+def test_no_study_of_a_hundred_random_trees_holds_two_owners(tmp_path: Path) -> None:
+    wrong = {seed: judge(grow(tmp_path, seed)) for seed in range(100)}
+    assert {seed: found for seed, found in wrong.items() if found} == {}
 
 
 @pytest.mark.slow
 def test_nor_of_a_thousand(tmp_path: Path) -> None:
-    for seed in range(1000):
-        tree = Tree(root=tmp_path / str(seed), chance=random.Random(seed))
-        tree.grow()
-        assert mixed_studies(tree) == ({}, set()), seed
+    wrong = {seed: judge(grow(tmp_path, seed)) for seed in range(1000)}
+    assert {seed: found for seed, found in wrong.items() if found} == {}
+
+
+def write_dicom(path: Path, patient: str | None, study: str, day: str | None, name: str = "FLAIR") -> Path:
+    uid = f"{study}.{abs(hash((str(path.parent), name))) % 10**9}"
+    return write_mr(
+        path,
+        PatientID=patient,
+        StudyInstanceUID=study,
+        AcquisitionDate=day,
+        SeriesInstanceUID=uid,
+        SeriesDescription=name,
+    )
+
+
+def test_past_midnight_and_other_geometry_and_a_study_uid_for_each_sequence_are_one_examination(tmp_path: Path) -> None:
+    write_dicom(tmp_path / "A1/a/1.dcm", "x", "1.1", "20190304", "AX FLAIR")
+    write_dicom(tmp_path / "A1/a/2.dcm", "x", "1.1", "20190305", "AX T2")
+    for number, name in enumerate(("FLAIR", "T1w", "T2w")):
+        write_dicom(tmp_path / f"A2/{name}/Image-1.dcm", "y", f"1.2.{number}", None, name)
+    assert [(study.study_id, len(study.series)) for study in scan_cohort(tmp_path)] == [("A1", 2), ("A2", 3)]
+
+
+def test_two_days_of_one_patient_in_one_folder_are_two_sessions_of_one_person(tmp_path: Path) -> None:
+    for day, study in (("20190304", "1.1"), ("20190904", "1.2")):
+        for number in (1, 2):
+            write_dicom(tmp_path / f"P1/{day}{number}.dcm", "x", study, day, ("FLAIR", "T2w")[number - 1])
+    write_dicom(tmp_path / "P2/1.dcm", "z", "1.3", "20190304")
+    cohort = scan_cohort(tmp_path, session="all")
+    assert [(study.study_id, study.person, study.session) for study in cohort] == [
+        ("P1_1", "P1", "1"), ("P1_2", "P1", "2"), ("P2", "P2", ""),
+    ]  # fmt: skip
+    first = scan_cohort(tmp_path)
+    assert [study.study_id for study in first] == ["P1_1", "P2"]
+    assert [(study.study_id, study.excluded) for study in first.excluded] == [
+        ("P1_2", "is session 2; session 1 of the same person is used (--session chooses)")
+    ]
+
+
+def test_patients_that_nothing_but_their_id_tells_apart_are_refused_with_the_remedy(tmp_path: Path) -> None:
+    write_dicom(tmp_path / "dump/IM0001.dcm", "x", "1.1", None)
+    write_dicom(tmp_path / "dump/IM0002.dcm", "y", "1.1", None)
+    write_dicom(tmp_path / "P2/1.dcm", "z", "1.3", None)
+    cohort = scan_cohort(tmp_path)
+    assert [study.study_id for study in cohort] == ["P2"]
+    (refused,) = cohort.excluded
+    assert refused.study_id == "dump"
+    assert "DICOM files of 2 patients (by their Patient ID) that no folder tells apart; put each" in refused.excluded
+    with pytest.raises(EmptyCohortError, match=r"refused: it holds DICOM files of 2 patients"):
+        scan_cohort(tmp_path / "dump")
+    assert len(open_scan([tmp_path / "dump"], tmp_path / "w" / "work", load_settings())) == 2
+
+
+@pytest.mark.parametrize("layout", ["two", "each"])
+def test_one_series_in_several_folders_is_one_series(tmp_path: Path, layout: str) -> None:
+    for number in range(12):
+        folder = f"DIR{number // 6}" if layout == "two" else f"{number:08X}"
+        path = tmp_path / "study" / folder / f"IM{number:04d}"
+        write_mr(path, np.arange(20, dtype=np.uint16).reshape(4, 5), position=(0, 0, 5.0 * number))
+    for handed in (tmp_path, tmp_path / "study"):
+        (study,) = scan_cohort(handed)
+        (series,) = study.series
+        assert (len(series.files), study.study_id) == (12, "study")
+    (study,) = open_scan([tmp_path / "study"], tmp_path / "w" / "work", load_settings())
+    assert [len(series.files) for series in study.series] == [12]

@@ -1,0 +1,57 @@
+"""Which DICOM files are one series: by folder and Series Instance UID, and where these cut a series in pieces, by place."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
+from pathlib import Path
+
+from core.data.formats.dicom import InstanceHeader
+from core.data.index.recognise import recognise_name
+
+FEWEST_PIECES = 3
+"""Files of a UID each that are one series: fewer may be three views of a localiser."""
+
+
+def group_headers(headers: Iterable[InstanceHeader]) -> list[tuple[Path, list[InstanceHeader]]]:
+    """Put the files of each series together.
+
+    The files of one UID in several folders are one series where no two lie at one position and no two of the folders
+    are named as different sequences; files that have each a UID of their own, in one folder, where they are slices of
+    one stack.
+
+    Returns
+    -------
+    list of (Path, list of InstanceHeader)
+        The first folder of each, and its files.
+    """
+    groups: dict[tuple[Path, str], list[InstanceHeader]] = defaultdict(list)
+    for header in headers:
+        groups[header.path.parent, header.series_uid].append(header)
+    by_uid: dict[Hashable, list[list[InstanceHeader]]] = defaultdict(list)
+    for (folder, uid), group in groups.items():
+        by_uid[_stack_key(folder, group) if len(group) == 1 and uid else uid].append(group)
+    joined: list[list[InstanceHeader]] = []
+    for key, pieces in by_uid.items():
+        fewest = FEWEST_PIECES if isinstance(key, tuple) else 2
+        joined += [_chain(pieces)] if len(pieces) >= fewest and _are_disjoint(pieces) else pieces
+    return [(group[0].path.parent, group) for group in joined]
+
+
+def _stack_key(folder: Path, group: list[InstanceHeader]) -> Hashable:
+    """What single files must share to be slices of one series in spite of their UIDs."""
+    (header,) = group
+    place = (header.row_direction, header.column_direction, header.rows, header.columns, header.pixel_spacing_mm)
+    one_frame = header.frames == 1 and header.position_mm is not None and bool(header.acquisition.series_description)
+    return (folder, header.study_uid, header.acquisition.series_description, place) if one_frame else header.series_uid
+
+
+def _are_disjoint(pieces: list[list[InstanceHeader]]) -> bool:
+    folders = {group[0].path.parent.name for group in pieces}
+    named = {recognise_name(folder) for folder in folders} - {None}
+    places = [(header.position_mm, header.frame) for group in pieces for header in group]
+    return len(named) < 2 and None not in {place for place, _ in places} and len(set(places)) == len(places)
+
+
+def _chain(pieces: list[list[InstanceHeader]]) -> list[InstanceHeader]:
+    return [header for group in pieces for header in group]
