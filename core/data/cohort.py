@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 
 from core.data.formats.discovery import find_dicomdirs, relative_to, walk_files
 from core.data.frames_of_reference import note_frames
@@ -31,7 +32,7 @@ from core.data.index.subject_names import is_session_name, subject_of_folder
 from core.data.participants import attach_labels, choose_sessions, require_studies
 from core.data.study import Cohort, Fault, FolderScan, Study
 from core.data.synthetic import is_synthetic
-from core.errors import DataError, EmptyCohortError
+from core.errors import EmptyCohortError
 from core.mri import CLASS_NAMES, MRSequence
 from core.parallel import on_cluster, run_tasks
 from core.progress import Progress, silent
@@ -218,7 +219,7 @@ def _check_dicomdir(folder: Path, root: Path, settings: Settings) -> list[Fault]
 def _list_studies(base: Path, jobs: int) -> list[_StudyFolder]:
     """List the studies and the state of their folders, without opening a file."""
     folders = study_folders(base)
-    if len(folders) > 1 and not any(map(_is_numbered, folders[:2])) and _share_series(folders[0], folders[1]):
+    if len(folders) > 1 and not any(map(_is_numbered, folders[:2])) and _scanner().share_series(folders[0], folders[1]):
         folders = [base]
     ids = [normalise_id((folder.parent if is_sequence_folder(folder) else folder).name) for folder in folders]
     clashes = {study_id for study_id, count in Counter(ids).items() if count > 1}
@@ -235,15 +236,11 @@ def _is_numbered(folder: Path) -> bool:
     return bool(COMPETITION_ID.fullmatch(folder.name) or subject_of_folder(folder.name)) or is_session_name(folder.name)
 
 
-def _share_series(one: Path, other: Path) -> bool:
-    """Whether the first DICOM files of two folders are different files of one series."""
-    from core.data.formats.dicom import read_header  # and with it pydicom: not needed where folders number persons
+def _scanner() -> ModuleType:
+    """What reads headers, and with it pydicom: not needed where nothing changed."""
+    from core.data.index import folder_scan
 
-    try:
-        first, second = (read_header(next(walk_files(folder))) for folder in (one, other))
-    except (StopIteration, DataError):
-        return False
-    return bool(first.series_uid) and first.series_uid == second.series_uid and first.position_mm != second.position_mm
+    return folder_scan
 
 
 def _scan_all(work: Sequence[_StudyFolder], reading: _Reading, jobs: int, progress: Progress) -> list[FolderScan]:
@@ -284,9 +281,7 @@ def _recall(study: _StudyFolder, reading: _Reading) -> FolderScan | None:
 
 
 def _scan_study(study: _StudyFolder, reading: _Reading) -> FolderScan:
-    from core.data.index.folder_scan import scan_folder  # and with it pydicom: not needed where nothing changed
-
-    scan = scan_folder(
+    scan: FolderScan = _scanner().scan_folder(
         study.study_id,
         study.folder,
         walk_files(study.folder),

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from core.data.formats.dicom import read_header
+from core.data.formats.discovery import walk_files
 from core.data.index.examinations import split_examinations
 from core.data.index.series import build_series, scan_files
 from core.data.study import ExaminationScan, FolderScan
+from core.errors import DataError
 from core.mri import MRSequence
 from core.settings import Settings
 
@@ -53,3 +56,12 @@ def scan_folder(
         synthetic=any(scan.synthetic for scan in built),
         notes=tuple(note for scan in built for note in scan.notes),
     )
+
+
+def share_series(one: Path, other: Path) -> bool:
+    """Whether the first DICOM files of two folders are different slices of one series."""
+    try:
+        first, second = (read_header(next(walk_files(folder))) for folder in (one, other))
+    except (StopIteration, DataError):
+        return False
+    return bool(first.series_uid) and first.series_uid == second.series_uid and first.position_mm != second.position_mm
