@@ -8,8 +8,8 @@ from pathlib import Path
 from core.cli.output import Outcome, TerminalProgress
 from core.cli.parser import Command, UsageError
 from core.config import RunConfig, apply_settings
+from core.data.clinical.labels import Target
 from core.data.cohort import scan_cohort
-from core.data.index.labels import Target
 from core.data.study import Cohort
 from core.errors import DataError
 from core.mri import MRSequence

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
+from core.data.clinical.labels import Target, normalise_id, read_labels
+from core.data.clinical.participants import attach_labels, choose_sessions, require_studies
 from core.data.formats.discovery import find_dicomdirs, relative_to, walk_files
 from core.data.frames_of_reference import note_frames
 from core.data.index.assign import apply_overrides, note_choices
@@ -17,7 +19,6 @@ from core.data.index.cache import decode_scan, encode_scan, index_key
 from core.data.index.folder_stamp import FolderStamp, stamp_folders
 from core.data.index.identity import person_of
 from core.data.index.imagefolder import find_positive, scan_images
-from core.data.index.labels import Target, normalise_id, read_labels
 from core.data.index.layout import (
     COMPETITION_ID,
     Layout,
@@ -29,7 +30,6 @@ from core.data.index.layout import (
 from core.data.index.stamped import StampedCache
 from core.data.index.study_ids import name_studies
 from core.data.index.subject_names import is_session_name, subject_of_folder
-from core.data.participants import attach_labels, choose_sessions, require_studies
 from core.data.study import Cohort, Fault, FolderScan, Study
 from core.data.synthetic import is_synthetic
 from core.errors import EmptyCohortError
@@ -122,7 +122,7 @@ def scan_cohort(
     target
         The column of the label table that is predicted; by default the MGMT status.
     session
-        Which session of each person is used (:func:`core.data.participants.choose_sessions`).
+        Which session of each person is used (:func:`core.data.clinical.participants.choose_sessions`).
 
     Returns
     -------

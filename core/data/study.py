@@ -122,7 +122,7 @@ class Study:
     excluded: str = ""
     """Why it takes no part: a clause such as "MGMT status is 'unknown'". Set only in ``Cohort.excluded``."""
     covariates: Mapping[str, str | float] = field(default_factory=dict, hash=False)
-    """What the clinical table says of the person, by the names of an allow-list (:mod:`core.data.covariates`)."""
+    """What the clinical table says of the person, by the names of an allow-list (:mod:`core.data.clinical.covariates`)."""
 
     @property
     def mgmt_value(self) -> int | None:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from core.data.clinical.participants import describe_flow
 from core.data.frames_of_reference import count_frames
-from core.data.participants import describe_flow
 from core.data.privacy import survey_identifying_tags
 from core.data.study import Cohort, Series
 from core.errors import DataError
@@ -53,7 +53,7 @@ def describe_cohort(cohort: Cohort) -> dict[str, Any]:
     dict
         ``studies``, ``series``, ``files`` (counts, of what takes part); ``persons``, ``sessions`` (as found);
         ``cohort`` (which adapter), ``excluded`` [{study_id, reason}], ``flow``
-        (:func:`core.data.participants.describe_flow`); ``labels`` {class index as text: studies},
+        (:func:`core.data.clinical.participants.describe_flow`); ``labels`` {class index as text: studies},
         ``unlabelled``; ``class_names``, ``positive_class``; ``sequences`` {name: series}, ``missing`` {name:
         studies without it}; ``planes`` {sequence: {plane: series}} in ``planes_by_sequence`` and {plane: series}
         in ``planes``; ``spacings`` [{sequence, slices_mm, rows_mm, columns_mm, series}], ``sizes`` {"rows x

@@ -11,6 +11,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import IO
 
+from core.data.clinical.labels import normalise_id
 from core.data.formats.archive import unpack
 from core.data.formats.dicom import InstanceHeader
 from core.data.formats.dicomdir import read_dicomdir
@@ -19,7 +20,6 @@ from core.data.formats.untrusted_files import Budget, safe_path, write_file
 from core.data.index.assign import apply_overrides, note_choices
 from core.data.index.examinations import find_patients
 from core.data.index.identity import person_of
-from core.data.index.labels import normalise_id
 from core.data.index.layout import COMPETITION_ID, is_sequence_folder
 from core.data.index.recognise import recognise_name, strip_sequence
 from core.data.index.series import FileScan, build_series, scan_files

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from core.data.clinical.labels import Target
 from core.data.cohort import scan_cohort
-from core.data.index.labels import Target
 from core.data.study import Cohort
 from core.dataset.shuffle import shuffle_labels
 from core.errors import DataError

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
-from core.data.index.labels import normalise_id
+from core.data.clinical.labels import normalise_id
 from core.errors import DataError
 from core.settings import load_settings
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.data.clinical.labels import normalise_id
 from core.data.formats.discovery import relative_to
 from core.data.index.identity import person_of
 from core.data.index.image_index import list_images
-from core.data.index.labels import normalise_id
 from core.data.index.layout import phase_folders, subfolders
 from core.data.index.stamped import StampedCache
 from core.data.study import Fault, Phase, Study

@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from core.data.clinical.labels import normalise_id
 from core.data.formats.discovery import natural_key
-from core.data.index.labels import normalise_id
 from core.data.index.subject_names import is_session_name, split_session, subject_of_folder
 from core.data.study import ExaminationScan, Series
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from core.data.index.label_words import is_not_known, read_number
-from core.data.index.labels import normalise_column
+from core.data.clinical.label_words import is_not_known, read_number
+from core.data.clinical.labels import normalise_column
 
 COVARIATES = {
     "age": re.compile(r"age|age_(?:at|in|years)\w*|patient_age"),
@@ -17,7 +17,7 @@ COVARIATES = {
     "idh": re.compile(r"idh(?!.*(?:method|date))\w*"),
     "extent": re.compile(r"eor|extent\w*resection|gtr\w*|resection_(?:status|extent|type)"),
 }
-"""Name of each covariate, and the columns that hold it, as :func:`core.data.index.labels.normalise_column` writes them.
+"""Name of each covariate, and the columns that hold it, as :func:`core.data.clinical.labels.normalise_column` writes them.
 Whatever is not on the list stays in the table: a clinical table may hold dates, notes and names."""
 NUMBERS = frozenset({"age", "field_strength"})
 SEXES = {"m": "male", "male": "male", "f": "female", "female": "female", "w": "female"}

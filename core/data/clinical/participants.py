@@ -7,10 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from core.data.covariates import read_covariates
+from core.data.clinical.covariates import read_covariates
+from core.data.clinical.labels import LabelTable
 from core.data.formats.discovery import natural_key
 from core.data.index.imagefolder import name_some
-from core.data.index.labels import LabelTable
 from core.data.study import Cohort, Study
 from core.errors import ConfigError, EmptyCohortError
 
@@ -30,9 +30,9 @@ def attach_labels(cohort: Cohort, table: LabelTable, levels: Mapping[str, Mappin
     cohort
         Not changed.
     table
-        What :func:`core.data.index.labels.read_labels` read.
+        What :func:`core.data.clinical.labels.read_labels` read.
     levels
-        What the codes of its columns mean (:func:`core.data.covariates.read_covariates`).
+        What the codes of its columns mean (:func:`core.data.clinical.covariates.read_covariates`).
     """
     rows = {study.study_id: table.find(study.study_id, study.person) for study in (*cohort.studies, *cohort.excluded)}
     used: list[Study] = []

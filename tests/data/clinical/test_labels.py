@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from openpyxl import Workbook
 
+from core.data.clinical.labels import Target, normalise_id, read_labels
 from core.data.index.identity import person_of, read_identities
-from core.data.index.labels import Target, normalise_id, read_labels
 from core.errors import LabelError
 from core.mri import CLASS_NAMES
 

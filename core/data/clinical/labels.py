@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from core.data.index.label_words import KNOWN_SPELLINGS, Status, is_not_known, read_number, read_status
-from core.data.index.spreadsheet import Sheet, read_sheets
+from core.data.clinical.label_words import KNOWN_SPELLINGS, Status, is_not_known, read_number, read_status
+from core.data.clinical.spreadsheet import Sheet, read_sheets
 from core.errors import LabelError
 from core.mri import CLASS_NAMES
 

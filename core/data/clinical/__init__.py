@@ -1,0 +1,1 @@
+"""What a cohort's tables say of its people: labels, covariates, and who takes part."""
