@@ -20,7 +20,7 @@ from core.data.cohort import scan_cohort
 from core.data.prepare.cache import load_prepared
 from core.explain.cam import explain_each, explain_many
 from core.explain.methods import METHODS
-from core.explain.validation.test_images import pool
+from core.explain.validation.tumour_images import pool
 from core.inference.predict import Predictor
 from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig

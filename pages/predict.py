@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.data.study import Cohort, Study
 from core.explain.methods import METHODS
-from core.explain.validation.saliency_record import first_map
+from core.explain.validation.saliency_record import default_map
 from core.inference.prediction import Prediction
 from core.models.card import CheckpointCard
 from core.mri import MRSequence
@@ -130,7 +130,7 @@ def show_prediction(
             classes=card.class_names,
             first_class=predicted,
             layers=layer_titles(card),
-            first=first_map(card),
+            first=default_map(card),
             show_worth=lambda method, layer: show_map_worth(card, method, layer),
             load=lambda method, target, layer: load_maps(
                 path, cohort, study, prediction, stacks, method=method, target=target, layer=layer

@@ -55,7 +55,9 @@ def writes_an_interval(node: ast.JoinedStr) -> bool:
         before = node.values[place - 1] if place else None
         bracket = isinstance(before, ast.Constant) and str(before.value).rstrip().endswith(("(", "["))
         named = "low" in ast.unparse(first) and "high" in ast.unparse(second)
-        if BETWEEN.fullmatch(str(between.value)) and (named or (bracket and ".format_spec" and ":" in ast.unparse(first))):
+        if BETWEEN.fullmatch(str(between.value)) and (
+            named or (bracket and ".format_spec" and ":" in ast.unparse(first))
+        ):
             return True
     return False
 

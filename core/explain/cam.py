@@ -1,24 +1,22 @@
-"""Class activation maps: which part of a image spoke for a class, with the strength kept beside the pattern."""
+"""Class activation maps: which part of an image speaks for a class, with the map's strength beside its pattern."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter  # type: ignore[attr-defined]
 
 from core.data.prepare.examples import PreparedSeries
 from core.errors import ConfigError
-from core.explain.activations import only_input_needs_gradients, record, weigh
+from core.explain.activations import capture, draw_maps, frozen
 from core.explain.methods import INPUT, CamMethod, find_method
 from core.explain.occlusion import occlude
+from core.inference.predict import Predictor
 from core.inference.prediction import Cam
 from core.models.forward import limit_batch
 from core.progress import Progress, silent
-
-if TYPE_CHECKING:
-    from core.inference.predict import Predictor
 
 
 def explain(
@@ -43,7 +41,7 @@ def explain_many(
     batch_size: int = 16,
     progress: Progress = silent,
 ) -> tuple[Cam, ...]:
-    """Map what in each example, a slice or a volume, speaks for a class; of an ensemble, the mean of its members' maps.
+    """Return the map of each example, a slice or a volume, for a class; of an ensemble, the mean of its members' maps.
 
     Explained is the class's log-odds, its logit less the log of the other classes' summed exponentials: with two
     classes, the difference of the two logits. One logit alone does not decide the answer, for the same number can be
@@ -51,8 +49,9 @@ def explain_many(
 
     The map is the method's weighted sum at the architecture's target layer, cut at zero and enlarged linearly to the
     example: (size, size) for a slice, (depth, size, size) for a volume, (streams, size, size) where each stream has a
-    layer of its own. Where only a part of the volume is classified, the map is laid back to its place. Nothing else is done to it: pytorch_grad_cam's own scaling, which subtracts each map's minimum
-    and makes a weak map look strong, is left out, and ``heat * raw_max`` is the map itself.
+    layer of its own. Where only a part of the volume is classified, the map is put back to its place. pytorch_grad_cam's
+    own scaling is left out: it subtracts each map's minimum, which makes a weak map look strong. ``heat * raw_max`` is the
+    map itself.
 
     Parameters
     ----------
@@ -67,7 +66,7 @@ def explain_many(
     target_class
         The class that the map speaks for; the card's positive class by default.
     layer
-        One of the architecture's ``layers``; its target layer by default. Methods without layers do not look at it.
+        One of the architecture's ``layers``; its target layer by default. Methods without layers ignore it.
 
     Returns
     -------
@@ -95,7 +94,7 @@ def explain_each(
     batch_size: int = 16,
     progress: Progress = silent,
 ) -> tuple[tuple[Cam, ...], ...]:
-    """Map by several methods and layers at once: a batch goes to and fro through the network once for all of them.
+    """Return the maps of several methods and layers; one forward and backward pass a batch serves all of them.
 
     Parameters
     ----------
@@ -112,7 +111,7 @@ def explain_each(
     ConfigError
         No such method, image, class or layer.
     """
-    wanted = [_find_place(predictor, method, layer) for method, layer in combinations]
+    wanted = [_find_layer(predictor, method, layer) for method, layer in combinations]
     numbers = range(len(prepared.pixels)) if images is None else images
     outside = [index for index in numbers if not 0 <= index < len(prepared.pixels)]
     if outside:
@@ -126,36 +125,36 @@ def explain_each(
     for start in range(0, len(numbers), batch_size):
         batch = list(numbers[start : start + batch_size])
         by_member = [_map(member, prepared.pixels[batch], wanted, target) for member in predictor.members]
-        for (method, place), several, found in zip(wanted, zip(*by_member, strict=True), cams, strict=True):
+        for (method, layer), several, found in zip(wanted, zip(*by_member, strict=True), cams, strict=True):
             maps = np.mean(several, axis=0)
             if method.smooth:
                 maps = _blur(maps, method.smooth)
             found += [
-                _scale(heat, int(prepared.slice_index[index]), method, place, target)
+                _scale(heat, int(prepared.slice_index[index]), method, layer, target)
                 for index, heat in zip(batch, maps, strict=True)
             ]
         progress(min(start + batch_size, len(numbers)), len(numbers), wanted[0][0].title if len(wanted) == 1 else "")
     return tuple(tuple(found) for found in cams)
 
 
-def _find_place(predictor: Predictor, name: str, layer: str | None) -> tuple[CamMethod, str]:
+def _find_layer(predictor: Predictor, name: str, layer: str | None) -> tuple[CamMethod, str]:
     """The method, and the layer that it explains."""
     method, offered = find_method(name), predictor.architecture.layers
-    place = layer or predictor.architecture.target_layer
+    chosen = layer or predictor.architecture.target_layer
     if not method.by_layer:
         return method, INPUT
-    if place not in offered:
-        raise ConfigError(f"There is no layer {place!r} to map; choose one of: {', '.join(offered)}.")
-    return method, place
+    if chosen not in offered:
+        raise ConfigError(f"There is no layer {chosen!r} to map; choose one of: {', '.join(offered)}.")
+    return method, chosen
 
 
-def _scale(heat: NDArray[np.float32], slice_index: int, method: CamMethod, place: str, target: int) -> Cam:
+def _scale(heat: NDArray[np.float32], slice_index: int, method: CamMethod, layer: str, target: int) -> Cam:
     raw_max = float(heat.max())
     return Cam(
         heat=heat / raw_max if raw_max > 0 else heat,
         raw_max=raw_max,
         slice_index=slice_index,
-        target_layer=place,
+        target_layer=layer,
         method=method.name,
         target_class=target,
     )
@@ -165,20 +164,19 @@ def _map(
     predictor: Predictor, pixels: NDArray[np.uint8], wanted: Sequence[tuple[CamMethod, str]], target: int
 ) -> list[NDArray[np.float32]]:
     """The unscaled maps of one network by each method and layer: (n, ...), as large as an example without its channels."""
-    with predictor.lock, only_input_needs_gradients(predictor.model):
-        places = list(dict.fromkeys(place for method, place in wanted if method.by_layer))
-        recorded = record(predictor, pixels, places, target) if places else None
-        return [
-            occlude(predictor, pixels, target)
-            if recorded is None or method.implementation is None
-            else weigh(predictor, recorded, method.implementation, place)
-            for method, place in wanted
-        ]
+    layers = list(dict.fromkeys(layer for method, layer in wanted if method.by_layer))
+    maps = []
+    with predictor.lock, frozen(predictor.model):
+        inputs, captured = capture(predictor, pixels, layers, target) if layers else (None, {})
+        for method, layer in wanted:
+            if inputs is None or method.implementation is None:
+                maps.append(occlude(predictor, pixels, target))
+            else:
+                maps.append(draw_maps(predictor, inputs, captured[layer], method.implementation, "*" in layer))
+    return maps
 
 
 def _blur(maps: NDArray[np.float32], share: float) -> NDArray[np.float32]:
     """Blur maps (n, ..., size, size) slice by slice, by a share of their side."""
-    from scipy.ndimage import gaussian_filter  # type: ignore[attr-defined]
-
     spread = (0.0,) * (maps.ndim - 2) + (share * maps.shape[-1],) * 2
     return np.asarray(gaussian_filter(maps, spread), np.float32)

@@ -1,4 +1,4 @@
-"""The ways of drawing a map that are on offer, by name."""
+"""The map methods that are offered, by name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ INPUT = "input"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CamMethod:
-    """One way of weighing a layer's channels; ``implementation`` names the class in pytorch_grad_cam, None our own."""
+    """A map method; ``implementation`` names the class in pytorch_grad_cam, None stands for :mod:`core.explain.occlusion`."""
 
     name: str
     title: str

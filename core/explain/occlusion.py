@@ -1,38 +1,35 @@
-"""Occlusion: what the answer loses when a place is covered. Slow, needs no gradient and no layer.
+"""Occlusion: how far the log-odds fall when a window is covered. Slow; needs no gradient and no layer.
 
-Zeiler and Fergus 2014, "Visualizing and understanding convolutional networks". A window slides over the image; in it the
-head takes the head's mean grey (what is outside the head stays black, so that the outline says nothing), and the
-fall of the class's log-odds is laid down over the window.
+Zeiler and Fergus 2014, "Visualizing and understanding convolutional networks". A window slides over the image; inside it
+the head takes the head's mean grey, and what is outside the head stays black, so that the outline does not change. The
+fall of the class's log-odds is averaged over the windows that cover a pixel.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.evaluation.aggregate import log_odds
+from core.inference.predict import Predictor
 from core.models.forward import limit_batch, score_images
 
-if TYPE_CHECKING:
-    from core.inference.predict import Predictor
-
-
 WINDOWS = 5
-"""Windows that lie side by side along a image's side; between two of them lies a third, half over each."""
+"""Windows side by side along an image's side; between two of them lies a third, half over each."""
 DEPTHS = 3
 """Windows that lie behind one another in a volume."""
 
 
 def occlude(predictor: Predictor, pixels: NDArray[np.uint8], target: int) -> NDArray[np.float32]:
-    """Map examples by covering one place after the other.
+    """Return maps of examples, made by covering one window after the other.
 
     Parameters
     ----------
     predictor
-        Whose network is asked; the caller holds its lock.
+        Whose network is run; the caller holds its lock.
     pixels
         uint8 (n, ...): prepared examples; not changed.
     target
@@ -42,7 +39,7 @@ def occlude(predictor: Predictor, pixels: NDArray[np.uint8], target: int) -> NDA
     -------
     ndarray
         float32 (n, size, size), of volumes (n, depth, size, size), of streams (n, streams, size, size): by how much the
-        log-odds of the class fall on average when the place is covered, 0 where they rise.
+        log-odds of the class fall on average when the pixel is covered, 0 where they rise.
     """
     return np.stack([_occlude_one(predictor, example, target) for example in pixels])
 
@@ -70,24 +67,20 @@ def _occlude_one(predictor: Predictor, example: NDArray[np.uint8], target: int) 
         leads = [(number,) for number in range(len(example))]
     windows = [(*lead, *window) for lead in leads for window in list_windows(places, counts)]
     windows = [window for window in windows if head[window].any()]
-    own = _ask(predictor, example[None], target)[0]
+    own = _score(predictor, example[None], target)[0]
     batch_size = limit_batch(64, example.shape)
     for start in range(0, len(windows), batch_size):
         some = windows[start : start + batch_size]
         block = np.repeat(example[None], len(some), axis=0)
         for one, window in zip(block, some, strict=True):
             one[window] = np.where(head[window], middle, one[window])
-        for window, log_odds in zip(some, _ask(predictor, block, target), strict=True):
-            fall[window] += own - log_odds
+        for window, left in zip(some, _score(predictor, block, target), strict=True):
+            fall[window] += own - left
             covered[window] += 1
     mean = np.maximum(fall / np.maximum(covered, 1), 0).astype(np.float32)
     return mean if form == "streams" or mean.ndim == len(places) else mean.max(axis=0)
 
 
-def _ask(predictor: Predictor, block: NDArray[np.uint8], target: int) -> NDArray[np.float64]:
+def _score(predictor: Predictor, block: NDArray[np.uint8], target: int) -> NDArray[np.float64]:
     """Log-odds (n,) of a class against all others."""
-    from scipy.special import logsumexp
-
-    logits = score_images(predictor.model, block, predictor.architecture, predictor.compute).astype(np.float64)
-    log_odds: NDArray[np.float64] = logits[:, target] - logsumexp(np.delete(logits, target, axis=1), axis=1)
-    return log_odds
+    return log_odds(score_images(predictor.model, block, predictor.architecture, predictor.compute), target)

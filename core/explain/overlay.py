@@ -14,7 +14,7 @@ COLOUR_MAP = "inferno"
 def display_window(
     array: NDArray[np.float32] | NDArray[np.uint8], low: float = 0.5, high: float = 99.5
 ) -> tuple[float, float]:
-    """Return the intensities that are shown as black and white: percentiles over the non-zero voxels.
+    """Return the intensities that are shown as black and white: percentiles of the non-zero voxels.
 
     Take it over a volume and use it for each of its slices: a window per slice would hide how they differ.
     Where everything is zero or equal, the window is one unit wide.
@@ -54,10 +54,10 @@ def blend(
     opacity: float,
     window: tuple[float, float] | None = None,
 ) -> NDArray[np.uint8]:
-    """Lay a map over a slice.
+    """Return a slice with a map over it.
 
-    Each place is coloured as strongly as the map is there (``opacity * heat``), so that the anatomy under a weak
-    map stays grey and visible.
+    Each pixel is coloured as strongly as the map is there (``opacity * heat``), so that the anatomy under a weak map stays
+    grey and visible.
 
     Parameters
     ----------

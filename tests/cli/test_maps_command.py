@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core.explain.validation.saliency_record import read_map_test
+from core.explain.validation.saliency_record import read_saliency_record
 from core.models.card import read_card
 from core.models.card_text import describe_card
 from core.phantom.cohort import make_phantom
@@ -52,7 +52,7 @@ def test_one_map_named_beforehand_is_kept_on_the_card(command: Command, patients
     assert read_card(file) == read_card(SHIPPED)
     result = command(*asked, "--method", "layercam", "--json")
     assert result.status == 0, result.stderr
-    test = read_map_test(read_card(file))
+    test = read_saliency_record(read_card(file))
     assert test is not None
     assert (test.method, test.layer, test.pictures) == ("layercam", "layer3.1", result.json["pictures"])
     assert test.hits.to_dict() == result.json["scores"][0]["hits"]

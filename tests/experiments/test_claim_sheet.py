@@ -150,7 +150,14 @@ def test_the_page_is_whole_html_without_scripts_and_escapes_what_it_was_told(
     assert parser.open == []
     assert "script" not in parser.tags
     assert "<script>alert(1)</script>" in parser.text
-    for heading in ("What was not checked", "Controls", "Leakage", "Test-set evaluations and seal", "Protocol", "Checklist"):
+    for heading in (
+        "What was not checked",
+        "Controls",
+        "Leakage",
+        "Test-set evaluations and seal",
+        "Protocol",
+        "Checklist",
+    ):
         assert heading in parser.text
     assert "://" not in page
     assert "n = 40" in parser.text

@@ -153,8 +153,8 @@ def test_network_is_left_as_it_was_after_an_error(predictor: Predictor, prepared
     ("arguments", "named"),
     [
         ({"method": "eigencam"}, "gradcam, gradcam\\+\\+"),
-        ({"pictures": [5]}, "0 to 4"),
-        ({"pictures": [-1]}, "0 to 4"),
+        ({"images": [5]}, "0 to 4"),
+        ({"images": [-1]}, "0 to 4"),
         ({"target_class": 2}, "1 methylated"),
     ],
 )

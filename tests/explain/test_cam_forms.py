@@ -16,7 +16,7 @@ from core.explain.cam import explain_many
 from core.explain.methods import METHODS
 from core.inference.prediction import Cam
 from core.models.forward import Compute, to_input
-from core.models.networks.two_stage import _cut_box, _lay_box, find_box
+from core.models.networks.two_stage import cut_box, find_box, paste_box
 from core.models.registry import ARCHITECTURES, Architecture, find_architecture
 from core.models.weights import build_random
 
@@ -157,11 +157,11 @@ def test_a_map_of_the_region_lies_where_the_region_was_cut_out() -> None:
     found[0, 4:12, 6:22, 20:36] = True
     box = find_box(found, torch.ones_like(found))
     tumour = found.float()[:, None]
-    laid = _lay_box(_cut_box(tumour, box)[:, 0], box, torch.Size((20, 40, 40)))[0]
+    laid = paste_box(cut_box(tumour, box)[:, 0], box, torch.Size((20, 40, 40)))[0]
     # What was cut out comes back to its place: the tumour's voxels bright, what lies around it dark.
     assert laid[found[0]].mean() > 0.9
     assert laid[~found[0]].mean() < 0.02
-    full = _lay_box(torch.ones(1, 5, 4, 4), box, torch.Size((20, 40, 40)))[0]
+    full = paste_box(torch.ones(1, 5, 4, 4), box, torch.Size((20, 40, 40)))[0]
     inside = full.nonzero()
     torch.testing.assert_close(full[full > 0], torch.ones(len(inside)))
     for axis, side in enumerate((20, 40, 40)):

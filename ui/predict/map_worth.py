@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.explain.methods import INPUT, METHODS
-from core.explain.validation.saliency_record import read_map_test
+from core.explain.validation.saliency_record import read_saliency_record
 from core.figure_text import value_text
 from core.models.card import CheckpointCard
 
@@ -20,7 +20,7 @@ def show_map_worth(card: CheckpointCard, method: str, layer: str) -> None:
 
 def map_worth(card: CheckpointCard, method: str, layer: str) -> str:
     """Say how often this map hit the tumour where its place is known, or that nobody knows; in Markdown."""
-    test = read_map_test(card)
+    test = read_saliency_record(card)
     place = layer if METHODS[method].by_layer else INPUT
     if test is None or (test.method, test.layer) != (method, place):
         title = METHODS[method].title

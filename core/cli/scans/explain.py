@@ -20,7 +20,7 @@ from core.errors import ConfigError
 from core.explain.cam import explain_many
 from core.explain.methods import INPUT, METHODS, CamMethod, find_method
 from core.explain.overlay import blend
-from core.explain.validation.saliency_record import first_map
+from core.explain.validation.saliency_record import default_map
 from core.files import replace_atomically, write_atomic
 from core.inference.predict import Predictor
 from core.inference.prediction import Prediction
@@ -59,7 +59,7 @@ def explain(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     studies: list[dict[str, Any]] = []
     with open_scan(arguments, settings) as (predictor, cohort):
         target = _find_class(arguments.target, predictor)
-        tested_method, tested_layer = first_map(predictor.card)
+        tested_method, tested_layer = default_map(predictor.card)
         method = find_method(arguments.method or tested_method)
         layer = arguments.layer or (tested_layer if arguments.method is None else predictor.architecture.target_layer)
         predictions, failures = predict_all(predictor, cohort)

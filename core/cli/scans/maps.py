@@ -10,7 +10,7 @@ from core.cli.options import add_data, positive, read_cohort
 from core.cli.output import Outcome, TerminalProgress, table
 from core.cli.parser import Parser, set_command
 from core.errors import ConfigError
-from core.explain.validation.saliency_record import keep_map_test
+from core.explain.validation.saliency_record import store_saliency_record
 from core.explain.validation.saliency_result import MapScore, MapTest
 from core.explain.validation.sanity import measure_maps
 from core.figure_text import value_text
@@ -66,7 +66,7 @@ def maps(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     )
     kept = []
     if arguments.keep:
-        keep_map_test(path, found)
+        store_saliency_record(path, found)
         kept = [f"Kept on the card of {path}."]
     return Outcome(document={"data": str(cohort.root), **found.to_dict()}, lines=[*_describe(found), *kept])
 

@@ -1,8 +1,12 @@
-"""ROAD: does it change the answer to take away what a map marks, without leaving a hole that betrays itself?
+"""ROAD: how far the answer changes when the pixels that a map marks are removed, without a hole that betrays itself.
 
 Remove and debias (Rong et al. 2022, arXiv 2202.00449): the pixels that a map marks most are replaced by what their
-neighbours suggest, a linear interpolation with a little noise, so that the network cannot read the removed shape. A map
-that is true makes the answer fall when its strongest pixels go, and leaves it alone when its weakest go.
+neighbours suggest, a linear interpolation with a little noise, so that the network cannot read the removed shape. Where a
+map is true the answer falls when its strongest pixels go, and stays when its weakest go.
+
+The interpolation is pytorch_grad_cam's, which is the authors'. Its ``ROADCombined`` takes shares of the whole image, of
+which most is black here; ours are shares of the head, pixels that are marked alike go in random order, the noise has a
+seed, and all images are scored in one batch.
 """
 
 from __future__ import annotations
@@ -10,17 +14,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from pytorch_grad_cam.metrics.road import NoisyLinearImputer
 
 SHARES = (0.05, 0.1, 0.2)
-"""Shares of the head's pixels that are taken away, one after the other."""
+"""Shares of the head's pixels that are removed, one after the other."""
 NOISE = 0.01
-"""Standard deviation of the noise on what is filled in, as a share of the grey range."""
-NEIGHBOURS = (
-    (0, 1, 1 / 6), (0, -1, 1 / 6), (1, 0, 1 / 6), (-1, 0, 1 / 6),
-    (1, 1, 1 / 12), (1, -1, 1 / 12), (-1, 1, 1 / 12), (-1, -1, 1 / 12),
-)  # fmt: skip
-"""Row and column step to each neighbour, and its weight."""
+"""Standard deviation of the noise on imputed pixels, as a share of the grey range."""
 
 
 def measure_road(
@@ -31,7 +32,10 @@ def measure_road(
     shares: Sequence[float] = SHARES,
     seed: int = 0,
 ) -> NDArray[np.float64]:
-    """Score maps by what it does to take the pixels away that they mark most, and those that they mark least.
+    """Return each map's ROAD score: (n,).
+
+    Half of (log-odds without the least marked pixels, less log-odds without the most marked ones), averaged over the shares.
+    Above 0 the map tells better than chance what the answer rests on.
 
     Parameters
     ----------
@@ -42,86 +46,42 @@ def measure_road(
     score
         Log-odds (n,) that the network gives the explained class in images (n, size, size).
     shares
-        Shares of the head's pixels that are taken away; the effects are averaged.
+        Shares of the head's pixels that are removed.
     seed
         Of the noise, and of the order among pixels that a map marks alike.
-
-    Returns
-    -------
-    ndarray
-        (n,): half of (log-odds without the least marked pixels, less log-odds without the most marked ones). Above 0 the
-        map tells better than chance what the answer rests on; about 0 it does not.
     """
-    fallen = np.zeros(len(images))
-    for share in shares:
-        without = [
-            np.stack(
-                [
-                    _take_away(image, heat * sign, share, np.random.default_rng([seed, number]))
-                    for number, (image, heat) in enumerate(zip(images, maps, strict=True))
-                ]
+    effects = []
+    with torch.random.fork_rng(devices=[]):  # the imputer draws noise of its own, and scales it by 0
+        for share in shares:
+            most, least = (
+                score(
+                    np.stack(
+                        [
+                            remove_pixels(image, sign * heat, share, np.random.default_rng([seed, number]))
+                            for number, (image, heat) in enumerate(zip(images, maps, strict=True))
+                        ]
+                    )
+                )
+                for sign in (1, -1)
             )
-            for sign in (1, -1)
-        ]
-        most, least = score(without[0]), score(without[1])
-        fallen += (least - most) / 2
-    return fallen / len(shares)
+            effects.append((least - most) / 2)
+    mean: NDArray[np.float64] = np.mean(effects, axis=0)
+    return mean
 
 
-def impute(image: NDArray[np.float64], hidden: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Fill hidden pixels so that each is the weighted mean of its eight neighbours, hidden ones included.
-
-    Parameters
-    ----------
-    image
-        (rows, columns); what it holds at hidden pixels is not looked at.
-    hidden
-        (rows, columns).
-
-    Returns
-    -------
-    ndarray
-        (rows, columns), equal to `image` where nothing is hidden.
-    """
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.linalg import spsolve
-
-    if not hidden.any():
-        return image.copy()
-    number = np.full(hidden.shape, -1)
-    number[hidden] = np.arange(hidden.sum())
-    places = np.argwhere(hidden)
-    known, weights = np.zeros(len(places)), np.zeros(len(places))
-    entries: list[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]] = []
-    for row_step, column_step, weight in NEIGHBOURS:
-        beside = places + np.array([row_step, column_step])
-        inside = ((beside >= 0) & (beside < hidden.shape)).all(axis=1)
-        at = np.flatnonzero(inside)
-        other = tuple(beside[inside].T)
-        weights[at] += weight
-        unknown = hidden[other]
-        entries.append((at[unknown], number[other][unknown], np.full(int(unknown.sum()), -weight)))
-        known[at[~unknown]] += weight * image[other][~unknown]
-    here = np.arange(len(places))
-    rows, columns, values = (np.concatenate(part) for part in zip(*entries, (here, here, weights), strict=True))
-    system = coo_matrix((values, (rows, columns)), shape=(len(places), len(places))).tocsc()
-    filled = image.copy()
-    filled[hidden] = spsolve(system, known)
-    return filled
-
-
-def _take_away(
+def remove_pixels(
     image: NDArray[np.uint8], heat: NDArray[np.float32], share: float, generator: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Replace the `share` of the head's pixels at which `heat` is highest."""
+    """Return an image (rows, columns) with the `share` of the head's pixels imputed at which `heat` is highest."""
     head = np.flatnonzero(image > 0)
     count = int(share * len(head))
     if count == 0:
         return image
-    mixed = generator.permutation(head)  # of pixels that are marked alike, any may go
-    taken = mixed[np.argsort(-heat.ravel()[mixed], kind="stable")[:count]]
-    hidden = np.zeros(image.shape, bool)
-    hidden.flat[taken] = True
-    filled = impute(image.astype(np.float64), hidden)
-    filled[hidden] += 255 * NOISE * generator.standard_normal(count)
+    mixed = generator.permutation(head)
+    removed = mixed[np.argsort(-heat.ravel()[mixed], kind="stable")[:count]]
+    kept = np.ones(image.shape, np.float32)
+    kept.flat[removed] = 0
+    grey = torch.from_numpy(image.astype(np.float32))[None]
+    filled = NoisyLinearImputer(noise=0)(grey, torch.from_numpy(kept))[0].double().numpy()
+    filled[kept == 0] += 255 * NOISE * generator.standard_normal(count)
     return np.clip(np.rint(filled), 0, 255).astype(np.uint8)

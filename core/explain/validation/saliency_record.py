@@ -1,4 +1,4 @@
-"""The test of a checkpoint's map, kept on its card: so that a map is never shown without what it is worth."""
+"""The test of a checkpoint's map as its card keeps it, so that a map is shown with what it is worth."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from core.models.card import CheckpointCard, replace_card
 from core.models.card_text import describe_card
 from core.models.registry import find_architecture
 
-KEPT = ("hits", "near_hits", "random_hits")
+STORED = ("hits", "near_hits", "random_hits")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeptMapTest:
-    """What a card says of one method at one layer."""
+class SaliencyRecord:
+    """The figures of one method at one layer."""
 
     method: str
     layer: str
@@ -36,33 +36,33 @@ class KeptMapTest:
     """The same of a place drawn at random inside the head."""
 
 
-def read_map_test(card: CheckpointCard) -> KeptMapTest | None:
-    """Return the test that a card keeps; None where there is none that can be read, or of a method that this version lacks."""
+def read_saliency_record(card: CheckpointCard) -> SaliencyRecord | None:
+    """Return a card's record; None where there is none that can be read, or of a method that this version lacks."""
     try:
-        test = TypeAdapter(KeptMapTest).validate_python(card.map_test)
+        test = TypeAdapter(SaliencyRecord).validate_python(card.map_test)
     except ValidationError:  # a checkpoint may come from anywhere
         return None
     return test if test.method in METHODS else None
 
 
-def first_map(card: CheckpointCard) -> tuple[str, str]:
-    """Return the method and layer to begin with: those that were put to the test, or Grad-CAM at the usual layer."""
+def default_map(card: CheckpointCard) -> tuple[str, str]:
+    """Return the method and layer to show first: those that were tested, or Grad-CAM at the usual layer."""
     layers = find_architecture(card.config.architecture).layers
-    test = read_map_test(card)
+    test = read_saliency_record(card)
     if test is None or test.layer not in (*layers, INPUT):
         return next(iter(METHODS)), layers[0]
     return test.method, layers[0] if test.layer == INPUT else test.layer
 
 
-def keep_map_test(path: Path, found: MapTest) -> CheckpointCard:
-    """Write the test of one map into a checkpoint's card, and into the Markdown beside it where there is one.
+def store_saliency_record(path: Path, found: MapTest) -> CheckpointCard:
+    """Write the test of one map into a checkpoint's card, and into the Markdown file beside it; return the card.
 
     Parameters
     ----------
     path
         The .safetensors file; its tensors stay as they are.
     found
-        A test of one method at one layer, so chosen beforehand: the best of several would flatter.
+        A test of one method at one layer, chosen beforehand: the best of several would be optimistic.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def keep_map_test(path: Path, found: MapTest) -> CheckpointCard:
             "These data do not say where the tumours are, so there is no test to keep; take a synthetic cohort."
         )
     (score,) = found.scores
-    figures = {"chance": found.chance, **{name: getattr(score, name) for name in KEPT}}
+    figures = {"chance": found.chance, **{name: getattr(score, name) for name in STORED}}
     test: dict[str, Any] = {
         "method": score.method,
         "layer": score.layer,

@@ -1,4 +1,4 @@
-"""What a test of a checkpoint's maps found: plain values, cheap to import."""
+"""Results of testing a checkpoint's maps: plain values, readable without torch."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class MapScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MapExample:
-    """One image with its maps, for the eye."""
+    """One image with its maps."""
 
     study_id: str
     sequence: str
@@ -64,7 +64,7 @@ class MapExample:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MapTest:
-    """What was found."""
+    """Results for all methods and layers."""
 
     checkpoint: str
     studies: int

@@ -1,17 +1,14 @@
-"""Are the maps true? Where the tumour is known, do they point at it; and do they depend on what was learnt at all?
+"""Tests of a checkpoint's maps: do they point at the tumour, and do they depend on the learnt weights?
 
-Two questions, two kinds of data. Only a synthetic cohort knows where its tumours are, and which pixels the biomarker
-changes: there a map can be right or wrong. On any data a map must change when the weights that were learnt are replaced by
-random ones (Adebayo et al. 2018, arXiv 1810.03292): one that does not shows the image, not the network.
+Only a synthetic cohort knows where its tumours are, and which pixels the biomarker changes: there a map can be right or
+wrong. On any data a map must change when the learnt weights are replaced by random ones (Adebayo et al. 2018,
+arXiv 1810.03292): one that does not shows the image, not the network.
 """
 
 from __future__ import annotations
 
-import copy
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,45 +16,29 @@ from numpy.typing import NDArray
 from core.data.prepare.examples import PreparedSeries
 from core.data.study import Cohort
 from core.errors import ConfigError
+from core.evaluation.aggregate import log_odds
 from core.evaluation.figure import Figure
 from core.explain.cam import explain_each
 from core.explain.methods import INPUT, METHODS, find_method
+from core.explain.validation.map_examples import pick_examples
+from core.explain.validation.randomisation import list_stages, randomise_from, replace_model
 from core.explain.validation.road import measure_road
-from core.explain.validation.saliency_result import MapExample, MapScore, MapTest
-from core.explain.validation.scores import chance_of, hits, inside, mean_figure, share_figure, similarity, widen
-from core.explain.validation.test_images import TestedImages, choose_images, pool, take
+from core.explain.validation.saliency_result import MapScore, MapTest
+from core.explain.validation.scores import (
+    chance_level,
+    clustered_mean,
+    clustered_share,
+    pointing_game,
+    share_inside,
+    similarity,
+)
+from core.explain.validation.tumour_images import TOLERANCE, TumourImageSet, choose_images, pool, pool_images, take
 from core.inference.predict import Predictor
 from core.progress import Progress, silent
 from core.settings import Settings
 
-if TYPE_CHECKING:
-    from torch import nn
-
-
-FEW = 16
-"""Images on which the cascade of random weights and ROAD are looked at; every tested one serves for the other figures."""
-TOLERANCE = 15 / 224
-"""Distance from the tumour, as a share of the image's side, within which a peak counts as near: 15 pixels of 224, the
-15 pixels that the pointing game was published with."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Material:
-    """All tested images as one, and what is known of them."""
-
-    parts: list[TestedImages]
-    pooled: PreparedSeries
-    patients: NDArray[np.str_]
-    targets: NDArray[np.int64]
-    """(images,): the class that the network finds more likely, for which the map speaks."""
-    few: NDArray[np.int64]
-    heads: NDArray[np.bool_]
-    tumour: NDArray[np.bool_] | None
-    near: NDArray[np.bool_] | None
-    changed: NDArray[np.bool_] | None
-    """Of the images in `known`."""
-    known: NDArray[np.int64]
-    """Numbers of the images whose counterfactual is known."""
+Maps = dict[tuple[str, str], NDArray[np.float32]]
+"""(Method, layer) -> maps (n, ...)."""
 
 
 def measure_maps(
@@ -71,7 +52,7 @@ def measure_maps(
     per_series: int = 2,
     progress: Progress = silent,
 ) -> MapTest:
-    """Put a checkpoint's maps to the test.
+    """Test a checkpoint's maps.
 
     A map speaks for the class that the network itself finds more likely in that image, as on the Predict page.
 
@@ -86,7 +67,7 @@ def measure_maps(
     studies
         How many studies at most.
     methods, layers
-        By default every method that explains a layer, at every layer that the architecture offers. Occlusion asks the
+        By default every method that explains a layer, at every layer that the architecture offers. Occlusion runs the
         network a hundred times for each image: it is tested where it is named.
     per_series
         How many images of each series at most, evenly spread.
@@ -106,58 +87,61 @@ def measure_maps(
             "replaces the weights of one network: name the checkpoint of one of its members."
         )
     combinations = list_combinations(predictor, methods, layers)
-    material = _gather(predictor, choose_images(predictor, cohort, settings, studies, per_series, progress))
+    images = pool_images(predictor, choose_images(predictor, cohort, settings, studies, per_series, progress))
     stages = list_stages(predictor.model)
-    cascade = [_with_model(predictor, model) for model in randomise_from(predictor.model, stages)]
-    road = _road_of(predictor, material)
     steps = len(stages) + len(combinations)
     progress(0, steps, "maps")
-    drawn = _draw_maps(predictor, material.pooled, material.targets, combinations)
-    drawn_random = _draw_maps(cascade[-1], material.pooled, material.targets, combinations)
-    similar: dict[tuple[str, str], list[Figure]] = {key: [] for key in combinations}
-    some = take(material.pooled, material.few)
-    for done, (stage, network) in enumerate(zip(stages, cascade, strict=True)):
+    maps = draw_all_maps(predictor, images.pooled, images.targets, combinations)
+    similar: list[dict[tuple[str, str], Figure]] = []
+    random_maps: Maps = {}
+    for done, (stage, model) in enumerate(zip(stages, randomise_from(predictor.model, stages), strict=True)):
         progress(done, steps, f"random weights down to {stage}")
-        last = network is cascade[-1]
-        others = {} if last else _draw_maps(network, some, material.targets[material.few], combinations)
-        for key, found in similar.items():
-            other = drawn_random[key][material.few] if last else others[key]
-            found.append(similarity(drawn[key][material.few], other, material.patients[material.few]))
+        tested = np.arange(len(images.targets)) if stage == stages[-1] else images.few
+        network, pooled = replace_model(predictor, model), take(images.pooled, tested)
+        random_maps = draw_all_maps(network, pooled, images.targets[tested], combinations)
+        few = np.searchsorted(tested, images.few)
+        similar.append(
+            {
+                key: similarity(maps[key][images.few], random_maps[key][few], images.patients[images.few])
+                for key in combinations
+            }
+        )
+    road = _road_of(predictor, images)
     scores = []
     for done, (method, layer) in enumerate(combinations, start=len(stages)):
         progress(done, steps, f"{METHODS[method].title}, {layer}")
-        maps, random = drawn[method, layer], drawn_random[method, layer]
+        drawn, random = maps[method, layer], random_maps[method, layer]
         scores.append(
             MapScore(
                 method=method,
                 layer=layer,
-                similarity=tuple(similar[method, layer]),
-                road=road(maps[material.few]),
-                random_road=road(random[material.few]),
-                **_against_truth(maps, random, material),
+                similarity=tuple(found[method, layer] for found in similar),
+                road=road(drawn[images.few]),
+                random_road=road(random[images.few]),
+                **_against_truth(drawn, random, images),
             )
         )
     progress(steps, steps, "")
     return MapTest(
         checkpoint=predictor.card.name,
-        studies=len(np.unique(material.patients)),
-        images=len(material.patients),
-        volumes=material.pooled.layers is not None,
-        tolerance_px=TOLERANCE * material.pooled.pixels.shape[-1],
-        chance=_chance(material.tumour, material.heads, material.patients),
-        near_chance=_chance(material.near, material.heads, material.patients),
-        changed_chance=_chance(material.changed, material.heads[material.known], material.patients[material.known]),
-        moved=_moved(predictor, material),
+        studies=len(np.unique(images.patients)),
+        images=len(images.patients),
+        volumes=images.pooled.layers is not None,
+        tolerance_px=TOLERANCE * images.pooled.pixels.shape[-1],
+        chance=_chance(images.tumour, images.heads, images.patients),
+        near_chance=_chance(images.near, images.heads, images.patients),
+        changed_chance=_chance(images.changed, images.heads[images.known], images.patients[images.known]),
+        moved=share_moved(predictor, images),
         stages=tuple(stages),
         scores=tuple(scores),
-        examples=tuple(_examples(material, drawn, drawn_random)),
+        examples=tuple(pick_examples(images, maps, random_maps)),
     )
 
 
 def list_combinations(
     predictor: Predictor, methods: Sequence[str] | None = None, layers: Sequence[str] | None = None
 ) -> list[tuple[str, str]]:
-    """Each method with each layer that it explains; methods that explain none come last, once.
+    """List each method with each layer that it explains; methods that explain none come last, once.
 
     Raises
     ------
@@ -170,175 +154,82 @@ def list_combinations(
     return [*by_layer, *((method.name, INPUT) for method in chosen if not method.by_layer)]
 
 
-def list_stages(model: nn.Module) -> list[str]:
-    """Parts of a network that have weights, from its head down to its stem."""
-    return [name for name, part in reversed(list(model.named_children())) if any(True for _ in part.parameters())]
-
-
-def randomise_from(model: nn.Module, stages: Sequence[str], seed: int = 0) -> list[nn.Module]:
-    """Copies of a network with random weights in the first stage, in the first two, and so on; `model` stays as it is."""
-    import torch
-
-    copies: list[nn.Module] = []
-    current = copy.deepcopy(model)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        for stage in stages:
-            current = copy.deepcopy(current)
-            for module in current.get_submodule(stage).modules():
-                reset = getattr(module, "reset_parameters", None)
-                if callable(reset):
-                    reset()
-            copies.append(current.eval())
-    return copies
-
-
-def _gather(predictor: Predictor, parts: list[TestedImages]) -> _Material:
-    pooled = pool([part.prepared for part in parts])
-    masks = [part.tumour for part in parts if part.tumour is not None]
-    tumour = np.concatenate(masks) if masks else None
-    heads: NDArray[np.bool_] = np.asarray(pooled.pixels) > 0
-    if heads.ndim > 3 + (pooled.layers is not None):
-        heads = np.asarray(heads.any(axis=1), bool)
-    changes = [part.changed for part in parts if part.changed is not None]
-    known = np.concatenate([np.full(len(part.prepared.pixels), part.changed is not None) for part in parts])
-    count = len(pooled.pixels)
-    return _Material(
-        parts=parts,
-        pooled=pooled,
-        patients=np.concatenate([np.full(len(part.prepared.pixels), part.study_id) for part in parts]),
-        targets=predictor.score(pooled).argmax(axis=1),
-        few=np.unique(np.linspace(0, count - 1, min(FEW, count)).astype(int)),
-        heads=heads,
-        tumour=tumour,
-        near=None if tumour is None else widen(tumour, TOLERANCE * tumour.shape[-1]),
-        changed=np.concatenate(changes) if changes else None,
-        known=np.flatnonzero(known),
-    )
-
-
-def _with_model(predictor: Predictor, model: nn.Module) -> Predictor:
-    other = copy.copy(predictor)
-    other.model, other.lock = model, threading.Lock()
-    return other
-
-
-def _draw_maps(
+def draw_all_maps(
     predictor: Predictor,
     pooled: PreparedSeries,
     targets: NDArray[np.int64],
     combinations: Sequence[tuple[str, str]],
-) -> dict[tuple[str, str], NDArray[np.float32]]:
-    """Maps by each method at each layer, each for the class that the trained network finds more likely there."""
+) -> Maps:
+    """Return maps by each method at each layer, each for the class `targets` (n,) of its image."""
     asked = [(method, None if layer == INPUT else layer) for method, layer in combinations]
-    maps: dict[tuple[str, str], NDArray[np.float32]] = {}
+    maps: Maps = {}
     for target in np.unique(targets):
         places = np.flatnonzero(targets == target)
-        for key, cams in zip(
-            combinations, explain_each(predictor, pooled, asked, places.tolist(), int(target)), strict=True
-        ):
+        explained = explain_each(predictor, pooled, asked, places.tolist(), int(target))
+        for key, cams in zip(combinations, explained, strict=True):
             if key not in maps:
                 maps[key] = np.zeros((len(targets), *cams[0].heat.shape), np.float32)
             maps[key][places] = [cam.heat for cam in cams]
     return maps
 
 
+def share_moved(predictor: Predictor, images: TumourImageSet) -> Figure | None:
+    """Return the share of images whose log-odds move the biomarker's way when nothing but the biomarker is changed."""
+    paired = [part for part in images.parts if part.counterfactual is not None]
+    if not paired:
+        return None
+    after = pool([part.counterfactual for part in paired if part.counterfactual is not None])
+    before = take(images.pooled, images.known)
+    fallen, risen = (log_odds(predictor.score(one), predictor.card.positive_class) for one in (before, after))
+    rising = np.concatenate([np.full(len(part.prepared.pixels), part.rising) for part in paired])
+    return clustered_share((risen > fallen) == rising, images.patients[images.known])
+
+
 def _against_truth(
-    maps: NDArray[np.float32], random: NDArray[np.float32], material: _Material
+    maps: NDArray[np.float32], random: NDArray[np.float32], images: TumourImageSet
 ) -> dict[str, Figure | None]:
     """The figures of a score that need to know where the tumour is; all None where it is not known."""
-    tumour, near, changed, known, patients = (
-        material.tumour, material.near, material.changed, material.known, material.patients,
-    )  # fmt: skip
+    everywhere = np.arange(len(maps))
+
+    def figure(
+        measure: Callable[..., Figure],
+        drawn: NDArray[np.float32],
+        truth: NDArray[np.bool_] | None,
+        rows: NDArray[np.int64] = everywhere,
+    ) -> Figure | None:
+        return None if truth is None else measure(drawn[rows], truth, images.patients[rows])
+
     return {
-        "hits": None if tumour is None else hits(maps, tumour, patients),
-        "inside": None if tumour is None else inside(maps, tumour, patients),
-        "random_hits": None if tumour is None else hits(random, tumour, patients),
-        "random_inside": None if tumour is None else inside(random, tumour, patients),
-        "near_hits": None if near is None else hits(maps, near, patients),
-        "random_near_hits": None if near is None else hits(random, near, patients),
-        "changed_hits": None if changed is None else hits(maps[known], changed, patients[known]),
-        "changed_inside": None if changed is None else inside(maps[known], changed, patients[known]),
-        "random_changed_hits": None if changed is None else hits(random[known], changed, patients[known]),
+        "hits": figure(pointing_game, maps, images.tumour),
+        "inside": figure(share_inside, maps, images.tumour),
+        "random_hits": figure(pointing_game, random, images.tumour),
+        "random_inside": figure(share_inside, random, images.tumour),
+        "near_hits": figure(pointing_game, maps, images.near),
+        "random_near_hits": figure(pointing_game, random, images.near),
+        "changed_hits": figure(pointing_game, maps, images.changed, images.known),
+        "changed_inside": figure(share_inside, maps, images.changed, images.known),
+        "random_changed_hits": figure(pointing_game, random, images.changed, images.known),
     }
 
 
 def _chance(truth: NDArray[np.bool_] | None, heads: NDArray[np.bool_], patients: NDArray[np.str_]) -> Figure | None:
-    return None if truth is None else chance_of(truth, heads, patients)
+    return None if truth is None else chance_level(truth, heads, patients)
 
 
-def _road_of(predictor: Predictor, material: _Material) -> Callable[[NDArray[np.float32]], Figure | None]:
-    """How maps of the few are scored by ROAD, which is defined here for single grey slices alone."""
-    images = material.pooled.pixels[material.few]
-    targets, patients = material.targets[material.few], material.patients[material.few]
+def _road_of(predictor: Predictor, images: TumourImageSet) -> Callable[[NDArray[np.float32]], Figure | None]:
+    """A function that scores maps of the few images by ROAD, which is defined here for single grey slices alone."""
+    pixels = images.pooled.pixels[images.few]
+    targets, patients = images.targets[images.few], images.patients[images.few]
 
     def score(changed: NDArray[np.uint8]) -> NDArray[np.float64]:
-        logits = predictor.score(replace(material.pooled, pixels=changed)).astype(np.float64)
-        own = logits[np.arange(len(targets)), targets]
-        logits[np.arange(len(targets)), targets] = -np.inf
-        others: NDArray[np.float64] = np.logaddexp.reduce(logits, axis=1)
-        return own - others
+        logits = predictor.score(replace(images.pooled, pixels=changed))
+        by_class = np.stack([log_odds(logits, index) for index in range(logits.shape[1])], axis=1)
+        chosen: NDArray[np.float64] = by_class[np.arange(len(targets)), targets]
+        return chosen
 
     def road(maps: NDArray[np.float32]) -> Figure | None:
-        if images.ndim != 3:
+        if pixels.ndim != 3:
             return None
-        return mean_figure(measure_road(images, maps, score), patients, signed=True)
+        return clustered_mean(measure_road(pixels, maps, score), patients, signed=True)
 
     return road
-
-
-def _moved(predictor: Predictor, material: _Material) -> Figure | None:
-    """Share of images whose answer moves the way of the biomarker when nothing but the biomarker is changed."""
-    paired = [part for part in material.parts if part.counterfactual is not None]
-    if not paired:
-        return None
-    positive = predictor.card.positive_class
-    after = predictor.score(pool([part.counterfactual for part in paired if part.counterfactual is not None]))
-    before = predictor.score(take(material.pooled, material.known))
-    others = [index for index in range(before.shape[1]) if index != positive]
-    rise = [
-        logits[:, positive].astype(np.float64) - np.logaddexp.reduce(logits[:, others].astype(np.float64), axis=1)
-        for logits in (before, after)
-    ]
-    rising = np.concatenate([np.full(len(part.prepared.pixels), part.rising) for part in paired])
-    return share_figure((rise[1] > rise[0]) == rising, material.patients[material.known])
-
-
-def _examples(
-    material: _Material,
-    drawn: dict[tuple[str, str], NDArray[np.float32]],
-    drawn_random: dict[tuple[str, str], NDArray[np.float32]],
-    most: int = 4,
-) -> Iterator[MapExample]:
-    """The first tested image of the first few studies; of a volume, the slice that shows most of the tumour."""
-    start, seen = 0, set[str]()
-    for part in material.parts:
-        begin, start = start, start + len(part.prepared.pixels)
-        if part.study_id in seen or len(seen) == most:
-            continue
-        seen.add(part.study_id)
-        tumour = None if part.tumour is None else part.tumour[0]
-        changed = None if part.changed is None else part.changed[0]
-        volume = part.prepared.layers is not None
-        layer = 0
-        if volume:
-            shows = material.heads[begin] if tumour is None else tumour
-            layer = int(shows.reshape(len(shows), -1).sum(axis=1).argmax())
-        pixels = part.prepared.pixels[0]
-        channel = int((pixels.reshape(len(pixels), -1) > 0).any(axis=1).argmax()) if pixels.ndim > 2 else 0
-        place = layer if volume else channel
-        yield MapExample(
-            study_id=part.study_id,
-            sequence=part.sequence,
-            slice_index=int(part.prepared.slice_index[0]),
-            image=np.array(pixels if pixels.ndim == 2 else pixels[channel, layer] if volume else pixels[channel]),
-            tumour=None if tumour is None else tumour[layer] if volume else tumour,
-            changed=None if changed is None else changed[layer] if volume else changed,
-            maps={key: _cut(maps[begin], place) for key, maps in drawn.items()},
-            random_maps={key: _cut(maps[begin], place) for key, maps in drawn_random.items()},
-        )
-
-
-def _cut(heat: NDArray[np.float32], place: int) -> NDArray[np.float32]:
-    """One slice's part of a map: of a volume's layers, or of the streams."""
-    return heat if heat.ndim == 2 else heat[place]

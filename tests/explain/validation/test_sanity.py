@@ -14,10 +14,10 @@ from core.data.study import Cohort
 from core.errors import ConfigError, DataError
 from core.evaluation.figure import Figure
 from core.explain.cam import explain_many
-from core.explain.validation import sanity
-from core.explain.validation import test_images as map_images
-from core.explain.validation.sanity import list_stages, measure_maps, randomise_from
-from core.explain.validation.test_images import choose_images, pool
+from core.explain.validation import sanity, tumour_images
+from core.explain.validation.randomisation import list_stages, randomise_from
+from core.explain.validation.sanity import measure_maps, share_moved
+from core.explain.validation.tumour_images import choose_images, pool, pool_images
 from core.inference.predict import Predictor
 from core.inference.prediction import Cam
 from core.phantom.cohort import make_phantom
@@ -75,7 +75,7 @@ def test_perfect_and_opposite_maps_score_one_and_nothing(
     monkeypatch.setattr(sanity, "measure_road", lambda images, *_: np.zeros(len(images)))
     for maps, expected in ((truth, 1.0), (1 - truth, 0.0), (np.zeros_like(truth), 0.0)):
         monkeypatch.setattr(
-            sanity, "_draw_maps", lambda *given, maps=maps: {given[3][0]: maps[: len(given[2])]}
+            sanity, "draw_all_maps", lambda *given, maps=maps: {given[3][0]: maps[: len(given[2])]}
         )  # the cascade asks for fewer
         found = measure_maps(predictor, cohort, settings, methods=["gradcam"], layers=["layer4.1"], per_series=1)
         (score,) = found.scores
@@ -110,7 +110,6 @@ def test_a_network_that_reads_the_trait_follows_the_counterfactual_and_one_that_
         if part.sequence == "FLAIR" and part.counterfactual is not None and part.tumour is not None
     }
     only = [part for part in paired if part.sequence == "FLAIR"]
-    monkeypatch.setattr(sanity, "choose_pictures", lambda *_: only)
     for sign, expected in ((1, 1.0), (-1, 0.0)):
         monkeypatch.setattr(
             predictor,
@@ -119,7 +118,7 @@ def test_a_network_that_reads_the_trait_follows_the_counterfactual_and_one_that_
                 [[0.0, sign * dark.get(image[None].tobytes(), 0.0)] for image in prepared.pixels]
             ),
         )
-        moved = sanity._moved(predictor, sanity._gather(predictor, only))
+        moved = share_moved(predictor, pool_images(predictor, only))
         assert moved is not None
         assert moved.value == expected
         assert moved.n == len(only)
@@ -151,7 +150,7 @@ def test_layers_are_those_of_the_architecture(predictor: Predictor, cohort: Coho
 def test_data_without_truth_still_get_the_test_with_random_weights(
     predictor: Predictor, cohort: Cohort, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(map_images, "has_truth", lambda root: False)
+    monkeypatch.setattr(tumour_images, "has_truth", lambda root: False)
     found = measure_maps(predictor, cohort, settings, studies=2, methods=["gradcam"], layers=["layer4.1"], per_series=1)
     assert found.chance is None
     assert found.scores[0].hits is None
@@ -167,6 +166,6 @@ def test_data_without_truth_still_get_the_test_with_random_weights(
 def test_nothing_to_test_is_said(
     predictor: Predictor, cohort: Cohort, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(map_images, "LEAST_TUMOUR", {"slice": 2.0})
+    monkeypatch.setattr(tumour_images, "LEAST_TUMOUR", {"slice": 2.0})
     with pytest.raises(DataError, match="no picture to test maps on"):
         measure_maps(predictor, cohort, settings)

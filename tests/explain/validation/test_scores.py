@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.stats import sem, t
 
-from core.explain.validation.scores import hits, inside, similarity
+from core.explain.validation.scores import pointing_game, share_inside, similarity
 
 PATIENTS = np.array(["a", "b", "c", "d"])
 
@@ -54,7 +54,7 @@ def test_streams_count_as_one_image(maps: NDArray[np.float32]) -> None:
 def test_no_share_lies_beyond_one(maps: NDArray[np.float32]) -> None:
     truth = np.zeros(maps.shape, bool)
     truth[:3] = True  # three maps lie inside, one does not
-    for figure in (inside(maps, truth, PATIENTS), hits(maps, truth, PATIENTS)):
+    for figure in (share_inside(maps, truth, PATIENTS), pointing_game(maps, truth, PATIENTS)):
         assert figure.value == pytest.approx(0.75)
         assert figure.low is not None
         assert figure.high is not None
@@ -66,6 +66,6 @@ def test_no_share_lies_beyond_one(maps: NDArray[np.float32]) -> None:
 def test_one_study_has_shares_without_an_interval(maps: NDArray[np.float32]) -> None:
     truth = np.zeros(maps.shape, bool)
     truth[:3] = True
-    for figure in (hits(maps, truth, np.repeat("a", 4)), inside(maps, truth, np.repeat("a", 4))):
+    for figure in (pointing_game(maps, truth, np.repeat("a", 4)), share_inside(maps, truth, np.repeat("a", 4))):
         assert (figure.value, figure.low, figure.n) == (pytest.approx(0.75), None, 4)
         assert "two studies" in figure.reason

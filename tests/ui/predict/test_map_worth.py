@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.explain.validation.saliency_record import first_map
+from core.explain.validation.saliency_record import default_map
 from core.models.card import CheckpointCard, read_card
 from core.settings import PROJECT_ROOT
 from ui.predict.map_worth import map_worth
@@ -22,7 +22,7 @@ def make_card(**changes: object) -> CheckpointCard:
 
 def test_the_map_that_was_tested_comes_first_and_says_what_it_is_worth() -> None:
     card = make_card(map_test=TEST)
-    assert first_map(card) == ("layercam-smooth", "layer2.1")
+    assert default_map(card) == ("layercam-smooth", "layer2.1")
     words = map_worth(card, "layercam-smooth", "layer2.1")
     assert "200 images of 100 synthetic studies" in words
     assert "**0.940 (0.890 to 0.969)**" in words
@@ -38,9 +38,9 @@ def test_of_any_other_map_nobody_knows() -> None:
 
 
 def test_without_a_test_grad_cam_at_the_usual_layer_comes_first() -> None:
-    assert first_map(make_card()) == ("gradcam", "layer4.1")
-    assert first_map(make_card(map_test={**TEST, "method": "a later version's"})) == ("gradcam", "layer4.1")
+    assert default_map(make_card()) == ("gradcam", "layer4.1")
+    assert default_map(make_card(map_test={**TEST, "method": "a later version's"})) == ("gradcam", "layer4.1")
     for damaged in ({"method": "gradcam"}, {**TEST, "pictures": "# many"}, {**TEST, "hits": 1}):
-        assert first_map(make_card(map_test=damaged)) == ("gradcam", "layer4.1")
+        assert default_map(make_card(map_test=damaged)) == ("gradcam", "layer4.1")
         assert "has not been tested" in map_worth(make_card(map_test=damaged), "gradcam", "layer4.1")
-    assert first_map(make_card(map_test={**TEST, "layer": "gone"})) == ("gradcam", "layer4.1")
+    assert default_map(make_card(map_test={**TEST, "layer": "gone"})) == ("gradcam", "layer4.1")
