@@ -10,22 +10,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 
 from core.data.study import Series
-from core.settings import Settings
 
 NAMED_AT_ONCE = 6
-
-
-def list_identifying_tags(path: Path, settings: Settings | None = None) -> tuple[str, ...]:
-    """Return the keywords of the identifying attributes that one DICOM file holds with some content, sorted.
-
-    Values are not kept. Raises as :func:`core.data.formats.dicom.read_header` does.
-    """
-    from core.data.formats.dicom import read_headers
-
-    return tuple(sorted(set(read_headers(path, settings)[0].identifying)))
 
 
 def survey_identifying_tags(series: Iterable[Series]) -> dict[str, int]:

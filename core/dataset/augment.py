@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from core.config import AugmentationConfig
+from core.dataset.intensity_changes import change_intensity
 from core.mri import Plane
-
-if TYPE_CHECKING:
-    import torch
-
 
 STREAM = 2
 """Keeps these random numbers apart from those of the batch order (:mod:`core.dataset.batches`)."""
@@ -55,8 +51,6 @@ def augment(
     torch.Tensor
         float32 of the same shape on the same device, in 0..255; what comes in from outside is black.
     """
-    import torch
-
     generators = [np.random.default_rng([seed, epoch, int(index), STREAM]) for index in indices]
     draws = np.array([generator.random(GEOMETRY_DRAWS + INTENSITY_DRAWS) for generator in generators])
     flipped = draws[:, 0] < config.flip_probability
@@ -67,8 +61,6 @@ def augment(
     changed = torch.where(chosen, images.flip(-1), images).to(torch.float32)
     if config.rotation_degrees or config.scale_fraction or config.shift_fraction:
         changed = _move(changed, _affine(draws[:, 1:GEOMETRY_DRAWS] * 2 - 1, config))
-    from core.dataset.intensity_changes import change_intensity
-
     return change_intensity(changed, config, draws[:, GEOMETRY_DRAWS:] * 2 - 1, generators)
 
 
@@ -83,8 +75,6 @@ def find_mirrors(rows: pd.DataFrame) -> NDArray[np.bool_]:
 
 def _move(images: torch.Tensor, matrices: NDArray[np.float32]) -> torch.Tensor:
     """Resample (n, ..., rows, columns) along one matrix (2, 3) per example."""
-    import torch
-
     theta = torch.from_numpy(matrices).to(images.device)
     rows, columns = images.shape[-2:]
     layers = images.reshape(len(images), -1, rows, columns)

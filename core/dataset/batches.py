@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from core.config import AugmentationConfig
 from core.dataset.augment import augment, find_mirrors
 from core.dataset.mixup import mix_examples
 from core.dataset.slice_table import SliceTable
-
-if TYPE_CHECKING:
-    import torch
-
 
 STREAM = 1
 """Keeps these random numbers apart from those of the augmentation (:mod:`core.dataset.augment`)."""
@@ -83,8 +79,6 @@ def train_batches(
     rows, batch_size, seed, epoch, start_step
         As in :func:`batch_order`.
     """
-    import torch
-
     labels = table.rows["label"].to_numpy()
     for indices in batch_order(rows, batch_size, seed, epoch, start_step):
         yield Batch(

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from core.dataset.slice_table import SliceTable
-
-if TYPE_CHECKING:
-    import torch
-
 
 HELD_SHARE = 0.25
 """Of a GPU's free memory, how much the images may take; the rest is for the network and its intermediate results."""
@@ -31,8 +27,6 @@ class Feed:
 
     def take(self, indices: NDArray[np.int64]) -> torch.Tensor:
         """Gather examples in the order asked for: uint8 (n, ...) on the device."""
-        import torch
-
         if self.held is not None:
             places = torch.from_numpy(np.searchsorted(self.rows, indices))
             return self.held.index_select(0, places.to(self.device, non_blocking=True))
@@ -57,8 +51,6 @@ def open_feed(table: SliceTable, rows: NDArray[np.int64], device: str) -> Feed:
     device
         Where the network computes.
     """
-    import torch
-
     rows = np.unique(rows)
     feed = Feed(table=table, device=device, rows=rows, held=None)
     size = len(rows) * int(np.prod(table.arrays[0].shape[1:]))
@@ -72,6 +64,4 @@ def open_feed(table: SliceTable, rows: NDArray[np.int64], device: str) -> Feed:
 
 def _free_bytes(device: str) -> int:
     """Free memory of a GPU of its own; 0 for a device that shares the computer's."""
-    import torch
-
     return torch.cuda.mem_get_info(device)[0] if device.startswith("cuda") else 0

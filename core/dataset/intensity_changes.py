@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from core.config import AugmentationConfig
-
-if TYPE_CHECKING:
-    import torch
-
 
 WHITE = 255.0
 
@@ -43,8 +39,6 @@ def change_intensity(
     torch.Tensor
         float32 of the same shape, in 0..255.
     """
-    import torch
-
     amount = torch.from_numpy(draws.astype(np.float32)).to(images.device)
     ones = (1,) * (images.ndim - 1)
     changed = images
@@ -67,8 +61,6 @@ def change_intensity(
 
 def _bias_field(images: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor:
     """A positive factor, exp of a quadratic in the coordinates -1..1; the same for all channels of an example."""
-    import torch
-
     deep = images.ndim == 5
     sides = images.shape[-3:] if deep else (1, *images.shape[-2:])
     axes = [torch.linspace(-1, 1, side, device=images.device) if side > 1 else images.new_zeros(1) for side in sides]
@@ -86,8 +78,6 @@ def _bias_field(images: torch.Tensor, coefficients: torch.Tensor) -> torch.Tenso
 
 def _noise(images: torch.Tensor, generators: Sequence[np.random.Generator]) -> torch.Tensor:
     """Standard normal numbers, each example's from its own generator."""
-    import torch
-
     shape = tuple(images.shape[1:])
     drawn = np.stack([generator.standard_normal(shape, dtype=np.float32) for generator in generators])
     return torch.from_numpy(drawn).to(images.device)

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import torch
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    import torch
-
 
 STREAM = 4
 """Keeps these random numbers apart from those of order, augmentation and dropout."""
@@ -48,8 +43,6 @@ def mix_examples(
         Blended images, and float32 (n, class_count) shares of the classes, each row summing to 1. An example keeps at
         least half of itself.
     """
-    import torch
-
     drawn = np.array(
         [np.random.default_rng([seed, epoch, int(index), STREAM]).beta(alpha, alpha) for index in indices], np.float32
     )
