@@ -62,7 +62,7 @@ class PrepConfig(_Config):
     crop: bool = True
     """Cut the empty border off (one box per volume) before resizing, so that heads of all scans are about equally large."""
     fit: Literal["pad", "stretch"] = "pad"
-    """How a image becomes square: 'pad' keeps the millimetre proportions and adds black, 'stretch' distorts."""
+    """How an image becomes square: 'pad' keeps the millimetre proportions and adds black, 'stretch' distorts."""
     percentile_low: Annotated[float, Field(ge=0, lt=50)] = 0.5
     """Percentile of the volume's non-zero voxels that becomes black; of normalise 'percentile'."""
     percentile_high: Annotated[float, Field(gt=50, le=100)] = 99.5

@@ -13,7 +13,7 @@ class MRSequence(StrEnum):
     T1WCE = "T1wCE"
     T2W = "T2w"
     UNKNOWN = "unknown"
-    """A image or a series that does not say what it is; never guessed."""
+    """An image or a series that does not say what it is; never guessed."""
 
 
 class Plane(StrEnum):
@@ -23,7 +23,7 @@ class Plane(StrEnum):
     CORONAL = "coronal"
     SAGITTAL = "sagittal"
     UNKNOWN = "unknown"
-    """A image without geometry."""
+    """An image without geometry."""
 
 
 CLASS_NAMES: tuple[str, str] = ("unmethylated", "methylated")

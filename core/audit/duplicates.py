@@ -31,7 +31,7 @@ WITHIN = 0.9999
 """The same within a patient, where neighbouring slices are alike: measured, at most 0.9998 at 1 mm; a copy saved as
 JPEG at quality 75, 0.99995 and more."""
 LEAST_TISSUE = 0.05
-"""Share of a image that must show something: the last trace of a head looks the same in everybody."""
+"""Share of an image that must show something: the last trace of a head looks the same in everybody."""
 SHARED = 0.5
 """Share of a series' slices found in another patient's from which both are taken for one patient."""
 FEWEST_SHARED = 3

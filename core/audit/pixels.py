@@ -97,7 +97,7 @@ def _load_thumbnails(entry: Path) -> NDArray[np.float32]:
 
 
 def make_thumbnail(image: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Shrink a image of shape (rows, columns) to (32, 32) by averaging, its range stretched to 16 bits."""
+    """Shrink an image of shape (rows, columns) to (32, 32) by averaging, its range stretched to 16 bits."""
     small = Image.fromarray(np.ascontiguousarray(image)).resize((THUMBNAIL_PX,) * 2, Image.Resampling.BOX)
     values = np.asarray(small, dtype=np.float64)
     low, high = values.min(), values.max()

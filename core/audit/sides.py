@@ -75,7 +75,7 @@ class Sides:
 def find_both_sides(
     cohort: Cohort, sides: Sides, pairs: Sequence[tuple[Series, SeriesPixels]], matches: Iterable[Match]
 ) -> Iterator[Finding]:
-    """Yield every patient, every series, and every pair of series sharing a image that stands in two parts."""
+    """Yield every patient, every series, and every pair of series sharing an image that stands in two parts."""
     parts: dict[str, set[str]] = defaultdict(set)
     studies: dict[str, list[str]] = defaultdict(list)
     for study in cohort:

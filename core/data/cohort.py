@@ -102,7 +102,7 @@ def scan_cohort(
         The label table; by default a ``train_labels.csv`` in the folder or above it. Class folders are their
         own labels.
     patient_pattern
-        Regular expression that finds the patient in a image's file name; by default its leading digits.
+        Regular expression that finds the patient in an image's file name; by default its leading digits.
     layout
         "rsna", "phases", "classes" or "flat", where the detection is wrong.
     sequence

@@ -1,9 +1,8 @@
-"""What in an upload can tell who the patient is: names of attributes, never their values.
+"""Which attributes of an upload can identify the patient: their names, never their values.
 
 The project keeps an allow-list of attributes (:mod:`core.data.formats.header`) and no other; names and numbers of people are
-read only to take them out of the texts on that list (:mod:`core.data.redact`). This check looks only at
-whether the identifying ones (:mod:`core.data.identifying`) are there, so that a person knows what he or she is about
-to hand on.
+read only to take them out of the texts on that list (:mod:`core.data.redact`). This check reports only
+whether the identifying ones (:mod:`core.data.identifying`) are present, so that a user knows before passing files on.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ def survey_identifying_tags(series: Iterable[Series]) -> dict[str, int]:
 
 
 def privacy_warnings(series: Iterable[Series]) -> tuple[str, ...]:
-    """Say in a sentence each that an upload identifies a person, or may have text burned into its pixels."""
+    """Return a warning where an upload holds identifying attributes, and one where its pixels may carry text."""
     examined = list(series)
     found = list(survey_identifying_tags(examined))
     warnings = []

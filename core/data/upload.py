@@ -31,7 +31,7 @@ from core.settings import Settings
 
 ODD_CHARACTERS = re.compile(r"[^\w.\- ]")
 PATIENT_NUMBER = re.compile(r"\d+(?=[_\-])")
-"""The patient in a image's name: leading digits that something follows, as in 00430_FLAIR_012.png."""
+"""The patient in an image's name: leading digits that something follows, as in 00430_FLAIR_012.png."""
 NO_NAME = "scan"
 UNPACKED = (".zip", ".tar", ".tgz", ".tar.gz")
 """What is unpacked where it lies in a folder; office documents are zips, too."""
@@ -106,7 +106,7 @@ def open_scan(
 
     DICOM files belong together by Study Instance UID (0020,000D) and Patient ID, unless a folder named as the competition's
     (00430/FLAIR) says whose they are. Images belong together by the patient number in their names; without
-    one, the images of one folder are taken as slices of one scan, and a image handed in by itself is a
+    one, the images of one folder are taken as slices of one scan, and an image handed in by itself is a
     study of its own. A NIfTI file belongs to the study that its name states.
 
     Parameters

@@ -1,4 +1,4 @@
-"""A volume: voxels with a place in the patient."""
+"""A volume: voxels with their position in the patient."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ SLICE_GAP_MM = 10.0
 FEW_SLICES = 5
 
 ENLARGEMENT = 3.0
-"""Enlargement of the source above which a image shows interpolation rather than anatomy."""
+"""Enlargement of the source above which an image shows interpolation rather than anatomy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

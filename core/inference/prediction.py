@@ -26,7 +26,7 @@ class SlicePrediction:
     """Of the positive class, calibrated as the study's is."""
 
     def to_dict(self) -> dict[str, object]:
-        """As in ``predict --json``; a image without geometry has ``position_mm`` None."""
+        """As in ``predict --json``; an image without geometry has ``position_mm`` None."""
         return {
             "sequence": str(self.sequence),
             "index": self.slice_index,

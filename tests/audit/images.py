@@ -22,7 +22,7 @@ def draw_head(seed: int, index: int = 0, size: int = 64) -> NDArray[np.float32]:
 
 
 def save(path: Path, image: NDArray[np.float32], **options: object) -> Path:
-    """Write a image; the suffix decides the format."""
+    """Write an image; the suffix decides the format."""
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,1 +1,1 @@
-"""What one file holds: DICOM, NIfTI, images and archives, read within bounds and told by their content."""
+"""File formats: DICOM, NIfTI, images and archives, detected by content and read within bounds."""

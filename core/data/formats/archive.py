@@ -1,4 +1,4 @@
-"""Unpacking a zip or a tar that strangers send, within bounds."""
+"""Unpacking an untrusted zip or tar within bounds."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ class InstanceHeader:
 
 
 def check_kind(dataset: Elements, path: Path, *, has_pixels: bool) -> None:
-    """Refuse what is not one grey MR image, before anything else is asked of it."""
+    """Refuse anything but a grey MR image, before any other attribute is read."""
     modality, sop_class = text_of(dataset, "Modality"), text_of(dataset, "SOPClassUID")
     if not modality and not sop_class and not has_pixels:
         raise DicomError(f"{path.name} is not a DICOM image: it has neither Modality, SOP Class UID nor pixels.")
@@ -197,7 +197,7 @@ def is_burned_in(dataset: Elements) -> bool:
 def build_header(dataset: Elements, path: Path, syntax: str, identifying: tuple[str, ...] = ()) -> InstanceHeader:
     """Read the allowed attributes of one object into plain values; of several frames, what they share.
 
-    `identifying` are the keywords of the identifying attributes that were seen on the way.
+    `identifying` are the keywords of the identifying attributes that were found.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """Loose images: PNG, JPEG and others of any mode, as one grey image, decoded within bounds.
 
-What a image is, its content says: PNG files named .jpg are common in public cohorts.
+What an image is, its content says: PNG files named .jpg are common in public cohorts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from core.errors import DataError, LimitError
 from core.settings import Settings, load_settings
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
-"""What is tried, and nothing else: Pillow's rarer decoders are not let near a stranger's file."""
+"""The decoders that are allowed: Pillow's rarer ones are not run on untrusted files."""
 DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 """More than eight bits a pixel."""
 PILLOW_ERRORS = (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, zlib.error, IndexError, KeyError)
@@ -27,7 +27,7 @@ PILLOW_ERRORS = (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.e
 
 
 def read_image(path: Path, settings: Settings | None = None) -> NDArray[np.float32]:
-    """Read a image as one grey image: float32 of shape (rows, columns), 0..255.
+    """Read an image as one grey image: float32 of shape (rows, columns), 0..255.
 
     Colour becomes luma (ITU-R 601); transparency is laid over black; the EXIF orientation is applied; of an
     animation the first frame is taken. Eight bits stay as they are. Deeper images are shifted and scaled so
@@ -36,7 +36,7 @@ def read_image(path: Path, settings: Settings | None = None) -> NDArray[np.float
     Raises
     ------
     DataError
-        Not a image, or a damaged one.
+        Not an image, or a damaged one.
     LimitError
         More pixels than this installation accepts; nothing was decoded.
     """
@@ -51,7 +51,7 @@ def read_image(path: Path, settings: Settings | None = None) -> NDArray[np.float
 
 
 def read_image_size(path: Path, settings: Settings | None = None) -> tuple[int, int]:
-    """Read (rows, columns) from a image's header, as stored; raises as :func:`read_image` does."""
+    """Read (rows, columns) from an image's header, as stored; raises as :func:`read_image` does."""
     with _opened(path, settings or load_settings()) as image:
         return image.height, image.width
 

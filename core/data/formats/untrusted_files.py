@@ -1,4 +1,4 @@
-"""Writing what strangers send: names that cannot climb out of a folder, and byte and file counts that are really counted."""
+"""Writing untrusted uploads: no name leads out of the folder, and bytes and files are counted as they are written."""
 
 from __future__ import annotations
 

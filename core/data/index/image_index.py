@@ -20,7 +20,7 @@ from core.settings import Settings
 AT_ONCE = 250
 """Files that are handed to a process at a time."""
 FILES_PER_PROCESS = 5000
-"""Below so many files a further process costs more than it saves: a image's header is read in a tenth of a ms."""
+"""Below so many files a further process costs more than it saves: an image's header is read in a tenth of a ms."""
 
 Size = tuple[int, int]
 

@@ -38,7 +38,7 @@ class ImageStudies:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a image lies."""
+    """Where an image lies."""
 
     phase: Phase | None
     class_name: str | None
@@ -74,7 +74,7 @@ def scan_images(
         Regular expression that finds the patient in a file name (its first group, if it has one); the leading
         digits by default.
     sequence
-        What a image is that does not say so in its name.
+        What an image is that does not say so in its name.
     settings, progress
         The limits; called once per file.
     cache, jobs

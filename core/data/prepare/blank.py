@@ -1,4 +1,4 @@
-"""Heads painted in one grey: what is left of a image when the brain, and the tumour with it, is taken out."""
+"""Heads painted in one grey: what is left of an image when the brain, and the tumour with it, is taken out."""
 
 from __future__ import annotations
 

@@ -33,9 +33,9 @@ FORMAT_VERSION = 3
 CHOOSING = {"series_selection", "frames"}
 """Settings that say which sources are prepared, not what becomes of them."""
 HELD_BYTES = 2**29
-"""A series whose files are not larger is read once, to be recognised and to be prepared; a larger one twice."""
+"""A series whose files are not larger is read once, for its digest and its pixels; a larger one twice."""
 ABANDONED_SECONDS = 3600.0
-"""A half-written file of that age was left by a process that was killed."""
+"""Age from which a half-written file counts as left by a killed process."""
 
 
 def load_prepared(source: Series | Source, prep: PrepConfig, settings: Settings) -> PreparedSeries:
@@ -64,9 +64,9 @@ def load_prepared(source: Series | Source, prep: PrepConfig, settings: Settings)
 
 
 def fill_cache(position: int, source: Source, prep: PrepConfig, settings: Settings) -> tuple[int, Fault | None]:
-    """Prepare one of many sources in another process: what it became stays in the cache, only a fault travels back.
+    """Prepare one of many sources in another process: the result stays in the cache, only a fault is returned.
 
-    It stands here and not where the work is dealt out because a worker imports all that its module does.
+    It stands in this module because a worker imports whatever its module imports.
     """
     try:
         load_prepared(source, prep, settings)
@@ -113,10 +113,10 @@ def _join_sequences(source: Source) -> str:
 
 
 def _know_content(series: Series, settings: Settings) -> tuple[str, list[memoryview]]:
-    """Return the digest of a series' files, of their names and of every byte in them, and what of it was read.
+    """Return the digest of a series' files (their names and every byte in them) and the contents that were read for it.
 
-    The digest is remembered by path, size and modification time, so that unchanged files are not read again. What
-    was read is empty then, and where it is too much to be held.
+    The digest is remembered by path, size and modification time, so unchanged files are not read again. The contents are
+    empty then, and where they are larger than :data:`HELD_BYTES`.
     """
     stamp = _stamp(series)
     known = _recall_content(series, settings, stamp)
@@ -142,7 +142,7 @@ def _recall_content(series: Series, settings: Settings, stamp: str) -> str | Non
 
 
 def prune_contents(settings: Settings) -> None:
-    """Forget the content of the files that were looked at longest ago, where there are too many."""
+    """Remove the oldest remembered digests where there are too many."""
     _contents(settings).prune()
 
 

@@ -1,10 +1,13 @@
-"""The usual series, prepared several times faster than by way of a float volume, and to the same pixels.
+"""Fast path of preparation: an ordinary DICOM series by counts of its stored values, to the same pixels as the reference.
 
-What a voxel becomes depends on its stored value alone, and of these there are a few thousand. So each slice is
-counted once, and from the counts follow the blank slices and the window, exactly; the brightest value at each place
-gives the head's box; and only the slices that are kept are drawn, each voxel looked up in a table. The steps
-are those of :func:`core.data.volume.read_volume` and :func:`core.data.prepare.slices.prepare_volume`, and a test holds the
-two ways together.
+A voxel's grey value depends on its stored value alone, and there are a few thousand of these. Each slice is counted once.
+The counts give the blank slices and the intensity window exactly, the maximum over the slices gives the head's box, and only
+the kept slices are drawn, each voxel through a lookup table. The reference is :func:`core.data.volume.read_volume` with
+:func:`core.data.prepare.slices.prepare_volume`; a property test holds the two together, and
+:mod:`core.data.prepare.source` chooses.
+
+Measured on the whole job of ``prepare``, CPU time without this module over with it: 3.5 with 8 slices kept of 96, 2.4 with
+all kept (synthetic, 384 x 384); 1.8 and 1.5 on a real series of 60 slices of 256 x 192.
 """
 
 from __future__ import annotations
@@ -53,7 +56,7 @@ FIELDS = (
     "fit",
 )
 WINDOW_FIELDS = ("percentile_low", "percentile_high")
-"""The settings that are known here; any other must be as it is by default."""
+"""The settings that this module knows; any other must have its default value."""
 DENSE = 0.6
 """Share of voxels that are not zero above which leaving the zeros out costs more than counting them."""
 
@@ -83,23 +86,23 @@ class _Counted:
         return percentiles_of_counts(self.values[chosen], self.counts.sum(axis=0)[chosen], ranks)
 
 
-def prepare_quickly(
+def prepare_by_counts(
     series: Series, prep: PrepConfig, settings: Settings, contents: Sequence[memoryview] | None = None
 ) -> PreparedSeries | None:
-    """Prepare a series of uncompressed single images whose voxels are stored and scaled alike.
+    """Prepare a series of uncompressed single-frame images that share storage and rescaling.
 
     Parameters
     ----------
     series, prep, settings
         What, how, and the limits.
     contents
-        What the files hold, in their order, where :func:`read_files` was asked already.
+        What the files hold, in their order, where :func:`read_files` was called already.
 
     Returns
     -------
     PreparedSeries or None
-        None for anything else, for files that cannot be used, and where nothing but blank slices is found: the
-        general way knows what to do with it, and what to say.
+        None for anything else, for files that cannot be used, and where every slice is blank: the reference handles
+        these, and its errors say why.
     """
     if series.kind != "dicom" or not _is_known(prep):
         return None
@@ -116,7 +119,7 @@ def _is_known(prep: PrepConfig) -> bool:
 
 
 def read_files(paths: Sequence[Path]) -> list[memoryview]:
-    """Read files whole, into one piece of memory: to ask the system for many small ones takes longer than reading.
+    """Read files whole into one block of memory: many small allocations would take longer than reading.
 
     Raises
     ------
@@ -136,7 +139,7 @@ def read_files(paths: Sequence[Path]) -> list[memoryview]:
 
 
 def _read(series: Series, settings: Settings, contents: Sequence[memoryview]) -> _Counted | None:
-    """Read and count the slices while they are at hand."""
+    """Read headers and count values, file by file."""
     reader = SeriesReader(settings)
     headers: list[InstanceHeader] = []
     slices: dict[Path, Stored] = {}
@@ -166,7 +169,7 @@ def _is_usual(header: InstanceHeader) -> bool:
 
 
 def _storage(header: InstanceHeader) -> tuple[object, ...]:
-    """What decides which number a stored value stands for."""
+    """Return what maps stored values to voxel values; it must be the same for all files."""
     return (
         header.bits_allocated,
         header.bits_stored,
@@ -192,7 +195,7 @@ def _count(stored: Stored) -> tuple[int, NDArray[np.int64]]:
 
 
 def _join(stack: Stack, slices: list[Stored], counted: list[tuple[int, NDArray[np.int64]]]) -> _Counted | None:
-    """Put the counts of all slices side by side; None where a value does not fit into the stored bits."""
+    """Align the counts of all slices; None where a value does not fit into the stored bits."""
     lowest = min(first for first, _ in counted)
     stop = max(first + len(counts) for first, counts in counted)
     header = stack.headers[0]
@@ -212,7 +215,7 @@ def _join(stack: Stack, slices: list[Stored], counted: list[tuple[int, NDArray[n
 
 
 def _prepare(series: Series, found: _Counted, prep: PrepConfig) -> PreparedSeries | None:
-    """Do what :func:`core.data.prepare.slices.prepare_volume` does."""
+    """Prepare from counts as :func:`core.data.prepare.slices.prepare_volume` does from voxels."""
     volume = _empty_volume(series, found)
     blank = _find_blank(found)
     filled = np.flatnonzero(~blank)
@@ -249,7 +252,7 @@ def _prepare(series: Series, found: _Counted, prep: PrepConfig) -> PreparedSerie
 
 
 def _empty_volume(series: Series, found: _Counted) -> Volume:
-    """Build the volume without its voxels: what it says of places is needed, and takes no memory."""
+    """Build the volume without its voxels: only its geometry is needed."""
     shape = (len(found.slices), *found.slices[0].shape)
     array, affine, plane = orient(np.broadcast_to(np.float32(0), shape), found.stack.affine)
     return Volume(
@@ -263,13 +266,13 @@ def _empty_volume(series: Series, found: _Counted) -> Volume:
 
 
 def _oriented(found: _Counted, image: NDArray[Any]) -> NDArray[Any]:
-    """Turn one slice as its volume is turned; the slices themselves are in order already."""
+    """Flip and transpose one slice as its volume is; the slices themselves are in order already."""
     turned: NDArray[Any] = orient(image[None], found.stack.affine)[0][0]
     return turned
 
 
 def _find_blank(found: _Counted) -> NDArray[np.bool_]:
-    """Do what :func:`core.data.volume.find_blank_slices` does."""
+    """Find blank slices from counts as :func:`core.data.volume.find_blank_slices` does from voxels."""
     present = found.counts.any(axis=0)
     background = found.values[present].min()
     above = present & (found.values > background)
@@ -282,7 +285,7 @@ def _find_blank(found: _Counted) -> NDArray[np.bool_]:
 
 
 def _find_box(found: _Counted, filled: NDArray[np.int64], level: float) -> tuple[int, int, int, int] | None:
-    """Do what `find_head` does; None where the head is neither the large nor the small stored values."""
+    """Find the box of `find_head`; None where the head is neither the large nor the small stored values."""
     head = (found.values > level) & (found.values != 0)
     steps = np.diff(head[found.counts.any(axis=0)].astype(np.int8))
     extreme: np.ufunc

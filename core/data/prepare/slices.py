@@ -141,7 +141,7 @@ def _equalise(image: NDArray[np.uint8], prep: PrepConfig) -> NDArray[np.uint8]:
 def prepare_images(series: Series, prep: PrepConfig, settings: Settings | None = None) -> PreparedSeries:
     """Read loose images of any size and mode into square grey ones; every readable image is kept.
 
-    A image enters in the prepared form: it is squared and resized, but neither windowed, chosen nor
+    An image enters in the prepared form: it is squared and resized, but neither windowed, chosen nor
     cropped, and its pixels count as square (it has no millimetres). An exported image read back at its own
     size is therefore unchanged. `settings` are the limits; this installation's by default.
 

@@ -1,4 +1,4 @@
-"""The one place that decides how a source is prepared: on a common grid, as loose images, fast, or by way of a volume."""
+"""The one place that chooses how a source is prepared: on a common grid, as loose images, by counts, or as a volume."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from core.config import PrepConfig
 from core.data.frames_of_reference import check_frames
 from core.data.prepare.common_grid import prepare_study
 from core.data.prepare.examples import PreparedSeries, build_examples
-from core.data.prepare.fast_path import prepare_quickly
+from core.data.prepare.fast_path import prepare_by_counts
 from core.data.prepare.slices import prepare_images, prepare_volume
 from core.data.select import Source
 from core.data.study import Series
@@ -49,7 +49,7 @@ def prepare_series(
     settings
         The limits; this installation's by default.
     contents
-        What the series' files hold, in their order, where :func:`core.data.prepare.fast_path.read_files` was asked already.
+        What the series' files hold, in their order, where :func:`core.data.prepare.fast_path.read_files` was called already.
 
     Raises
     ------
@@ -61,8 +61,8 @@ def prepare_series(
     if prep.form == "volume" and prep.channels == "grey":  # its layers are prepared as single slices are
         slices = prepare_series(series, prep.model_copy(update={"form": "slice"}), settings, contents=contents)
         return build_examples([slices.pixels], prep, slices, [])
-    quick = prepare_quickly(series, prep, settings or load_settings(), contents)
-    if quick is not None:
-        return quick
+    prepared = prepare_by_counts(series, prep, settings or load_settings(), contents)
+    if prepared is not None:
+        return prepared
     volume, faults = read_volume(series, settings)
     return replace(prepare_volume(volume, prep), faults=faults)

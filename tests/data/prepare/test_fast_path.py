@@ -1,4 +1,4 @@
-"""The quick way gives what the general way gives, for whatever it takes on, and leaves the rest to it."""
+"""The fast path gives what the reference gives for whatever it accepts, and leaves the rest to it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
 from core.config import PrepConfig
 from core.data.formats.dicom import read_headers
 from core.data.prepare import source as prepare_module
-from core.data.prepare.fast_path import FIELDS, prepare_quickly, read_files
+from core.data.prepare.fast_path import FIELDS, prepare_by_counts, read_files
 from core.data.prepare.slices import PreparedSeries, prepare_volume
 from core.data.prepare.source import prepare_series
 from core.data.study import Series
@@ -42,7 +42,7 @@ def series_of(files: Sequence[Path]) -> Series:
     )
 
 
-def prepare_generally(series: Series, prep: PrepConfig) -> PreparedSeries:
+def prepare_by_reference(series: Series, prep: PrepConfig) -> PreparedSeries:
     volume, faults = read_volume(series)
     return replace(prepare_volume(volume, prep), faults=faults)
 
@@ -90,7 +90,7 @@ def draw_slices(dtype: str, bits: int, seed: int, blank: int, background: int) -
     window=st.sampled_from([(0.5, 99.5), (0, 100), (12, 73.5)]),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_both_ways_give_the_same(
+def test_fast_path_and_reference_give_the_same(
     storage: tuple[str, int],
     slope: float,
     intercept: float,
@@ -132,24 +132,24 @@ def test_both_ways_give_the_same(
             **({"syntax": ImplicitVRLittleEndian} if implicit else {}),
         )
         series = series_of(files[::-1])
-        quick = prepare_quickly(series, prep, load_settings())
+        fast = prepare_by_counts(series, prep, load_settings())
         try:
-            general = prepare_generally(series, prep)
+            reference = prepare_by_reference(series, prep)
         except DataError:
-            assert quick is None
+            assert fast is None
             return
     # Where the window begins below zero and tissue lies around it, the box needs the voxels themselves.
-    if quick is None:
+    if fast is None:
         assert crop
         assert intercept or (storage[0][0] == "i") or inverted or slope < 0
     else:
-        assert_same(quick, general)
+        assert_same(fast, reference)
 
 
-def test_the_usual_series_takes_the_quick_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ordinary_series_takes_the_fast_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     series = series_of(write_series(tmp_path, draw_slices("u2", 12, 0, 2, 0), BitsStored=12, HighBit=11))
-    expected = prepare_generally(series, SMALL)
-    monkeypatch.setattr(prepare_module, "read_volume", lambda *_: pytest.fail("the general way was taken"))
+    expected = prepare_by_reference(series, SMALL)
+    monkeypatch.setattr(prepare_module, "read_volume", lambda *_: pytest.fail("the reference was called"))
     assert_same(prepare_series(series, SMALL), expected)
     assert_same(prepare_series(series, SMALL, contents=read_files(series.files)), expected)
 
@@ -157,10 +157,10 @@ def test_the_usual_series_takes_the_quick_way(tmp_path: Path, monkeypatch: pytes
 def test_missing_slices_are_named_alike(tmp_path: Path) -> None:
     files = write_series(tmp_path / "FLAIR", draw_slices("u2", 16, 0, 0, 0))
     series = series_of([*files[:4], *files[5:]])
-    quick = prepare_quickly(series, SMALL, load_settings())
-    assert quick is not None
-    assert "slices may be missing" in quick.faults[0].reason
-    assert_same(quick, prepare_generally(series, SMALL))
+    fast = prepare_by_counts(series, SMALL, load_settings())
+    assert fast is not None
+    assert "slices may be missing" in fast.faults[0].reason
+    assert_same(fast, prepare_by_reference(series, SMALL))
 
 
 def with_an_overlay(folder: Path) -> list[Path]:
@@ -211,14 +211,14 @@ def compressed(folder: Path) -> list[Path]:
 @pytest.mark.parametrize(
     "write", [with_an_overlay, with_two_slopes, in_big_endian, in_32_bits, with_a_damaged_file, compressed]
 )
-def test_anything_else_is_left_to_the_general_way(tmp_path: Path, write: Any) -> None:
+def test_anything_else_is_left_to_the_reference(tmp_path: Path, write: Any) -> None:
     series = series_of(write(tmp_path / "FLAIR"))
     assert read_headers(series.files[0])
-    assert prepare_quickly(series, SMALL, load_settings()) is None
-    assert_same(prepare_series(series, SMALL), prepare_generally(series, SMALL))
+    assert prepare_by_counts(series, SMALL, load_settings()) is None
+    assert_same(prepare_series(series, SMALL), prepare_by_reference(series, SMALL))
 
 
-def test_what_goes_wrong_is_said_by_the_general_way(tmp_path: Path) -> None:
+def test_errors_are_those_of_the_reference(tmp_path: Path) -> None:
     blank = series_of(write_series(tmp_path / "FLAIR", np.zeros((5, 8, 8), np.uint16)))
     with pytest.raises(DataError, match="All 5 slices"):
         prepare_series(blank, SMALL)
@@ -233,16 +233,14 @@ def test_the_limits_hold(tmp_path: Path, settings: Settings) -> None:
         prepare_series(series, SMALL, replace(settings, file_pixels=100))
 
 
-def test_a_setting_that_is_not_known_here_is_left_to_the_general_way(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unknown_setting_is_left_to_the_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     series = series_of(write_series(tmp_path / "FLAIR", draw_slices("u2", 16, 0, 0, 0)))
     stretched = SMALL.model_copy(update={"fit": "stretch"})
-    assert prepare_quickly(series, SMALL.model_copy(update={"slice_choice": "some other"}), load_settings()) is None
-    assert prepare_quickly(series, stretched, load_settings()) is not None
+    assert prepare_by_counts(series, SMALL.model_copy(update={"slice_choice": "some other"}), load_settings()) is None
+    assert prepare_by_counts(series, stretched, load_settings()) is not None
     monkeypatch.setattr("core.data.prepare.fast_path.FIELDS", tuple(name for name in FIELDS if name != "fit"))
-    assert prepare_quickly(series, stretched, load_settings()) is None
-    assert prepare_quickly(series, SMALL, load_settings()) is not None
+    assert prepare_by_counts(series, stretched, load_settings()) is None
+    assert prepare_by_counts(series, SMALL, load_settings()) is not None
 
 
 @pytest.mark.parametrize("choice", ["spread", "all"])
@@ -253,6 +251,6 @@ def test_on_real_scans(shared_data: Path, choice: str) -> None:
     series = list(scan_cohort(shared_data / "rsna_dicom").series)
     assert series
     for one in series:
-        quick = prepare_quickly(one, prep, load_settings())
-        assert quick is not None
-        assert_same(quick, prepare_generally(one, prep))
+        fast = prepare_by_counts(one, prep, load_settings())
+        assert fast is not None
+        assert_same(fast, prepare_by_reference(one, prep))

@@ -93,7 +93,7 @@ def test_a_series_that_cannot_be_read_is_named_and_the_rest_is_shown(study: Stud
 
 @pytest.mark.parametrize("fit", ["pad", "stretch"])
 def test_a_map_lies_where_it_belongs_on_a_loose_image(tmp_path: Path, fit: str) -> None:
-    # A image twice as wide as high, the map at its lower right: the viewer pads it above and below.
+    # An image twice as wide as high, the map at its lower right: the viewer pads it above and below.
     path = tmp_path / "00001_1.png"
     Image.fromarray(np.full((40, 80), 128, np.uint8)).save(path)
     series = Series(
