@@ -55,7 +55,7 @@ def make_spec(folder: Path, arguments: argparse.Namespace) -> TrainingSpec:
     cohort = scan_cohort(folder / "cohort")
     table = build_table(cohort, config.prep, settings)
     split = make_split(table, config.split, cohort.digest)
-    return describe_training(config, table, split, cohort=cohort)
+    return describe_training(config, table, split, synthetic=True)
 
 
 def measure(spec: TrainingSpec, blocks: int, steps: int) -> None:

@@ -85,7 +85,7 @@ def make_spec(folder: Path, arguments: argparse.Namespace) -> TrainingSpec:
     table = build_table(cohort, config.prep, settings, jobs=1)
     split = make_split(table, config.split, cohort.digest)
     export_imagefolder(table, split, folder / "pictures")
-    return describe_training(config, table, split, cohort=cohort)
+    return describe_training(config, table, split, synthetic=True)
 
 
 @dataclass(frozen=True, slots=True)

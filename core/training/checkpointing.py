@@ -153,8 +153,8 @@ def _describe_checkpoint(
         class_names=table.class_names,
         positive_class=table.positive_class,
         sequences=_list_sequences(spec),
-        planes=_list_planes(spec),
-        synthetic=spec.cohort.synthetic if spec.cohort else False,
+        planes=tuple(sorted(table.rows["plane"].iloc[spec.train_rows].unique())),
+        synthetic=spec.synthetic,
         labels_shuffled=spec.run.source.shuffle_seed is not None,
         cohort_digest=split.cohort_digest,
         split_unit=split.unit,
@@ -180,7 +180,3 @@ def _describe_checkpoint(
 def _list_sequences(spec: TrainingSpec) -> tuple[MRSequence, ...]:
     seen = {name for names in spec.table.rows["sequence"].iloc[spec.train_rows].unique() for name in names.split("+")}
     return tuple(sequence for sequence in MRSequence if sequence in seen)
-
-
-def _list_planes(spec: TrainingSpec) -> tuple[str, ...]:
-    return tuple(sorted(spec.table.rows["plane"].iloc[spec.train_rows].unique()))

@@ -179,7 +179,7 @@ def wrap_model(model: nn.Module) -> nn.Module:
     Parameters that are frozen must be so already. The buffers (running statistics) of the processes are not made equal
     at each step: validation takes those of rank 0.
     """
-    return DistributedDataParallel(model, broadcast_buffers=False) if is_distributed() else model
+    return DistributedDataParallel(model, forward_sync_buffers=False) if is_distributed() else model
 
 
 def gradient_sync(network: nn.Module, *, last: bool) -> AbstractContextManager[Any]:

@@ -62,7 +62,7 @@ def write_environment(spec: TrainingSpec, state: TrainingState) -> None:
             "split_digest": spec.split.digest,
             "test_digest": spec.split.test_digest,
             "leaky": spec.split.leaky,
-            "synthetic": spec.cohort.synthetic if spec.cohort else None,
+            "synthetic": spec.synthetic,
             "class_names": list(spec.table.class_names),
             "positive_class": spec.table.positive_class,
             "sizes": {

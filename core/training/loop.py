@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from core.config import RunConfig
-from core.data.study import Cohort
 from core.dataset.batches import batch_order
 from core.dataset.feed import open_feed
 from core.dataset.slice_table import SliceTable
@@ -59,7 +58,7 @@ def fit(
     split: Split,
     *,
     run: RunFolder | None = None,
-    cohort: Cohort | None = None,
+    synthetic: bool = False,
     load_masks: MaskLoader | None = None,
     on_start: Callable[[TrainingSpec, TrainingState], None] = lambda spec, state: None,
     on_step: Callable[[StepReport], None] = lambda report: None,
@@ -75,8 +74,8 @@ def fit(
     run
         Where the best weights, the log of epochs and the state to resume from go. A saved state that is there is
         resumed, and its finished epochs are not yielded again. None writes nothing.
-    cohort
-        Where the table comes from: the checkpoint says whether it is synthetic and which planes it has.
+    synthetic
+        Whether the images are of the synthetic cohort: the checkpoint says so.
     load_masks
         Loads tumour masks, for a network whose first stage learns from them.
     on_start
@@ -100,7 +99,7 @@ def fit(
         The disk is full.
     """
     spec = describe_training(
-        config, table, split, run=run, cohort=cohort, load_masks=load_masks, on_step=on_step, stop=stop, log=log
+        config, table, split, run=run, synthetic=synthetic, load_masks=load_masks, on_step=on_step, stop=stop, log=log
     )
     with memory_errors(config):
         state = start_training(spec)

@@ -84,7 +84,7 @@ def train_session(
     split = _share_split(run, cohort, table)
     on_prepared()
     yield from fit(
-        task.config, table, split, run=run, cohort=cohort,
+        task.config, table, split, run=run, synthetic=cohort.synthetic,
         load_masks=lambda rows: load_masks(cohort, table, rows, task.config.prep, settings),
         on_start=write_environment, on_step=on_step, stop=stop, log=log,
     )  # fmt: skip

@@ -13,7 +13,6 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from core.config import RunConfig
-from core.data.study import Cohort
 from core.dataset.batches import count_steps
 from core.dataset.feed import Feed
 from core.dataset.predictions import name_patients
@@ -66,7 +65,7 @@ class TrainingSpec:
     val_rows: NDArray[np.int64]
     run: RunFolder | None = None
     """Where results go; None writes nothing. Of several processes only rank 0 has one."""
-    cohort: Cohort | None = None
+    synthetic: bool = False
     load_masks: MaskLoader | None = None
     log: logging.Logger
     on_step: Callable[[StepReport], None]
@@ -133,7 +132,7 @@ def describe_training(
     split: Split,
     *,
     run: RunFolder | None = None,
-    cohort: Cohort | None = None,
+    synthetic: bool = False,
     load_masks: MaskLoader | None = None,
     on_step: Callable[[StepReport], None] = lambda report: None,
     stop: Callable[[], bool] = lambda: False,
@@ -143,7 +142,7 @@ def describe_training(
 
     Parameters
     ----------
-    config, table, split, run, cohort, load_masks, on_step, stop, log
+    config, table, split, run, synthetic, load_masks, on_step, stop, log
         As in :func:`core.training.loop.fit`.
 
     Raises
@@ -174,5 +173,5 @@ def describe_training(
         log.warning("The split is by slice: slices of one patient stand in training and validation. It leaks.")
     return TrainingSpec(
         config=config, table=table, split=split, train_rows=rows["train"], val_rows=rows["val"], run=run,
-        cohort=cohort, load_masks=load_masks, log=log, on_step=on_step, stop=stop,
+        synthetic=synthetic, load_masks=load_masks, log=log, on_step=on_step, stop=stop,
     )  # fmt: skip

@@ -225,6 +225,21 @@ def test_a_failure_elsewhere_is_everybodys(monkeypatch: pytest.MonkeyPatch) -> N
         distributed.on_all_ranks(lambda: 1 / 0)
 
 
+INPUT_SHAPES = {"slice": (64, 64), "streams": (64, 64), "volume": (16, 48, 48)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name not in ("tiny", "frozen")])
+def test_every_network_uses_each_parameter_that_learns(name: str) -> None:
+    """DistributedDataParallel waits for the gradient of each; find_unused_parameters would cost time at every step."""
+    architecture = find_architecture(name)
+    model = architecture.build(2).train()
+    if architecture.needs_masks:
+        model.freeze_segmenter()
+    model(torch.randn(2, architecture.channels, *INPUT_SHAPES[architecture.input_form])).sum().backward()
+    assert not [name for name, weight in model.named_parameters() if weight.requires_grad and weight.grad is None]
+
+
 def test_an_error_of_the_network_itself_is_no_lost_process() -> None:
     with pytest.raises(RuntimeError, match="shapes"), distributed.lost_process_errors():
         torch.zeros(2, 3) @ torch.zeros(2, 3)
