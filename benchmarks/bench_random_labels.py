@@ -25,7 +25,8 @@ import numpy as np
 from measuring import TINY_SETTINGS, machine, parse_arguments, print_table
 
 from core.config import apply_settings
-from core.experiments.twin.pair import judge_pair, plan_pair, read_result, train_pair
+from core.experiments.twin.pair import plan_pair, read_result
+from core.experiments.twin.result import evaluate_pair, train_pair
 from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.presets import find_preset
@@ -58,7 +59,7 @@ def measure(seed: int, source: DataSource, settings: Settings, changes: tuple[st
     pair = plan_pair(settings, config, shuffled, name=f"seed-{seed:02d}")
     if not train_pair(pair, settings):
         sys.exit("Stopped; the same command with the same --home goes on.")
-    return read_result(pair) or judge_pair(pair, settings).to_dict()
+    return read_result(pair) or evaluate_pair(pair, settings).to_dict()
 
 
 def show(results: list[dict[str, Any]]) -> bool:

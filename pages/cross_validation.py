@@ -1,41 +1,32 @@
 """Folds by patient, repeated, nested: start, watch, and read what all of them say together."""
 
-from typing import Any
-
 import streamlit as st
 
-from core.experiments.folds.progress import list_cross_validations, read_answer
+from core.experiments.folds.candidates import KIND
+from core.jobs.experiment import Experiment, list_experiments
 from ui.folds.result import show_result, show_why
-from ui.folds.standing import show_standing
 from ui.folds.start import ask_new
+from ui.folds.status import show_status
+from ui.widgets.errors import report_errors
 from ui.widgets.page import begin_page
 from ui.widgets.state import current_settings
 from ui.widgets.text import plain
 
 
-def ask_experiment() -> tuple[str, dict[str, Any]] | None:
+def ask_experiment() -> Experiment | None:
     """The cross-validation to show: the one in the address, or the newest; None where there is none."""
-    settings = current_settings()
-    known = dict(list_cross_validations(settings))
-    named = st.query_params.get("experiment")
-    # What was started a moment ago has not written its question yet.
-    young = {path.parent.name for path in settings.experiments.glob("*/started")} - {
-        path.parent.name for path in settings.experiments.glob("*/question.json")
-    }
-    if named in young:
-        known = {str(named): {}, **known}
+    known = {experiment.name: experiment for experiment in list_experiments(current_settings(), KIND)}
     if not known:
         return None
-    names = list(known)
+    named, names = st.query_params.get("experiment"), list(known)
     name = st.selectbox("Cross-validation", names, index=names.index(named) if named in names else 0, key="folds.shown")
     st.query_params["experiment"] = name
-    question = known[name]
-    if question:
-        st.caption(
-            f"{plain(question['config'].get('architecture', ''))}, protocol {plain(question['config'].get('preset', ''))}, on "
-            f"{plain(question['source'].get('root', ''))}"
-        )
-    return name, question
+    with report_errors():
+        question = known[name].question()
+        config = question.config
+        st.caption(f"{plain(config.architecture)}, protocol {plain(config.preset)}, on {plain(question.source.root)}")
+        return known[name]
+    return None
 
 
 begin_page("Cross-validation")
@@ -53,12 +44,11 @@ if settings.hosted:
     st.stop()
 shown = ask_experiment()
 if shown is not None:
-    name, question = shown
     with st.container(border=True):
-        show_standing(name, question)
-        result = read_answer(settings, name)
-        if result and question:
-            show_result(name, question, result)
+        show_status(shown)
+        result = shown.result()
+        if result:
+            show_result(shown.name, shown.question().source, result)
 with st.expander("A new cross-validation", icon=":material/add_circle:", expanded=shown is None):
     ask_new()
 with st.expander("Why it is done in this way", icon=":material/help:", expanded=shown is None):

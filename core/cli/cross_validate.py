@@ -11,11 +11,10 @@ from core.cli.options import add_backend, add_config, add_data, on_backend, posi
 from core.cli.output import Outcome, TerminalProgress, plain, table
 from core.cli.parser import Parser, set_command
 from core.errors import ConfigError
-from core.experiments.folds.cross_validation import KIND, CrossValidationParameters, list_candidates
-from core.experiments.folds.cross_validation import cross_validate as conduct
+from core.experiments.folds.candidates import KIND, CrossValidationParameters, list_candidates
+from core.experiments.run import run_experiment
 from core.figure_text import figure_text
-from core.jobs.foreground import run_experiment
-from core.runs.folder import absolute_source
+from core.jobs.experiment import Display, Experiment, RunOptions, make_question
 from core.settings import Settings
 
 
@@ -25,7 +24,7 @@ def define_cross_validate(parser: Parser) -> None:
         parser,
         on_backend(cross_validate),
         "With --vary it is nested: candidates are compared inside, and the winner alone is judged on the fold. Report "
-        "that form when anything was tuned. Interrupted or killed, it goes on with the same command. The networks of the "
+        "that form when anything was tuned. Interrupted or killed, it is resumed by the same command. The networks of the "
         "folds answer together as an ensemble: python -m core predict NAME SCAN.",
     )
     add_data(parser)
@@ -61,8 +60,8 @@ def define_cross_validate(parser: Parser) -> None:
 
 
 def cross_validate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """Train what is missing, judge each fold once, and say what was found."""
-    config, source = read_config(arguments), absolute_source(read_source(arguments))
+    """Train what is missing, evaluate each fold once, and say what was found."""
+    config, source = read_config(arguments), read_source(arguments)
     try:
         parameters = CrossValidationParameters(
             folds=arguments.folds,
@@ -74,30 +73,11 @@ def cross_validate(arguments: argparse.Namespace, settings: Settings) -> Outcome
         first = error.errors()[0]
         raise ConfigError(f"--{'-'.join(map(str, first['loc'])).replace('_', '-')}: {first['msg']}.") from error
     list_candidates(config, parameters)
-    question = {
-        "kind": KIND,
-        "parameters": parameters.model_dump(mode="json"),
-        "config": config.model_dump(mode="json"),
-        "source": source.model_dump(mode="json"),
-    }
-    folder, result = run_experiment(
-        settings,
-        arguments.name,
-        question,
-        lambda train: conduct(
-            settings.experiments / arguments.name,
-            config,
-            source,
-            parameters,
-            settings,
-            jobs=arguments.parallel,
-            progress=TerminalProgress("epochs"),
-            preparing=TerminalProgress("preparing"),
-        ),
-        source,
-        behind_queue=arguments.behind_queue,
-    )
-    return Outcome(document={"experiment": str(folder), **result}, lines=_describe(result, str(folder)))
+    experiment = Experiment.ask(settings, arguments.name, make_question(KIND, parameters, config, source))
+    options, display = RunOptions(parallel=arguments.parallel), Display(progress=TerminalProgress)
+    result = run_experiment(experiment, settings, options, display, behind_queue=arguments.behind_queue)
+    folder = str(experiment.folder)
+    return Outcome(document={"experiment": folder, **result}, lines=_describe(result, folder))
 
 
 def _describe(result: dict[str, Any], folder: str) -> list[str]:

@@ -1,25 +1,35 @@
-"""optimism and specification: questions that take several trainings; each goes on where it was interrupted."""
+"""optimism and specification: questions that take several trainings, each resumed by the same command.
+
+``python -m core.cli.questions FOLDER`` answers the question of any experiment's folder, behind the queue of runs: it is
+what the pages start.
+"""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from core.cli.options import add_config, add_data, positive, read_config, read_source
-from core.cli.output import Outcome, TerminalProgress, note, plain, table
+from core.cli.output import INTERRUPTED, OK, WRONG, Outcome, TerminalProgress, note, plain, table
 from core.cli.parser import Parser, set_command
+from core.errors import MGMTLabError
 from core.evaluation.specification import SpecificationCurve
-from core.experiments.controls.optimism import OptimismParameters, measure_optimism
-from core.experiments.controls.specification import SpecificationParameters, list_cells, measure_specification
+from core.experiments.controls.optimism import KIND as KIND_OPTIMISM
+from core.experiments.controls.optimism import OptimismParameters
+from core.experiments.controls.specification import KIND as KIND_SPECIFICATION
+from core.experiments.controls.specification import SpecificationParameters, list_cells
+from core.experiments.run import run_experiment
 from core.figure_text import figure_text
 from core.files import write_atomic
-from core.jobs.foreground import run_experiment
-from core.runs.folder import absolute_source
-from core.runs.records import DataSource, EpochRecord
-from core.settings import Settings
+from core.jobs.experiment import Display, Experiment, RunOptions, make_question
+from core.runs.records import EpochRecord
+from core.settings import Settings, load_settings
 
-AGAIN = "Interrupted, it goes on with the same command. The run's own test patients stand in no part of it."
+AGAIN = "Interrupted, it is resumed by the same command. The run's own test patients stand in no part of it."
 
 
 def define_optimism(parser: Parser) -> None:
@@ -52,20 +62,9 @@ def _add_shared(parser: Parser, name: str) -> None:
 
 
 def optimism(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """Train several times and compare both figures of each checkpoint."""
-    config, source = read_config(arguments), _absolute_source(arguments)
+    """Train over several seeds and compare both figures of each checkpoint."""
     parameters = OptimismParameters(seeds=max(2, arguments.seeds))
-    progress = TerminalProgress("trainings")
-    question = _question("optimism", parameters.model_dump(mode="json"), config.model_dump(mode="json"), source)
-    folder, result = run_experiment(
-        settings,
-        arguments.name,
-        question,
-        lambda train: measure_optimism(train, config, source, parameters, settings, progress),
-        source,
-        _show_epoch,
-        behind_queue=arguments.behind_queue,
-    )
+    experiment, result = _answer(arguments, settings, KIND_OPTIMISM, parameters)
     rows = [
         (pair["seed"], pair["epoch"], figure_text(pair["validation"]), figure_text(pair["untouched"]))
         for pair in result["pairs"]
@@ -75,29 +74,17 @@ def optimism(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         plain(result["sentence"]),
         *table(rows, header),
         f"by choice: {figure_text(result['optimism'])}",
-        plain(folder),
+        plain(experiment.folder),
     ]
-    return Outcome(document={"experiment": str(folder), **result}, lines=lines)
+    return Outcome(document={"experiment": str(experiment.folder), **result}, lines=lines)
 
 
 def specification(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Train every combination and lay the results out in order."""
-    config, source = read_config(arguments), _absolute_source(arguments)
     vary = {words[0]: list(words[1:]) for words in arguments.vary}
     parameters = SpecificationParameters(vary=vary) if vary else SpecificationParameters()
-    count = len(list_cells(config, parameters))
-    note(f"{count} combinations.")
-    progress = TerminalProgress("combinations")
-    question = _question("specification", parameters.model_dump(mode="json"), config.model_dump(mode="json"), source)
-    folder, result = run_experiment(
-        settings,
-        arguments.name,
-        question,
-        lambda train: measure_specification(train, config, source, parameters, settings, progress),
-        source,
-        _show_epoch,
-        behind_queue=arguments.behind_queue,
-    )
+    note(f"{len(list_cells(read_config(arguments), parameters))} combinations.")
+    experiment, result = _answer(arguments, settings, KIND_SPECIFICATION, parameters)
     curve = SpecificationCurve.from_dict(result)
     rows = [
         [*cell.choices.values(), cell.figure.value, cell.figure.low, cell.figure.high, cell.figure.n]
@@ -105,18 +92,42 @@ def specification(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     ]
     if arguments.csv:
         write_atomic(Path(arguments.csv), curve.to_csv())
-    lines = [plain(result["sentence"]), *table(rows, (*parameters.vary, "AUROC", "low", "high", "n")), plain(folder)]
-    return Outcome(document={"experiment": str(folder), **result}, lines=lines)
+    header = (*parameters.vary, "AUROC", "low", "high", "n")
+    lines = [plain(result["sentence"]), *table(rows, header), plain(experiment.folder)]
+    return Outcome(document={"experiment": str(experiment.folder), **result}, lines=lines)
 
 
-def _question(kind: str, parameters: dict[str, Any], config: dict[str, Any], source: DataSource) -> dict[str, Any]:
-    return {"kind": kind, "parameters": parameters, "config": config, "source": source.model_dump(mode="json")}
-
-
-def _absolute_source(arguments: argparse.Namespace) -> DataSource:
-    """Name the data as an experiment's folder keeps it."""
-    return absolute_source(read_source(arguments))
+def _answer(
+    arguments: argparse.Namespace, settings: Settings, kind: str, parameters: BaseModel
+) -> tuple[Experiment, dict[str, Any]]:
+    question = make_question(kind, parameters, read_config(arguments), read_source(arguments))
+    experiment = Experiment.ask(settings, arguments.name, question)
+    display = Display(progress=TerminalProgress, on_epoch=_show_epoch)
+    return experiment, run_experiment(experiment, settings, RunOptions(), display, behind_queue=arguments.behind_queue)
 
 
 def _show_epoch(record: EpochRecord) -> None:
     note(f"  epoch {record.epoch}  val loss {record.val_loss:.4f} accuracy {record.val_accuracy:.3f}")
+
+
+def main(arguments: list[str]) -> int:
+    """Answer the question of a folder, with lines of progress on standard error; the exit status is a command's."""
+    experiment = Experiment(Path(arguments[0]).resolve())
+    display = Display(
+        progress=TerminalProgress,
+        on_epoch=_show_epoch,
+        on_trial=lambda number, outcome: note(f"trial {number} {outcome}"),
+    )
+    try:
+        run_experiment(experiment, load_settings(), experiment.options(), display, behind_queue=True)
+    except MGMTLabError as error:
+        note(f"error: {error}")
+        return WRONG
+    except KeyboardInterrupt:
+        note("Interrupted.")
+        return INTERRUPTED
+    return OK
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -11,13 +11,16 @@ from core.cli.output import INTERRUPTED, Outcome, TerminalProgress, note
 from core.cli.parser import Parser, UsageError, set_command
 from core.cli.train import TrainingDisplay
 from core.experiments.controls.frozen import permute_frozen
-from core.experiments.controls.permutation import permute_run
-from core.experiments.twin.pair import judge_pair, plan_pair, queue_pair, read_result, train_pair
+from core.experiments.controls.permutation import KIND, RERUNS, PermutationParameters
+from core.experiments.run import run_experiment
+from core.experiments.twin.pair import plan_pair, queue_pair, read_result
+from core.experiments.twin.result import evaluate_pair, train_pair
 from core.figure_text import figure_text
+from core.jobs.experiment import Display, Experiment, RunOptions, make_question
 from core.runs.records import DataSource
 from core.settings import Settings
 
-RERUNS, FAST = 19, 999
+FAST = 999
 SMALLEST_SHARE, LARGEST_SHARE = 0.05, 0.9
 
 
@@ -26,7 +29,7 @@ def define_twin(parser: Parser) -> None:
     set_command(
         parser,
         twin,
-        "Both arms are trained on equally many slices and judged on the same ones; given again, it goes on.",
+        "Both arms are trained on equally many slices and judged on the same ones; given again, it is resumed.",
     )
     add_data(parser)
     add_config(parser, preset="paper")
@@ -54,7 +57,7 @@ def define_permute(parser: Parser) -> None:
     set_command(
         parser,
         permute,
-        "Trains again for each shuffle, selection included; given again, it goes on. --fast reads frozen features instead.",
+        "Trains again for each shuffle, selection included; given again, it is resumed. --fast reads frozen features instead.",
     )
     add_data(parser)
     add_config(parser, preset="honest")
@@ -94,9 +97,9 @@ def twin(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     note(f"{names}: {pair.trained_on} training slices each, {pair.siblings} of them siblings in the first.")
     display = TrainingDisplay(config.epochs)
     if not train_pair(pair, settings, on_status=display.show_status, on_epoch=display.show_epoch):
-        line = f"Stopped. Go on with the same command and --name {pair.name}."
+        line = f"Stopped. Resume it with the same command and --name {pair.name}."
         return Outcome(document={"pair": pair.name, "state": "stopped"}, lines=[line], exit_status=INTERRUPTED)
-    found = read_result(pair) or judge_pair(pair, settings, TerminalProgress("judging")).to_dict()
+    found = read_result(pair) or evaluate_pair(pair, settings, TerminalProgress("test slices")).to_dict()
     return Outcome(document={"pair": pair.name, **found}, lines=_describe_twin(found))
 
 
@@ -107,7 +110,6 @@ def permute(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     if arguments.fast:
         if arguments.name or arguments.parallel > 1:
             raise UsageError("--name and --parallel are about trainings; --fast trains nothing, leave them out.")
-
         found = permute_frozen(
             read_cohort(arguments, settings),
             settings,
@@ -117,16 +119,11 @@ def permute(arguments: argparse.Namespace, settings: Settings) -> Outcome:
             progress=TerminalProgress("shuffles"),
         ).to_dict()
     else:
-        found = permute_run(
-            settings,
-            config,
-            read_source(arguments),
-            name=arguments.name or "permutation",
-            reruns=arguments.permutations or RERUNS,
-            jobs=arguments.parallel,
-            progress=TerminalProgress("trainings"),
-            behind_queue=arguments.behind_queue,
-        ).to_dict()
+        question = make_question(KIND, PermutationParameters(), config, read_source(arguments))
+        experiment = Experiment.ask(settings, arguments.name or KIND, question)
+        options = RunOptions(count=arguments.permutations or RERUNS, parallel=arguments.parallel)
+        display = Display(progress=TerminalProgress)
+        found = run_experiment(experiment, settings, options, display, behind_queue=arguments.behind_queue)
     return Outcome(document=found, lines=_describe_permutation(found))
 
 

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from dataclasses import replace
 
 from core.cli.options import add_config, add_data, positive, read_config, read_source
 from core.cli.output import INTERRUPTED, Outcome, TerminalProgress, note, plain, table
 from core.cli.parser import Parser, UsageError, set_command
 from core.config import RunConfig
-from core.experiments.search.defaults import default_space
-from core.experiments.search.result import SearchResult, judge_search, read_result, write_result
-from core.experiments.search.search import Search, SearchParameters, check_name, find_search, open_search
-from core.experiments.search.workers import conduct_search, leading, stopping_with
+from core.errors import MGMTLabError
+from core.experiments.run import run_experiment
+from core.experiments.search.default_space import default_space
+from core.experiments.search.result import SearchResult, read_result
+from core.experiments.search.run_search import evaluate_best
+from core.experiments.search.search import Search, SearchParameters, ask_search, find_search
 from core.figure_text import figure_text
-from core.progress import Progress
+from core.jobs.experiment import Display, Experiment, RunOptions
 from core.runs.records import EpochRecord
 from core.settings import Settings
 
 TRIALS = 20
 MORE = (
     "Trials are runs like others and share one split; they are compared on the validation patients, and the test patients "
-    "stand in none of them. Interrupted or killed, it goes on with the same command; given twice at once, two work on it. "
+    "stand in none of them. Interrupted or killed, it is resumed by the same command; given twice at once, two work on it. "
     "What a trial draws depends on --seed and its number, with tpe also on the trials that had ended by then: several "
     "workers need not repeat each other's search. `search show NAME` and `search judge NAME` take a search that is there."
 )
@@ -77,28 +80,31 @@ def search(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     if arguments.known:
         raise UsageError(f"{arguments.known!r} is one word too many; name DATA alone, or show NAME, or judge NAME.")
     settings = replace(settings, threads=arguments.jobs or settings.threads)
-    check_name(arguments.name)
-    with leading(settings.experiments / arguments.name):  # from here on, for reading the data may take long
-        found = _open(arguments, settings)
-        try:
-            conduct_search(
-                found,
-                settings,
-                trials=arguments.trials,
-                parallel=arguments.parallel,
-                behind_queue=arguments.behind_queue,
-                on_trial=lambda number, how: note(f"trial {number} {how}"),
-                on_epoch=_show_epoch,
-            )
-        except KeyboardInterrupt:
-            note(f"Stopped; the same command goes on with {found.name}.")
-            return replace(_answer(found, settings, judge=False), exit_status=INTERRUPTED)
-    write_result(found, read_result(found, settings))
+    question = ask_search(
+        arguments.name, read_config(arguments), read_source(arguments), _read_parameters(arguments),
+        storage=arguments.storage,
+    )  # fmt: skip
+    experiment = Experiment.ask(settings, arguments.name, question)
+    options = RunOptions(count=arguments.trials, parallel=arguments.parallel, storage=arguments.storage)
+    display = Display(
+        progress=TerminalProgress,
+        on_epoch=_show_epoch,
+        on_trial=lambda number, outcome: note(f"trial {number} {outcome}"),
+    )
+    try:
+        run_experiment(experiment, settings, options, display, behind_queue=arguments.behind_queue)
+    except KeyboardInterrupt:
+        with suppress(MGMTLabError):  # Before its first trial there is nothing to show.
+            found = find_search(settings, arguments.name, storage=arguments.storage)
+            outcome = replace(_answer(found, settings, judge=False), exit_status=INTERRUPTED)
+            note(f"Stopped; the same command resumes {found.name}.")
+            return outcome
+        raise
+    found = find_search(settings, arguments.name, storage=arguments.storage)
     return _answer(found, settings, judge=arguments.judge)
 
 
-def _open(arguments: argparse.Namespace, settings: Settings) -> Search:
-    config = read_config(arguments)
+def _read_parameters(arguments: argparse.Namespace) -> SearchParameters:
     if arguments.seed < 0:
         raise UsageError("--seed must be 0 or more.")
     space = arguments.space
@@ -107,27 +113,13 @@ def _open(arguments: argparse.Namespace, settings: Settings) -> Search:
         space = [entry.text for entry in entries]
         for entry in entries:
             note(f"varied: {entry.text} ({entry.reason})")
-    parameters = SearchParameters(
-        space=tuple(space), sampler=arguments.sampler, pruner=arguments.pruner, seed=arguments.seed
-    )
-    preparing: Progress = TerminalProgress("preparing")
-    if arguments.behind_queue:  # whoever started it elsewhere can stop it in no other way
-        preparing = stopping_with(settings.experiments / arguments.name, preparing)
-    return open_search(
-        settings,
-        arguments.name,
-        config,
-        read_source(arguments),
-        parameters,
-        storage=arguments.storage,
-        progress=preparing,
-    )
+    return SearchParameters(space=tuple(space), sampler=arguments.sampler, pruner=arguments.pruner, seed=arguments.seed)
 
 
 def _answer(found: Search, settings: Settings, *, judge: bool) -> Outcome:
     lines: list[str] = []
     if judge:
-        evaluation, looked = judge_search(found, settings, TerminalProgress("test slices"))
+        evaluation, looked = evaluate_best(found, settings, TerminalProgress("test slices"))
         lines.append(f"On the test patients: AUROC {figure_text(evaluation.patient['auroc'])}")
         if not looked:
             lines.append("This was judged before; nobody looked again.")

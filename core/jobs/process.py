@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from core.files import storage_errors
@@ -34,7 +35,7 @@ def start_detached(
     module: str,
     *arguments: str,
     settings: Settings,
-    log: Path,
+    log: Path | None = None,
     threads: int | None = None,
     variables: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
@@ -50,7 +51,8 @@ def start_detached(
     settings, threads
         As in :func:`process_environment`.
     log
-        Standard output and standard error are appended to this file; its folder must exist.
+        Standard output and standard error are appended to this file; its folder must exist. Without one, standard error
+        is the caller's.
     variables
         More environment variables.
 
@@ -61,13 +63,17 @@ def start_detached(
     FileNotFoundError
         The folder of the log was deleted.
     """
-    with storage_errors(log), log.open("ab") as stream:
+    with ExitStack() as stack:
+        stream = None
+        if log is not None:
+            stack.enter_context(storage_errors(log))
+            stream = stack.enter_context(log.open("ab"))
         process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             cwd=PROJECT_ROOT,
             env={**process_environment(settings, threads), **(variables or {})},
             stdin=subprocess.DEVNULL,
-            stdout=stream,
+            stdout=stream or subprocess.DEVNULL,
             stderr=stream,
             start_new_session=True,
         )

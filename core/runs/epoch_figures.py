@@ -42,3 +42,15 @@ def epoch_figure(run: RunFolder, record: EpochRecord, field: str) -> Figure:
         n=patients if "_patient_" in field else slices,
         reason="" if low is not None else "the run keeps no interval for this epoch",
     )
+
+
+def best_validation_auroc(run: RunFolder) -> Figure:
+    """Return the AUROC by patient of a run's best epoch, on the validation patients that chose it."""
+    best = next(record for record in reversed(run.epochs()) if record.best)
+    return Figure(
+        value=best.val_patient_auroc,
+        low=best.val_patient_auroc_low,
+        high=best.val_patient_auroc_high,
+        n=part_sizes(run, "val")[0],
+        method="DeLong on the logit scale, continuity-corrected; the best epoch on the patients that chose it",
+    )

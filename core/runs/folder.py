@@ -6,6 +6,7 @@ import json
 import re
 import secrets
 import shutil
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -70,6 +71,7 @@ class RunFolder:
         state: RunState = "queued",
         split: Split | None = None,
         tensorboard: bool = False,
+        files: Mapping[str, str] | None = None,
     ) -> RunFolder:
         """Make a run's folder with its configuration; it appears whole or not at all.
 
@@ -91,6 +93,8 @@ class RunFolder:
             Who is in which part, where that is settled; by default the trainer draws it.
         tensorboard
             Keep TensorBoard event files too (:mod:`core.training.tensorboard`).
+        files
+            More files by name, for whoever makes the run.
 
         Raises
         ------
@@ -121,6 +125,8 @@ class RunFolder:
                 write_atomic(beside.path / "data.json", source.model_dump_json(indent=1))
                 if split is not None:
                     write_atomic(beside.path / "split.json", split.to_json())
+                for extra, content in (files or {}).items():
+                    write_atomic(beside.path / extra, content)
                 if tensorboard:
                     beside.events.mkdir()
                 beside.write_status(status)

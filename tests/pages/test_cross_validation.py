@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from core.experiments.folds.cross_validation import CrossValidationParameters
+from core.experiments.folds.candidates import CrossValidationParameters
+from core.jobs.experiment import Experiment, RunOptions
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource
 from core.settings import Settings
@@ -34,6 +35,16 @@ def begin(home: Settings, data: Path, result: dict[str, Any] | None = None, **pa
     return folder
 
 
+def note_starts(monkeypatch: pytest.MonkeyPatch) -> list[Experiment]:
+    """Start no process; the experiments whose process would be started are noted."""
+    started: list[Experiment] = []
+    monkeypatch.setattr(
+        "core.jobs.experiment.start_detached",
+        lambda module, folder, **options: started.append(Experiment(Path(folder))),
+    )
+    return started
+
+
 @pytest.mark.parametrize("nested", [False, True])
 def test_a_result_tells_the_mean_the_folds_and_who_won(
     nested: bool, open_app: App, home: Settings, phantom_folder: Path
@@ -52,7 +63,7 @@ def test_a_result_tells_the_mean_the_folds_and_who_won(
     assert list(app.dataframe[0].value["fold"]) == [1, 2, 3, 1, 2, 3]
 
 
-def test_one_that_was_stopped_says_how_far_it_is_and_goes_on(
+def test_one_that_was_stopped_says_how_far_it_is_and_is_resumed(
     open_app: App, home: Settings, phantom_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = begin(home, phantom_folder, vary={"learning_rate": ["0.1", "0.01"]})
@@ -60,29 +71,22 @@ def test_one_that_was_stopped_says_how_far_it_is_and_goes_on(
         home, CONFIG, DataSource(root=str(phantom_folder)), folder=folder / "runs" / "seed-00-fold-01", state="stopped"
     )
     run.append_epoch(make_record(1))
-    started: list[tuple[str, list[str]]] = []
-    monkeypatch.setattr(
-        "ui.folds.standing.start_experiment", lambda settings, name, command: started.append((name, list(command)))
-    )
+    started = note_starts(monkeypatch)
     app = open_app("cross_validation.py", phantom_folder)
     assert "stopped" in words(app)
     assert "1 of 12 epochs, 0 of 6 trainings finished" in app.get("progress")[0].proto.text
     app.button(key="folds.mine.go_on").click().run()
     assert not app.exception
-    ((name, command),) = started
-    assert name == "mine"
-    assert command[:2] == ["cross-validate", str(phantom_folder)]
-    assert command[command.index("--vary") :][:4] == ["--vary", "learning_rate", "0.1", "0.01"]
-    assert "size_px=32" in command
+    (experiment,) = started
+    assert experiment.folder == folder
+    assert experiment.question().parameters["vary"] == {"learning_rate": ["0.1", "0.01"]}
+    assert experiment.question().config == CONFIG
 
 
 def test_the_form_starts_what_it_shows(
     open_app: App, home: Settings, phantom_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started: list[tuple[str, list[str]]] = []
-    monkeypatch.setattr(
-        "ui.folds.start.start_experiment", lambda settings, name, command: started.append((name, list(command)))
-    )
+    started = note_starts(monkeypatch)
     app = open_app("cross_validation.py", phantom_folder)
     app.number_input(key="folds.folds").set_value(4)
     app.number_input(key="folds.honest.epochs").set_value(3)
@@ -90,11 +94,14 @@ def test_the_form_starts_what_it_shows(
     assert not app.exception
     assert "16 trainings, 48 epochs in all" in words(app)
     app.button(key="folds.start").click().run()
-    ((name, command),) = started
-    assert name == "folds-01"
-    text = " ".join(command)
-    assert "--folds 4 --seeds 1 --inner-folds 1 --vary learning_rate 0.001 0.0001 --vary seed 0 1" in text
-    assert "epochs=3" in text
+    (experiment,) = started
+    assert experiment.name == "folds-01"
+    question = experiment.question()
+    vary = {"learning_rate": ["0.001", "0.0001"], "seed": ["0", "1"]}
+    assert question.parameters == {"folds": 4, "seeds": 1, "inner_folds": 1, "vary": vary}
+    assert question.config.epochs == 3
+    assert question.source.root == str(phantom_folder)
+    assert experiment.options() == RunOptions()
 
 
 def test_what_cannot_be_compared_is_one_error(open_app: App, phantom_folder: Path) -> None:

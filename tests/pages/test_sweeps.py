@@ -8,15 +8,22 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.config import RunConfig, apply_settings
-from core.experiments.search.claim import at_work
-from core.experiments.search.search import SearchParameters, open_search
-from core.experiments.search.workers import leading, stopping_with
+from core.config import RunConfig
+from core.dataset.split import make_split
+from core.dataset.table import build_table
+from core.experiments.search.run_search import _stop_on_request
+from core.experiments.search.search import SearchParameters, ask_search, find_search, open_search
+from core.experiments.search.trial_queue import register_worker
+from core.jobs.experiment import Experiment, RunOptions
+from core.mri import MRSequence
 from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
+from core.presets import PRESETS
 from core.progress import silent
+from core.runs.cohort import open_cohort
 from core.runs.folder import RunFolder
 from core.runs.ledger import count_evaluations
+from core.runs.lock import hold_lock
 from core.runs.records import DataSource
 from core.settings import Settings
 from tests.pages.conftest import CONFIG
@@ -36,9 +43,10 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> DataSource:
 @pytest.fixture
 def searched(home: Settings, source: DataSource, finished_run: RunFolder) -> str:
     """A search with seven trials that ended well, one pruned, one failed and one running; its runs are made up."""
-    search = open_search(home, "mine", CONFIG, source, SearchParameters(space=SPACE))
+    question = ask_search("mine", CONFIG, source, SearchParameters(space=SPACE))
+    search = open_search(Experiment.ask(home, "mine", question), home)
     study = search.open_study(create=True)
-    with at_work(search.folder) as worker:
+    with register_worker(search.folder) as worker:
         for number in range(10):
             trial = study.ask()
             rate = trial.suggest_float("learning_rate", 1e-5, 1e-2, log=True)
@@ -57,7 +65,7 @@ def searched(home: Settings, source: DataSource, finished_run: RunFolder) -> str
                 study.tell(trial, state=_state("FAIL"))
             else:
                 trial.set_user_attr("worker", worker)
-    (search.folder / "trials.txt").write_text("12")
+    search.experiment.write_options(RunOptions(count=12))
     return "mine"
 
 
@@ -67,25 +75,21 @@ def _state(name: str) -> object:
     return optuna.trial.TrialState[name]
 
 
-def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
-    """Note what would be started instead of starting it."""
-    commands: list[tuple[str, list[str]]] = []
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Experiment]:
+    """Start no process; the experiments whose process would be started are noted."""
+    experiments: list[Experiment] = []
 
-    def note(settings: Settings, name: str, command: list[str]) -> None:
-        commands.append((name, command))
+    def note(module: str, folder: str, **options: object) -> None:
+        experiments.append(Experiment(Path(folder)))
 
-    for module in ("ui.sweeps.sweeps", "ui.sweeps.form"):
-        monkeypatch.setattr(f"{module}.start_experiment", note)
-    return commands
+    monkeypatch.setattr("core.jobs.experiment.start_detached", note)
+    return experiments
 
 
 def test_a_search_is_started_with_what_the_form_says(
     open_app: App, source: DataSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from core.cli.main import build_parser
-    from core.cli.options import read_config
-
-    commands = started(monkeypatch)
+    experiments = started(monkeypatch)
     app = open_app("sweeps.py", Path(source.root))
     app.text_input(key="sweeps.honest.fixed").set_value("size_px=32 sequences=FLAIR,T1w").run()
     app.text_area(key="sweeps.honest.space").set_value("learning_rate=1e-4..1e-2:log\n\nbatch_size=4,8\n").run()
@@ -93,13 +97,46 @@ def test_a_search_is_started_with_what_the_form_says(
     app.button(key="sweeps.start").click().run()
     assert not app.exception
     assert not app.error
-    ((name, command),) = commands
-    assert name == "sweep-1"
-    arguments = build_parser().parse_args([*command, "--name", name, "--behind-queue"])
-    assert arguments.space == ["learning_rate=1e-4..1e-2:log", "batch_size=4,8"]
-    assert (arguments.trials, arguments.parallel, arguments.data) == (7, 1, source.root)
-    config = read_config(arguments)
-    assert (config.prep.size_px, [str(name) for name in config.prep.sequences]) == (32, ["FLAIR", "T1w"])
+    (experiment,) = experiments
+    assert experiment.name == "sweep-1"
+    question = experiment.question()
+    assert question.kind == "search"
+    assert question.parameters["space"] == ["learning_rate=1e-4..1e-2:log", "batch_size=4,8"]
+    assert experiment.options() == RunOptions(count=7, parallel=1)
+    assert question.source.root == source.root
+    prep = question.config.prep
+    assert (prep.size_px, [str(name) for name in prep.sequences]) == (32, ["FLAIR", "T1w"])
+
+
+def test_two_ids_of_one_patient_stay_in_one_part_of_a_sweep_started_from_the_page(
+    open_app: App, home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every option of how the data are read goes into the question: --identity and --assign were lost once."""
+    root = tmp_path / "cohort"
+    make_phantom(root, PhantomConfig(studies=12, slices=4, size=32, signal=3), jobs=1)
+    cohort = open_cohort(DataSource(root=str(root)))
+    alone = make_split(build_table(cohort, CONFIG.prep, home), PRESETS["honest"].config.split, cohort.digest)
+    label = {study.study_id: study.mgmt_value for study in cohort}
+    one, other = next((a, b) for a in alone.train for b in alone.test if label[a] == label[b])
+    (tmp_path / "same.csv").write_text(f"study_id,same_person_as\n{one},{other}\n")
+    uid = next(series.series_uid for series in cohort.series)
+    named = DataSource(root=str(root), identity=str(tmp_path / "same.csv"), assign=((uid, MRSequence.UNKNOWN),))
+    experiments = started(monkeypatch)
+    app = open_app("sweeps.py", root)
+    app.session_state["cohort"] = named
+    app.text_input(key="sweeps.honest.fixed").set_value("size_px=32 slice_count=1 sequences=FLAIR").run()
+    app.button(key="sweeps.start").click().run()
+    assert not app.exception
+    assert not app.error
+    (experiment,) = experiments
+    assert experiment.question().source == named
+    split = open_search(experiment, home).split
+    persons = {study.study_id: study.person for study in open_cohort(experiment.question().source)}
+    assert persons[one] == persons[other]
+    parts = [part for part in ("train", "val", "test") if persons[one] in split.units(part)]
+    assert len(parts) == 1
+    (second,) = {one, other} - {persons[one]}
+    assert second not in {*split.train, *split.val, *split.test}
 
 
 def test_a_space_that_cannot_be_read_is_one_error(open_app: App, source: DataSource) -> None:
@@ -113,7 +150,7 @@ def test_a_space_that_cannot_be_read_is_one_error(open_app: App, source: DataSou
 def test_a_password_is_not_taken_on_the_page(
     open_app: App, source: DataSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commands = started(monkeypatch)
+    experiments = started(monkeypatch)
     app = open_app("sweeps.py", Path(source.root))
     app.text_input(key="sweeps.storage").set_value("postgresql://anna:secret@db/sweeps").run()
     app.button(key="sweeps.start").click().run()
@@ -121,19 +158,19 @@ def test_a_password_is_not_taken_on_the_page(
     assert len(app.error) == 1
     assert "MGMT_LAB_STORAGE_PASSWORD" in words(app)
     assert "secret" not in words(app)
-    assert not commands
+    assert not experiments
 
 
 def test_a_protocol_split_by_slice_is_searched_by_patient(
     open_app: App, source: DataSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commands = started(monkeypatch)
+    experiments = started(monkeypatch)
     app = open_app("sweeps.py", Path(source.root))
     app.selectbox(key="sweeps.preset").set_value("paper").run()
     app.button(key="sweeps.start").click().run()
     assert not app.exception
     assert "splits by patient here" in words(app)
-    assert "split_unit=patient" in commands[0][1]
+    assert experiments[0].question().config.split.split_unit == "patient"
 
 
 def test_a_search_shows_its_best_trial_and_leaves_the_test_patients_alone(
@@ -158,8 +195,6 @@ def test_a_search_shows_its_best_trial_and_leaves_the_test_patients_alone(
 
 
 def open_digest(home: Settings, name: str) -> str:
-    from core.experiments.search.search import find_search
-
     return find_search(home, name).split.test_digest
 
 
@@ -183,24 +218,17 @@ def test_the_best_trial_opens_on_train(open_app: App, searched: str, finished_ru
     assert app.number_input(key=f"train.clone.{finished_run.name}.epochs").value == config.epochs
 
 
-def test_a_search_goes_on_with_its_own_question(
+def test_a_search_is_resumed_with_its_own_question(
     open_app: App, searched: str, home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commands = started(monkeypatch)
+    experiments = started(monkeypatch)
+    before = find_search(home, searched)
     app = open_app("sweeps.py", query={"search": searched})
     app.button(key="sweeps.mine.go").click().run()
     assert not app.exception
-    ((name, command),) = commands
-    assert name == "mine"
-    from core.cli.main import build_parser
-    from core.cli.options import read_config
-    from core.experiments.search.search import find_search
-
-    arguments = build_parser().parse_args([*command, "--name", name])
-    search = find_search(home, "mine")
-    assert arguments.trials == 12
-    assert tuple(arguments.space) == search.parameters.space
-    assert read_config(arguments) == search.config == apply_settings(CONFIG, {})
+    assert [experiment.name for experiment in experiments] == ["mine"]
+    assert experiments[0].options() == RunOptions(count=12, parallel=1)
+    assert find_search(home, "mine") == before
 
 
 def test_a_search_in_the_address_that_is_not_here_is_said(open_app: App) -> None:
@@ -209,28 +237,33 @@ def test_a_search_in_the_address_that_is_not_here_is_said(open_app: App) -> None
     assert app.warning
 
 
-def test_a_search_that_failed_to_begin_says_why(open_app: App, home: Settings) -> None:
-    folder = home.experiments / "broken"
-    folder.mkdir(parents=True)
-    (folder / "started").touch()
-    (folder / "log.txt").write_text("error: There is no folder /nowhere; name one that holds a cohort.\n")
+def test_a_search_that_failed_to_begin_says_why(
+    open_app: App, home: Settings, source: DataSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    question = ask_search("broken", CONFIG, source, SearchParameters(space=SPACE))
+    experiment = Experiment.ask(home, "broken", question)
+    (experiment.folder / "started").touch()
+    (experiment.folder / "log.txt").write_text("error: There is no folder /nowhere; name one that holds a cohort.\n")
     app = open_app("sweeps.py", query={"search": "broken"})
     assert not app.exception
     assert len(app.error) == 1
     assert "no folder /nowhere" in words(app)
+    experiments = started(monkeypatch)
+    app.button(key="sweeps.broken.go").click().run()
+    assert experiments == [experiment]
 
 
-def test_a_search_that_reads_its_data_for_long_says_so_and_stops_and_goes_on(
+def test_a_search_that_reads_its_data_for_long_says_so_and_is_stopped_and_resumed(
     open_app: App, searched: str, home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commands = started(monkeypatch)
-    folder = home.experiments / searched
+    experiments = started(monkeypatch)
+    experiment = Experiment(home.experiments / searched)
     for name in ("split.json", "journal.jsonl"):
-        (folder / name).unlink()
-    (folder / "log.txt").write_text("preparing  17/585  1.0 s each  9:28 left\n")
-    (folder / "started").touch()
-    os.utime(folder / "started", (0, 0))
-    with leading(folder):
+        (experiment.folder / name).unlink()
+    (experiment.folder / "log.txt").write_text("preparing  17/585  1.0 s each  9:28 left\n")
+    (experiment.folder / "started").touch()
+    os.utime(experiment.folder / "started", (0, 0))
+    with hold_lock(experiment.folder / ".lock", "busy"):
         app = open_app("sweeps.py", query={"search": searched})
         assert not app.exception
         assert "preparing 17/585" in " ".join(words(app).split())
@@ -238,18 +271,17 @@ def test_a_search_that_reads_its_data_for_long_says_so_and_stops_and_goes_on(
         assert app.button(key="sweeps.mine.stop").disabled
         assert "Stopping" in words(app)
         with pytest.raises(KeyboardInterrupt):
-            stopping_with(folder, silent)(1, 2)
+            _stop_on_request(experiment, silent)(1, 2)
     app = open_app("sweeps.py", query={"search": searched})
     assert not app.error
     app.number_input(key="sweeps.mine.trials").set_value(7).run()
     app.button(key="sweeps.mine.go").click().run()
-    ((name, command),) = commands
-    assert name == searched
-    assert command[command.index("--trials") + 1] == "7"
+    assert experiments == [experiment]
+    assert experiment.options().count == 7
 
 
-def test_a_search_that_goes_on_keeps_its_test_patients_shut(open_app: App, searched: str, home: Settings) -> None:
-    with leading(home.experiments / searched):
+def test_a_running_search_keeps_its_test_patients_shut(open_app: App, searched: str, home: Settings) -> None:
+    with hold_lock(home.experiments / searched / ".lock", "busy"):
         app = open_app("sweeps.py", query={"search": searched})
     assert app.button(key="sweeps.mine.judge").disabled
 

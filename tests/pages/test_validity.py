@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -13,6 +12,7 @@ from core.dataset.split import Split
 from core.evaluation.figure import Figure
 from core.evaluation.specification import Cell, order_cells
 from core.experiments.controls.optimism import Pair, compare_pairs
+from core.jobs.experiment import Experiment, RunOptions
 from core.runs.folder import RunFolder
 from core.runs.seal import Criterion, list_seals, make_seal
 from core.settings import Settings
@@ -38,15 +38,13 @@ def open_section(open_app: App, name: str) -> AppTest:
     return app
 
 
-def note_processes(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Let experiments be started without a process; the commands are noted."""
-    started: list[list[str]] = []
-
-    def start(command: list[str], **options: object) -> Mock:
-        started.append(command)
-        return Mock()
-
-    monkeypatch.setattr("core.jobs.background.subprocess.Popen", start)
+def note_starts(monkeypatch: pytest.MonkeyPatch) -> list[Experiment]:
+    """Start no process; the experiments whose process would be started are noted."""
+    started: list[Experiment] = []
+    monkeypatch.setattr(
+        "core.jobs.experiment.start_detached",
+        lambda module, folder, **options: started.append(Experiment(Path(folder))),
+    )
     return started
 
 
@@ -174,15 +172,15 @@ def test_a_folder_without_parts_is_no_split(open_app: App, phantom_folder: Path)
 def test_permutation_reruns_are_started_from_the_page_and_shown_when_they_are_done(
     open_app: App, run_with_split: RunFolder, home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started = note_processes(monkeypatch)
+    started = note_starts(monkeypatch)
     app = open_section(open_app, "permutation")
     app.segmented_control(key="validity.permute.way").set_value("Reruns of the training").run()
     app.number_input(key="validity.permute.shuffles").set_value(4).run()
     app.button(key="permutation-done.start").click().run()
     assert not app.exception
-    ((_, _, module, name, *rest),) = started
-    assert (module, name) == ("core", "permute")
-    assert rest[-5:] == ["-n", "4", "--name", "permutation-done", "--behind-queue"]
+    (experiment,) = started
+    assert (experiment.name, experiment.question().kind) == ("permutation-done", "permutation")
+    assert experiment.options() == RunOptions(count=4)
     observed = Figure(value=0.7, low=0.5, high=0.8, n=24).to_dict()
     store_answer(
         home, "permutation", {"kind": "reruns", "name": "p", "observed": observed, "null": [0.5] * 4, "p": 0.2}
@@ -224,19 +222,34 @@ def test_answered_questions_are_shown_whole(open_app: App, run_with_split: RunFo
     assert "0.700 (0.700 to 0.700) on the patients that chose it and 0.500 (" in meter
 
 
-def test_a_question_is_asked_in_the_background_once(
-    open_app: App, run_with_split: RunFolder, home: Settings, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("kind", "parameters"),
+    [
+        ("optimism", {"seeds": 5}),
+        (
+            "specification",
+            {"vary": {"seed": ["0", "1", "2"], "sequences": ["T1wCE", "FLAIR,T1w,T1wCE,T2w"], "slice_count": ["4", "8"]},
+             "split_seed": 0},
+        ),
+    ],
+)  # fmt: skip
+def test_a_question_is_asked_in_a_process_of_its_own_once(
+    open_app: App,
+    run_with_split: RunFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    parameters: dict[str, object],
 ) -> None:
-    started = note_processes(monkeypatch)
-    app = open_section(open_app, "optimism")
-    app.button(key="optimism-done.start").click().run()
+    started = note_starts(monkeypatch)
+    app = open_section(open_app, kind)
+    app.button(key=f"{kind}-done.start").click().run()
     assert not app.exception
     assert not app.error
-    ((_, _, module, kind, *rest),) = started
-    assert (module, kind) == ("core", "optimism")
-    assert rest[-3:] == ["--name", "optimism-done", "--behind-queue"]
-    assert "--set" in rest
-    assert app.button(key="optimism-done.stop")
+    (experiment,) = started
+    question = experiment.question()
+    assert (experiment.name, question.kind, question.parameters) == (f"{kind}-done", kind, parameters)
+    assert (question.config, question.source) == (run_with_split.config, run_with_split.source)
+    assert app.button(key=f"{kind}-done.stop")
 
 
 def test_an_audit_for_the_claim_sheet_says_what_it_found_and_what_it_could_not_ask(

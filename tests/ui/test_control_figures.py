@@ -9,7 +9,7 @@ import pytest
 
 from core.evaluation.figure import Figure
 from core.experiments.controls.leak_meter import LeakMeter, measure_leak
-from core.experiments.twin.result import Arm
+from core.experiments.twin.pair import Arm
 from core.reports.palette import DARK, LIGHT, Palette
 from core.runs.records import EpochRecord
 from tests.data.tables import alternating, make_table

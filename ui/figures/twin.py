@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from core.experiments.twin.result import ARMS, Arm
+from core.experiments.twin.pair import ARMS, Arm
 from core.reports.palette import Palette, new_figure
 from core.runs.records import EpochRecord
 from ui.figures.training import add_interval_band

@@ -11,13 +11,14 @@ import streamlit as st
 from core.evaluation.figure import Figure
 from core.evaluation.figures import FIGURE_TITLES
 from core.figure_text import figure_text, interval_text, number_text
+from core.runs.records import DataSource
 from ui.figures.folds import draw_candidates, draw_folds
 from ui.widgets.state import choose_checkpoint
 from ui.widgets.text import plain
 from ui.widgets.theme import current_palette, draw
 
 
-def show_result(name: str, question: dict[str, Any], result: dict[str, Any]) -> None:
+def show_result(name: str, source: DataSource, result: dict[str, Any]) -> None:
     """Everything, the mean first."""
     auroc = result["patient"]["auroc"]
     with st.container(horizontal=True, gap="xsmall"):
@@ -25,7 +26,7 @@ def show_result(name: str, question: dict[str, Any], result: dict[str, Any]) -> 
         st.badge("split by patient", color="gray")
         if result["synthetic"]:
             st.badge("synthetic", icon=":material/science:", color="orange")
-        if question.get("source", {}).get("shuffle_seed") is not None:
+        if source.shuffle_seed is not None:
             st.badge("labels shuffled: a control", icon=":material/shuffle:", color="red")
     left, right = st.columns([1, 2], gap="large")
     with left:

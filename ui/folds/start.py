@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-import shlex
 
 import streamlit as st
 
 from core.config import RunConfig
-from core.experiments.folds.cross_validation import CrossValidationParameters, count_members, list_candidates
-from core.jobs.background import start_experiment
+from core.experiments.folds.candidates import KIND, CrossValidationParameters, count_members, list_candidates
+from core.jobs.experiment import RunOptions, make_question, start_experiment
 from core.runs.records import DataSource
 from ui.train.form import draw_form
 from ui.train.protocol import ask_data, ask_preset, config_choices
-from ui.widgets.commands import command_words
 from ui.widgets.errors import report_errors
 from ui.widgets.state import chosen_cohort, current_settings
 from ui.widgets.text import plain
@@ -22,7 +20,7 @@ EXAMPLE = "learning_rate 0.001 0.0001"
 
 
 def ask_new() -> None:
-    """The form, the command that it means, and the button that starts it in the background."""
+    """The form, and the button that starts the cross-validation in a process of its own."""
     st.markdown("**1. Data**")
     cohort = ask_data("A cross-validation")
     st.markdown("**2. Protocol**")
@@ -34,17 +32,6 @@ def ask_new() -> None:
         return
     with report_errors():
         _ask_start(config, source, parameters)
-
-
-def fold_words(
-    config: RunConfig, source: DataSource, parameters: CrossValidationParameters, jobs: int = 1
-) -> list[str]:
-    """The command line's words for a cross-validation, without its name."""
-    words = [*command_words("cross-validate", config, source), "--folds", str(parameters.folds)]
-    words += ["--seeds", str(parameters.seeds), "--inner-folds", str(parameters.inner_folds)]
-    for name, values in parameters.vary.items():
-        words += ["--vary", name, *values]
-    return [*words, "--parallel", str(jobs)]
 
 
 def _ask_config() -> RunConfig | None:
@@ -122,16 +109,14 @@ def _ask_start(config: RunConfig, source: DataSource, parameters: CrossValidatio
     total = count_members(parameters)
     epochs = parameters.folds * parameters.seeds * parameters.inner_folds * sum(one.epochs for _, one in candidates)
     st.caption(
-        f"{total} trainings, {epochs} epochs in all. It waits behind queued runs, goes on with no page open, and looks at "
+        f"{total} trainings, {epochs} epochs in all. It waits behind queued runs, runs with no page open, and evaluates "
         f"every patient of the cohort {'once' if parameters.seeds == 1 else f'{parameters.seeds} times'}, which the ledger "
-        "of looks counts for other runs' test patients, too."
+        "of test-set evaluations counts for other runs' test patients, too."
     )
-    words = fold_words(config, source, parameters, jobs)
-    st.code(shlex.join(["python", "-m", "core", *words, "--name", name]), language="sh", wrap_lines=True)
     if pressed:
         if name in known:
-            st.error(f"{plain(name)} is there already; choose another name, or go on with it above.")
+            st.error(f"{plain(name)} is there already; choose another name, or resume it above.")
             return
-        start_experiment(settings, name, words)
+        start_experiment(settings, name, make_question(KIND, parameters, config, source), RunOptions(parallel=jobs))
         st.query_params["experiment"] = name
         st.rerun()

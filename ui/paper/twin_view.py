@@ -10,8 +10,7 @@ import streamlit as st
 
 from core.config import RunConfig
 from core.evaluation.figure import Figure
-from core.experiments.twin.pair import TwinPair, find_pair, judge_pair, list_pairs, plan_pair, queue_pair, read_result
-from core.experiments.twin.result import ARMS
+from core.experiments.twin.pair import ARMS, TwinPair, find_pair, list_pairs, plan_pair, queue_pair, read_result
 from core.figure_text import value_text
 from core.jobs.queue import WAITING, request_stop
 from core.runs.epoch_figures import part_sizes
@@ -73,8 +72,10 @@ def show_pair(pair: TwinPair, key: str) -> None:
         return
     found = read_result(pair)
     if found is None:
-        bar = ProgressBar("Judging both arms on the same test slices", "slices")
-        found = judge_pair(pair, current_settings(), bar).to_dict()
+        from core.experiments.twin.result import evaluate_pair
+
+        bar = ProgressBar("Evaluating both arms on the same test slices", "slices")
+        found = evaluate_pair(pair, current_settings(), bar).to_dict()
         bar.close()
     show_result(found)
 

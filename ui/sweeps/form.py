@@ -8,22 +8,19 @@ import streamlit as st
 
 from core.config import RunConfig, apply_settings
 from core.errors import ConfigError
-from core.experiments.search.defaults import default_space
-from core.experiments.search.result import list_searches
-from core.experiments.search.search import NOBODY, Search, SearchParameters
+from core.experiments.search.default_space import default_space
+from core.experiments.search.search import SearchParameters, ask_search
 from core.experiments.search.space import check_space, parse_space
 from core.experiments.search.storage import PASSWORD_VARIABLE, read_place
-from core.jobs.background import start_experiment
+from core.jobs.experiment import RunOptions, start_experiment
 from core.presets import PRESETS
-from core.runs.records import DataSource
-from ui.sweeps.sweeps import search_command
 from ui.train.protocol import ask_data, ask_preset
 from ui.widgets.errors import report_errors
 from ui.widgets.state import chosen_cohort, current_settings
 
 
-def ask_search() -> None:
-    """The form, and the button that starts the search in the background."""
+def draw_form() -> None:
+    """The form, and the button that starts the search in a process of its own."""
     st.markdown("**1. Data**")
     ask_data("A search")
     st.markdown("**2. Protocol**")
@@ -122,29 +119,14 @@ def _ask_start(config: RunConfig | None, space: tuple[str, ...]) -> None:
     )
     if source is None:
         return
-    command = _command(name, config, source, parameters, int(trials), int(parallel))
-    with st.expander("The same in a terminal", icon=":material/terminal:"):
-        st.code(shlex.join(["python", "-m", "core", *command, "--name", name]), language="sh", wrap_lines=True)
+    question = ask_search(name, config, source, parameters, storage=parameters.storage)
     if pressed:
-        _start(name, command)
-
-
-def _command(
-    name: str, config: RunConfig, source: DataSource, parameters: SearchParameters, trials: int, parallel: int
-) -> list[str]:
-    folder = current_settings().experiments / name
-    place = read_place(name, folder, parameters.storage)
-    search = Search(folder=folder, config=config, source=source, parameters=parameters, split=NOBODY, place=place)
-    return search_command(search, trials, parallel)
-
-
-def _start(name: str, command: list[str]) -> None:
-    settings = current_settings()
-    if name in list_searches(settings):
-        raise ConfigError(f"There is a search {name} already; choose another name, or go on with it above.")
-    start_experiment(settings, name, command)
-    st.query_params["search"] = name
-    st.rerun()
+        settings = current_settings()
+        if (settings.experiments / name).exists():
+            raise ConfigError(f"There is an experiment {name} already; choose another name, or resume it above.")
+        start_experiment(settings, name, question, RunOptions(count=int(trials), parallel=int(parallel)))
+        st.query_params["search"] = name
+        st.rerun()
 
 
 def _checked_storage(url: str) -> str:

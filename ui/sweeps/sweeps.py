@@ -1,4 +1,4 @@
-"""A search over settings as it goes: its figures, its trials, its best one, and the one look at the test patients."""
+"""One search over settings: its figures, its trials, its best one, and the test patients."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ import streamlit as st
 
 from core.errors import MGMTLabError
 from core.evaluation.figure import Figure
-from core.experiments.search.result import SearchResult, TrialRow, judge_search, read_result, read_search_standing
+from core.experiments.search.result import SearchResult, TrialRow, read_result, read_search_status
 from core.experiments.search.search import Search, find_search
-from core.experiments.search.workers import stop_search
 from core.figure_text import figure_text, number_text
-from core.jobs.background import ExperimentStatus, read_experiment_status, start_experiment, stop_experiment
+from core.jobs.experiment import Experiment, ExperimentStatus, RunOptions, start_experiment
 from core.presets import PRESETS
 from core.runs.folder import RunFolder
-from ui.runs.runs import changed_values
 from ui.sweeps.trials import short_text, show_figures, show_trials
 from ui.widgets.errors import report_errors
+from ui.widgets.experiments import show_terminal_command
 from ui.widgets.progress import ProgressBar
 from ui.widgets.state import choose_checkpoint, choose_cohort, current_settings
 from ui.widgets.text import plain
@@ -27,59 +26,29 @@ TRIALS = 20
 """Offered where it is not known how many were asked for."""
 
 
-def show_search(name: str) -> None:
-    """Show a search; while it goes on it redraws itself, and the whole page once when it ends."""
-    running = _standing_state(name) == "running"
-    view: Callable[[str, bool], None] = st.fragment(_view, run_every=REFRESH_SECONDS if running else None)
-    view(name, running)
+def show_search(experiment: Experiment) -> None:
+    """Show a search; while it runs it redraws itself, and the whole page once when it ends."""
+    running = experiment.status().state == "running"
+    view: Callable[[Experiment, bool], None] = st.fragment(_view, run_every=REFRESH_SECONDS if running else None)
+    view(experiment, running)
+    show_terminal_command(experiment)
 
 
-def search_command(search: Search, trials: int, parallel: int) -> list[str]:
-    """The command line's words, without --name, that go on with a search."""
-    words = ["search", search.source.root]
-    options: tuple[tuple[str, str | None], ...] = (
-        ("--labels", search.source.labels),
-        ("--patient-pattern", search.source.patient_pattern),
-        ("--layout", search.source.layout),
-        ("--sequence", search.source.sequence),
-        ("--storage", search.parameters.storage),
-    )
-    for option, given in options:
-        words += [option, given] if given else []
-    words += ["--preset", search.config.preset]
-    for name, (_, value) in changed_values(search.config).items():
-        text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-        words += ["--set", f"{name}={text}"]
-    for text in search.parameters.space:
-        words += ["--space", text]
-    parameters = search.parameters
-    words += ["--sampler", parameters.sampler, "--pruner", parameters.pruner, "--seed", str(parameters.seed)]
-    return [*words, "--trials", str(trials), "--parallel", str(parallel)]
-
-
-def _standing_state(name: str) -> str:
+def _view(experiment: Experiment, was_running: bool) -> None:
     settings = current_settings()
     try:
-        return read_search_standing(find_search(settings, name), settings).state
-    except MGMTLabError:
-        return read_experiment_status(settings, name).state
-
-
-def _view(name: str, was_running: bool) -> None:
-    settings = current_settings()
-    try:
-        search = find_search(settings, name)
+        search = find_search(settings, experiment.name)
         study = search.open_study()
         result = read_result(search, settings, study)
     except MGMTLabError as error:
-        _show_beginning(name, error, was_running)
+        _show_before_trials(experiment, error, was_running)
         return
-    standing = read_search_standing(search, settings, result)
-    if was_running and standing.state != "running":
+    status = read_search_status(search, result)
+    if was_running and status.state != "running":
         st.rerun()
     with report_errors():
-        _show_head(search, result, standing)
-        running = standing.state == "running"
+        _show_head(search, result, status)
+        running = status.state == "running"
         if not result.trials:
             st.caption("The first trial is about to begin." if running else "It ended before its first trial.")
             return
@@ -88,66 +57,64 @@ def _view(name: str, was_running: bool) -> None:
         show_trials(result)
 
 
-def _show_beginning(name: str, error: MGMTLabError, was_running: bool) -> None:
-    """A search whose folder or study is not complete yet, or never will be."""
-    settings = current_settings()
-    standing = read_experiment_status(settings, name)
-    if was_running and standing.state != "running":
+def _show_before_trials(experiment: Experiment, error: MGMTLabError, was_running: bool) -> None:
+    """A search that has no trial yet, or whose folder is damaged."""
+    status = experiment.status()
+    if was_running and status.state != "running":
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.subheader(plain(name), anchor=False, width="content")
-        _show_state(standing.state)
-    if standing.state == "running":
+        st.subheader(plain(experiment.name), anchor=False, width="content")
+        _show_state(status.state)
+    if status.state == "running":
         st.caption("Starting: reading the data and setting the test patients apart.")
-        if standing.message not in ("", "starting"):
-            st.caption(plain(standing.message, 200))
-        _offer_stop(name, standing, lambda: stop_experiment(settings, name))
+        if status.message not in ("", "starting"):
+            st.caption(plain(status.message, 200))
+        _offer_stop(experiment, status)
         return
-    if standing.message.startswith("error:"):
-        st.error(plain(standing.message, 800), icon=":material/error:")
-    try:
-        search = find_search(settings, name, unsplit=True)
-    except MGMTLabError:
-        if not standing.message.startswith("error:"):
-            st.error(plain(str(error), 800), icon=":material/error:")
-        return
+    said = status.message if status.message.startswith("error:") else ""
+    if said or experiment.split() is not None:
+        st.error(plain(said or str(error), 800), icon=":material/error:")
     st.caption("It ended before its first trial.")
     with report_errors():
-        _offer_going_on(search, ended=0, wanted=TRIALS)
+        _offer_resume(experiment, ended=0, wanted=experiment.options().count or TRIALS)
 
 
 def _show_state(state: str) -> None:
     st.badge(state, color="blue" if state == "running" else "gray")
 
 
-def _offer_stop(name: str, standing: ExperimentStatus, stop: Callable[[], None]) -> None:
-    """The button that stops a search, and that it was heard."""
+def _offer_stop(experiment: Experiment, status: ExperimentStatus) -> None:
+    """The button that stops a search, and whether it is stopping."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if st.button("Stop", icon=":material/stop_circle:", key=f"sweeps.{name}.stop", disabled=standing.stopping):
-            stop()
+        if st.button(
+            "Stop", icon=":material/stop_circle:", key=f"sweeps.{experiment.name}.stop", disabled=status.stopping
+        ):
+            experiment.stop()
             st.rerun()
-        if standing.stopping:
+        if status.stopping:
             st.caption("Stopping; what is done so far is kept.", width="content")
 
 
-def _offer_going_on(search: Search, *, ended: int, wanted: int) -> None:
-    """The button that goes on with a search that rests, and how far."""
+def _offer_resume(experiment: Experiment, *, ended: int, wanted: int) -> None:
+    """The button that resumes a search, and up to how many trials."""
+    key = f"sweeps.{experiment.name}"
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        more = st.number_input("Trials in all", ended or 1, 1000, wanted, key=f"sweeps.{search.name}.trials", width=160)
-        parallel = st.number_input("Workers", 1, 32, 1, key=f"sweeps.{search.name}.parallel", width=120)
-        title = "Go on" if ended < wanted else "Search further"
-        if st.button(title, icon=":material/play_circle:", key=f"sweeps.{search.name}.go", disabled=int(more) <= ended):
-            start_experiment(current_settings(), search.name, search_command(search, int(more), int(parallel)))
+        more = st.number_input("Trials in all", ended or 1, 1000, wanted, key=f"{key}.trials", width=160)
+        parallel = st.number_input("Workers", 1, 32, 1, key=f"{key}.parallel", width=120)
+        title = "Resume" if ended < wanted else "Search further"
+        if st.button(title, icon=":material/play_circle:", key=f"{key}.go", disabled=int(more) <= ended):
+            options = RunOptions(count=int(more), parallel=int(parallel))
+            start_experiment(current_settings(), experiment.name, experiment.question(), options)
             st.rerun()
 
 
-def _show_head(search: Search, result: SearchResult, standing: ExperimentStatus) -> None:
-    """Name, state, progress, and stop or go on."""
+def _show_head(search: Search, result: SearchResult, status: ExperimentStatus) -> None:
+    """Name, state, progress, and the button to stop or resume."""
     ended = result.count("finished", "pruned", "failed")
     wanted = max(result.wanted, ended, 1)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.subheader(plain(search.name), anchor=False, width="content")
-        _show_state(standing.state)
+        _show_state(status.state)
         st.badge(plain(search.config.preset), color="gray")
         if search.place.shared:
             st.badge("shared storage", icon=":material/database:", color="gray", help=plain(search.place.url))
@@ -155,12 +122,12 @@ def _show_head(search: Search, result: SearchResult, standing: ExperimentStatus)
         f"{result.count(kind)} {kind}" for kind in ("finished", "pruned", "failed", "running") if result.count(kind)
     )
     st.progress(min(1.0, ended / wanted), text=f"{ended} of {wanted} trials have ended: {counts or 'none yet'}")
-    if standing.state == "running":
-        _offer_stop(search.name, standing, lambda: stop_search(search, current_settings()))
+    if status.state == "running":
+        _offer_stop(search.experiment, status)
         return
-    _offer_going_on(search, ended=ended, wanted=wanted)
-    if standing.state == "stopped" and standing.message.startswith("error:"):
-        st.error(plain(standing.message, 800), icon=":material/error:")
+    _offer_resume(search.experiment, ended=ended, wanted=wanted)
+    if status.state == "stopped" and status.message.startswith("error:"):
+        st.error(plain(status.message, 800), icon=":material/error:")
 
 
 def _show_best(search: Search, result: SearchResult, *, running: bool) -> None:
@@ -212,13 +179,15 @@ def _show_test(search: Search, result: SearchResult, *, running: bool) -> None:
         icon=":material/visibility:",
         key=f"sweeps.{search.name}.judge",
         disabled=running or not search.split.test,
-        help="The search goes on: another trial may yet be the best. Stop it first, or wait."
+        help="The search is running: another trial may yet be the best. Stop it first, or wait."
         if running
-        else "Judges the best trial on them; the ledger counts it.",
+        else "Evaluates the best trial on them; the ledger counts it.",
     ):
+        from core.experiments.search.run_search import evaluate_best
+
         with report_errors():
-            bar = ProgressBar("Judging the test patients", "slices")
-            judge_search(search, current_settings(), bar)
+            bar = ProgressBar("Evaluating the test patients", "slices")
+            evaluate_best(search, current_settings(), bar)
             st.rerun()
 
 

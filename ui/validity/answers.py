@@ -1,18 +1,18 @@
-"""Questions that take many trainings: which were answered, how far the others are, and how to ask one."""
+"""Questions that take many trainings: those that were answered, how far the others are, and a form to ask one."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
+from pydantic import BaseModel
 
 from core.experiments.evidence import list_answers
-from core.jobs.background import read_experiment_status, start_experiment, stop_experiment
+from core.jobs.experiment import Experiment, Question, RunOptions, make_question, start_experiment
 from ui.validity.subject import ask_run, evaluated_runs
-from ui.widgets.commands import command_words
 from ui.widgets.errors import report_errors
+from ui.widgets.experiments import show_terminal_command
 from ui.widgets.state import current_settings
 from ui.widgets.text import plain
 
@@ -33,8 +33,7 @@ def ask_answer(kind: str) -> dict[str, Any] | None:
 
 def show_asking(
     kind: str,
-    ask_parameters: Callable[[], tuple[list[str], int]],
-    command_name: str | None = None,
+    ask_parameters: Callable[[], tuple[BaseModel, RunOptions, int]],
     *,
     whom: str = "patients are held out inside those that training may use",
 ) -> None:
@@ -45,9 +44,7 @@ def show_asking(
     kind
         Of the experiment.
     ask_parameters
-        Draws the question's own widgets and returns the words of the command line, and how many trainings they mean.
-    command_name
-        The command that answers it; named like the kind where it is not given.
+        Draws the question's own widgets and returns its parameters, how it is run, and how many trainings these are.
     whom
         On whom it is answered, after "the test patients stay untouched".
     """
@@ -58,48 +55,45 @@ def show_asking(
         return
     with st.expander("Ask this of your own data", icon=":material/add_circle:", expanded=bool(evaluated_runs())):
         st.caption(
-            f"The test patients of your runs stay untouched: {whom}. It goes on with no page open, waits behind queued runs, "
-            "and can be stopped and gone on with."
+            f"The test patients of your runs stay untouched: {whom}. It runs with no page open, waits behind queued runs, "
+            "and can be stopped and resumed."
         )
         run = ask_run(f"validity.{kind}.run")
         if run is None:
             return
-        more, total = ask_parameters()
-        command = [*command_words(command_name or kind, run.config, run.source), *more]
-        name = f"{kind}-{run.name}"
-        running = read_experiment_status(current_settings(), name).state == "running"
-        view: Callable[..., None] = st.fragment(_show_standing, run_every=2.0 if running else None)
-        view(name, command, total, running)
-        st.caption("The same in a terminal:")
-        st.code(shlex.join(["python", "-m", "core", *command, "--name", name]), language="sh", wrap_lines=True)
+        parameters, options, total = ask_parameters()
+        question = make_question(kind, parameters, run.config, run.source)
+        experiment = Experiment(current_settings().experiments / f"{kind}-{run.name}")
+        running = experiment.status().state == "running"
+        view: Callable[..., None] = st.fragment(_show_status, run_every=2.0 if running else None)
+        view(experiment, question, options, total, running)
+        if experiment.folder.is_dir():
+            show_terminal_command(experiment)
 
 
-def _show_standing(name: str, command: Sequence[str], total: int, was_running: bool) -> None:
-    settings = current_settings()
-    standing = read_experiment_status(settings, name)
-    if was_running and standing.state != "running":
+def _show_status(
+    experiment: Experiment, question: Question, options: RunOptions, total: int, was_running: bool
+) -> None:
+    name, status = experiment.name, experiment.status()
+    if was_running and status.state != "running":
         st.rerun()
     with report_errors(), st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        if standing.state == "running":
+        if status.state == "running":
             if st.button("Stop", icon=":material/stop_circle:", key=f"{name}.stop"):
-                stop_experiment(settings, name)
+                experiment.stop()
         elif st.button(
-            "Go on"
-            if standing.state == "stopped"
-            else "Train it"
-            if standing.state == "none"
-            else "Train what is missing",
+            {"stopped": "Resume", "none": "Train it"}.get(status.state, "Train what is missing"),
             icon=":material/play_circle:",
             key=f"{name}.start",
-            type="primary" if standing.state == "none" else "secondary",
-            help=f"{total} trainings, in the background.",
+            type="primary" if status.state == "none" else "secondary",
+            help=f"{total} trainings, in a process of their own.",
         ):
-            start_experiment(settings, name, command)
+            start_experiment(current_settings(), name, question, options)
             st.rerun()
-        if standing.state != "none":
-            share = min(1.0, standing.done / max(total, 1))
+        if status.state != "none":
+            share = min(1.0, status.done / max(total, 1))
             # More than asked for now, where it was asked before with other choices.
-            done = f"{standing.done} of {total}" if standing.done <= total else str(standing.done)
-            st.progress(share, text=f"{standing.state}: {done} trained. {plain(standing.message, 160)}")
+            done = f"{status.done} of {total}" if status.done <= total else str(status.done)
+            st.progress(share, text=f"{status.state}: {done} trained. {plain(status.message, 160)}")
         else:
             st.caption(f"{total} trainings.")

@@ -12,8 +12,9 @@ import streamlit as st
 from core.errors import MGMTLabError
 from core.evaluation.simulated import BestOfEpochs, best_of_noise
 from core.evaluation.unpaired import mean_under_dependence
-from core.experiments.controls.optimism import Pair, compare_pairs, read_own_pair
+from core.experiments.controls.optimism import KIND, OptimismParameters, Pair, compare_pairs, read_own_pair
 from core.figure_text import figure_text, value_text
+from core.jobs.experiment import RunOptions
 from ui.figures.validity import draw_noise_course, draw_optimism, draw_pairs
 from ui.validity.answers import ask_answer, show_asking
 from ui.validity.remarks import mark_simulated, show_falsifier
@@ -77,19 +78,19 @@ def draw_section() -> None:
 
 
 def _show_answer() -> None:
-    result = ask_answer("optimism")
+    result = ask_answer(KIND)
     if result is not None:
         pairs = [Pair.from_dict(pair) for pair in result["pairs"]]
         names = {pair.run: f"seed {pair.seed}" for pair in pairs}
         _show_pairs([pair for pair in pairs if pair.complete], names, (CHOSEN, "patients that chose nothing"), "pairs")
         # Said anew: an older version's sentence lacks intervals.
         st.markdown(f"**{plain(compare_pairs(pairs)['sentence'], 500)}**")
-    show_asking("optimism", _ask_seeds)
+    show_asking(KIND, _ask_seeds)
 
 
-def _ask_seeds() -> tuple[list[str], int]:
+def _ask_seeds() -> tuple[OptimismParameters, RunOptions, int]:
     seeds = int(st.number_input("Seeds", 2, 50, 5, key="validity.optimism.seeds", width=140))
-    return ["--seeds", str(seeds)], seeds
+    return OptimismParameters(seeds=seeds), RunOptions(), seeds
 
 
 def _show_own() -> None:

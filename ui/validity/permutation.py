@@ -10,8 +10,9 @@ from core.config import RunConfig
 from core.data.study import Cohort
 from core.experiments.controls.frozen import permute_frozen
 from core.experiments.controls.leak_meter import meter_prep
-from core.experiments.controls.permutation import KIND
+from core.experiments.controls.permutation import KIND, RERUNS, PermutationParameters
 from core.figure_text import figure_text
+from core.jobs.experiment import RunOptions
 from ui.figures.controls import draw_null
 from ui.validity.answers import ask_answer, show_asking
 from ui.validity.data import ask_data
@@ -22,7 +23,7 @@ from ui.widgets.state import current_settings
 from ui.widgets.text import plain
 from ui.widgets.theme import current_palette, draw
 
-FAST, RERUNS = "Fast: frozen features", "Reruns of the training"
+FAST, AGAIN = "Fast: frozen features", "Reruns of the training"
 SHUFFLES = 499
 
 
@@ -32,7 +33,7 @@ def draw_section() -> None:
         "The labels are shuffled by patient, again and again, and everything is repeated. The **p-value** is the share of "
         "shuffles that do at least as well as the true labels, the true one counted with them: p = (1 + b)/(1 + N)."
     )
-    way = st.segmented_control("Form", [FAST, RERUNS], default=FAST, required=True, key="validity.permute.way")
+    way = st.segmented_control("Form", [FAST, AGAIN], default=FAST, required=True, key="validity.permute.way")
     if way == FAST:
         _fast()
     else:
@@ -84,14 +85,14 @@ def _reruns() -> None:
     result = ask_answer(KIND)
     if result is not None:
         _show(result)
-    show_asking(KIND, _ask_shuffles, "permute", whom="the figures are of validation patients")
+    show_asking(KIND, _ask_shuffles, whom="the figures are of validation patients")
 
 
-def _ask_shuffles() -> tuple[list[str], int]:
+def _ask_shuffles() -> tuple[PermutationParameters, RunOptions, int]:
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        shuffles = int(st.number_input("Shuffles", 1, 999, 19, key="validity.permute.shuffles", width=140))
+        shuffles = int(st.number_input("Shuffles", 1, 999, RERUNS, key="validity.permute.shuffles", width=140))
         parallel = int(st.number_input("At the same time", 1, 64, 1, key="validity.permute.parallel", width=160))
-    return ["-n", str(shuffles), *(["--parallel", str(parallel)] if parallel > 1 else [])], shuffles + 1
+    return PermutationParameters(), RunOptions(count=shuffles, parallel=parallel), shuffles + 1
 
 
 def _show(found: dict[str, Any]) -> None:

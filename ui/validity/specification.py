@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 import streamlit as st
 
@@ -9,6 +11,8 @@ from core.config import field_paths
 from core.evaluation.figure import Figure
 from core.evaluation.power import auroc_variance
 from core.evaluation.specification import Cell, SpecificationCurve, order_cells
+from core.experiments.controls.specification import KIND, SpecificationParameters
+from core.jobs.experiment import RunOptions
 from ui.figures.specification import draw_specification
 from ui.validity.answers import ask_answer, show_asking
 from ui.validity.remarks import mark_simulated, show_falsifier
@@ -53,7 +57,7 @@ def draw_section() -> None:
         "Seed, normalisation, sequences, slices: each of these could reasonably have been chosen otherwise. Run all "
         "combinations and lay them out in order. A result that is only there in the best corner is not there."
     )
-    result = ask_answer("specification")
+    result = ask_answer(KIND)
     if result is None:
         curve = _example()
         mark_simulated()
@@ -76,12 +80,12 @@ def draw_section() -> None:
             on_click="ignore",
             help="Every combination; there is no way to take the best one alone.",
         )
-    show_asking("specification", _ask_choices)
+    show_asking(KIND, _ask_choices)
     show_falsifier("most points, not the best one, lay above 0.5 with their whole interval.")
 
 
-def _ask_choices() -> tuple[list[str], int]:
-    """Which choices are varied, as words of the command line, and how many combinations they make."""
+def _ask_choices() -> tuple[SpecificationParameters, RunOptions, int]:
+    """Which choices are varied, and how many combinations they make."""
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         seeds = int(st.number_input("Seeds", 1, 20, 3, key="validity.specification.seeds", width=140))
         picked = st.pills(
@@ -91,12 +95,9 @@ def _ask_choices() -> tuple[list[str], int]:
             selection_mode="multi",
             key="validity.specification.vary",
         )
-    words, total = ["--vary", "seed", *map(str, range(seeds))], seeds
-    for title in picked:
-        name, *values = CHOICES[title]
-        words += ["--vary", name, *values]
-        total *= len(values)
-    return words, total
+    vary = {"seed": [str(seed) for seed in range(seeds)]}
+    vary |= {name: values for name, *values in (CHOICES[title] for title in picked)}
+    return SpecificationParameters(vary=vary), RunOptions(), prod(len(values) for values in vary.values())
 
 
 def _show(curve: SpecificationCurve, key: str) -> None:

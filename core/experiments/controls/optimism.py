@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,25 +10,15 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import stdtrit
 
-from core.config import RunConfig
-from core.dataset.split import Split
-from core.dataset.table import build_table
 from core.errors import EvaluationError
 from core.evaluation.figure import Figure
 from core.evaluation.unpaired import unpaired_difference
-from core.experiments.controls.inner_split import split_inside
 from core.figure_text import value_text
 from core.models.card import read_card
-from core.progress import Progress, silent
-from core.runs.cohort import open_cohort
-from core.runs.evaluation import evaluate_validation, read_evaluation
+from core.runs.evaluation import read_evaluation
 from core.runs.folder import RunFolder
-from core.runs.records import DataSource
-from core.settings import Settings
-from core.training.evaluate import evaluate_run
 
-TrainMember = Callable[[str, RunConfig, Split], RunFolder]
-"""Trains one member run (name, configuration, split) to its end, or returns it where it has finished before."""
+KIND = "optimism"
 
 
 class OptimismParameters(BaseModel):
@@ -75,62 +65,6 @@ class Pair:
             "validation": self.validation.to_dict(),
             "untouched": self.untouched.to_dict(),
         }
-
-
-def measure_optimism(
-    train_member: TrainMember,
-    config: RunConfig,
-    source: DataSource,
-    parameters: OptimismParameters,
-    settings: Settings,
-    progress: Progress = silent,
-) -> dict[str, Any]:
-    """Train several times within the patients that training may use, and compare the two figures of each checkpoint.
-
-    The run's own test patients stand in no part of it: nobody looks at them. Each repetition holds patients of its own
-    out instead.
-
-    Parameters
-    ----------
-    train_member
-        See :data:`TrainMember`.
-    config, source
-        What is trained, on what.
-    parameters, settings
-        How often; where the cache lies.
-    progress
-        Called with trainings finished.
-
-    Returns
-    -------
-    dict
-        ``pairs``, ``optimism`` (validation less untouched, a figure over seeds) and ``sentence``.
-    """
-    cohort = open_cohort(source, silent, settings)
-    table = build_table(cohort, config.prep, settings)
-    pairs = []
-    for number in range(parameters.seeds):
-        progress(number, parameters.seeds, f"seed {number}")
-        split = split_inside(table, config.split, cohort.digest, number)
-        member = config.model_copy(
-            update={
-                "seed": config.seed + number,
-                "split": config.split.model_copy(update={"split_unit": "patient", "split_seed": number}),
-            }
-        )
-        run = train_member(f"seed-{number:02d}", member, split)
-        untouched = evaluate_run(run, "test", settings)
-        pairs.append(
-            Pair(
-                seed=number,
-                run=run.name,
-                epoch=untouched.epoch,
-                validation=evaluate_validation(run).patient["auroc"],
-                untouched=untouched.patient["auroc"],
-            )
-        )
-    progress(parameters.seeds, parameters.seeds, "")
-    return compare_pairs(pairs)
 
 
 def compare_pairs(pairs: Sequence[Pair]) -> dict[str, Any]:

@@ -7,27 +7,25 @@ is optimistic in the same way, so the comparison is fair, and nobody looks at th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-from core.config import RunConfig
-from core.errors import RunError
+from pydantic import BaseModel, ConfigDict
+
 from core.evaluation.figure import Figure
 from core.experiments.controls.linear_head import permutation_p
 from core.experiments.evidence import list_answers
-from core.jobs.foreground import STOP, run_experiment
-from core.parallel import run_tasks
-from core.progress import Progress, silent
-from core.runs.folder import RunFolder, with_absolute_paths
-from core.runs.records import DataSource
 from core.settings import Settings
-from core.training.trainer import train
 
 KIND = "permutation"
-"""Of the experiment, as in its question.json."""
-OBSERVED = "observed"
+RERUNS = 19
+"""Shuffles where nobody says how many: the fewest with which p can be 0.05."""
+
+
+class PermutationParameters(BaseModel):
+    """A permutation test has none: more shuffles add to those that are there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,136 +66,6 @@ class PermutationTest:
         }
 
 
-def permute_run(
-    settings: Settings,
-    config: RunConfig,
-    source: DataSource,
-    *,
-    name: str,
-    reruns: int,
-    jobs: int = 1,
-    progress: Progress = silent,
-    behind_queue: bool = False,
-) -> PermutationTest:
-    """Train once with the true labels and `reruns` times with shuffled ones; what was trained before is kept.
-
-    The same call goes on where it was cut off, and a larger `reruns` adds to what is there. Of the shuffled runs only
-    configuration, split and epochs are kept, not the weights.
-
-    Parameters
-    ----------
-    settings, config, source
-        Where, what, on which data.
-    name
-        Of the folder below ``settings.experiments``.
-    reruns
-        Shuffles.
-    jobs
-        Trainings at the same time; each gets its share of the threads.
-    progress
-        Called per training that is finished.
-    behind_queue
-        Wait until the queue of runs is empty, and let no queued run begin meanwhile.
-
-    Raises
-    ------
-    ConfigError
-        The name is taken by another question.
-    RunBusyError
-        Another process works on it.
-    KeyboardInterrupt
-        Somebody asked it to stop.
-    MGMTLabError
-        What kept a run from being trained.
-    """
-    config, source = with_absolute_paths(config, source)
-    folder = settings.experiments / name
-    question = {
-        "kind": KIND,
-        "parameters": {},
-        "config": config.model_dump(mode="json"),
-        "source": source.model_dump(mode="json"),
-    }
-    tests: list[PermutationTest] = []
-
-    def conduct(_: object) -> dict[str, Any]:
-        tests.append(_conduct(folder, settings, config, source, reruns, jobs, progress))
-        return tests[0].to_dict()
-
-    run_experiment(settings, name, question, conduct, source, behind_queue=behind_queue)
-    return tests[0]
-
-
 def list_permutations(settings: Settings) -> list[dict[str, Any]]:
     """What finished permutation tests found, newest first, as ``permute --json`` prints it."""
     return [result for _, _, result in list_answers(settings, KIND)]
-
-
-def _conduct(
-    folder: Path,
-    settings: Settings,
-    config: RunConfig,
-    source: DataSource,
-    reruns: int,
-    jobs: int,
-    progress: Progress,
-) -> PermutationTest:
-    names = [OBSERVED, *(f"shuffle-{number:04d}" for number in range(1, reruns + 1))]
-    each = replace(settings, threads=max(1, settings.threads // jobs))
-    tasks = [(folder / "runs" / member, each, config, _source_of(source, member)) for member in names]
-    figures: dict[str, Figure] = {}
-    for done, (member, figure) in enumerate(run_tasks(_train_member, tasks, jobs=jobs, ordered=False), start=1):
-        if figure is None:
-            raise KeyboardInterrupt
-        figures[member] = figure
-        progress(done, len(tasks), member)
-    null = [figures[member].value for member in names[1:]]
-    return PermutationTest(
-        name=folder.name,
-        observed=figures[OBSERVED],
-        null=tuple(value for value in null if value is not None),
-        leaky=config.split.split_unit == "slice",
-    )
-
-
-def _source_of(source: DataSource, member: str) -> DataSource:
-    seed = None if member == OBSERVED else int(member.rpartition("-")[2])
-    return source.model_copy(update={"shuffle_seed": seed})
-
-
-def _train_member(folder: Path, settings: Settings, config: RunConfig, source: DataSource) -> tuple[str, Figure | None]:
-    """Train one, or read it where it is trained; no figure where somebody asked to stop."""
-    run = RunFolder(folder)
-    if (folder.parent.parent / STOP).exists():
-        return run.name, None
-    if not folder.exists():
-        run = RunFolder.create(settings, config, source, folder=folder, state="stopped")
-    if run.status().state != "finished":
-        train(run, settings)
-    status = run.status()
-    if status.state == "stopped":
-        return run.name, None
-    if status.state != "finished":
-        raise RunError(f"{run.name} ended as {status.state}: {status.message}")
-    if run.name != OBSERVED:
-        _forget_weights(run)
-    return run.name, _figure_of(run)
-
-
-def _forget_weights(run: RunFolder) -> None:
-    for path in (run.checkpoint, run.path / "predictions.parquet"):
-        path.unlink(missing_ok=True)
-
-
-def _figure_of(run: RunFolder) -> Figure:
-    records = run.epochs()
-    best = next(record for record in reversed(records) if record.best)
-    sizes: Sequence[int] = run.environment().get("sizes", {}).get("val", {}).get("per_class", [])
-    patients = int(run.environment().get("sizes", {}).get("val", {}).get("patients", sum(sizes)))
-    return Figure(
-        value=best.val_patient_auroc,
-        low=best.val_patient_auroc_low,
-        high=best.val_patient_auroc_high,
-        n=patients,
-        method="DeLong on the logit scale, continuity-corrected; the best epoch on the patients that chose it",
-    )

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.config import RunConfig, apply_settings
-from core.dataset.table import build_table
-from core.errors import ConfigError, MGMTLabError, RunBusyError
-from core.evaluation.figure import Figure
-from core.evaluation.specification import Cell, order_cells
-from core.experiments.controls.inner_split import split_inside
-from core.experiments.controls.optimism import TrainMember
-from core.progress import Progress, silent
-from core.runs.cohort import open_cohort
-from core.runs.records import DataSource
-from core.settings import Settings
-from core.training.evaluate import evaluate_run
+from core.errors import ConfigError
 
+KIND = "specification"
 MOST_CELLS = 400
 
 
@@ -62,54 +52,3 @@ def list_cells(config: RunConfig, parameters: SpecificationParameters) -> list[t
     if len({one.model_dump_json() for _, one in configured}) < len(cells):
         raise ConfigError("Two combinations are the same configuration; give each value once.")
     return configured
-
-
-def measure_specification(
-    train_member: TrainMember,
-    config: RunConfig,
-    source: DataSource,
-    parameters: SpecificationParameters,
-    settings: Settings,
-    progress: Progress = silent,
-) -> dict[str, Any]:
-    """Train every combination on the same patients and judge it on the same others.
-
-    Patients are held out inside those that training may use; the run's own test patients stand in no part of it. A
-    combination that cannot be trained is counted as failed, with its reason, and the rest go on.
-
-    Parameters
-    ----------
-    train_member
-        See :data:`core.experiments.controls.optimism.TrainMember`.
-    config, source
-        What is varied, and the data.
-    parameters, settings
-        The choices; where the cache lies.
-    progress
-        Called with combinations finished.
-
-    Returns
-    -------
-    dict
-        As :meth:`core.evaluation.specification.SpecificationCurve.to_dict` gives it, with ``reasons`` of what failed.
-    """
-    configured = list_cells(config, parameters)
-    cohort = open_cohort(source, silent, settings)
-    split = split_inside(build_table(cohort, config.prep, settings), config.split, cohort.digest, parameters.split_seed)
-    cells: list[Cell] = []
-    reasons: list[str] = []
-    for number, (choices, one) in enumerate(configured):
-        progress(number, len(configured), ", ".join(f"{name} {value}" for name, value in choices.items()))
-        by_patient = one.model_copy(update={"split": one.split.model_copy(update={"split_unit": "patient"})})
-        name = f"cell-{number:03d}"
-        try:
-            run = train_member(name, by_patient, split)
-            figure = evaluate_run(run, "test", settings).patient["auroc"]
-        except RunBusyError:
-            raise
-        except MGMTLabError as error:
-            reasons.append(f"{name}: {error}")
-            figure = Figure(value=None, low=None, high=None, n=0, reason=str(error))
-        cells.append(Cell(choices=choices, figure=figure, run=name))
-    progress(len(configured), len(configured), "")
-    return {**order_cells(cells).to_dict(), "reasons": reasons}

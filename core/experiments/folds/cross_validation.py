@@ -10,42 +10,20 @@ the epoch, and the figure is that configuration's.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 
 from core.config import RunConfig
 from core.dataset.folds import make_folds, split_outside
 from core.dataset.slice_table import SliceTable
 from core.dataset.table import build_table
-from core.errors import ConfigError
-from core.experiments.controls.specification import SpecificationParameters, list_cells
+from core.experiments.folds.candidates import CrossValidationParameters, list_candidates
 from core.experiments.folds.result import evaluate_winners, summarise_folds
-from core.jobs.members import Member, train_members
-from core.progress import Progress, silent
+from core.jobs.experiment import Display, Experiment, Question, RunOptions
+from core.jobs.member import Member, train_members
 from core.runs.cohort import open_cohort
-from core.runs.records import DataSource
 from core.settings import Settings
-
-KIND = "cross_validation"
-MOST_MEMBERS = 2000
-
-
-class CrossValidationParameters(BaseModel):
-    """How the patients are dealt out, how often, and what is compared."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    folds: int = Field(default=5, ge=2, le=100)
-    """Parts of the patients; each is judged once in a repeat."""
-    seeds: int = Field(default=1, ge=1, le=100)
-    """Repeats, each with partitions, initial weights and batch order of its own."""
-    inner_folds: int = Field(default=1, ge=1, le=20)
-    """Within the patients outside a fold: 1 holds a share of them out (val_fraction), more compares candidates over so many inner folds."""
-    vary: dict[str, list[str]] = Field(default={})
-    """Settings with the values to try, as --set takes them; every combination is a candidate. Empty: one configuration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,33 +39,11 @@ class FoldMember(Member):
 
 
 def cross_validate(
-    folder: Path,
-    config: RunConfig,
-    source: DataSource,
-    parameters: CrossValidationParameters,
-    settings: Settings,
-    *,
-    jobs: int = 1,
-    progress: Progress = silent,
-    preparing: Progress = silent,
+    experiment: Experiment, question: Question, options: RunOptions, settings: Settings, display: Display
 ) -> dict[str, Any]:
-    """Train all members, choose inside, judge each fold once, and write the ensemble of those that were judged.
+    """Train all members, choose inside, evaluate each fold once, and write the ensemble of those that were chosen.
 
-    Parameters
-    ----------
-    folder
-        The experiment's folder; what is in it already is kept and gone on with.
-    config, source
-        What is trained, on what. Its split gives val_fraction and the first seed; folders named TRAIN, VAL and TEST are
-        not looked at.
-    parameters, settings
-        How; where the cache and the ledger of looks lie.
-    jobs
-        Trainings at the same time.
-    progress
-        Called with epochs finished, of all trainings together.
-    preparing
-        Called with series prepared.
+    The configuration's split gives val_fraction and the first seed; folders named TRAIN, VAL and TEST are not looked at.
 
     Returns
     -------
@@ -101,45 +57,24 @@ def cross_validate(
     ConfigError
         A setting to vary does not exist, or is the split.
     KeyboardInterrupt
-        It was asked to stop.
+        It was stopped.
     """
-    candidates = list_candidates(config, parameters)
-    cohort = open_cohort(source, preparing, settings)
+    parameters = CrossValidationParameters(**question.parameters)
+    candidates = list_candidates(question.config, parameters)
+    preparing = display.progress("preparing")
+    cohort = open_cohort(question.source, preparing, settings)
     # Every candidate's images are prepared before trainings at the same time would prepare them several times over.
     tables = [build_table(cohort, prep, settings, progress=preparing) for prep in _distinct_preps(candidates)]
-    members = plan_members(tables[0], cohort.digest, candidates, parameters)
-    train_members(folder, members, settings, source, jobs=jobs, progress=progress)
-    answers = evaluate_winners(folder, members, settings, jobs=jobs)
-    return summarise_folds(folder, members, answers, [choices for choices, _ in candidates], cohort)
-
-
-def list_candidates(config: RunConfig, parameters: CrossValidationParameters) -> list[tuple[dict[str, str], RunConfig]]:
-    """Return each candidate's choices and configuration, the first value of each setting first.
-
-    Raises
-    ------
-    ConfigError
-        A setting or value does not exist, a value stands twice, the split is varied, or there are too many trainings.
-    """
-    by_patient = config.model_copy(update={"split": config.split.model_copy(update={"split_unit": "patient"})})
-    if not parameters.vary:
-        return [({}, by_patient)]
-    candidates = list_cells(by_patient, SpecificationParameters(vary=parameters.vary))
-    total = len(candidates) * parameters.folds * parameters.seeds * parameters.inner_folds
-    if total > MOST_MEMBERS:
-        raise ConfigError(
-            f"These are {total} trainings; {MOST_MEMBERS} at most: vary less, or choose fewer folds or seeds."
-        )
-    return candidates
-
-
-def count_members(parameters: CrossValidationParameters) -> int:
-    """How many trainings it takes."""
-    candidates = int(np.prod([len(values) for values in parameters.vary.values()], initial=1))
-    return candidates * parameters.folds * parameters.seeds * parameters.inner_folds
+    members = plan_members(experiment, question, tables[0], cohort.digest, candidates, parameters)
+    for _ in train_members(members, settings, jobs=options.parallel, progress=display.progress("epochs")):
+        pass
+    evaluated = evaluate_winners(experiment.name, members, settings, jobs=options.parallel)
+    return summarise_folds(experiment.folder, members, evaluated, [choices for choices, _ in candidates], cohort)
 
 
 def plan_members(
+    experiment: Experiment,
+    question: Question,
     table: SliceTable,
     cohort_digest: str,
     candidates: list[tuple[dict[str, str], RunConfig]],
@@ -165,9 +100,10 @@ def plan_members(
             for choice, (_, config) in enumerate(candidates, start=1):
                 split_config = config.split.model_copy(update={"split_seed": seed})
                 for part, split in enumerate(inner, start=1):
+                    name = _name(repeat, number, choice, part, len(candidates), parameters.inner_folds)
                     members.append(
                         FoldMember(
-                            name=_name(repeat, number, choice, part, len(candidates), parameters.inner_folds),
+                            folder=experiment.runs / name, source=question.source, stop_file=experiment.stop_file,
                             config=config.model_copy(update={"seed": config.seed + repeat, "split": split_config}),
                             split=split, seed=repeat, fold=number, candidate=choice, inner=part,
                         )

@@ -1,16 +1,11 @@
-"""Cross-validations on the disk: which there are, and how far one is, from its folder alone."""
+"""How far a cross-validation is, from the folders of its members."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from core.config import parse_config
-from core.experiments.folds.cross_validation import KIND, CrossValidationParameters, count_members, list_candidates
-from core.runs.folder import RunFolder
-from core.settings import Settings
+from core.experiments.folds.candidates import CrossValidationParameters, count_members, list_candidates
+from core.jobs.experiment import Experiment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +17,7 @@ class FoldProgress:
     finished: int
     trainings: int
     training: tuple[str, ...]
-    """Members that some process works on."""
+    """Members in training."""
     seconds_left: float | None
     """From the epochs' time so far, and how many train at once; None before the first epoch."""
 
@@ -32,37 +27,21 @@ class FoldProgress:
         return min(1.0, self.epochs_done / max(1, self.epochs))
 
 
-def list_cross_validations(settings: Settings) -> list[tuple[str, dict[str, Any]]]:
-    """Every cross-validation that was begun, with its question, newest first."""
-    found = []
-    for path in settings.experiments.glob("*/question.json"):
-        question = _read(path)
-        if question.get("kind") == KIND:
-            found.append((str(question.get("created", "")), path.parent.name, question))
-    return [(name, question) for _, name, question in sorted(found, key=lambda one: one[:2], reverse=True)]
-
-
-def read_answer(settings: Settings, name: str) -> dict[str, Any] | None:
-    """What a cross-validation found, as its command prints it, or None before it has finished."""
-    return _read(settings.experiments / name / "result.json") or None
-
-
-def measure_progress(settings: Settings, name: str, question: dict[str, Any]) -> FoldProgress:
+def measure_progress(experiment: Experiment) -> FoldProgress:
     """Count finished epochs over all members' folders.
 
     Raises
     ------
-    ConfigError
+    RunError
         The question is damaged.
     """
-    config = parse_config(question["config"])
-    parameters = CrossValidationParameters(**question["parameters"])
+    question = experiment.question()
+    parameters = CrossValidationParameters(**question.parameters)
     repeats = parameters.folds * parameters.seeds * parameters.inner_folds
-    epochs = repeats * sum(candidate.epochs for _, candidate in list_candidates(config, parameters))
+    epochs = repeats * sum(candidate.epochs for _, candidate in list_candidates(question.config, parameters))
     done, finished, seconds, timed = 0, 0, 0.0, 0
     training = []
-    for path in sorted((settings.experiments / name).glob("runs/*/")):
-        run = RunFolder(path)
+    for run in experiment.members():
         records = run.epochs()
         done += len(records)
         seconds += sum(record.seconds for record in records)
@@ -80,11 +59,3 @@ def measure_progress(settings: Settings, name: str, question: dict[str, Any]) ->
         training=tuple(training),
         seconds_left=left,
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from core.data.study import Cohort
 from core.errors import MGMTLabError
@@ -34,13 +35,13 @@ class Winner:
     seed: int
     fold: int
     candidate: int
-    run: str
-    """The member that is judged: the winner's first inner split."""
+    run: RunFolder
+    """The member that is evaluated: the winner's first inner split."""
     inner: tuple[Figure, ...]
     """Each candidate's AUROC by patient on the inner validation patients, averaged over the inner folds."""
 
 
-def choose_winners(folder: Path, members: Sequence[FoldMember]) -> list[Winner]:
+def choose_winners(members: Sequence[FoldMember]) -> list[Winner]:
     """Choose each fold's candidate by the inner validation patients' AUROC; of equals the first stays.
 
     Reads the members' cards alone: nothing of the fold itself is known here.
@@ -50,47 +51,45 @@ def choose_winners(folder: Path, members: Sequence[FoldMember]) -> list[Winner]:
         groups.setdefault((member.seed, member.fold), {}).setdefault(member.candidate, []).append(member)
     winners = []
     for (seed, fold), candidates in groups.items():
-        inner = [
-            _average([_inner_auroc(folder, member) for member in candidates[number]]) for number in sorted(candidates)
-        ]
+        inner = [_average([_inner_auroc(member) for member in candidates[number]]) for number in sorted(candidates)]
         best = max(range(len(inner)), key=lambda place: (_selection_score(inner[place]), -place))
         candidate = sorted(candidates)[best]
         winners.append(
             Winner(
-                seed=seed, fold=fold, candidate=candidate, run=candidates[candidate][0].name, inner=tuple(inner)
+                seed=seed, fold=fold, candidate=candidate, run=candidates[candidate][0].run, inner=tuple(inner)
             )
         )  # fmt: skip
     return winners
 
 
 def evaluate_winners(
-    folder: Path, members: Sequence[FoldMember], settings: Settings, *, jobs: int = 1
+    experiment: str, members: Sequence[FoldMember], settings: Settings, *, jobs: int = 1
 ) -> list[tuple[Winner, Evaluation]]:
-    """Judge each fold's winner on its fold: one look a fold, written into the ledger; what was judged is not looked at again.
+    """Evaluate each fold's winner on its fold: once, written into the ledger; what was evaluated before is read.
 
     Raises
     ------
     EvaluationError
-        The data have changed since the folds were dealt.
+        The data have changed since the folds were drawn.
     """
-    winners = choose_winners(folder, members)
+    winners = choose_winners(members)
     jobs = min(jobs, len(winners))
     each = settings if jobs == 1 and not on_cluster() else replace(settings, threads=max(1, settings.threads // jobs))
-    tasks = [(folder, winner.run, f"{folder.name}, seed {winner.seed}", each) for winner in winners]
-    for _ in run_tasks(_judge_once, tasks, jobs=jobs, ordered=False):
+    tasks = [(winner.run, f"{experiment}, seed {winner.seed}", each) for winner in winners]
+    for _ in run_tasks(_evaluate_once, tasks, jobs=jobs, ordered=False):
         pass
-    judged = []
+    evaluated = []
     for winner in winners:
-        evaluation = read_evaluation(RunFolder(folder / "runs" / winner.run), "test")
-        assert evaluation is not None, "it was judged a moment ago"
-        judged.append((winner, evaluation))
-    return judged
+        evaluation = read_evaluation(winner.run, "test")
+        assert evaluation is not None, "it was evaluated a moment ago"
+        evaluated.append((winner, evaluation))
+    return evaluated
 
 
 def summarise_folds(
     folder: Path,
     members: Sequence[FoldMember],
-    judged: Sequence[tuple[Winner, Evaluation]],
+    evaluated: Sequence[tuple[Winner, Evaluation]],
     choices: Sequence[dict[str, str]],
     cohort: Cohort,
 ) -> dict[str, Any]:
@@ -104,7 +103,7 @@ def summarise_folds(
         ``ensemble``, a file, or why there is none; ``left_out``, what the interval does not say.
     """
     names, positive = cohort.class_names, cohort.positive_class
-    answers = [_answers(winner, evaluation) for winner, evaluation in judged]
+    answers = [_answers(winner, evaluation) for winner, evaluation in evaluated]
     figures = judge_folds(answers, names, positive)
     seeds = sorted({one.seed for one in answers})
     by_seed = [
@@ -115,7 +114,7 @@ def summarise_folds(
         {
             "seed": winner.seed,
             "fold": winner.fold,
-            "run": winner.run,
+            "run": winner.run.name,
             "candidate": winner.candidate,
             "inner_auroc": [figure.value for figure in winner.inner],
             "inner": [figure.to_dict() for figure in winner.inner],
@@ -127,9 +126,9 @@ def summarise_folds(
             "positive": int((one.labels == positive).sum()),
             **_plain(judge_fold(one, names, positive)),
         }
-        for (winner, evaluation), one in zip(judged, answers, strict=True)
+        for (winner, evaluation), one in zip(evaluated, answers, strict=True)
     ]
-    wins = [sum(winner.candidate == number for winner, _ in judged) for number in range(1, len(choices) + 1)]
+    wins = [sum(winner.candidate == number for winner, _ in evaluated) for number in range(1, len(choices) + 1)]
     result = {
         "design": "nested" if len(choices) > 1 else "plain",
         "sentence": _sentence(figures, folds, by_seed, wins, cohort),
@@ -147,13 +146,10 @@ def summarise_folds(
         "synthetic": cohort.synthetic,
         "left_out": LEFT_OUT,
     }
-    return result | _ensemble(folder, judged, figures)
+    return result | _ensemble(folder, evaluated, figures)
 
 
-def _judge_once(folder: Path, run_name: str, partition: str, settings: Settings) -> None:
-    import torch
-
-    run = RunFolder(folder / "runs" / run_name)
+def _evaluate_once(run: RunFolder, partition: str, settings: Settings) -> None:
     if read_evaluation(run, "test") is None:
         torch.set_num_threads(settings.threads)
         evaluate_run(run, "test", settings, partition=partition)
@@ -171,8 +167,8 @@ def _answers(winner: Winner, evaluation: Evaluation) -> FoldAnswers:
     )
 
 
-def _inner_auroc(folder: Path, member: FoldMember) -> Figure:
-    figures = read_card(RunFolder(folder / "runs" / member.name).checkpoint).metrics.get("val", {}).get("patient", {})
+def _inner_auroc(member: FoldMember) -> Figure:
+    figures = read_card(member.run.checkpoint).metrics.get("val", {}).get("patient", {})
     return Figure(**figures["auroc"]) if "auroc" in figures else Figure(value=None, low=None, high=None, n=0)
 
 
@@ -223,9 +219,11 @@ def _sentence(
     return text
 
 
-def _ensemble(folder: Path, judged: Sequence[tuple[Winner, Evaluation]], figures: dict[str, Figure]) -> dict[str, Any]:
-    """Write the ensemble of the judged networks, or say why they cannot answer together."""
-    paths = [RunFolder(folder / "runs" / winner.run).checkpoint for winner, _ in judged]
+def _ensemble(
+    folder: Path, evaluated: Sequence[tuple[Winner, Evaluation]], figures: dict[str, Figure]
+) -> dict[str, Any]:
+    """Write the ensemble of the evaluated networks, or say why they cannot answer together."""
+    paths = [winner.run.checkpoint for winner, _ in evaluated]
     try:
         write_ensemble(
             folder / ENSEMBLE, paths, name=folder.name, figures={key: asdict(one) for key, one in figures.items()}

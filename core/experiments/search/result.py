@@ -1,36 +1,27 @@
-"""What a search has found so far: its trials, the best of them, what that is worth, and its one look at the test patients."""
+"""What a search has found so far: its trials, the best of them, and what that is worth."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, replace
 from statistics import median
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from core.errors import RunError
+import optuna
+
 from core.evaluation.figure import Figure
 from core.evaluation.power import auroc_variance
 from core.evaluation.selection import expected_gain
-from core.experiments.search.claim import counted_trials, workers_alive
-from core.experiments.search.search import QUESTION, WANTED, Search
-from core.experiments.search.storage import speaking
-from core.files import write_atomic
-from core.jobs.background import ExperimentStatus, read_experiment_status
-from core.jobs.foreground import STOP
-from core.progress import Progress, silent
-from core.runs.evaluation import Evaluation, read_evaluation
+from core.experiments.search.search import Search
+from core.experiments.search.storage import storage_errors
+from core.experiments.search.trial_queue import current_trials
+from core.jobs.experiment import ExperimentStatus
+from core.runs.evaluation import read_evaluation
 from core.runs.folder import RunFolder
 from core.runs.ledger import count_evaluations
 from core.settings import Settings
-from core.training.evaluate import evaluate_run
-
-if TYPE_CHECKING:
-    import optuna
-
 
 TrialState = Literal["waiting", "running", "finished", "pruned", "failed"]
 
-RESULT = "search-result.json"
 ALIKE = 0.8
 """Correlation of the figures of two relatives on the same patients, as :mod:`core.evaluation.power` has it."""
 
@@ -83,7 +74,7 @@ class Noise:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchResult:
-    """A search as it stands."""
+    """A search so far."""
 
     name: str
     select_on: str
@@ -94,9 +85,9 @@ class SearchResult:
     noise: Noise | None
     test_patients: int
     looked_at: int
-    """How often the test patients have been looked at, by any run."""
+    """How often the test patients have been evaluated, by any run."""
     evaluation: dict[str, Any] | None
-    """Of the best trial's run on the test patients, as ``evaluate --json`` prints it, where somebody has looked."""
+    """Of the best trial's run on the test patients, as ``evaluate --json`` prints it, where that was done."""
 
     def count(self, *states: TrialState) -> int:
         """Trials in some of the states."""
@@ -117,33 +108,13 @@ class SearchResult:
         }
 
 
-def list_searches(settings: Settings) -> list[str]:
-    """Names of the searches there are, newest first."""
-    found = []
-    for path in settings.experiments.glob(f"*/{QUESTION}"):
-        try:
-            question = json.loads(path.read_text())
-            if question["kind"] == "search":
-                found.append((str(question["created"]), path.parent.name))
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return [name for _, name in sorted(found, reverse=True)]
-
-
-def begun_searches(settings: Settings) -> list[str]:
-    """Names of what was started in the background and has not come to a question yet."""
-    return [
-        path.parent.name for path in settings.experiments.glob("*/started") if not (path.parent / QUESTION).exists()
-    ]
-
-
 def read_result(search: Search, settings: Settings, study: optuna.Study | None = None) -> SearchResult:
-    """Read how a search stands; looks at nobody.
+    """Read what a search has found; nothing is evaluated.
 
     Parameters
     ----------
     search, settings
-        The search; where runs and the ledger of looks live.
+        The search; where runs and the ledger of evaluations live.
     study
         Its study, where that is open already.
 
@@ -153,8 +124,8 @@ def read_result(search: Search, settings: Settings, study: optuna.Study | None =
         It has no trial yet, or its database cannot be reached.
     """
     study = study or search.open_study()
-    with speaking(search.place):
-        trials = [_row(trial) for trial in counted_trials(study.get_trials(deepcopy=False))]
+    with storage_errors(search.place):
+        trials = [_row(trial) for trial in current_trials(study.get_trials(deepcopy=False))]
     ended = [trial for trial in trials if trial.state == "finished" and trial.value is not None]
     smallest = study.direction.name == "MINIMIZE"
     best = min(ended, key=lambda row: ((row.value or 0.0) * (1 if smallest else -1), row.number), default=None)
@@ -165,7 +136,7 @@ def read_result(search: Search, settings: Settings, study: optuna.Study | None =
     return SearchResult(
         name=search.name,
         select_on=search.config.select_on,
-        wanted=_read_wanted(search),
+        wanted=search.wanted,
         trials=tuple(trials),
         best=best,
         noise=measure_noise(search, trials),
@@ -173,42 +144,6 @@ def read_result(search: Search, settings: Settings, study: optuna.Study | None =
         looked_at=count_evaluations(search.split.test_digest, settings),
         evaluation=evaluation,
     )
-
-
-def write_result(search: Search, result: SearchResult) -> None:
-    """Keep a finished search's answer in its folder."""
-    write_atomic(search.folder / RESULT, json.dumps(result.to_dict(), indent=1))
-
-
-def judge_search(search: Search, settings: Settings, progress: Progress = silent) -> tuple[Evaluation, bool]:
-    """Judge the best trial's run on the test patients: one look, which the ledger counts.
-
-    What was judged before is read, not looked at again; another trial that has become the best is a new look.
-
-    Returns
-    -------
-    tuple
-        The judgement, and whether the patients were looked at now.
-
-    Raises
-    ------
-    RunError
-        No trial has finished, there are no test patients, or the best run is on another host.
-    EvaluationError
-        The data have changed.
-    """
-    best = read_result(search, settings).best
-    if best is None:
-        raise RunError(f"No trial of {search.name} has finished yet; there is nothing to judge.")
-    if not search.split.test:
-        raise RunError(
-            f"{search.name} set no test patients apart; judge its best run on other data with evaluate --data."
-        )
-    run = RunFolder(settings.runs / best.run)
-    if not run.checkpoint.exists():
-        raise RunError(f"The best run, {best.run}, is not on this machine; judge it where it was trained.")
-    stored = read_evaluation(run, "test")
-    return (stored, False) if stored else (evaluate_run(run, "test", settings, progress=progress), True)
 
 
 def measure_noise(search: Search, trials: list[TrialRow]) -> Noise | None:
@@ -234,21 +169,13 @@ def measure_noise(search: Search, trials: list[TrialRow]) -> Noise | None:
     )
 
 
-def read_search_standing(search: Search, settings: Settings, result: SearchResult | None = None) -> ExperimentStatus:
-    """Say how a search stands: running while a worker lives, finished when as many trials as asked for have ended."""
-    seen = read_experiment_status(settings, search.name)
-    ended = result.count("finished", "pruned", "failed") if result else 0
-    if seen.state == "running" or workers_alive(search.folder):
-        return replace(seen, state="running", done=ended, stopping=(search.folder / STOP).exists())
-    enough = result is not None and ended >= result.wanted > 0
-    return replace(seen, state="finished" if enough else "stopped", done=ended)
-
-
-def _read_wanted(search: Search) -> int:
-    try:
-        return int((search.folder / WANTED).read_text())
-    except (OSError, ValueError):
-        return 0
+def read_search_status(search: Search, result: SearchResult) -> ExperimentStatus:
+    """Say how far a search is: it has finished when as many trials as were asked for have ended."""
+    status = search.experiment.status()
+    ended = result.count("finished", "pruned", "failed")
+    if status.state == "running":
+        return replace(status, done=ended)
+    return replace(status, state="finished" if ended >= result.wanted > 0 else "stopped", done=ended)
 
 
 def _row(trial: optuna.trial.FrozenTrial) -> TrialRow:

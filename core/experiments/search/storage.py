@@ -1,4 +1,4 @@
-"""Where a search's trials are written down: a journal in its folder, or a database that several hosts share.
+"""Where the trials of a search are stored: a journal in its folder, or a database that several hosts share.
 
 A password never gets into a file, a log or a message: it comes in the URL or in an environment variable, and what is
 kept and shown is the URL without it.
@@ -13,13 +13,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from core.errors import ConfigError, StorageError
+import optuna
+from filelock import FileLock
+from optuna.storages.journal import JournalFileBackend
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-if TYPE_CHECKING:
-    import optuna
-
+from core.errors import ConfigError, MGMTLabError, StorageError
+from core.experiments.search.trial_queue import requeue_dead_trial
 
 PASSWORD_VARIABLE = "MGMT_LAB_STORAGE_PASSWORD"
 """Where the password of a shared storage is looked for when its URL has none."""
@@ -72,9 +75,6 @@ def read_place(name: str, folder: Path, url: str = "") -> StudyPlace:
     place = StudyPlace(name=name, folder=folder)
     if not url:
         return place
-    from sqlalchemy.engine import URL, make_url
-    from sqlalchemy.exc import ArgumentError
-
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -121,13 +121,11 @@ def open_study(
     StorageError
         The database cannot be reached, or there is no such study; the message has no password.
     """
-    import optuna
-
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     journal = place.folder / JOURNAL
     if not create and not place.shared and not journal.exists():
         raise StorageError(f"{place.name} has no trial yet: {journal} is missing.")
-    with speaking(place):
+    with storage_errors(place):
         storage = _open_database(place) if place.shared else _open_journal(journal)
         if create:
             return optuna.create_study(
@@ -141,20 +139,17 @@ def open_study(
 
 
 @contextmanager
-def speaking(place: StudyPlace) -> Iterator[None]:
-    """Turn what goes wrong with a storage into one line without a password.
+def storage_errors(place: StudyPlace) -> Iterator[None]:
+    """Turn errors of a storage into a StorageError of one line, without the password.
 
     Raises
     ------
     StorageError
         In place of what SQLAlchemy, its driver or optuna raised.
     """
-    import optuna
-    from sqlalchemy.exc import SQLAlchemyError
-
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Heartbeats are called experimental, and beat here without Study.optimize.
+            warnings.simplefilter("ignore")  # Heartbeats are experimental, and recorded here without Study.optimize.
             yield
     except ImportError as error:
         raise StorageError(
@@ -165,30 +160,31 @@ def speaking(place: StudyPlace) -> Iterator[None]:
         cause = error.__cause__ or error
         reason = place.clean(getattr(cause, "orig", None) or cause)
         raise StorageError(
-            f"{place.url} cannot be used ({reason[:300]}); see that the database is there and lets you in, then give the "
+            f"{place.url} cannot be used ({reason[:300]}); check that the database runs and accepts this user, then give the "
             "same command again."
         ) from None
 
 
 @contextmanager
-def beating(study: optuna.Study, place: StudyPlace, trial: optuna.trial.Trial) -> Iterator[None]:
-    """Let other hosts know that a trial's worker lives, for as long as the block lasts; a journal needs no such thing."""
+def heartbeat(study: optuna.Study, place: StudyPlace, trial: optuna.trial.Trial) -> Iterator[None]:
+    """Record heartbeats of a trial in a shared database while the block runs; with a journal, the worker's lock serves."""
     if not place.shared:
         yield
         return
     storage: Any = study._storage
     ended = threading.Event()
 
-    def beat() -> None:
-        from core.errors import MGMTLabError
-
+    def record() -> None:
         while True:
-            with suppress(MGMTLabError), speaking(place):  # The trial's next report says that the database is gone.
+            with (
+                suppress(MGMTLabError),
+                storage_errors(place),
+            ):  # The trial's next report says that the database is gone.
                 storage.record_heartbeat(trial._trial_id)
             if ended.wait(HEARTBEAT_SECONDS):
                 return
 
-    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread = threading.Thread(target=record, name="heartbeat", daemon=True)
     thread.start()
     try:
         yield
@@ -201,8 +197,6 @@ class _JournalLock:
     """A lock that the system lets go of when its holder is killed; optuna's own would wait for half a minute."""
 
     def __init__(self, path: Path) -> None:
-        from filelock import FileLock
-
         self._lock = FileLock(path)
 
     def acquire(self) -> bool:
@@ -214,9 +208,6 @@ class _JournalLock:
 
 
 def _open_journal(path: Path) -> Any:
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
     lock = _JournalLock(path.with_name(f".{path.name}.lock"))
     if path.exists():
         lock.acquire()
@@ -224,7 +215,7 @@ def _open_journal(path: Path) -> Any:
             _cut_torn_line(path)
         finally:
             lock.release()
-    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))  # type: ignore[arg-type]
+    return optuna.storages.JournalStorage(JournalFileBackend(str(path), lock_obj=lock))  # type: ignore[arg-type]
 
 
 def _cut_torn_line(path: Path) -> None:
@@ -236,15 +227,10 @@ def _cut_torn_line(path: Path) -> None:
 
 
 def _open_database(place: StudyPlace) -> Any:
-    from optuna.storages import RDBStorage
-    from sqlalchemy.engine import make_url
-
-    from core.experiments.search.claim import replace_dead
-
     url = make_url(place.url).set(password=place.password).render_as_string(hide_password=False)
-    return RDBStorage(
+    return optuna.storages.RDBStorage(
         url=url.replace("{", "{{").replace("}", "}}"),  # optuna fills in a template
         heartbeat_interval=HEARTBEAT_SECONDS,
         grace_period=GRACE_SECONDS,
-        heartbeat_stale_trial_callback=replace_dead,
+        heartbeat_stale_trial_callback=requeue_dead_trial,
     )

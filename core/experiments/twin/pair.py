@@ -1,46 +1,65 @@
-"""A twin run as two ordinary runs that know of each other: planned together, then queued or trained one by one.
+"""A twin run: an experiment with two arms, which are ordinary runs, planned together, then queued or trained.
 
-Each run's folder holds its ``split.json`` before training begins, and ``twin.json``, which names the pair and the arm.
-Stopping, resuming and watching work as for any run; what the pair found stands in the first run's ``twin-result.json``.
+Each run's folder appears with its ``split.json`` and ``twin.json``, which names the pair and the arm. Stopping, resuming
+and watching work as for any run.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from core.config import RunConfig, is_same_config
 from core.dataset.split import Split
 from core.dataset.table import build_table
 from core.errors import HostedModeError, RunError
-from core.experiments.twin.result import ARMS, Arm, TwinResult, compare_twins
 from core.experiments.twin.split import JUDGED_SHARE, split_twins
-from core.files import write_atomic
+from core.jobs.experiment import Experiment, make_question
+from core.jobs.member import Member, open_member
 from core.jobs.queue import WAITING, ensure_worker, mark_queued
 from core.progress import Progress, silent
 from core.runs.cohort import open_cohort
 from core.runs.folder import RunFolder, list_runs, now, with_absolute_paths
-from core.runs.records import DataSource, EpochRecord, RunStatus
+from core.runs.records import DataSource
 from core.settings import Settings
-from core.training.trainer import train
 
+Arm = Literal["slice_split", "patient_split"]
+ARMS: tuple[Arm, ...] = ("slice_split", "patient_split")
+KIND = "twin_pair"
 SUFFIXES: dict[Arm, str] = {"slice_split": "slice-split", "patient_split": "patient-split"}
 UNITS: dict[Arm, str] = {"slice_split": "slice", "patient_split": "patient"}
-MARK, RESULT = "twin.json", "twin-result.json"
+MARK = "twin.json"
+OLD_RESULT = "twin-result.json"
+"""Where older versions kept the result: in the first run's folder."""
+
+
+class TwinParameters(BaseModel):
+    """How a twin run is split."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    judged_share: float = Field(default=JUDGED_SHARE, gt=0, lt=1)
+    """Of each evaluated patient's slices; the rest are its siblings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TwinPair:
     """Both arms of one twin run."""
 
-    name: str
+    experiment: Experiment
     runs: dict[Arm, RunFolder]
     siblings: int
-    """Slices of judged patients in the training part of the arm by slice."""
+    """Slices of evaluated patients in the training part of the arm by slice."""
     trained_on: int
     """Slices in training, in either arm."""
+
+    @property
+    def name(self) -> str:
+        """The experiment's; the runs add their suffixes."""
+        return self.experiment.name
 
     @property
     def finished(self) -> bool:
@@ -58,7 +77,7 @@ def plan_pair(
     judged_share: float = JUDGED_SHARE,
     progress: Progress = silent,
 ) -> TwinPair:
-    """Prepare the slices, draw the two splits and make both runs, which then wait to be queued or trained.
+    """Prepare the slices, draw the two splits and make both runs, which can then be queued or trained.
 
     Parameters
     ----------
@@ -80,7 +99,9 @@ def plan_pair(
     SplitError
         Too few patients for three parts.
     RunError
-        The name is taken by something else.
+        The name is taken by another run.
+    ConfigError
+        The name is taken by another question.
     HostedModeError
         A visitor asks for more than the demo grants.
     """
@@ -93,19 +114,27 @@ def plan_pair(
     known = next((pair for pair in list_pairs(settings) if pair.name == name), None)
     if known is not None:
         _require_same(known, config, source)
+    runs = {arm: RunFolder(settings.runs / f"{name}-{SUFFIXES[arm]}") for arm in ARMS}
+    if not any(run.path.exists() for run in runs.values()):
+        # Of a pair of that name whose runs were deleted.
+        (settings.experiments / name / "result.json").unlink(missing_ok=True)
+    question = make_question(KIND, TwinParameters(judged_share=judged_share), config, source)
+    experiment = Experiment.ask(settings, name, question, members=runs.values())
+    if known is not None:
         return known
     cohort = open_cohort(source, progress, settings)
     table = build_table(cohort, config.prep, settings, progress=progress)
     twins = split_twins(table, config.split, cohort.digest, judged_share)
     splits: dict[Arm, Split] = {"slice_split": twins.by_slice, "patient_split": twins.by_patient}
-    told = {"pair": name, "siblings": twins.siblings, "trained_on": len(twins.by_patient.indices(table, "train"))}
+    trained_on = len(twins.by_patient.indices(table, "train"))
     for arm in ARMS:
-        run = RunFolder.create(
-            settings, _config_of(config, arm), source, f"{name}-{SUFFIXES[arm]}", owner, state="stopped"
-        )
-        write_atomic(run.path / "split.json", splits[arm].to_json())
-        write_atomic(run.path / MARK, json.dumps({**told, "arm": arm}))
-    return find_pair(name, settings)
+        mark = {"pair": name, "siblings": twins.siblings, "trained_on": trained_on, "arm": arm}
+        member = Member(
+            folder=runs[arm].path, config=_config_of(config, arm), source=source, split=splits[arm], owner=owner,
+            files={MARK: json.dumps(mark)},
+        )  # fmt: skip
+        open_member(member, settings)
+    return TwinPair(experiment=experiment, runs=runs, siblings=twins.siblings, trained_on=trained_on)
 
 
 def queue_pair(pair: TwinPair, settings: Settings) -> None:
@@ -116,57 +145,21 @@ def queue_pair(pair: TwinPair, settings: Settings) -> None:
     ensure_worker(settings)
 
 
-def train_pair(
-    pair: TwinPair,
-    settings: Settings,
-    *,
-    on_status: Callable[[RunStatus], None] = lambda status: None,
-    on_epoch: Callable[[EpochRecord], None] = lambda record: None,
-) -> bool:
-    """Train both arms in this process, from where they stand; False where one was stopped on request."""
-    for arm in ARMS:
-        run = pair.runs[arm]
-        if run.status().state != "finished":
-            train(run, settings, on_status=on_status, on_epoch=on_epoch)
-            if run.status().state != "finished":
-                return False
-    return True
-
-
-def judge_pair(pair: TwinPair, settings: Settings, progress: Progress = silent) -> TwinResult:
-    """Compare the trained arms on their test slices and keep the result; each call is a look at the test patients.
-
-    Raises
-    ------
-    RunError
-        An arm is not trained yet.
-    """
-    if not pair.finished:
-        raise RunError(f"{pair.name} is not trained yet; wait for both arms, or resume the one that stopped.")
-    result = compare_twins(pair.runs, settings, siblings=pair.siblings, trained_on=pair.trained_on, progress=progress)
-    write_atomic(pair.runs["slice_split"].path / RESULT, json.dumps(result.to_dict(), indent=1))
-    return result
-
-
 def read_result(pair: TwinPair) -> dict[str, Any] | None:
-    """What :func:`judge_pair` found, as ``twin --json`` prints it, or None; this is no look."""
-    try:
-        content = json.loads((pair.runs["slice_split"].path / RESULT).read_text())
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
+    """What :func:`core.experiments.twin.result.evaluate_pair` found, as ``twin --json`` prints it, or None."""
+    return pair.experiment.result() or _read_json(pair.runs["slice_split"], OLD_RESULT)
 
 
 def list_pairs(settings: Settings, owner: str | None = None) -> list[TwinPair]:
     """The pairs of which both runs are there, newest first."""
     found: dict[str, dict[Arm, tuple[RunFolder, dict[str, Any]]]] = {}
     for entry in list_runs(settings, owner):
-        told = _read_mark(entry.run)
-        if told is not None:
-            found.setdefault(str(told["pair"]), {})[told["arm"]] = (entry.run, told)
+        mark = _read_mark(entry.run)
+        if mark is not None:
+            found.setdefault(str(mark["pair"]), {})[mark["arm"]] = (entry.run, mark)
     return [
         TwinPair(
-            name=name,
+            experiment=Experiment(settings.experiments / name),
             runs={arm: arms[arm][0] for arm in ARMS},
             siblings=int(arms["slice_split"][1]["siblings"]),
             trained_on=int(arms["slice_split"][1]["trained_on"]),
@@ -202,11 +195,16 @@ def _require_same(pair: TwinPair, config: RunConfig, source: DataSource) -> None
 
 
 def _read_mark(run: RunFolder) -> dict[str, Any] | None:
+    mark = _read_json(run, MARK) or {}
+    return mark if {"pair", "siblings", "trained_on"} <= set(mark) and mark.get("arm") in ARMS else None
+
+
+def _read_json(run: RunFolder, name: str) -> dict[str, Any] | None:
     try:
-        told = json.loads((run.path / MARK).read_text())
-        return told if told["arm"] in ARMS and {"pair", "siblings", "trained_on"} <= set(told) else None
-    except (OSError, ValueError, KeyError, TypeError):
+        content = json.loads((run.path / name).read_text())
+    except (OSError, ValueError):
         return None
+    return content if isinstance(content, dict) else None
 
 
 def _next_number(settings: Settings) -> int:

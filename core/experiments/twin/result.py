@@ -9,27 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.dataset.predictions import name_patients
-from core.errors import EvaluationError
+from core.errors import EvaluationError, RunError
 from core.evaluation.aggregate import log_odds
 from core.evaluation.figure import Figure
 from core.evaluation.figures import predict_classes
 from core.evaluation.metrics import auroc
 from core.evaluation.paired import auroc_difference, mean_difference
+from core.experiments.twin.pair import ARMS, Arm, TwinPair
 from core.figure_text import value_text
+from core.jobs.member import Member, train_member
 from core.progress import Progress, silent
 from core.runs.evaluation import Evaluation, evaluate_validation
 from core.runs.folder import RunFolder
+from core.runs.records import EpochRecord, RunStatus
 from core.settings import Settings
 from core.training.evaluate import evaluate_run
 
-Arm = Literal["slice_split", "patient_split"]
-ARMS: tuple[Arm, ...] = ("slice_split", "patient_split")
 SHOWN = ("accuracy", "auroc", "majority_accuracy")
 
 
@@ -81,6 +82,36 @@ class TwinResult:
             "epochs": {arm: evaluation.epoch for arm, evaluation in self.judged.items()},
             "synthetic": self.judged["slice_split"].synthetic,
         }
+
+
+def train_pair(
+    pair: TwinPair,
+    settings: Settings,
+    *,
+    on_status: Callable[[RunStatus], None] = lambda status: None,
+    on_epoch: Callable[[EpochRecord], None] = lambda record: None,
+) -> bool:
+    """Train both arms in this process, from where they stand; False where one was stopped on request."""
+    for run in pair.runs.values():
+        member = Member(folder=run.path, config=run.config, source=run.source)
+        if train_member(member, settings, on_status, on_epoch).state != "finished":
+            return False
+    return True
+
+
+def evaluate_pair(pair: TwinPair, settings: Settings, progress: Progress = silent) -> TwinResult:
+    """Compare the trained arms on their test slices and keep the result; each call is one evaluation of the test patients.
+
+    Raises
+    ------
+    RunError
+        An arm is not trained yet.
+    """
+    if not pair.finished:
+        raise RunError(f"{pair.name} is not trained yet; wait for both arms, or resume the one that stopped.")
+    result = compare_twins(pair.runs, settings, siblings=pair.siblings, trained_on=pair.trained_on, progress=progress)
+    pair.experiment.write_result(result.to_dict())
+    return result
 
 
 def compare_twins(

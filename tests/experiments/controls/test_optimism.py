@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import BaseModel
 
 from core.config import RunConfig
-from core.dataset.split import Split, make_split
+from core.dataset.split import make_split
 from core.dataset.table import build_table
-from core.errors import EvaluationError
+from core.errors import EvaluationError, RunError
 from core.evaluation.figure import Figure
-from core.experiments.controls.optimism import (
-    OptimismParameters,
-    Pair,
-    TrainMember,
-    compare_pairs,
-    measure_optimism,
-    read_own_pair,
-)  # fmt: skip
+from core.experiments.controls.optimism import KIND, OptimismParameters, Pair, compare_pairs, read_own_pair
+from core.experiments.run import run_experiment
+from core.jobs.experiment import Display, Experiment, RunOptions, make_question
 from core.models.registry import ARCHITECTURES
 from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.runs.cohort import open_cohort
 from core.runs.evaluation import evaluate_validation
-from core.runs.folder import RunFolder
 from core.runs.ledger import count_evaluations
 from core.runs.records import DataSource
 from core.settings import Settings
 from core.training.evaluate import evaluate_run
-from core.training.trainer import run_training, train
+from core.training.trainer import run_training
 from tests.training.tiny import TINY_NETWORK, tiny_config
 
 CONFIG = tiny_config("epochs=2", "test_fraction=0.25", "val_fraction=0.25")
@@ -51,28 +46,24 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> DataSource:
     return DataSource(root=str(root))
 
 
-def trainer(settings: Settings, source: DataSource, splits: list[Split]) -> TrainMember:
-    """Train in this process, in a folder each."""
+def ask(
+    settings: Settings, source: DataSource, kind: str, parameters: BaseModel, config: RunConfig = CONFIG
+) -> Experiment:
+    return Experiment.ask(settings, "mine", make_question(kind, parameters, config, source))
 
-    def train_member(name: str, config: RunConfig, split: Split) -> RunFolder:
-        splits.append(split)
-        run = RunFolder.create(settings, config, source, name)
-        (run.path / "split.json").write_text(split.to_json())
-        train(run, settings)
-        return run
 
-    return train_member
+def run(experiment: Experiment, settings: Settings, display: Display | None = None) -> dict[str, Any]:
+    return run_experiment(experiment, settings, RunOptions(), display)
 
 
 def test_each_training_holds_others_out_and_nobody_looks_at_the_test_patients(
     settings: Settings, source: DataSource
 ) -> None:
-    splits: list[Split] = []
     said: list[tuple[int, int]] = []
-    result = measure_optimism(
-        trainer(settings, source, splits), CONFIG, source, OptimismParameters(seeds=2), settings,
-        lambda done, total, what: said.append((done, total)),
-    )  # fmt: skip
+    display = Display(progress=lambda title: lambda done, total, what="": said.append((done, total)))
+    experiment = ask(settings, source, KIND, OptimismParameters(seeds=2))
+    result = run(experiment, settings, display)
+    splits = [member.split() for member in experiment.members()]
     cohort = open_cohort(source, settings=settings)
     outer = make_split(build_table(cohort, CONFIG.prep, settings), CONFIG.split, cohort.digest)
     for split in splits:
@@ -82,7 +73,21 @@ def test_each_training_holds_others_out_and_nobody_looks_at_the_test_patients(
     assert [pair["untouched"]["n"] for pair in result["pairs"]] == [len(split.test) for split in splits]
     assert [pair["validation"]["n"] for pair in result["pairs"]] == [len(split.val) for split in splits]
     assert said[-1] == (2, 2)
-    assert Path(settings.runs / "seed-01").is_dir()
+    assert experiment.result() == json.loads(json.dumps(result))
+
+
+def test_a_member_that_was_trained_on_another_split_is_refused(settings: Settings, source: DataSource) -> None:
+    """An older version could be killed between making the folder and its split: resumed, it drew one with test patients."""
+    experiment = ask(settings, source, KIND, OptimismParameters(seeds=2))
+    run(experiment, settings)
+    cohort = open_cohort(source, settings=settings)
+    outer = make_split(build_table(cohort, CONFIG.prep, settings), CONFIG.split, cohort.digest)
+    (experiment.runs / "seed-01" / "split.json").write_text(outer.to_json())
+    with pytest.raises(RunError, match="another split"):
+        run(experiment, settings)
+    (experiment.runs / "seed-01" / "split.json").unlink()
+    with pytest.raises(RunError, match="another split"):
+        run(experiment, settings)
 
 
 def pair(seed: int, validation: float | None, untouched: float | None) -> Pair:
@@ -127,13 +132,13 @@ def test_ones_own_run_gives_a_pair_after_a_look_and_a_control_never_does(
     settings: Settings, source: DataSource
 ) -> None:
     config = CONFIG.model_copy(update={"epochs": 1})
-    run = run_training(settings, config, source, name="own")
-    assert read_own_pair(run) is None
-    evaluate_run(run, "test", settings)
-    found = read_own_pair(run)
+    own = run_training(settings, config, source, name="own")
+    assert read_own_pair(own) is None
+    evaluate_run(own, "test", settings)
+    found = read_own_pair(own)
     assert found is not None
     assert (found.run, found.epoch) == ("own", 1)
-    assert found.validation == evaluate_validation(run).patient["auroc"]
+    assert found.validation == evaluate_validation(own).patient["auroc"]
     assert found.gap.n == found.validation.n + found.untouched.n
     shuffled = run_training(settings, config, source.model_copy(update={"shuffle_seed": 1}), name="shuffled")
     evaluate_run(shuffled, "test", settings)

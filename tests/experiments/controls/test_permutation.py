@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from core.config import RunConfig
 from core.data.cohort import scan_cohort
 from core.errors import ConfigError, EvaluationError
 from core.experiments.controls.frozen import frozen_features, permute_frozen
-from core.experiments.controls.permutation import PermutationTest, list_permutations, permute_run
-from core.jobs.background import read_experiment_status, stop_experiment
+from core.experiments.controls.permutation import KIND, PermutationParameters, list_permutations
+from core.experiments.run import run_experiment
+from core.jobs.experiment import Display, Experiment, RunOptions, make_question
+from core.progress import Progress
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource
 from core.settings import Settings
@@ -18,19 +23,27 @@ from tests.training.tiny import tiny_config
 CONFIG = tiny_config("epochs=1", "val_fraction=0.4", "test_fraction=0.2")
 
 
-def ask(settings: Settings, source: DataSource, reruns: int = 3, **options: object) -> PermutationTest:
-    return permute_run(settings, CONFIG, source, name="p", reruns=reruns, **options)  # type: ignore[arg-type]
+def ask(
+    settings: Settings, source: DataSource, reruns: int = 3, config: RunConfig = CONFIG, name: str = "p", **told: Any
+) -> dict[str, Any]:
+    experiment = Experiment.ask(settings, name, make_question(KIND, PermutationParameters(), config, source))
+    return run_experiment(experiment, settings, RunOptions(count=reruns), Display(**told))
+
+
+def telling(report: Progress) -> dict[str, Any]:
+    return {"progress": lambda title: report}
 
 
 def test_shuffles_are_trained_and_p_counts_them(settings: Settings, source: DataSource) -> None:
     found = ask(settings, source)
-    better = sum(value >= (found.observed.value or 0) for value in found.null)
-    assert len(found.null) == 3
-    assert found.p_value == (1 + better) / 4
-    assert found.observed.n == 4
-    assert list_permutations(settings) == [found.to_dict()]
-    assert found.sentence.startswith(f"p = {found.p_value:.3f}: AUROC by patient {found.observed.value:.3f}")
-    assert read_experiment_status(settings, "p").state == "finished"
+    observed = found["observed"]
+    better = sum(value >= observed["value"] for value in found["null"])
+    assert len(found["null"]) == found["permutations"] == 3
+    assert found["p"] == (1 + better) / 4
+    assert observed["n"] == 4
+    assert list_permutations(settings) == [found]
+    assert found["sentence"].startswith(f"p = {found['p']:.3f}: AUROC by patient {observed['value']:.3f}")
+    assert Experiment(settings.experiments / "p").status().state == "finished"
 
 
 def test_labels_differ_between_shuffles_and_the_weights_of_shuffles_are_not_kept(
@@ -51,12 +64,12 @@ def test_the_same_call_trains_nothing_again_and_more_reruns_add(
 ) -> None:
     first = ask(settings, source, reruns=2)
     more = ask(settings, source, reruns=3)
-    assert more.null[:2] == first.null
-    monkeypatch.setattr("core.experiments.controls.permutation.train", lambda *_: pytest.fail("trained again"))
+    assert more["null"][:2] == first["null"]
+    monkeypatch.setattr("core.training.trainer.train", lambda *_: pytest.fail("trained again"))
     assert ask(settings, source, reruns=3) == more
 
 
-def test_what_was_cut_off_goes_on(settings: Settings, source: DataSource) -> None:
+def test_what_was_cut_off_is_resumed(settings: Settings, source: DataSource) -> None:
     class CutError(Exception):
         pass
 
@@ -65,31 +78,31 @@ def test_what_was_cut_off_goes_on(settings: Settings, source: DataSource) -> Non
             raise CutError
 
     with pytest.raises(CutError):
-        ask(settings, source, progress=cut)
+        ask(settings, source, **telling(cut))
     assert list_permutations(settings) == []
-    assert len(ask(settings, source).null) == 3
+    assert len(ask(settings, source)["null"]) == 3
 
 
-def test_a_stop_ends_it_before_the_next_training_and_the_same_call_goes_on(
+def test_a_stop_ends_it_before_the_next_training_and_the_same_call_resumes_it(
     settings: Settings, source: DataSource
 ) -> None:
     def stop(done: int, total: int, what: str = "") -> None:
         if done == 2:
-            stop_experiment(settings, "p")
+            Experiment(settings.experiments / "p").stop()
 
     with pytest.raises(KeyboardInterrupt):
-        ask(settings, source, progress=stop)
-    standing = read_experiment_status(settings, "p")
-    assert (standing.state, standing.done) == ("stopped", 2)
-    assert len(ask(settings, source).null) == 3
+        ask(settings, source, **telling(stop))
+    status = Experiment(settings.experiments / "p").status()
+    assert (status.state, status.done) == ("stopped", 2)
+    assert len(ask(settings, source)["null"]) == 3
 
 
 def test_another_question_under_the_same_name_is_refused(settings: Settings, source: DataSource) -> None:
     ask(settings, source, reruns=1)
     with pytest.raises(ConfigError, match="another question"):
-        permute_run(settings, CONFIG.model_copy(update={"seed": 5}), source, name="p", reruns=1)
+        ask(settings, source, config=CONFIG.model_copy(update={"seed": 5}))
     with pytest.raises(ConfigError, match="cannot name"):
-        permute_run(settings, CONFIG, source, name="../p", reruns=1)
+        ask(settings, source, name="../p")
 
 
 def test_frozen_features_of_a_network_that_never_saw_a_label(settings: Settings, source: DataSource) -> None:

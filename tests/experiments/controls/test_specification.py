@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from core.config import RunConfig
-from core.dataset.split import Split
-from core.errors import ConfigError, RunError
+from core.errors import ConfigError
 from core.evaluation.specification import SpecificationCurve
-from core.experiments.controls.specification import SpecificationParameters, list_cells, measure_specification
-from core.runs.folder import RunFolder
+from core.experiments.controls.specification import KIND, SpecificationParameters, list_cells
 from core.runs.records import DataSource
 from core.settings import Settings
-from tests.experiments.controls.test_optimism import CONFIG, source, tiny_network, trainer
+from tests.experiments.controls.test_optimism import CONFIG, ask, run, source, tiny_network
 
 __all__ = ["source", "tiny_network"]
 
@@ -43,9 +40,10 @@ def test_what_cannot_be_varied_is_refused(vary: dict[str, list[str]], message: s
 
 
 def test_all_cells_are_judged_on_the_same_patients_and_kept(settings: Settings, source: DataSource) -> None:
-    splits: list[Split] = []
     parameters = SpecificationParameters(vary={"seed": ["0", "1"], "sequences": ["FLAIR", "FLAIR,T1w"]})
-    result = measure_specification(trainer(settings, source, splits), CONFIG, source, parameters, settings)
+    experiment = ask(settings, source, KIND, parameters)
+    result = run(experiment, settings)
+    splits = [member.split() for member in experiment.members()]
     assert len(set(splits)) == 1
     assert len(splits) == 4
     assert len(result["cells"]) == 4
@@ -59,15 +57,9 @@ def test_all_cells_are_judged_on_the_same_patients_and_kept(settings: Settings, 
 def test_a_combination_that_cannot_be_trained_is_counted_with_its_reason(
     settings: Settings, source: DataSource
 ) -> None:
-    good = trainer(settings, source, [])
-
-    def train_member(name: str, config: RunConfig, split: Split) -> RunFolder:
-        if config.seed == 1:
-            raise RunError("it diverged")
-        return good(name, config, split)
-
-    parameters = SpecificationParameters(vary={"seed": ["0", "1"]})
-    result = measure_specification(train_member, CONFIG, source, parameters, settings)
+    # The tiny network takes no volumes.
+    parameters = SpecificationParameters(vary={"form": ["slice", "volume"]})
+    result = run(ask(settings, source, KIND, parameters), settings)
     assert result["failed"] == 1
-    assert result["reasons"] == ["cell-001: it diverged"]
+    assert result["reasons"][0].startswith("cell-001: ")
     assert len(result["cells"]) == 1

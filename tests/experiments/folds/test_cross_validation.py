@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import os
 import signal
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,22 +14,20 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from core.config import RunConfig
 from core.dataset.table import build_table
 from core.errors import ConfigError, SplitError
-from core.experiments.folds.cross_validation import (
-    CrossValidationParameters,
-    count_members,
-    cross_validate,
-    list_candidates,
-    plan_members,
-)
+from core.experiments.folds.candidates import KIND, CrossValidationParameters, count_members, list_candidates
+from core.experiments.folds.cross_validation import plan_members
 from core.experiments.folds.result import choose_winners
-from core.jobs.foreground import STOP
-from core.jobs.members import _watched, train_members
+from core.experiments.run import run_experiment
+from core.jobs.experiment import Display, Experiment, RunOptions, make_question
+from core.jobs.member import train_members
 from core.models.card import read_card
 from core.parallel import dask_cluster
 from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
+from core.progress import Progress, silent
 from core.runs.cohort import open_cohort
 from core.runs.folder import RunFolder
 from core.runs.ledger import count_evaluations
@@ -54,14 +51,25 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> DataSource:
 @pytest.fixture
 def folder(settings: Settings) -> Path:
     """The experiment's folder."""
-    path = settings.experiments / "cv"
-    path.mkdir(parents=True)
-    return path
+    return settings.experiments / "cv"
 
 
-def conduct(folder: Path, source: DataSource, settings: Settings, **changes: Any) -> dict[str, Any]:
+def ask(folder: Path, source: DataSource, settings: Settings, config: RunConfig = CONFIG, **changes: Any) -> Experiment:
     parameters = CrossValidationParameters(**({"folds": 3} | changes))
-    return cross_validate(folder, CONFIG, source, parameters, settings)
+    # Each test asks one question after the other of one folder.
+    (folder / "question.json").unlink(missing_ok=True)
+    return Experiment.ask(settings, folder.name, make_question(KIND, parameters, config, source))
+
+
+def conduct(
+    folder: Path, source: DataSource, settings: Settings, display: Display | None = None, **changes: Any
+) -> dict[str, Any]:
+    return run_experiment(ask(folder, source, settings, **changes), settings, RunOptions(), display)
+
+
+def counting(report: Progress) -> Display:
+    """Tell `report` of the epochs."""
+    return Display(progress=lambda title: report if title == "epochs" else silent)
 
 
 def test_each_patient_is_judged_once_a_seed_by_a_network_that_never_saw_it(
@@ -128,51 +136,56 @@ def test_the_choice_does_not_know_the_fold(folder: Path, source: DataSource, set
     parameters = CrossValidationParameters(folds=3, vary={"learning_rate": ["0.05", "0.001"]})
     cohort = open_cohort(source, settings=settings)
     table = build_table(cohort, CONFIG.prep, settings)
-    members = plan_members(table, cohort.digest, list_candidates(CONFIG, parameters), parameters)
-    train_members(folder, members, settings, source)
-    chosen = choose_winners(folder, members)
+    experiment = ask(folder, source, settings, vary=parameters.vary)
+    candidates = list_candidates(CONFIG, parameters)
+    members = plan_members(experiment, experiment.question(), table, cohort.digest, candidates, parameters)
+    assert len(list(train_members(members, settings))) == 6
+    chosen = choose_winners(members)
     assert len(chosen) == 3
     assert not list(folder.glob("runs/*/evaluation-*.json"))
     assert not (settings.runs / "test_looks.jsonl").exists()
 
 
-def test_folds_are_the_same_for_a_seed_and_whatever_the_order(source: DataSource, settings: Settings) -> None:
+def test_folds_are_the_same_for_a_seed_and_whatever_the_order(
+    folder: Path, source: DataSource, settings: Settings
+) -> None:
+    experiment = ask(folder, source, settings)
+    question = experiment.question()
     cohort = open_cohort(source, settings=settings)
     table = build_table(cohort, CONFIG.prep, settings)
     candidates = list_candidates(CONFIG, THREE)
-    plan = plan_members(table, cohort.digest, candidates, THREE)
+    plan = plan_members(experiment, question, table, cohort.digest, candidates, THREE)
     turned = replace(table, rows=table.rows.sample(frac=1, random_state=0).reset_index(drop=True))
-    assert plan_members(turned, cohort.digest, candidates, THREE) == plan
+    assert plan_members(experiment, question, turned, cohort.digest, candidates, THREE) == plan
     other = list_candidates(tiny_config("epochs=2", "split_seed=1", "slice_count=1", "sequences=T1wCE"), THREE)
-    assert [one.split.test for one in plan_members(table, cohort.digest, other, THREE)] != [
+    assert [one.split.test for one in plan_members(experiment, question, table, cohort.digest, other, THREE)] != [
         one.split.test for one in plan
     ]
 
 
-def test_a_stop_ends_it_before_the_next_member_and_the_same_call_goes_on(
+def test_a_stop_ends_it_before_the_next_member_and_the_same_call_resumes_it(
     folder: Path, source: DataSource, settings: Settings
 ) -> None:
-    (folder / STOP).touch()
+    experiment = ask(folder, source, settings)
+    experiment.stop()
     with pytest.raises(KeyboardInterrupt):
-        conduct(folder, source, settings)
-    assert not list(folder.glob("runs/*"))
-    (folder / STOP).unlink()
+        run_experiment(experiment, settings, RunOptions())
+    assert not experiment.members()
     seen: list[tuple[int, int]] = []
 
     def stop_in_the_second(done: int, total: int, what: str = "") -> None:
         seen.append((done, total))
         if done == 3:
-            (folder / STOP).touch()
+            experiment.stop()
 
     with pytest.raises(KeyboardInterrupt):
-        cross_validate(folder, CONFIG, source, THREE, settings, progress=stop_in_the_second)
+        conduct(folder, source, settings, counting(stop_in_the_second))
     assert seen[-1][0] < 6
-    (folder / STOP).unlink()
     assert conduct(folder, source, settings)["trainings"] == 3
 
 
-def test_what_was_killed_and_gone_on_with_is_what_was_never_interrupted(source: DataSource, settings: Settings) -> None:
-    """A process of its own, killed with SIGKILL in mid-epoch of its second training; the same call then goes on."""
+def test_what_was_killed_and_resumed_is_what_was_never_interrupted(source: DataSource, settings: Settings) -> None:
+    """A process of its own, killed with SIGKILL in mid-epoch of its second training; the same call then resumes it."""
     killed, whole = settings.experiments / "killed", settings.experiments / "whole"
     child = multiprocessing.get_context("spawn").Process(target=die_in_the_middle, args=(killed, source, settings))
     child.start()
@@ -208,20 +221,7 @@ def die_in_the_middle(folder: Path, source: DataSource, settings: Settings) -> N
             os.kill(os.getpid(), signal.SIGKILL)
 
     register_optimizer_step_post_hook(die)
-    folder.mkdir(parents=True)
     conduct(folder, source, settings)
-
-
-def test_a_worker_whose_parent_was_killed_stops_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = RunFolder(tmp_path)
-    parents = [1, 1, 2]
-    monkeypatch.setattr("core.jobs.members.WATCH_SECONDS", 0.01)
-    monkeypatch.setattr("core.jobs.members.os.getppid", lambda: parents.pop(0) if len(parents) > 1 else parents[0])
-    with _watched(run, tmp_path / STOP):
-        deadline = time.monotonic() + 20
-        while not run.stop_requested() and time.monotonic() < deadline:
-            time.sleep(0.01)
-    assert run.stop_requested()
 
 
 def test_what_cannot_be_done_is_told_before_anything_is_trained(
@@ -253,10 +253,9 @@ def test_a_cluster_trains_the_folds_as_this_process_does_though_a_worker_dies(
 ) -> None:
     pytest.importorskip("distributed", reason="an extra: pip install 'dask[distributed]'")
     config = CONFIG.model_copy(update={"architecture": "resnet18"})  # the workers know no network of the tests
-    expected = cross_validate(folder, config, source, THREE, settings)
+    expected = conduct(folder, source, settings, config=config)
     elsewhere = replace(settings, home=tmp_path / "cluster-home")
     other = elsewhere.experiments / "cv"
-    other.mkdir(parents=True)
     killed: list[int] = []
     with start_cluster(tmp_path, 2) as (address, workers), dask_cluster(address):
 
@@ -265,7 +264,7 @@ def test_a_cluster_trains_the_folds_as_this_process_does_though_a_worker_dies(
                 workers[0].kill()
                 killed.append(done)
 
-        found = cross_validate(other, config, source, THREE, elsewhere, progress=kill_half_way)
+        found = conduct(other, source, elsewhere, counting(kill_half_way), config=config)
         assert workers[0].wait() != 0
     assert killed
     assert killed[0] < 3 * config.epochs

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from core.experiments.evidence import find_controls
-from core.experiments.folds.progress import list_cross_validations, measure_progress, read_answer
+from core.experiments.folds.progress import measure_progress
+from core.jobs.experiment import list_experiments
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource
 from core.settings import Settings
@@ -40,13 +41,13 @@ def begun(settings: Settings) -> Path:
 
 
 def test_all_trainings_are_one_bar(begun: Path, settings: Settings) -> None:
-    ((name, question),) = list_cross_validations(settings)
-    found = measure_progress(settings, name, question)
+    (experiment,) = list_experiments(settings, "cross_validation")
+    found = measure_progress(experiment)
     assert (found.epochs_done, found.epochs) == (5, 60)
     assert (found.finished, found.trainings, found.training) == (1, 12, ())
     assert found.share == pytest.approx(5 / 60)
     assert found.seconds_left == pytest.approx(2.0 * 55)
-    assert read_answer(settings, name) is None
+    assert experiment.result() is None
 
 
 def test_the_claim_sheet_takes_its_sentence(begun: Path, settings: Settings) -> None:

@@ -11,18 +11,14 @@ import pytest
 
 from core.config import RunConfig
 from core.errors import ConfigError, RunError, StorageError
+from core.experiments.run import run_experiment
 from core.experiments.search import trial as search_trial
-from core.experiments.search.result import (
-    judge_search,
-    list_searches,
-    read_result,
-    read_search_standing,
-    write_result,
-)
-from core.experiments.search.search import Search, SearchParameters, find_search, open_search
+from core.experiments.search.result import read_result, read_search_status
+from core.experiments.search.run_search import evaluate_best
+from core.experiments.search.search import KIND, Search, SearchParameters, ask_search, find_search, open_search
 from core.experiments.search.worker import FAILURES, run_worker
-from core.experiments.search.workers import conduct_search, stop_search
-from core.jobs.foreground import STOP
+from core.jobs.experiment import Display, Experiment, RunOptions, list_experiments
+from core.jobs.member import Member
 from core.models.registry import ARCHITECTURES
 from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
@@ -51,8 +47,25 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> DataSource:
 
 
 def begin(settings: Settings, source: DataSource, config: RunConfig = CONFIG, **changes: Any) -> Search:
+    return open_search(ask(settings, source, config, **changes), settings)
+
+
+def ask(
+    settings: Settings,
+    source: DataSource,
+    config: RunConfig = CONFIG,
+    *,
+    name: str = "mine",
+    storage: str = "",
+    **changes: Any,
+) -> Experiment:
     parameters = SearchParameters(**{"space": SPACE, "sampler": "random", "pruner": "none", **changes})
-    return open_search(settings, "mine", config, source, parameters)
+    return Experiment.ask(settings, name, ask_search(name, config, source, parameters, storage=storage))
+
+
+def conduct(search: Search, settings: Settings, trials: int, **told: Any) -> dict[str, Any]:
+    experiment = Experiment.ask(settings, search.name, search.question)
+    return run_experiment(experiment, settings, RunOptions(count=trials), Display(**told))
 
 
 def test_trials_are_runs_on_one_split_and_the_test_patients_stand_in_none(
@@ -60,7 +73,7 @@ def test_trials_are_runs_on_one_split_and_the_test_patients_stand_in_none(
 ) -> None:
     search = begin(settings, source)
     ended: list[tuple[int, str]] = []
-    conduct_search(search, settings, trials=3, on_trial=lambda number, how: ended.append((number, how)))
+    conduct(search, settings, 3, on_trial=lambda number, how: ended.append((number, how)))
     assert ended == [(0, "finished"), (1, "finished"), (2, "finished")]
     runs = [entry.run for entry in list_runs(settings)]
     assert {run.name for run in runs} == {"mine-000", "mine-001", "mine-002"}
@@ -83,12 +96,15 @@ def test_trials_are_runs_on_one_split_and_the_test_patients_stand_in_none(
     assert result.noise.compared == 3
     assert 0 < result.noise.alike < result.noise.independent
     assert result.looked_at == 0
-    assert list_searches(settings) == ["mine"]
+    assert [found.name for found in list_experiments(settings, KIND)] == ["mine"]
+    assert search.experiment.result() == result.to_dict()
     assert find_search(settings, "mine") == search
     json.dumps(result.to_dict(), allow_nan=False)
-    conduct_search(search, settings, trials=3)
+    conduct(search, settings, 3)
     assert len(list_runs(settings)) == 3
-    assert read_search_standing(search, settings, result).state == "finished"
+    assert read_search_status(search, result).state == "finished"
+    search.experiment.write_options(RunOptions(count=4))
+    assert read_search_status(search, read_result(search, settings)).state == "stopped"
 
 
 def test_a_trial_below_the_median_is_ended_early(
@@ -102,15 +118,15 @@ def test_a_trial_below_the_median_is_ended_early(
 
     monkeypatch.setattr(search_trial, "value_of", made_up)
     search = begin(settings, source, pruner="median")
-    original = search_trial.train
+    original = search_trial.train_member
 
-    def count(run: RunFolder, *arguments: Any, **options: Any) -> Any:
-        trained[run.name] = 0
-        status = original(run, *arguments, **options)
-        trained[run.name] = len(run.epochs())
+    def count(member: Member, *arguments: Any, **options: Any) -> Any:
+        trained[member.run.name] = 0
+        status = original(member, *arguments, **options)
+        trained[member.run.name] = len(member.run.epochs())
         return status
 
-    monkeypatch.setattr(search_trial, "train", count)
+    monkeypatch.setattr(search_trial, "train_member", count)
     run_worker(search, settings, trials=6)
     assert list(trained.values()) == [3, 3, 3, 3, 1, 1]
     result = read_result(search, settings)
@@ -127,23 +143,22 @@ def test_a_trial_below_the_median_is_ended_early(
     assert result.noise.compared == 6
 
 
-def test_a_stopped_trial_goes_on_where_it_stood(settings: Settings, source: DataSource) -> None:
+def test_a_stopped_trial_is_resumed(settings: Settings, source: DataSource) -> None:
     search = begin(settings, source)
     seen: list[int] = []
 
     def stop_in_the_second(record: EpochRecord) -> None:
         seen.append(record.epoch)
         if len(seen) == 4:
-            stop_search(search, settings)
+            search.experiment.stop()
 
     with pytest.raises(KeyboardInterrupt):
-        run_worker(search, settings, trials=2, on_epoch=stop_in_the_second)
-    assert (search.folder / STOP).exists()
+        run_worker(search, settings, trials=2, display=Display(on_epoch=stop_in_the_second))
     result = read_result(search, settings)
     assert [row.state for row in result.trials] == ["finished", "waiting"]
     with pytest.raises(KeyboardInterrupt):
         run_worker(search, settings, trials=2)
-    conduct_search(search, settings, trials=2, on_epoch=lambda record: seen.append(record.epoch))
+    conduct(search, settings, 2, on_epoch=lambda record: seen.append(record.epoch))
     assert seen == [1, 2, 3, 1, 2, 3]
     result = read_result(search, settings)
     assert [(row.state, row.run, row.epochs) for row in result.trials] == [
@@ -166,12 +181,12 @@ def test_a_killed_trial_is_taken_up_again(
             raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("core.experiments.search.worker.hand_back", lambda *arguments: None)
+        patch.setattr("core.experiments.search.worker.release_trial", lambda *arguments: None)
         with pytest.raises(Killed):
-            run_worker(search, settings, trials=1, on_epoch=die)
+            run_worker(search, settings, trials=1, display=Display(on_epoch=die))
     assert [trial.state.name for trial in search.open_study().trials] == ["RUNNING"]
     seen: list[int] = []
-    run_worker(search, settings, trials=1, on_epoch=lambda record: seen.append(record.epoch))
+    run_worker(search, settings, trials=1, display=Display(on_epoch=lambda record: seen.append(record.epoch)))
     assert seen == [3]
     (row,) = read_result(search, settings).trials
     assert (row.state, row.run, row.epochs) == ("finished", "mine-000", 3)
@@ -181,7 +196,10 @@ def test_what_does_not_fit_together_is_a_failed_trial_with_its_reason(settings: 
     search = begin(settings, source, space=("form=slice,volume", "learning_rate=1e-4..1e-2:log"))
     failed: list[int] = []
     run_worker(
-        search, settings, trials=4, on_trial=lambda number, how: failed.append(number) if how == "failed" else None
+        search,
+        settings,
+        trials=4,
+        display=Display(on_trial=lambda number, how: failed.append(number) if how == "failed" else None),
     )
     rows = read_result(search, settings).trials
     assert failed
@@ -209,9 +227,9 @@ def test_a_run_of_that_name_is_not_touched(settings: Settings, source: DataSourc
 def test_the_test_patients_are_looked_at_once(settings: Settings, source: DataSource) -> None:
     search = begin(settings, source)
     run_worker(search, settings, trials=1)
-    evaluation, looked = judge_search(search, settings)
+    evaluation, looked = evaluate_best(search, settings)
     assert looked
-    again, looked = judge_search(search, settings)
+    again, looked = evaluate_best(search, settings)
     assert not looked
     assert again.to_dict() == evaluation.to_dict()
     assert count_evaluations(search.split.test_digest, settings) == 1
@@ -219,13 +237,12 @@ def test_the_test_patients_are_looked_at_once(settings: Settings, source: DataSo
     assert result.looked_at == 1
     assert result.evaluation is not None
     assert result.evaluation["patient"]["auroc"]["n"] == len(search.split.test)
-    write_result(search, result)
 
 
 def test_nothing_is_judged_before_a_trial_has_finished(settings: Settings, source: DataSource) -> None:
     search = begin(settings, source)
     with pytest.raises(RunError, match="nothing to judge"):
-        judge_search(search, settings)
+        evaluate_best(search, settings)
     with pytest.raises(RunError, match="there are: mine"):
         find_search(settings, "yours")
 
@@ -238,9 +255,9 @@ def test_another_question_needs_another_name(settings: Settings, source: DataSou
     with pytest.raises(ConfigError, match="--name"):
         begin(settings, source, config=CONFIG.model_copy(update={"epochs": 4}))
     with pytest.raises(ConfigError, match="split_unit=patient"):
-        open_search(settings, "slices", tiny_config("split_unit=slice"), source, SearchParameters(space=SPACE))
+        ask(settings, source, tiny_config("split_unit=slice"))
     with pytest.raises(ConfigError, match="cannot name"):
-        open_search(settings, "../x", CONFIG, source, SearchParameters(space=SPACE))
+        ask(settings, source, name="../x")
 
 
 def test_hosts_that_share_a_database_search_the_same_thing(
@@ -250,16 +267,15 @@ def test_hosts_that_share_a_database_search_the_same_thing(
 
     url = f"sqlite:///{tmp_path}/shared.db"
     other = load_settings({"MGMT_LAB_HOME": str(tmp_path / "other"), "MGMT_LAB_THREADS": "1"})
-    parameters = SearchParameters(space=SPACE, sampler="random", pruner="none")
-    here = open_search(settings, "mine", CONFIG, source, parameters, storage=url)
-    there = open_search(other, "mine", CONFIG, source, parameters, storage=url)
+    here = open_search(ask(settings, source, storage=url), settings)
+    there = open_search(ask(other, source, storage=url), other)
     run_worker(here, settings, trials=1)
     run_worker(there, other, trials=2)
     assert [row.run for row in read_result(here, settings).trials] == ["mine-000", "mine-001"]
     assert [entry.run.name for entry in list_runs(other)] == ["mine-001"]
     third = load_settings({"MGMT_LAB_HOME": str(tmp_path / "third"), "MGMT_LAB_THREADS": "1"})
     with pytest.raises(ConfigError, match="searches something else"):
-        open_search(third, "mine", CONFIG.model_copy(update={"seed": 1}), source, parameters, storage=url)
+        open_search(ask(third, source, CONFIG.model_copy(update={"seed": 1}), storage=url), third)
 
 
 def test_a_loss_is_made_small(settings: Settings, source: DataSource) -> None:

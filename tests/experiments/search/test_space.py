@@ -7,7 +7,7 @@ import pytest
 
 from core.config import apply_settings
 from core.errors import ConfigError
-from core.experiments.search.defaults import default_space
+from core.experiments.search.default_space import default_space
 from core.experiments.search.space import Choice, Range, check_space, parse_space, sample_settings
 from core.mri import MRSequence
 from core.presets import PRESETS

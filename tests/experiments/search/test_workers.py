@@ -1,4 +1,4 @@
-"""Workers in processes of their own: one is killed and nothing is lost; Ctrl-C stops them all and the search goes on.
+"""Workers in processes of their own: one is killed and nothing is lost; Ctrl-C stops them all and the search is resumed.
 
 The journal and, where a PostgreSQL server is installed, a database: it needs no service, the test starts its own.
 """
@@ -21,10 +21,10 @@ import psutil
 import pytest
 
 from core.errors import MGMTLabError
-from core.experiments.search.claim import workers_alive
 from core.experiments.search.result import SearchResult, read_result
 from core.experiments.search.search import find_search
 from core.experiments.search.storage import PASSWORD_VARIABLE
+from core.jobs.experiment import Experiment
 from core.jobs.process import process_environment
 from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
@@ -122,7 +122,7 @@ def test_a_worker_that_is_killed_and_a_search_that_is_stopped_lose_nothing(
     wait_until(lambda: (found := result_of(settings, storage)) is not None and found.count("finished") >= 1)
     search.send_signal(signal.SIGINT)
     assert search.wait(300) == 130
-    assert workers_alive(settings.experiments / "mine") == 0
+    assert Experiment(settings.experiments / "mine").count_workers() == 0
     stopped = result_of(settings, storage)
     assert stopped is not None
     assert stopped.count("running") == 0

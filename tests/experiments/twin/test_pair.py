@@ -6,17 +6,16 @@ import json
 
 import pytest
 
-from core.errors import HostedModeError, RunError
+from core.errors import ConfigError, HostedModeError, RunError
 from core.experiments.twin.pair import (
     TwinPair,
     find_pair,
-    judge_pair,
     list_pairs,
     plan_pair,
     queue_pair,
     read_result,
-    train_pair,
 )
+from core.experiments.twin.result import evaluate_pair, train_pair
 from core.runs.folder import delete_run
 from core.runs.ledger import count_evaluations
 from core.runs.records import DataSource
@@ -34,7 +33,7 @@ def test_a_pair_is_trained_compared_and_told_in_one_sentence(settings: Settings,
     pair = plan(settings, source)
     assert read_result(pair) is None
     assert train_pair(pair, settings)
-    found = judge_pair(pair, settings).to_dict()
+    found = evaluate_pair(pair, settings).to_dict()
     assert read_result(pair) == json.loads(json.dumps(found))
     for arm in ("slice_split", "patient_split"):
         for level in ("slice", "patient"):
@@ -62,12 +61,12 @@ def test_both_arms_train_on_equally_many_and_judge_the_same(settings: Settings, 
     assert set(frames[0]["key"]) == set(frames[1]["key"])
 
 
-def test_a_plan_looks_at_nobody_and_a_judgement_is_a_look(settings: Settings, source: DataSource) -> None:
+def test_a_plan_evaluates_nobody_and_each_evaluation_is_counted(settings: Settings, source: DataSource) -> None:
     pair = plan(settings, source)
     digest = pair.runs["patient_split"].split().test_digest
     train_pair(pair, settings)
     assert count_evaluations(digest, settings) == 0
-    judge_pair(pair, settings)
+    evaluate_pair(pair, settings)
     assert count_evaluations(digest, settings) == 1
     read_result(pair)
     assert count_evaluations(digest, settings) == 1
@@ -77,7 +76,7 @@ def test_shuffled_labels_are_shuffled_in_both_arms_and_said(settings: Settings, 
     shuffled = source.model_copy(update={"shuffle_seed": 4})
     pair = plan(settings, shuffled)
     train_pair(pair, settings)
-    result = judge_pair(pair, settings)
+    result = evaluate_pair(pair, settings)
     assert "shuffled among the patients" in result.sentence
     assert result.to_dict()["shuffle_seed"] == 4
     true = plan_pair(settings, CONFIG, source, name="true")
@@ -95,17 +94,19 @@ def test_the_same_plan_again_is_the_pair_that_is_there_and_another_is_refused(
     pair = plan(settings, source)
     assert plan(settings, source) == pair
     assert [one.name for one in list_pairs(settings)] == ["pair"]
+    with pytest.raises(ConfigError, match="another question"):
+        plan(settings, source, judged_share=0.5)
     with pytest.raises(RunError, match="another configuration"):
         plan(settings, source.model_copy(update={"shuffle_seed": 1}))
 
 
-def test_a_pair_that_was_cut_off_goes_on(settings: Settings, source: DataSource) -> None:
+def test_a_pair_that_was_cut_off_is_resumed(settings: Settings, source: DataSource) -> None:
     pair = plan(settings, source)
     pair.runs["patient_split"].ask_to_stop()
     assert not train_pair(pair, settings)
     assert not pair.finished
     with pytest.raises(RunError, match="not trained yet"):
-        judge_pair(pair, settings)
+        evaluate_pair(pair, settings)
     assert train_pair(find_pair("pair", settings), settings)
     assert pair.finished
 
@@ -121,6 +122,24 @@ def test_queued_runs_wait_and_a_second_click_changes_nothing(
     assert before[0].queued < before[1].queued
     queue_pair(pair, settings)
     assert [run.status() for run in pair.runs.values()] == before
+
+
+def test_a_pair_planned_anew_in_the_place_of_a_deleted_one_has_no_result(
+    settings: Settings, source: DataSource
+) -> None:
+    pair = plan(settings, source)
+    pair.experiment.write_result({"sentence": "of the deleted runs"})
+    for run in pair.runs.values():
+        delete_run(run)
+    assert read_result(plan(settings, source)) is None
+
+
+def test_the_result_of_an_older_version_is_read(settings: Settings, source: DataSource) -> None:
+    pair = plan(settings, source)
+    (pair.runs["slice_split"].path / "twin-result.json").write_text('{"sentence": "of before"}')
+    (pair.experiment.folder / "question.json").unlink()
+    assert read_result(find_pair("pair", settings)) == {"sentence": "of before"}
+    assert plan(settings, source).runs == pair.runs
 
 
 def test_half_a_pair_is_none(settings: Settings, source: DataSource) -> None:

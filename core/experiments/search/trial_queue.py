@@ -1,4 +1,4 @@
-"""Which trial a worker takes next: one that a dead or stopped worker left behind, else a new one, while some are due."""
+"""The queue of trials: a worker takes one that a dead or stopped worker left, else a new one until there are enough."""
 
 from __future__ import annotations
 
@@ -7,27 +7,24 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import optuna
 
 from core.runs.lock import hold_lock, is_locked
-
-if TYPE_CHECKING:
-    import optuna
-
 
 Sampler = Literal["tpe", "random"]
 
 MOST_DEATHS = 3
-"""A trial that took so many workers with it is not tried again."""
+"""A trial during which so many workers died is not tried again."""
 CLAIM_SECONDS = 120.0
-BUSY = "The search's workers wait for each other and do not come to an end; give the same command again."
+BUSY = "The search's other workers hold its lock for too long; give the same command again."
 
 
 @contextmanager
-def at_work(folder: Path) -> Iterator[str]:
-    """Hold a lock as one of a search's workers, and yield its name: who finds the lock free knows that it died."""
+def register_worker(folder: Path) -> Iterator[str]:
+    """Hold a lock as one of a search's workers, and yield its name; a lock that is there but free is of a dead worker."""
     place = folder / "workers"
     place.mkdir(parents=True, exist_ok=True)
     name = f"{socket.gethostname()}-{secrets.token_hex(4)}"
@@ -36,15 +33,15 @@ def at_work(folder: Path) -> Iterator[str]:
         (place / f"{name}.lock").unlink(missing_ok=True)
 
 
-def workers_alive(folder: Path) -> int:
-    """Count the workers that live, of those that use this folder."""
-    return sum(is_locked(path) for path in (folder / "workers").glob("*.lock"))
-
-
-def counted_trials(trials: Sequence[optuna.trial.FrozenTrial]) -> list[optuna.trial.FrozenTrial]:
-    """Return the trials without the attempts that another one took up."""
-    replaced = _replaced(trials)
+def current_trials(trials: Sequence[optuna.trial.FrozenTrial]) -> list[optuna.trial.FrozenTrial]:
+    """Return the trials without those that were queued again under another number."""
+    replaced = _superseded(trials)
     return [trial for trial in trials if trial.number not in replaced]
+
+
+def first_number(trial: optuna.trial.Trial) -> int:
+    """The number that a trial had before it was queued again: it names its run and seeds what it draws."""
+    return int(trial.user_attrs.get("replaces", [trial.number])[0])
 
 
 def claim_trial(
@@ -52,7 +49,7 @@ def claim_trial(
 ) -> optuna.trial.Trial | None:
     """Take the next trial; None where as many as are wanted are done or being done.
 
-    What it draws depends on the seed, the trial's number and, for TPE, on which trials had finished by then: with one
+    What it draws depends on the seed, the trial's first number and, for TPE, on which trials had finished by then: with one
     worker the same search gives the same trials, interrupted or not; with several, TPE depends on who was faster.
     Workers of different hosts on one database may take up to one trial more each.
 
@@ -61,7 +58,7 @@ def claim_trial(
     study, folder
         The search's.
     worker
-        From :func:`at_work`.
+        From :func:`register_worker`.
     trials
         How many there are to be in all.
     shared
@@ -72,15 +69,13 @@ def claim_trial(
     Raises
     ------
     RunBusyError
-        The other workers do not let go.
+        The other workers hold the lock for too long.
     """
-    import optuna
-
     with hold_lock(folder / ".claim.lock", BUSY, CLAIM_SECONDS):
         if shared:
             optuna.storages.fail_stale_trials(study)
-        _bury(study, folder, shared=shared)
-        known = counted_trials(study.get_trials(deepcopy=False))
+        _requeue_dead_trials(study, folder, shared=shared)
+        known = current_trials(study.get_trials(deepcopy=False))
         waiting = any(trial.state == optuna.trial.TrialState.WAITING for trial in known)
         if not waiting and len(known) >= trials:
             return None
@@ -88,43 +83,39 @@ def claim_trial(
         if shared:
             study._storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
         trial.set_user_attr("worker", worker)
-        study.sampler = _make_sampler(sampler, seed, trial.number)
+        study.sampler = _make_sampler(sampler, seed, first_number(trial))
         return trial
 
 
-def hand_back(study: optuna.Study, folder: Path, number: int) -> None:
-    """Let another worker, or this search later on, take a trial up where it stands."""
+def release_trial(study: optuna.Study, folder: Path, number: int) -> None:
+    """Queue a trial again that was stopped: another worker, or this search later on, resumes it."""
     with hold_lock(folder / ".claim.lock", BUSY, CLAIM_SECONDS):
-        _replace(study, study.get_trials(deepcopy=False)[number], deaths=0)
+        _requeue(study, study.get_trials(deepcopy=False)[number], deaths=0)
 
 
-def replace_dead(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-    """Put a trial whose worker died back into the queue, unless it has killed several."""
+def requeue_dead_trial(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+    """Queue a trial again whose worker died, unless several workers have died with it."""
     if trial.user_attrs.get("deaths", 0) + 1 < MOST_DEATHS:
-        _replace(study, trial, deaths=1)
+        _requeue(study, trial, deaths=1)
     else:
         _fail(study, trial.number)
 
 
-def _bury(study: optuna.Study, folder: Path, *, shared: bool) -> None:
-    """Replace the trials of workers of this folder whose lock is free."""
-    import optuna
-
+def _requeue_dead_trials(study: optuna.Study, folder: Path, *, shared: bool) -> None:
+    """Queue the trials again of workers of this folder whose lock is free."""
     for trial in study.get_trials(deepcopy=False):
         if trial.state != optuna.trial.TrialState.RUNNING:
             continue
         lock = folder / "workers" / f"{trial.user_attrs.get('worker', '')}.lock"
         elsewhere = shared and not lock.is_file()  # its heartbeat tells
         if not elsewhere and not is_locked(lock):
-            replace_dead(study, trial)
+            requeue_dead_trial(study, trial)
             lock.unlink(missing_ok=True)
 
 
-def _replace(study: optuna.Study, trial: optuna.trial.FrozenTrial, deaths: int) -> None:
+def _requeue(study: optuna.Study, trial: optuna.trial.FrozenTrial, deaths: int) -> None:
     """Queue an equal trial, then end this one: killed in between, nothing is lost and nothing is queued twice."""
-    import optuna
-
-    if trial.number not in _replaced(study.get_trials(deepcopy=False)):
+    if trial.number not in _superseded(study.get_trials(deepcopy=False)):
         kept: dict[str, Any] = {key: value for key, value in trial.user_attrs.items() if key != "worker"}
         kept["replaces"] = [*trial.user_attrs.get("replaces", []), trial.number]
         kept["deaths"] = trial.user_attrs.get("deaths", 0) + deaths
@@ -140,19 +131,15 @@ def _replace(study: optuna.Study, trial: optuna.trial.FrozenTrial, deaths: int) 
 
 
 def _fail(study: optuna.Study, number: int) -> None:
-    import optuna
-
     study.tell(number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
 
 
-def _replaced(trials: Sequence[optuna.trial.FrozenTrial]) -> set[int]:
+def _superseded(trials: Sequence[optuna.trial.FrozenTrial]) -> set[int]:
     return {number for trial in trials for number in trial.user_attrs.get("replaces", [])}
 
 
 def _make_sampler(kind: Sampler, seed: int, number: int) -> optuna.samplers.BaseSampler:
-    """A sampler of this trial's own: one that lives on would begin anew in each worker and after each interruption."""
-    import optuna
-
+    """A sampler for this trial alone: one for all trials would start from its seed again in each worker and each resume."""
     own = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     if kind == "random":
         return optuna.samplers.RandomSampler(seed=own)

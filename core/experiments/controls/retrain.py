@@ -1,0 +1,162 @@
+"""The controls that train again: optimism over seeds, the specification curve, and labels shuffled by patient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.config import RunConfig
+from core.dataset.split import Split
+from core.dataset.table import build_table
+from core.errors import MGMTLabError, RunBusyError
+from core.evaluation.figure import Figure
+from core.evaluation.specification import Cell, order_cells
+from core.experiments.controls.inner_split import split_inside
+from core.experiments.controls.optimism import OptimismParameters, Pair, compare_pairs
+from core.experiments.controls.permutation import RERUNS, PermutationTest
+from core.experiments.controls.specification import SpecificationParameters, list_cells
+from core.jobs.experiment import Display, Experiment, Question, RunOptions
+from core.jobs.member import Member, train_members
+from core.runs.cohort import open_cohort
+from core.runs.epoch_figures import best_validation_auroc
+from core.runs.evaluation import evaluate_validation
+from core.runs.folder import RunFolder
+from core.settings import Settings
+from core.training.evaluate import evaluate_run
+
+OBSERVED = "observed"
+"""The member with the true labels."""
+
+
+def measure_optimism(
+    experiment: Experiment, question: Question, options: RunOptions, settings: Settings, display: Display
+) -> dict[str, Any]:
+    """Train over several seeds within the patients that training may use, and compare both figures of each checkpoint.
+
+    The configuration's own test patients stand in no part: nobody looks at them. Each repetition holds patients of its
+    own out instead.
+
+    Returns
+    -------
+    dict
+        ``pairs``, ``optimism`` (validation less untouched, a figure over seeds) and ``sentence``.
+    """
+    config, seeds = question.config, OptimismParameters(**question.parameters).seeds
+    cohort = open_cohort(question.source, settings=settings)
+    table = build_table(cohort, config.prep, settings)
+    progress = display.progress("trainings")
+    pairs = []
+    for seed in range(seeds):
+        progress(seed, seeds, f"seed {seed}")
+        split = split_inside(table, config.split, cohort.digest, seed)
+        changes = {"split_unit": "patient", "split_seed": seed}
+        reseeded = config.model_copy(
+            update={"seed": config.seed + seed, "split": config.split.model_copy(update=changes)}
+        )
+        run = _train(experiment, f"seed-{seed:02d}", reseeded, question, split, settings, display)
+        untouched = evaluate_run(run, "test", settings)
+        validation = evaluate_validation(run).patient["auroc"]
+        pairs.append(
+            Pair(
+                seed=seed, run=run.name, epoch=untouched.epoch, validation=validation,
+                untouched=untouched.patient["auroc"],
+            )
+        )  # fmt: skip
+    progress(seeds, seeds, "")
+    return compare_pairs(pairs)
+
+
+def measure_specification(
+    experiment: Experiment, question: Question, options: RunOptions, settings: Settings, display: Display
+) -> dict[str, Any]:
+    """Train every combination of choices on the same patients, and evaluate each on the same others.
+
+    Patients are held out inside those that training may use; the configuration's own test patients stand in no part. A
+    combination that cannot be trained is counted as failed, with its reason, and the rest go on.
+
+    Returns
+    -------
+    dict
+        As :meth:`core.evaluation.specification.SpecificationCurve.to_dict` gives it, with ``reasons`` of what failed.
+    """
+    parameters = SpecificationParameters(**question.parameters)
+    configured = list_cells(question.config, parameters)
+    cohort = open_cohort(question.source, settings=settings)
+    table = build_table(cohort, question.config.prep, settings)
+    split = split_inside(table, question.config.split, cohort.digest, parameters.split_seed)
+    progress = display.progress("combinations")
+    cells: list[Cell] = []
+    reasons: list[str] = []
+    for number, (choices, config) in enumerate(configured):
+        progress(number, len(configured), ", ".join(f"{name} {value}" for name, value in choices.items()))
+        by_patient = config.model_copy(update={"split": config.split.model_copy(update={"split_unit": "patient"})})
+        name = f"cell-{number:03d}"
+        try:
+            run = _train(experiment, name, by_patient, question, split, settings, display)
+            figure = evaluate_run(run, "test", settings).patient["auroc"]
+        except RunBusyError:
+            raise
+        except MGMTLabError as error:
+            reasons.append(f"{name}: {error}")
+            figure = Figure(value=None, low=None, high=None, n=0, reason=str(error))
+        cells.append(Cell(choices=choices, figure=figure, run=name))
+    progress(len(configured), len(configured), "")
+    return {**order_cells(cells).to_dict(), "reasons": reasons}
+
+
+def permute_labels(
+    experiment: Experiment, question: Question, options: RunOptions, settings: Settings, display: Display
+) -> dict[str, Any]:
+    """Train once with the true labels and again with shuffled ones, which adds to the shuffles that are there.
+
+    Of the shuffled runs configuration, split and epochs are kept, not the weights.
+
+    Returns
+    -------
+    dict
+        As :meth:`core.experiments.controls.permutation.PermutationTest.to_dict` gives it.
+    """
+    count = options.count or RERUNS
+    seeds: dict[str, int | None] = {OBSERVED: None, **{f"shuffle-{seed:04d}": seed for seed in range(1, count + 1)}}
+    members = [
+        Member(
+            folder=experiment.runs / name,
+            config=question.config,
+            source=question.source.model_copy(update={"shuffle_seed": seed}),
+            stop_file=experiment.stop_file,
+        )
+        for name, seed in seeds.items()
+    ]
+    progress = display.progress("trainings")
+    figures: dict[str, Figure] = {}
+    for done, member in enumerate(train_members(members, settings, jobs=options.parallel), start=1):
+        run = member.run
+        if run.name != OBSERVED:
+            run.checkpoint.unlink(missing_ok=True)
+            (run.path / "predictions.parquet").unlink(missing_ok=True)
+        figures[run.name] = best_validation_auroc(run)
+        progress(done, len(members), run.name)
+    null = (figures[name].value for name in seeds if name != OBSERVED)
+    return PermutationTest(
+        name=experiment.name,
+        observed=figures[OBSERVED],
+        null=tuple(value for value in null if value is not None),
+        leaky=question.config.split.split_unit == "slice",
+    ).to_dict()
+
+
+def _train(
+    experiment: Experiment,
+    name: str,
+    config: RunConfig,
+    question: Question,
+    split: Split,
+    settings: Settings,
+    display: Display,
+) -> RunFolder:
+    """Train one member on a split, and return its run."""
+    member = Member(
+        folder=experiment.runs / name, config=config, source=question.source, split=split,
+        stop_file=experiment.stop_file,
+    )  # fmt: skip
+    (trained,) = train_members([member], settings, on_epoch=display.on_epoch)
+    return trained.run
