@@ -1,4 +1,4 @@
-"""The audit of a cohort: what is wrong with it, each finding with its place and its remedy."""
+"""Every check of an audit, run over a cohort or over a split."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def audit_cohort(
     jobs: int | None = None,
     progress: Progress = silent,
 ) -> AuditReport:
-    """Look for what is wrong with a cohort: folders, labels, headers, pixels, and the sides of a split.
+    """Run every check on a cohort: folders, labels, headers, pixels, and the sides of a split.
 
     Every pixel is read once, in parallel per series; what is remembered of a series is kept in the cache until one
     of its files changes.
@@ -112,7 +112,7 @@ def audit_split(
 
 
 def _find_unreadable(series: list[Series], read: list[SeriesPixels | str]) -> list[Finding]:
-    """Name what the headers did not betray: pixels that cannot be decoded."""
+    """Return a finding for each file whose header is readable and whose pixels are not."""
     findings = []
     for one, pixels in zip(series, read, strict=True):
         if isinstance(pixels, str):
@@ -120,7 +120,7 @@ def _find_unreadable(series: list[Series], read: list[SeriesPixels | str]) -> li
             continue
         for fault in pixels.faults:
             place, _, reason = fault.partition(": ")
-            if kind_of_fault(reason) == "unreadable":  # the others were told from the headers already
+            if kind_of_fault(reason) == "unreadable":  # the others were found from the headers already
                 findings.append(find("unreadable", [place], reason))
     return findings
 

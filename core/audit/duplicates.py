@@ -134,7 +134,7 @@ def _confirm(
     pairs: Sequence[tuple[Series, SeriesPixels]],
     persons: Sequence[str],
 ) -> Iterator[tuple[Place, Place]]:
-    """Let through the pairs whose thumbnails correlate as those of one image do."""
+    """Yield the pairs whose thumbnails correlate as those of one image do."""
     for one, other in proposed.tolist():
         first, second = sorted((places[one], places[other]))
         least = WITHIN if persons[first[0]] == persons[second[0]] else BETWEEN

@@ -38,7 +38,7 @@ INLINE = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SeriesPixels:
-    """What the audit remembers of one series' pixels; arrays have one entry per slice, in spatial order."""
+    """What the audit keeps of one series' pixels; arrays have one entry per slice, in spatial order."""
 
     files: tuple[str, ...]
     """Name of each slice's file below the cohort's folder; ``file#slice`` where one file holds several."""

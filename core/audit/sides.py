@@ -51,11 +51,11 @@ class Sides:
         for key, part in self._of_slice.items():
             self._of_start[key[: key.rfind("|") + 1]].add(part)
         if split is not None and not any(self.parts(series) for series in cohort.series):
-            told = (
+            described = (
                 f"(cohort {split.cohort_digest}) names no {split.unit}" if isinstance(split, Split) else "names nobody"
             )
             raise SplitError(
-                f"The split {told} of {cohort.root} (cohort {cohort.digest}); audit the data that the run was trained on, or the split made of."
+                f"The split {described} of {cohort.root} (cohort {cohort.digest}); audit the data that the run was trained on, or the split made of."
             )
 
     def part(self, series: Series, index: int) -> str | None:

@@ -1,4 +1,4 @@
-"""A split as others write one down: split.json, a table of names and parts, or a TRAIN/VAL/TEST tree."""
+"""Reading a split: split.json, a table of names and parts, or a TRAIN/VAL/TEST tree."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PART_OF = {name: part for part, names in PART_NAMES.items() for name in names}
 
 
 def read_split(place: Path, settings: Settings) -> Split | Parts:
-    """Read a split from where it was written down.
+    """Read a split from a file or a folder.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What headers, folders and tables alone tell: what is missing, unreadable, unlabelled or out of order."""
+"""Checks of headers, folders and tables: what is missing, unreadable, unlabelled or out of order."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def find_structural(cohort: Cohort) -> Iterator[Finding]:
 
 
 def kind_of_fault(reason: str) -> str:
-    """Return the kind of finding that a fault is, by what was said of it."""
+    """Return the kind of finding that a fault is, by its reason."""
     return next((kind for pattern, kind in FAULT_KINDS if pattern.search(reason)), "unreadable")
 
 
@@ -65,13 +65,13 @@ def _find_missing_sequences(cohort: Cohort) -> Iterator[Finding]:
             )
             continue
         for study in without:
-            if not _is_told(study, sequence, cohort.faults):
+            if not _is_reported(study, sequence, cohort.faults):
                 yield find(
                     "missing-sequence", [f"{study.study_id}/{sequence}"], f"Study {study.study_id} has no {sequence}."
                 )
 
 
-def _is_told(study: Study, sequence: MRSequence, faults: tuple[Fault, ...]) -> bool:
+def _is_reported(study: Study, sequence: MRSequence, faults: tuple[Fault, ...]) -> bool:
     """Whether a fault in that very folder says already why the sequence is not there."""
     return any({study.study_id, str(sequence)} <= set(fault.path.replace("\\", "/").split("/")) for fault in faults)
 

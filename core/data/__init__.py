@@ -1,0 +1,1 @@
+"""Scans: file formats, the index of a cohort, volumes, and their preparation."""

@@ -1,4 +1,4 @@
-"""Random changes of training images, drawn from (seed, epoch, sample) and nothing else."""
+"""Augmentation of training images, from random numbers that depend on (seed, epoch, sample) alone."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def augment(
 
 
 def find_mirrors(rows: pd.DataFrame) -> NDArray[np.bool_]:
-    """Tell for each row of a slice table whether a horizontal flip of its image exchanges left and right.
+    """Return for each row of a slice table whether a horizontal flip of its image exchanges left and right.
 
     It does for axial and coronal images. One whose plane is not known (a loose PNG) counts as such, for nearly all
     exported ones are axial.

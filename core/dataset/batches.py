@@ -1,4 +1,4 @@
-"""The order in which training sees the images: from (seed, epoch) alone, so that a resumed run continues it."""
+"""Batches of an epoch, in an order that depends on (seed, epoch) alone, so that a resumed run continues it."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def count_steps(image_count: int, batch_size: int) -> int:
     return len(_bounds(image_count, batch_size))
 
 
-def share_out(count: int, parts: int) -> list[slice]:
-    """Cut a batch of `count` images into `parts` of nearly equal size, or into fewer where one would hold one alone."""
+def slice_batch(count: int, parts: int) -> list[slice]:
+    """Split a batch of `count` images into `parts` of nearly equal size, or fewer, so that no part holds a single image."""
     parts = max(1, min(parts, count // 2))
     bounds = [count * part // parts for part in range(parts + 1)]
     return [slice(start, stop) for start, stop in pairwise(bounds)]
@@ -60,7 +60,7 @@ def batch_order(
     seed, epoch
         Of the run, and of the pass over the data.
     start_step
-        Batches to skip: where an interrupted epoch goes on.
+        Batches to skip: where an interrupted epoch is resumed.
     """
     order = np.random.default_rng([seed, epoch, 0, STREAM]).permutation(np.sort(rows))
     for start, stop in _bounds(len(order), batch_size)[start_step:]:
@@ -88,10 +88,10 @@ def train_batches(
         )
 
 
-def change_batch(
+def augment_batch(
     batch: Batch, table: SliceTable, config: AugmentationConfig, seed: int, epoch: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Change a batch as training shows it to the network: moved and recoloured at random, and blended by mixup.
+    """Return a batch as training feeds it to the network: augmented, and blended by mixup.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Images on their way to the network: from the cache, or held where the network computes."""
+"""The feed: examples as tensors on the device, from the memory-mapped cache or held in device memory."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Feed:
     table: SliceTable
     device: str
     rows: NDArray[np.int64]
-    """Sorted row numbers of what may be asked for."""
+    """Sorted row numbers of the examples that can be gathered."""
     held: torch.Tensor | None
     """uint8 (rows, ...) on the device; None where each batch comes from the memory-mapped cache."""
 
     def take(self, indices: NDArray[np.int64]) -> torch.Tensor:
-        """Gather examples in the order asked for: uint8 (n, ...) on the device."""
+        """Gather examples in the order of `indices`: uint8 (n, ...) on the device."""
         if self.held is not None:
             places = torch.from_numpy(np.searchsorted(self.rows, indices))
             return self.held.index_select(0, places.to(self.device, non_blocking=True))
@@ -47,7 +47,7 @@ def open_feed(table: SliceTable, rows: NDArray[np.int64], device: str) -> Feed:
     table
         The prepared cohort.
     rows
-        Row numbers that will be asked for: the training and validation parts.
+        Row numbers that will be gathered: the training and validation parts.
     device
         Where the network computes.
     """

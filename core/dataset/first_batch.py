@@ -1,4 +1,4 @@
-"""The first batch of a training, exactly as its first step will see it."""
+"""The first training batch, exactly as the first optimiser step will see it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from core.config import RunConfig
 from core.data.study import Cohort
-from core.dataset.batches import change_batch, count_steps, train_batches
+from core.dataset.batches import augment_batch, count_steps, train_batches
 from core.dataset.preview import show_example
 from core.dataset.split import Split, make_split
 from core.dataset.table import build_table
@@ -73,7 +73,7 @@ def preview_first_batch(
     if len(rows) == 0:
         raise SplitError("No picture is in the train part; check that the data are those of the split.")
     batch = next(train_batches(table, rows, config.batch_size, config.seed, epoch=1))
-    changed, truth = change_batch(batch, table, config.augmentation, config.seed, epoch=1)
+    changed, truth = augment_batch(batch, table, config.augmentation, config.seed, epoch=1)
     shares = torch.nn.functional.one_hot(truth, len(table.class_names)) if truth.ndim == 1 else truth
     images = changed.round().clamp(0, 255).to(torch.uint8).numpy()
     return FirstBatch(

@@ -14,7 +14,7 @@ from core.errors import SplitError
 
 
 def make_folds(table: SliceTable, folds: int, seed: int) -> tuple[tuple[str, ...], ...]:
-    """Deal the labelled persons of a table out to folds; see :func:`deal_folds`.
+    """Assign the labelled persons of a table to folds; see :func:`deal_folds`.
 
     TRAIN, VAL and TEST folders are not looked at: every labelled person is in exactly one fold.
 
@@ -30,7 +30,7 @@ def make_folds(table: SliceTable, folds: int, seed: int) -> tuple[tuple[str, ...
 def deal_folds(
     labels: Mapping[str, int], folds: int, seed: int, class_names: Sequence[str] = ()
 ) -> tuple[tuple[str, ...], ...]:
-    """Deal units out to folds, stratified by label, independent of the order of the input.
+    """Assign units to folds, stratified by label, independent of the order of the input.
 
     Each class is shuffled and dealt out like cards, each beginning where the one before ended: the folds' sizes, and
     their numbers of each class, differ by one at most. With persons as units this is a stratified *group* k-fold: all

@@ -1,4 +1,4 @@
-"""Random changes of grey values: what differs between scanners and protocols, and says nothing of the patient."""
+"""Intensity augmentation: what differs between scanners and protocols and carries no information on the patient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What images look like as a whole: what a checkpoint remembers of those it was trained on."""
+"""Grey-value histograms of the training images, kept on a checkpoint's card for the OOD checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masks of the tumour for a table's examples: a synthetic cohort's own, or segmentations beside the scans."""
+"""Tumour masks for a table's examples: those of a synthetic cohort, or segmentations beside the scans."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def load_masks(
 
 
 def find_mask(root: Path, study: Study, settings: Settings) -> Volume | None:
-    """Find a study's tumour: 1.0 inside, 0.0 elsewhere; None where nothing is known.
+    """Return a study's tumour mask: 1.0 inside, 0.0 elsewhere; None where there is none.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A few examples as the network will see them: as they are prepared, and as training changes them."""
+"""Previews: a few examples as prepared, and as augmentation changes them from epoch to epoch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from core.config import RunConfig
 from core.data.study import Cohort, Study
-from core.dataset.batches import Batch, change_batch
+from core.dataset.batches import Batch, augment_batch
 from core.dataset.table import build_table
 from core.errors import DataError
 from core.settings import Settings
@@ -18,7 +18,7 @@ from core.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Preview:
-    """One example, once as it is and several times as training shows it."""
+    """One example, once as it is and several times as augmented in training."""
 
     study_id: str
     label: int
@@ -35,7 +35,7 @@ class Preview:
 def preview_examples(
     cohort: Cohort, config: RunConfig, settings: Settings, count: int = 4, epochs: int = 4
 ) -> tuple[Preview, ...]:
-    """Prepare the first labelled studies, both classes in turn, and change an example of each as training does.
+    """Prepare the first labelled studies, both classes in turn, and augment an example of each as training does.
 
     Mixup blends these examples with each other, as it blends those of a batch in training.
 
@@ -62,7 +62,7 @@ def preview_examples(
     batch = Batch(indices=indices, images=torch.from_numpy(images), labels=labels)
     changed, shares = [], []
     for epoch in range(1, epochs + 1):
-        seen, truth = change_batch(batch, table, config.augmentation, config.seed, epoch)
+        seen, truth = augment_batch(batch, table, config.augmentation, config.seed, epoch)
         changed.append(seen.round().numpy())
         one_class = truth.ndim == 1
         shares.append((torch.nn.functional.one_hot(truth, len(cohort.class_names)) if one_class else truth).tolist())

@@ -1,4 +1,4 @@
-"""Labels shuffled among patients: the cohort as it is, except that a label says nothing of its scans any more."""
+"""Permuted labels: the same cohort, except that labels carry no information on the scans."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.data.study import Cohort, Study
 
 
 def shuffle_labels(cohort: Cohort, seed: int) -> Cohort:
-    """Return the cohort with its labels dealt out to the labelled patients anew.
+    """Return the cohort with its labels permuted among the labelled patients.
 
     All studies of one person get one label, as before, and as many patients have each label as before; where a
     person's studies bear different labels, each study counts as a patient. Unlabelled studies stay so. The result

@@ -33,7 +33,7 @@ class SliceTable:
         return len(self.rows)
 
     def images(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Gather examples by row number: (n, *shape of one), in the order asked for (:mod:`core.data.prepare.examples`)."""
+        """Gather examples by row number: (n, *shape of one), in the order of `indices` (:mod:`core.data.prepare.examples`)."""
         arrays = self.rows["array"].to_numpy()[indices]
         offsets = self.rows["offset"].to_numpy()[indices]
         gathered = np.empty((len(indices), *self.arrays[0].shape[1:]), np.uint8)

@@ -1,4 +1,4 @@
-"""Who is in training, validation and test."""
+"""The split of a cohort into training, validation and test parts."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Split:
 
     @property
     def test_digest(self) -> str:
-        """Twelve hex digits over the sorted test units: the key of the ledger of looks."""
+        """Twelve hex digits over the sorted test units: the key of the ledger of test-set evaluations."""
         return _digest(self.unit, sorted(self.test))
 
     @property
@@ -191,7 +191,7 @@ def label_units(rows: pd.DataFrame, column: str) -> dict[str, int]:
 def _draw(
     labels: Mapping[str, int], fractions: Mapping[str, float], seed: int, names: Sequence[str], unit: str
 ) -> dict[str, list[str]]:
-    """Deal units out class by class; each part with a fraction above 0 gets at least one of each class."""
+    """Draw the parts class by class; each part with a fraction above 0 gets at least one of each class."""
     parts: dict[str, list[str]] = {part: [] for part in PARTS}
     classes = sorted(set(labels.values()))
     if len(classes) < 2:

@@ -116,7 +116,7 @@ def _columns(
 def _prepare(
     wanted: list[Source], prep: PrepConfig, settings: Settings, jobs: int, progress: Progress
 ) -> tuple[list[PreparedSeries | None], dict[int, Fault]]:
-    """Open what the cache holds and prepare what it lacks; each series is found, or has a fault at its position."""
+    """Open cached sources and prepare the others; each position has a prepared source or a fault."""
     found = [_open(source, prep, settings) for source in wanted]
     missing = [position for position, piece in enumerate(found) if piece is None]
     done = len(wanted) - len(missing)
@@ -143,7 +143,7 @@ def _name(source: Source) -> str:
 def _open(source: Source, prep: PrepConfig, settings: Settings) -> PreparedSeries | None:
     try:
         return open_prepared(source, prep, settings)
-    except DataError:  # a file is gone: told as this series' fault when it is prepared
+    except DataError:  # a file is gone: becomes this series' fault when it is prepared
         return None
 
 

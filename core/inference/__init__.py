@@ -1,0 +1,1 @@
+"""Prediction: select series, run inference, collect warnings."""

@@ -1,4 +1,4 @@
-"""An ensemble that answers like one checkpoint: its members see the same prepared images, and their answers are averaged."""
+"""Prediction with an ensemble: its members score the same prepared images, and their calibrated logits are averaged."""
 
 from __future__ import annotations
 

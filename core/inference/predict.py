@@ -191,7 +191,7 @@ class Predictor:
         )
 
     def _disagreement(self, by_member: NDArray[np.float64]) -> list[str]:
-        """What is to be doubted where members come to different classes; a single network agrees with itself."""
+        """Return a warning where members predict different classes; none for a single network."""
         return []
 
     def score(self, prepared: PreparedSeries) -> NDArray[np.float32]:
@@ -241,7 +241,7 @@ class _Scored:
 
 
 def _possible_classes(card: CheckpointCard, probabilities: NDArray[np.float64]) -> dict[str, Any]:
-    """The classes that a patient may be of, where the card was calibrated for it."""
+    """Return the conformal set of classes, where the card was calibrated for it."""
     if not card.conformal:
         return {}
     rule = ConformalRule.from_dict(card.conformal)

@@ -1,4 +1,4 @@
-"""What a prediction and a map consist of: plain values, cheap to import."""
+"""Predictions and maps as plain values, cheap to import."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class SeriesPrediction:
     """On a common grid, distance between rows and columns of the prepared images."""
 
     def to_dict(self) -> dict[str, object]:
-        """What was recognised, as in ``predict --json``; ``spacing_mm`` is between slices, rows and columns."""
+        """The series as in ``predict --json``; ``spacing_mm`` is between slices, rows and columns."""
         sequences = [str(series.sequence) for series in self.together or (self.series,)]
         return {
             "sequence": "+".join(sequences),

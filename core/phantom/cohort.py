@@ -153,7 +153,7 @@ def read_phantom(folder: Path) -> PhantomReport:
 
 
 def _is_taken(folder: Path, config: PhantomConfig) -> bool:
-    """Whether this very cohort is there already; anything else that is there is an error."""
+    """Whether this very cohort exists already; raises StorageError where something else does."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     try:
@@ -169,7 +169,7 @@ def _is_taken(folder: Path, config: PhantomConfig) -> bool:
 def _fill(partial: Path, config: PhantomConfig, progress: Progress, jobs: int | None) -> None:
     plans = plan_cohort(config)
     if (partial / PLANTING).exists():
-        shutil.rmtree(partial)  # cut off among the faults: what is spoilt already cannot be told
+        shutil.rmtree(partial)  # interrupted among the faults: which files are spoilt already is not known
     (partial / "train").mkdir(parents=True, exist_ok=True)
     (partial / "truth").mkdir(exist_ok=True)
     missing = [plan for plan in plans if not (partial / "train" / plan.study_id).is_dir()]

@@ -273,7 +273,7 @@ def _pixels(path: Path) -> NDArray[np.uint16]:
 def _copy_pixels(
     source: Path, target: Path, alter: Callable[[NDArray[np.uint16]], NDArray[np.uint16]] = lambda pixels: pixels
 ) -> None:
-    """Give one file the pixels of another, altered on the way; its header stays."""
+    """Give one file the pixels of another, altered; its header stays."""
     content = alter(_pixels(source)).astype("<u2").tobytes()
 
     def replace_pixels(dataset: Dataset) -> None:

@@ -1,4 +1,4 @@
-"""Where the tumour of a synthetic patient lies in the images that a model sees: what a map is judged against."""
+"""The known tumour of a synthetic patient, drawn into prepared images: the reference for maps."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Truth:
 
 
 def has_truth(root: Path) -> bool:
-    """Tell whether a cohort's folder (or the one above it) knows where the tumours are."""
+    """Whether a cohort's folder (or the one above it) holds the tumours' places."""
     return _home(root) is not None
 
 

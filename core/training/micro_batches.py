@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.dataset.batches import Batch, change_batch, share_out
+from core.dataset.batches import Batch, augment_batch, slice_batch
 from core.models.forward import to_input
 from core.training import distributed
 from core.training.state import TrainingSpec, TrainingState
@@ -34,7 +34,7 @@ class MicroBatch:
 def split_batch(count: int, micro_batches: int) -> list[MicroBatch]:
     """Return this process's parts of a batch of `count` examples, `micro_batches` at most and one at least."""
     processes, rank = distributed.world_size(), distributed.rank()
-    parts = share_out(count, processes * micro_batches)
+    parts = slice_batch(count, processes * micro_batches)
     own = range(rank * micro_batches, min((rank + 1) * micro_batches, len(parts)))
     if not own:
         return [MicroBatch(number=0, examples=parts[0], scale=0)]
@@ -67,7 +67,7 @@ def load_micro_batch(
         # Mixup blends each example with the next of the whole batch: the part's last one needs one more.
         drawn = np.append(drawn, indices[part.examples.stop % len(indices)])
     batch = Batch(indices=drawn, images=state.feed.take(drawn), labels=torch.from_numpy(spec.labels(drawn)))
-    images, labels = change_batch(batch, spec.table, config.augmentation, config.seed, state.epoch)
+    images, labels = augment_batch(batch, spec.table, config.augmentation, config.seed, state.epoch)
     inputs = to_input(images[:count], state.architecture, state.compute)
     return inputs, labels[:count].to(state.compute.device, non_blocking=True)
 
