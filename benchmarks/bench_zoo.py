@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path, help="where results are kept, and gone on from")
     parser.add_argument("--measure", choices=list(PRESETS), help=argparse.SUPPRESS)
     parser.set_defaults(studies=(120, 100), slices=24, size=128)
-    tiny = ["honest", "multistream", "winner"]
+    tiny = ["multistream", "winner"]
     arguments = parse_arguments(parser, presets=tiny, studies=(16, 8), slices=8, size=32)
     if arguments.measure:
         row = measure(arguments.measure, arguments, arguments.home)

@@ -160,10 +160,10 @@ def measure(checkout: Path, data: list[Path]) -> dict[str, Any]:
 
 
 def compare(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """What differs, a line each."""
+    """What differs of that which both have, a line each."""
     lines = []
-    for name in sorted({*one, *other}):
-        before, after = one.get(name), other.get(name)
+    for name in sorted({*one} & {*other}):
+        before, after = one[name], other[name]
         if before == after:
             continue
         if isinstance(before, list) and isinstance(after, list):
@@ -189,8 +189,9 @@ def main() -> int:
     if arguments.against is None:
         print(json.dumps(found, indent=1))
         return 0
-    lines = compare(json.loads(arguments.against.read_text()), found)
-    print("\n".join(lines) or f"All {len(found)} results are the same to the bit.")
+    earlier = json.loads(arguments.against.read_text())
+    lines = compare(earlier, found)
+    print("\n".join([*lines, f"{len(lines)} of {len({*earlier} & {*found})} results differ"]))
     return int(bool(lines))
 
 
