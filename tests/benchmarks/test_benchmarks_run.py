@@ -1,7 +1,9 @@
-"""Every benchmark runs to its end in its tiny form, so that none breaks unseen between two measurements."""
+"""No benchmark breaks unseen between two measurements: what it imports exists, and its tiny form runs to its end."""
 
 from __future__ import annotations
 
+import ast
+import importlib
 import os
 import subprocess
 import sys
@@ -16,6 +18,15 @@ BENCHMARKS = sorted((PROJECT_ROOT / "benchmarks").glob("bench_*.py"))
 
 def test_the_benchmarks_are_found() -> None:
     assert len(BENCHMARKS) > 10
+
+
+@pytest.mark.parametrize("benchmark", BENCHMARKS, ids=lambda path: path.stem)
+def test_what_a_benchmark_imports_of_core_exists(benchmark: Path) -> None:
+    nodes = ast.walk(ast.parse(benchmark.read_text()))
+    imports = [node for node in nodes if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("core")]
+    for node in imports:
+        module = importlib.import_module(str(node.module))
+        assert [name.name for name in node.names if not hasattr(module, name.name)] == [], node.module
 
 
 @pytest.mark.slow
