@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -322,7 +323,5 @@ def _name_and_value(text: str) -> tuple[str, str]:
 
 
 def _nearest(name: str, paths: Mapping[str, tuple[str, ...]]) -> str:
-    from difflib import get_close_matches
-
     near = get_close_matches(name.rsplit(".", 1)[-1], paths, n=3)
     return f" Did you mean {' or '.join(near)}?" if near else f" The settings are: {', '.join(sorted(paths))}."

@@ -17,7 +17,7 @@ from core.experiments.comparison.differences import SettingDifference, differing
 from core.experiments.comparison.pair import Difference, pair_runs
 from core.models.card import read_card
 from core.runs.evaluation import Evaluation, evaluate_validation, read_evaluation
-from core.runs.folder import RunFolder
+from core.runs.folder import RunFolder, now
 from core.runs.ledger import count_evaluations
 from core.runs.records import EpochRecord, RunStatus
 from core.runs.tags import read_tags
@@ -167,8 +167,6 @@ def compare_runs(
     RunError
         A run is damaged.
     """
-    from core.runs.folder import now
-
     labels = _labels(runs)
     if part == "test":
         _require_evaluated(runs)
