@@ -48,7 +48,7 @@ def value_text(figure: StoredFigure | None, *, signed: bool = False, percent: bo
     """Write ``0.948 (0.884 to 0.977)``, or why there is no value or no interval: ``none (one class only)``."""
     if figure is None:
         return ABSENT
-    reason = _field(figure, "reason")
+    reason = str(_field(figure, "reason") or "").removeprefix("no interval: ")
     because = f": {reason}" if reason else ""
     if _field(figure, "value") is None:
         return f"none{because}"

@@ -27,7 +27,9 @@ def test_a_difference_has_a_sign_and_a_share_can_be_a_percentage() -> None:
     assert value_text(FIGURE, percent=True) == "81.2% (70.0% to 90.0%)"
 
 
-@pytest.mark.parametrize(("reason", "said"), [("too few", ": too few"), ("", "")])
+@pytest.mark.parametrize(
+    ("reason", "said"), [("too few", ": too few"), ("no interval: too few", ": too few"), ("", "")]
+)
 def test_what_is_missing_says_why(reason: str, said: str) -> None:
     nothing = Figure(value=None, low=None, high=None, n=3, reason=reason)
     assert figure_text(nothing) == f"none{said}, n = 3"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
+from core.evaluation.figure import Figure
 from core.evaluation.figures import FIGURE_TITLES
 from core.experiments.claim_sheet import ClaimSheet
 from core.figure_text import value_text
@@ -16,18 +20,17 @@ SHOWN = (
 def write_claim_page(sheet: ClaimSheet) -> str:
     """Return the page; every text from elsewhere is escaped."""
     areas = [(whose, found["auroc"]) for whose, found in sheet.figures.items() if found["auroc"].value is not None]
-    figures = [
-        (
-            whose,
-            [
-                (FIGURE_TITLES[name], value_text(found[name]), found[name].n, found[name].method)
-                for name in SHOWN
-                if name in found
-            ],
-        )
-        for whose, found in sheet.figures.items()
-    ]
+    figures = {whose: _rows(found) for whose, found in sheet.figures.items()}
     controls = [
         (control.title, control.asks, control.result or "not done", control.otherwise) for control in sheet.controls
     ]
     return render_page("claim.html", sheet=sheet, areas=areas, figures=figures, controls=controls)
+
+
+def _rows(figures: Mapping[str, Figure]) -> list[tuple[str, str, int, str]]:
+    """Title, value with interval, n, and how the interval was made or why there is none."""
+    shown = [(FIGURE_TITLES[name], figures[name]) for name in SHOWN if name in figures]
+    return [
+        (title, value_text(replace(figure, reason="")), figure.n, figure.method or figure.reason)
+        for title, figure in shown
+    ]
