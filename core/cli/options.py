@@ -19,6 +19,11 @@ from core.runs.records import DataSource
 from core.settings import Settings
 
 LAYOUTS = ("rsna", "phases", "classes", "flat")
+COHORTS = (
+    *("rsna-miccai", "upenn-gbm", "ucsf-pdgm", "brats21", "brats-gli", "ds007045", "utsw-glioma", "mu-glioma-post"),
+    *("lumiere", "tcga-gbm", "bids", "folder"),
+)
+"""Names of the adapters (:mod:`core.data.cohorts.registry`), which are also layouts."""
 BACKENDS = ("processes", "dask")
 
 DATA_OPTIONS = (
@@ -54,7 +59,12 @@ def add_data(parser: argparse.ArgumentParser, name: str = "data", *, may_lack: b
         metavar="REGEX",
         help="how to read the patient from a file name; by default the leading digits",
     )
-    group.add_argument("--layout", choices=LAYOUTS, help="the layout of DATA, where it is detected wrongly")
+    group.add_argument(
+        "--layout",
+        choices=(*LAYOUTS, *COHORTS),
+        metavar="NAME",
+        help="the layout of DATA, where it is detected wrongly: %(choices)s",
+    )
     add_sequence(group)
     add_assign(group)
     group.add_argument(

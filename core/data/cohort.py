@@ -11,7 +11,9 @@ from pathlib import Path
 from types import ModuleType
 
 from core.data.clinical.labels import Target, normalise_id, read_labels
-from core.data.clinical.participants import attach_labels, choose_sessions, require_studies
+from core.data.clinical.participants import attach_labels, choose_sessions, read_levels, require_studies
+from core.data.cohorts.adapter import CohortAdapter
+from core.data.cohorts.registry import BY_NAME, FOLDER, RSNA_MICCAI, Recognised, find_preoperative, recognise_cohort
 from core.data.formats.discovery import find_dicomdirs, relative_to, walk_files
 from core.data.frames_of_reference import note_frames
 from core.data.index.assign import apply_overrides, note_choices
@@ -21,12 +23,14 @@ from core.data.index.identity import person_of
 from core.data.index.imagefolder import find_positive, scan_images
 from core.data.index.layout import (
     COMPETITION_ID,
+    LAYOUTS,
     Layout,
     detect_layout,
     is_sequence_folder,
     phase_folders,
     study_folders,
 )
+from core.data.index.pointers import describe_missing, describe_pointer
 from core.data.index.stamped import StampedCache
 from core.data.index.study_ids import name_studies
 from core.data.index.subject_names import is_session_name, subject_of_folder
@@ -58,6 +62,8 @@ class _StudyFolder:
     stamp: FolderStamp
     alone: bool = False
     """Whether it is all that there is."""
+    adapter: str = ""
+    """Name of the adapter that says which of its files are read; empty where all are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +79,7 @@ class _Reading:
     def key(self, study: _StudyFolder) -> tuple[object, ...]:
         """What a study's entry in the cache is found by: paths of faults are relative to the root."""
         places = (self.root.absolute(), study.folder.absolute())
-        return index_key(self.limits, "study", *places, study.study_id, study.alone, self.sequence)
+        return index_key(self.limits, "study", *places, study.study_id, study.alone, study.adapter, self.sequence)
 
 
 def scan_cohort(
@@ -142,13 +148,18 @@ def scan_cohort(
     """
     limits = settings or load_settings()
     cache = StampedCache(folder=settings.cache / "index") if settings else None
-    found = detect_layout(root, layout)
-    said = f"Read as {LAYOUT_WORDS[found.name]}{', as stated' if found.stated else ''}."
+    recognised = None if layout in LAYOUTS else recognise_cohort(root, layout)
+    found = Layout(name="rsna", base=root, stated=layout is not None) if recognised else _detect(root, layout)
+    title = recognised.adapter.title if recognised else LAYOUT_WORDS[found.name]
+    said = f"Read as {title}{', as stated' if found.stated else ''}."
     reading = _Reading(root=root, sequence=sequence, limits=limits, cache=cache, identity=identity)
-    if found.name == "rsna":
+    if recognised:
+        cohort = _scan_sessions(recognised, reading, jobs or limits.threads, progress)
+    elif found.name == "rsna":
         cohort = _scan_studies(found, reading, jobs or limits.threads, progress)
     else:
         cohort = _scan_image_tree(found, reading, patient_pattern, jobs or limits.threads, progress)
+    cohort = replace(cohort, faults=tuple(_explain(fault, root) for fault in cohort.faults))
     if not cohort.studies:
         faults = cohort.faults or (Fault(path=root.name, reason="it holds no images"),)
         first = f"{faults[0].path}: {faults[0].reason}"
@@ -156,8 +167,80 @@ def scan_cohort(
     cohort = apply_overrides(cohort, sequence_overrides)
     cohort = replace(cohort, notes=(*cohort.notes, *note_choices(cohort.studies), *note_frames(cohort.studies)))
     cohort = replace(cohort, notes=(said, *cohort.notes), synthetic=cohort.synthetic or is_synthetic(root))
-    cohort = choose_sessions(cohort, session)
-    return _attach_labels(cohort, found, labels, target or Target())
+    places = (root, found.base, found.base.parent, root.parent)
+    adapter = BY_NAME[cohort.adapter]
+    cohort = choose_sessions(cohort, session, find_preoperative(adapter, places))
+    return _attach_labels(cohort, found, labels or _find_table(adapter, places), target or Target())
+
+
+def _detect(root: Path, stated: str | None) -> Layout:
+    """Recognise a layout; of a folder without images that holds pointers to them, or their sidecars, say so.
+
+    Raises
+    ------
+    EmptyCohortError
+        Nothing in it could be a cohort.
+    """
+    try:
+        return detect_layout(root, "rsna" if stated in (FOLDER.name, RSNA_MICCAI.name) else stated)
+    except EmptyCohortError as error:
+        missing = describe_missing(root) if root.is_dir() else ""
+        if not missing:
+            raise
+        raise EmptyCohortError(f"{root} holds no images: {missing}") from error
+
+
+def _explain(fault: Fault, root: Path) -> Fault:
+    """Say of a file that cannot be read because it is a pointer that it is one."""
+    missing = describe_pointer(root / fault.path)
+    return replace(fault, reason=missing) if missing else fault
+
+
+def _find_table(adapter: CohortAdapter, places: Sequence[Path]) -> Path | None:
+    names = [path for place in places if (path := place / LABEL_FILE).is_file()]
+    return adapter.find_table(places) or next(iter(names), None)
+
+
+def _scan_sessions(found: Recognised, reading: _Reading, jobs: int, progress: Progress) -> Cohort:
+    """Read the sessions that an adapter found, of each the files that it names."""
+    root, adapter = reading.root, found.adapter
+    stamps = stamp_folders([one.folder for one in found.sessions], jobs)
+    work = [
+        _StudyFolder(study_id=one.study_id, folder=one.folder, stamp=stamp, adapter=adapter.name)
+        for one, stamp in zip(found.sessions, stamps, strict=True)
+    ]
+    scans = _scan_all(work, reading, jobs, progress)
+    studies: list[Study] = []
+    faults: list[Fault] = []
+    for one, scan in zip(found.sessions, scans, strict=True):
+        faults += scan.faults
+        missing = "" if scan.examinations else describe_missing(one.folder) or "no image of the four sequences"
+        if missing:
+            faults.append(Fault(path=relative_to(one.folder, root), reason=missing))
+        studies.append(
+            Study(
+                study_id=one.study_id,
+                person=person_of(one.person, reading.identity),
+                label=None,
+                series=tuple(series for examination in scan.examinations for series in examination.series),
+                session=one.session,
+                excluded=missing,
+                covariates={"site": one.site} if one.site else {},
+            )
+        )
+    notes = [f"Not verified on files of {adapter.title}: {text}." for text in adapter.unverified]
+    if adapter.post_operative:
+        notes.append(f"All sessions of {adapter.title} are after the operation.")
+    return Cohort(
+        root=root,
+        layout="rsna",
+        adapter=adapter.name,
+        studies=tuple(study for study in studies if not study.excluded),
+        excluded=tuple(study for study in studies if study.excluded),
+        synthetic=any(scan.synthetic for scan in scans),
+        faults=tuple(faults),
+        notes=(*notes, *(note for scan in scans for note in scan.notes), *_note_same_persons(studies)),
+    )
 
 
 def _scan_studies(layout: Layout, reading: _Reading, jobs: int, progress: Progress) -> Cohort:
@@ -190,11 +273,13 @@ def _scan_studies(layout: Layout, reading: _Reading, jobs: int, progress: Progre
         )
         for one in named
     ]
+    is_rsna = all(COMPETITION_ID.fullmatch(study.study_id) for study in studies)
     other = [folder.name for _, folder in phase_folders(root) if layout.base not in (root, folder)]
     notes = [f"Only {layout.base.name}/ was read, not {', '.join(other)}/."] if other else []
     return Cohort(
         root=root,
         layout="rsna",
+        adapter=RSNA_MICCAI.name if studies and is_rsna else FOLDER.name,
         studies=tuple(sorted(studies, key=lambda study: study.study_id)),
         excluded=tuple(excluded),
         synthetic=any(scan.synthetic for scan in scans),
@@ -289,6 +374,7 @@ def _scan_study(study: _StudyFolder, reading: _Reading) -> FolderScan:
         reading.limits,
         sequence=reading.sequence,
         alone=study.alone,
+        adapter=BY_NAME[study.adapter] if study.adapter else None,
     )
     if reading.cache:
         reading.cache.keep(reading.key(study), study.stamp.digest, encode_scan(scan, study.folder))
@@ -335,13 +421,12 @@ def _attach_labels(cohort: Cohort, layout: Layout, labels: Path | None, target: 
         if labels is None:
             return cohort
         return replace(cohort, notes=(*cohort.notes, f"{labels.name} was not used: the class folders are the labels."))
-    places = (layout.base, layout.base.parent, cohort.root.parent)
-    path = labels or next((place / LABEL_FILE for place in places if (place / LABEL_FILE).is_file()), None)
-    if path is None:
+    if labels is None:
         note = f"No label table: name one with --labels, or put {LABEL_FILE} beside the studies."
         return replace(cohort, notes=(*cohort.notes, note))
     known = [study_id for study in cohort for study_id in (study.study_id, study.person)]
-    return require_studies(attach_labels(cohort, read_labels(path, target=target, known_ids=known)))
+    table = read_labels(labels, target=target, known_ids=known)
+    return require_studies(attach_labels(cohort, table, read_levels(labels)))
 
 
 def _note_same_persons(studies: Iterable[Study]) -> list[str]:

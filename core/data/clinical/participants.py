@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from core.data.clinical.covariates import read_covariates
 from core.data.clinical.labels import LabelTable
@@ -60,7 +62,9 @@ def attach_labels(cohort: Cohort, table: LabelTable, levels: Mapping[str, Mappin
     )
 
 
-def choose_sessions(cohort: Cohort, wanted: str | None = None) -> Cohort:
+def choose_sessions(
+    cohort: Cohort, wanted: str | None = None, preoperative: Collection[tuple[str, str]] = ()
+) -> Cohort:
     """Return the cohort with one session of each person, the others excluded.
 
     Parameters
@@ -70,6 +74,9 @@ def choose_sessions(cohort: Cohort, wanted: str | None = None) -> Cohort:
     wanted
         None: the one before the operation, else the first. "last", "all", or the name of a session, which persons
         without it do not have.
+
+    preoperative
+        Person and session of those that a table of the cohort says are before the operation.
 
     Raises
     ------
@@ -88,7 +95,7 @@ def choose_sessions(cohort: Cohort, wanted: str | None = None) -> Cohort:
         )
     reasons: dict[str, str] = {}
     for studies in persons.values():
-        ordered = sorted(studies, key=lambda study: (_rank(study.session), natural_key(study.session)))
+        ordered = sorted(studies, key=lambda study: (_rank(study, preoperative), natural_key(study.session)))
         if wanted in (None, LAST_SESSION):
             used = ordered[0] if wanted is None else max(studies, key=lambda study: natural_key(study.session))
             kept = {study.study_id for study in studies if study.session == used.session}
@@ -113,9 +120,24 @@ def choose_sessions(cohort: Cohort, wanted: str | None = None) -> Cohort:
     )
 
 
-def _rank(session: str) -> int:
+def _rank(study: Study, preoperative: Collection[tuple[str, str]]) -> int:
     """0 is a session before the operation, 1 one whose name does not say, 2 one after it."""
-    return 0 if BEFORE.search(session) else 2 if AFTER.search(session) else 1
+    if BEFORE.search(study.session) or (study.person, study.session) in preoperative:
+        return 0
+    return 2 if AFTER.search(study.session) else 1
+
+
+def read_levels(table: Path) -> dict[str, dict[str, str]]:
+    """Return what the codes of a table's columns mean, as a BIDS sidecar beside it says; empty where there is none."""
+    try:
+        content = json.loads(table.with_suffix(".json").read_bytes())
+        return {
+            column: dict(entry["Levels"])
+            for column, entry in content.items()
+            if isinstance(entry, dict) and "Levels" in entry
+        }
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
 
 
 def require_studies(cohort: Cohort) -> Cohort:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
+from core.data.cohorts.adapter import CohortAdapter
 from core.data.formats.dicom import read_header
 from core.data.formats.discovery import walk_files
+from core.data.index.assign import series_order
 from core.data.index.examinations import split_examinations
 from core.data.index.series import build_series, scan_files
 from core.data.study import ExaminationScan, FolderScan
@@ -24,6 +27,7 @@ def scan_folder(
     *,
     sequence: MRSequence | None = None,
     alone: bool = False,
+    adapter: CohortAdapter | None = None,
 ) -> FolderScan:
     """Read the headers of a folder's files, tell its examinations apart, and group the files of each into series.
 
@@ -41,7 +45,11 @@ def scan_folder(
         What a series is that does not say so itself.
     alone
         Whether the folder is all that was handed in (:func:`core.data.index.examinations.split_examinations`).
+    adapter
+        What says which files of the folder, one session's, are read, and of which sequence each is.
     """
+    if adapter is not None:
+        return _scan_named(study_id, folder, files, root, settings, adapter, sequence)
     scanned = scan_files(files, root, settings)
     parts = split_examinations(folder, scanned, root, settings, alone=alone)
     built = [build_series(study_id, one.files, root, settings, sequence) for one in parts.found]
@@ -55,6 +63,37 @@ def scan_folder(
         refused=parts.refused,
         synthetic=any(scan.synthetic for scan in built),
         notes=tuple(note for scan in built for note in scan.notes),
+    )
+
+
+def _scan_named(
+    study_id: str,
+    folder: Path,
+    files: Iterable[Path],
+    root: Path,
+    settings: Settings,
+    adapter: CohortAdapter,
+    sequence: MRSequence | None,
+) -> FolderScan:
+    """Read the files that an adapter names, as what it names them."""
+    names = {path.relative_to(folder).as_posix(): path for path in files}
+    chosen = adapter.choose_files(names)
+    scanned = scan_files([names[name] for name in chosen], root, settings)
+    built = build_series(study_id, scanned, root, settings, sequence)
+    kinds = {names[name]: kind for name, kind in chosen.items() if kind is not None}
+    reason = f"file names of {adapter.title}"
+    series = tuple(
+        replace(one, sequence=kinds[one.files[0]], sequence_reason=reason, sequence_confidence="certain")
+        if one.files[0] in kinds
+        else one
+        for one in built.series
+    )
+    ordered = tuple(sorted(series, key=series_order))
+    return FolderScan(
+        examinations=(ExaminationScan(series=ordered),) if ordered else (),
+        faults=(*scanned.faults, *built.faults),
+        synthetic=built.synthetic,
+        notes=built.notes,
     )
 
 

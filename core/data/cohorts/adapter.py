@@ -1,0 +1,130 @@
+"""What an adapter says of a cohort: how its folders, files and tables are named. Facts only; the reading is elsewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.data.formats.discovery import natural_key
+from core.mri import MRSequence
+
+FilePattern = tuple[str, MRSequence | None]
+"""A pattern of a file's path below its session's folder, and its sequence; None where the file itself must tell. A group
+``variant`` names one of several versions of one image."""
+NIFTI = r"\.nii(?:\.gz)?"
+
+
+LOOKED_AT = 20
+"""Sessions that are looked at to tell whether a cohort is this one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionFolder:
+    """One session of one person, and where its files lie."""
+
+    study_id: str
+    person: str
+    session: str
+    folder: Path
+    site: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CohortAdapter:
+    """How one cohort is laid out."""
+
+    name: str
+    """As ``index --json`` gives it and ``--layout`` takes it."""
+    title: str
+    study: str
+    """Pattern of a study folder's name, with the group ``person``, and ``session``, ``site`` and ``id`` where it has them."""
+    visit: str = ""
+    """Pattern of the folders of sessions in it, with the group ``session``."""
+    files: tuple[FilePattern, ...] = ()
+    """The four sequences; the first pattern that fits decides. Empty: every file is read and says itself what it is."""
+    masks: str = ""
+    """Pattern of its segmentations, likewise."""
+    bases: tuple[str, ...] = ("",)
+    """Folders below the one that a person names in which session folders lie; the first that holds some is used."""
+    variants: tuple[str, ...] = ("",)
+    """Versions of an image in the order of preference; of one study only one is used."""
+    tables: tuple[str, ...] = ()
+    """Names of its clinical table (patterns of a shell), beside the studies or above them."""
+    ratings: str = ""
+    """Name of a table whose rows say "Pre-Op" of a person and a session."""
+    post_operative: bool = False
+    """Whether all of its sessions are after the operation."""
+    unverified: tuple[str, ...] = ()
+    """What of this no stored file of the cohort has shown."""
+
+    def find_sessions(self, root: Path) -> list[SessionFolder]:
+        """Return the sessions below a folder, or the folder itself where it is one; none where it is another cohort's."""
+        for base in self.bases:
+            found = list(self._sessions_in(root / base)) if (root / base).is_dir() else []
+            if any(self._holds_images(one.folder) for one in found[:LOOKED_AT]) or (found and not self.files):
+                return found
+        return [one for one in self._sessions_in(root.parent) if one.folder == root and self._holds_images(root)]
+
+    def choose_files(self, names: Iterable[str]) -> dict[str, MRSequence | None]:
+        """Return which of a session's files (paths below its folder) are read, and each one's sequence where it is known."""
+        found: list[tuple[str, str, MRSequence | None]] = []
+        for name in names:
+            for pattern, sequence in self.files:
+                match = re.fullmatch(pattern, name)
+                if match:
+                    variant = (match.groupdict().get("variant") or "") if "variant" in pattern else ""
+                    found.append((name, variant, sequence))
+                    break
+        counts = Counter(variant for _, variant, _ in found)
+        best = max(self.variants, key=lambda variant: (counts[variant], -self.variants.index(variant)))
+        return {name: sequence for name, variant, sequence in found if variant == best}
+
+    def find_table(self, places: Iterable[Path]) -> Path | None:
+        """Return the clinical table, the newest by its name where there are several."""
+        for place in places:
+            for pattern in self.tables:
+                found = sorted(place.glob(pattern), key=lambda path: natural_key(path.name))
+                if found:
+                    return found[-1]
+        return None
+
+    def _sessions_in(self, base: Path) -> Iterator[SessionFolder]:
+        for folder in list_folders(base):
+            match = re.fullmatch(self.study, folder.name)
+            if not match:
+                continue
+            groups: Mapping[str, str | None] = match.groupdict()
+            person, session = groups["person"] or "", groups.get("session") or ""
+            visits = (
+                [(visit, re.fullmatch(self.visit, visit.name)) for visit in list_folders(folder)] if self.visit else []
+            )
+            for visit, found in [one for one in visits if one[1]] or [(folder, None)]:
+                name = found["session"] if found else session
+                yield SessionFolder(
+                    study_id=groups.get("id") or (f"{person}_{name}" if name else person),
+                    person=person,
+                    session=name,
+                    folder=visit,
+                    site=groups.get("site") or "",
+                )
+
+    def _holds_images(self, folder: Path) -> bool:
+        """Whether one of its images lies in a folder, be it as a pointer to nowhere."""
+        names = (
+            path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or path.is_file()
+        )
+        return not self.files or any(self.choose_files([name]) for name in names)
+
+
+def list_folders(base: Path) -> list[Path]:
+    """Return the visible folders in a folder, in natural order."""
+    try:
+        with os.scandir(base) as found:
+            names = [entry.name for entry in found if entry.is_dir() and not entry.name.startswith((".", "__MACOSX"))]
+    except OSError:
+        return []
+    return [base / name for name in sorted(names, key=natural_key)]

@@ -1,0 +1,76 @@
+"""The adapters, and which of them a folder is laid out for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.data.clinical.spreadsheet import read_sheets
+from core.data.cohorts.adapter import CohortAdapter, SessionFolder
+from core.data.cohorts.bids import BIDS
+from core.data.cohorts.brats21 import BRATS21
+from core.data.cohorts.brats_gli import BRATS_GLI
+from core.data.cohorts.ds007045 import DS007045
+from core.data.cohorts.lumiere import LUMIERE
+from core.data.cohorts.mu_glioma_post import MU_GLIOMA_POST
+from core.data.cohorts.rsna_miccai import RSNA_MICCAI
+from core.data.cohorts.tcga_gbm import TCGA_GBM
+from core.data.cohorts.ucsf_pdgm import UCSF_PDGM
+from core.data.cohorts.upenn_gbm import UPENN_GBM
+from core.data.cohorts.utsw_glioma import UTSW_GLIOMA
+from core.errors import ConfigError
+
+FOLDER = CohortAdapter(name="folder", title="a folder of studies", study=r"(?P<person>.+)")
+"""Any other tree: its names and headers tell what it holds."""
+ADAPTERS = (
+    *(UPENN_GBM, UCSF_PDGM, BRATS21, BRATS_GLI, DS007045, UTSW_GLIOMA, MU_GLIOMA_POST, LUMIERE, TCGA_GBM),
+    BIDS,
+)
+"""The special before the general. RSNA-MICCAI is read as any other folder is, and only recognised by its names."""
+BY_NAME = {adapter.name: adapter for adapter in (*ADAPTERS, RSNA_MICCAI, FOLDER)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recognised:
+    """A cohort with an adapter, and its sessions."""
+
+    adapter: CohortAdapter
+    sessions: tuple[SessionFolder, ...]
+
+
+def recognise_cohort(root: Path, stated: str | None = None) -> Recognised | None:
+    """Return the cohort that a folder holds; None where no adapter fits, so that it is read as any folder.
+
+    Parameters
+    ----------
+    root
+        The folder that a person named.
+    stated
+        The name of an adapter that a person insists on.
+
+    Raises
+    ------
+    ConfigError
+        The stated adapter finds no session.
+    """
+    for adapter in ADAPTERS if stated is None else [one for one in ADAPTERS if one.name == stated]:
+        sessions = adapter.find_sessions(root)
+        if sessions:
+            return Recognised(adapter=adapter, sessions=tuple(sessions))
+    if stated in BY_NAME and BY_NAME[stated] in ADAPTERS:
+        adapter = BY_NAME[stated]
+        raise ConfigError(
+            f"{root} holds no session of {adapter.title} (folders named {adapter.study}); leave out --layout."
+        )
+    return None
+
+
+def find_preoperative(adapter: CohortAdapter, places: tuple[Path, ...]) -> set[tuple[str, str]]:
+    """Return the (person, session) of which a cohort's table of ratings says that they are before the operation."""
+    tables = [path for place in places for path in sorted(place.glob(adapter.ratings))] if adapter.ratings else []
+    found: set[tuple[str, str]] = set()
+    for sheet in read_sheets(tables[0]) if tables else ():
+        for _, cells in sheet.rows:
+            if any(cell.lower().replace("-", "").startswith("preop") for cell in cells):
+                found |= {(one, other) for one in cells for other in cells if one != other}
+    return found

@@ -1,0 +1,221 @@
+"""Each public cohort, in miniature: which adapter, ids, persons, sessions, labels, files and exclusions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from core.cli.options import COHORTS
+from core.data.clinical.labels import Target
+from core.data.cohort import scan_cohort
+from core.data.cohorts.registry import ADAPTERS, BY_NAME
+from core.data.study import Cohort
+from core.data.summary import describe_cohort
+from core.errors import ConfigError, EmptyCohortError
+from core.mri import MRSequence
+from tests.data.cohorts import trees
+
+FOUR = {sequence for sequence in MRSequence if sequence is not MRSequence.UNKNOWN}
+
+EXPECTED: dict[str, tuple[Callable[[Path], Path], dict[str, int | None], dict[str, str]]] = {
+    "upenn-gbm": (
+        trees.write_upenn,
+        {"UPENN-GBM-00001_11": 1, "UPENN-GBM-00002_11": 0},
+        {"UPENN-GBM-00002_21": "session 21; session 11", "UPENN-GBM-00003_11": "MGMT is 'Indeterminate'"},
+    ),
+    "ucsf-pdgm": (
+        trees.write_ucsf,
+        {"UCSF-PDGM-0004": 0, "UCSF-PDGM-0007": 1},
+        {
+            "UCSF-PDGM-0004_FU003d": "session FU003d",
+            "UCSF-PDGM-0005": "MGMT status is 'indeterminate'",
+            "UCSF-PDGM-0012": "MGMT status is 'unknown'",
+        },
+    ),
+    "brats21": (trees.write_brats21, {"BraTS2021_00000": 1, "BraTS2021_00002": 0, "BraTS2021_00557": 1}, {}),
+    "ds007045": (trees.write_ds007045, {"sub-BA2": 0, "sub-BO1": 1, "sub-NSK9": 0, "sub-TO015": 1}, {}),
+    "utsw-glioma": (trees.write_utsw, {"BT0001": 1, "BT0002": 0}, {}),
+    "mu-glioma-post": (
+        trees.write_mu,
+        {"PatientID_0003_Timepoint_1": 1},
+        {
+            "PatientID_0003_Timepoint_2": "session Timepoint_2",
+            "PatientID_0004_Timepoint_1": "MGMT methylation is empty",
+        },
+    ),
+    "lumiere": (
+        trees.write_lumiere,
+        {"Patient-001_week-000-2": 0},
+        {
+            "Patient-001_week-000-1": "session week-000-1; session week-000-2",
+            "Patient-001_week-044": "session week-044",
+            "Patient-002_week-003": "MGMT qualitative is 'na'",
+        },
+    ),
+    "tcga-gbm": (trees.write_tcga, {"TCGA-02-0006_1996.08.23": 1, "TCGA-06-0119_2004.01.01": 0}, {}),
+    "bids": (trees.write_bids, {"sub-01_ses-pre": 1, "sub-02_ses-pre": 0}, {"sub-01_ses-post": "session ses-post"}),
+}
+
+
+def labels_of(cohort: Cohort) -> dict[str, int | None]:
+    return {study.study_id: study.label for study in cohort}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_cohort_is_read_by_its_adapter(tmp_path: Path, name: str) -> None:
+    write, labels, excluded = EXPECTED[name]
+    cohort = scan_cohort(write(tmp_path / "data"))
+    assert cohort.adapter == name
+    assert labels_of(cohort) == labels
+    assert {study.study_id for study in cohort.excluded} == excluded.keys()
+    for study in cohort.excluded:
+        assert excluded[study.study_id] in study.excluded
+        assert study.label is None
+    for study in cohort:
+        assert sorted(str(one.sequence) for one in study.series) == sorted(map(str, FOUR))
+        assert all(len(one.files) == 1 for one in study.series)
+    assert not cohort.faults
+    content = describe_cohort(cohort)
+    assert content["cohort"] == name
+    assert content["sessions"] == len(labels) + len(excluded)
+    assert content["persons"] == len({study.person for study in (*cohort, *cohort.excluded)})
+    assert {one["study_id"] for one in content["excluded"]} == excluded.keys()
+
+
+def test_every_adapter_has_such_a_tree() -> None:
+    assert {adapter.name for adapter in ADAPTERS} - EXPECTED.keys() == {"brats-gli"}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_all_sessions_of_a_person_can_be_used_and_are_one_person(tmp_path: Path, name: str) -> None:
+    write, labels, excluded = EXPECTED[name]
+    cohort = scan_cohort(write(tmp_path / "data"), session="all")
+    assert len(cohort) + len(cohort.excluded) == len(labels) + len(excluded)
+    for study in cohort:
+        same = [one for one in cohort if one.person == study.person]
+        assert {one.label for one in same} == {study.label}
+        assert len({one.session for one in same}) == len(same)
+
+
+def test_one_version_of_each_image_is_read(tmp_path: Path) -> None:
+    root = trees.write_ucsf(tmp_path)
+    assert not [path for series in scan_cohort(root).series for path in series.files if "bias" in path.name]
+    for path in root.glob("*0007_nifti/*_T[12].nii"):
+        path.unlink()
+    names = {path.name for series in scan_cohort(root)["UCSF-PDGM-0007"].series for path in series.files}
+    assert len(names) == 4
+    assert all(name.endswith("_bias.nii") for name in names)
+
+
+def test_persons_of_the_same_cohort_are_the_same_under_other_names(tmp_path: Path) -> None:
+    cohort = scan_cohort(trees.write_brats21(tmp_path))
+    assert [study.person for study in cohort] == ["00000", "00002", "00557"]
+
+
+def test_a_session_is_chosen_by_name(tmp_path: Path) -> None:
+    root = trees.write_upenn(tmp_path)
+    cohort = scan_cohort(root, session="21")
+    assert [study.study_id for study in cohort] == ["UPENN-GBM-00002_21"]
+    assert scan_cohort(root, session="last")["UPENN-GBM-00002_21"].label == 0
+    with pytest.raises(ConfigError, match=r"No study is of session '31'; there are: 11, 21"):
+        scan_cohort(root, session="31")
+
+
+def test_covariates_ride_along_by_an_allow_list(tmp_path: Path) -> None:
+    upenn = scan_cohort(trees.write_upenn(tmp_path / "a"))
+    assert upenn["UPENN-GBM-00001_11"].covariates == {"age": 61.5, "sex": "male", "idh": "Wildtype"}
+    assert upenn["UPENN-GBM-00002_11"].covariates["extent"] == "GTR"
+    bids = scan_cohort(trees.write_ds007045(tmp_path / "b"))
+    assert bids["sub-BO1"].covariates == {
+        "site": "BO", "age": 55.0, "sex": "male", "field_strength": 1.5, "scanner": "Siemens Magnetom Essenza",
+    }  # fmt: skip
+
+
+def test_another_target_is_read_from_the_same_table(tmp_path: Path) -> None:
+    root = trees.write_ucsf(tmp_path)
+    cohort = scan_cohort(root, target=Target(column="IDH", positive="wildtype"))
+    assert labels_of(cohort) == {"UCSF-PDGM-0004": 1, "UCSF-PDGM-0005": 1, "UCSF-PDGM-0007": 0, "UCSF-PDGM-0012": 0}
+    assert cohort.class_names == ("not wildtype", "wildtype")
+    index = scan_cohort(root, target=Target(column="MGMT index", cutoff=8))
+    assert labels_of(index) == {"UCSF-PDGM-0004": 0, "UCSF-PDGM-0007": 1}
+
+
+def test_the_whole_table_of_ds007045(tmp_path: Path) -> None:
+    """337 participants as the table has them: 184 zeros, 153 ones, decimal commas, no newline at the end."""
+    sites = {"BA": 3, "BO": 172, "FO": 9, "JS": 11, "KA": 80, "ME": 7, "NSK": 41, "TO": 14}
+    ids = [f"sub-{site}{number}" for site, count in sites.items() for number in range(1, count + 1)]
+    rows = [
+        (name, at % 2, 40 + at % 40, int(at % 337 < 153), ("1,5", "3")[at % 2], "Skyra") for at, name in enumerate(ids)
+    ]
+    cohort = scan_cohort(trees.write_ds007045(tmp_path, rows), jobs=1)
+    content = describe_cohort(cohort)
+    assert (content["cohort"], content["studies"], content["persons"], content["sessions"]) == (
+        "ds007045",
+        337,
+        337,
+        337,
+    )
+    assert content["labels"] == {"0": 184, "1": 153}
+    assert content["excluded"] == []
+    assert {study.study_id: study.label for study in cohort} == {row[0]: row[3] for row in rows}
+    assert {study.covariates["site"] for study in cohort} == sites.keys()
+
+
+def test_derivatives_alone_are_read_where_they_are_named_or_the_raw_images_lack(tmp_path: Path) -> None:
+    root = trees.write_ds007045(tmp_path)
+    derived = scan_cohort(root / "derivatives/processing", labels=root / "participants.tsv")
+    assert derived.adapter == "ds007045"
+    assert labels_of(derived) == {"sub-BA2": 0, "sub-BO1": 1, "sub-NSK9": 0, "sub-TO015": 1}
+    for path in root.glob("sub-*/anat/*.nii"):
+        path.unlink()
+    assert {path.parent.parent.name for one in scan_cohort(root).series for path in one.files} == {"processing"}
+
+
+def test_pointers_without_content_are_named_with_what_fetches_it(tmp_path: Path) -> None:
+    annexed = trees.write_ds007045(tmp_path / "annexed")
+    for path in annexed.rglob("*.nii"):
+        path.unlink()
+        path.symlink_to("../../.git/annex/objects/x/MD5E-s1--y.nii")
+    with pytest.raises(EmptyCohortError, match=r"pointers of git-annex without their content; .*datalad get -r \."):
+        scan_cohort(annexed)
+    lfs = trees.write_upenn(tmp_path / "lfs")
+    for path in lfs.rglob("*.nii"):
+        path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+    with pytest.raises(EmptyCohortError, match=r"pointers of Git LFS without their content; .*git lfs pull"):
+        scan_cohort(lfs)
+    bare = trees.write_ds007045(tmp_path / "bare")
+    for path in bare.rglob("*.nii"):
+        path.unlink()
+    with pytest.raises(EmptyCohortError, match=r"16 sidecars \(\.json\) of images that are not there; fetch"):
+        scan_cohort(bare)
+
+
+def test_what_systems_leave_behind_is_passed_over(tmp_path: Path) -> None:
+    root = trees.write_upenn(tmp_path)
+    before = scan_cohort(root)
+    trees.put(root, [".DS_Store", "desktop.ini", "Thumbs.db", "images_structural/desktop.ini"], b"x")
+    trees.put(root, ["__MACOSX/images_structural/UPENN-GBM-00009_11/._UPENN-GBM-00009_11_T1.nii"], b"x")
+    trees.put(root / "images_structural/UPENN-GBM-00001_11", ["._UPENN-GBM-00001_11_T1.nii", ".DS_Store"], b"x")
+    after = scan_cohort(root)
+    assert (after.digest, after.faults) == (before.digest, ())
+
+
+def test_an_adapter_can_be_insisted_on_or_left_out(tmp_path: Path) -> None:
+    root = trees.write_upenn(tmp_path)
+    assert scan_cohort(root, layout="upenn-gbm").notes[0] == "Read as UPENN-GBM, as stated."
+    plain = scan_cohort(root / "images_structural", layout="folder", session="all")
+    assert plain.adapter == "folder"
+    assert len(plain) == 4
+    with pytest.raises(ConfigError, match="holds no session of LUMIERE"):
+        scan_cohort(root, layout="lumiere")
+
+
+def test_what_was_never_seen_in_a_file_is_told(tmp_path: Path) -> None:
+    notes = scan_cohort(trees.write_utsw(tmp_path)).notes
+    assert "Not verified on files of UTSW-Glioma: the MGMT column of the table." in notes
+
+
+def test_the_command_line_names_every_adapter() -> None:
+    assert set(COHORTS) == set(BY_NAME)
