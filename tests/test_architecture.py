@@ -39,7 +39,8 @@ HEAVY = {"torch", "torchvision", "pytorch_grad_cam", "monai", "sklearn"}
 
 LIGHT = (
     "ui", "pages", "core.cli.main", "core.config", "core.presets", "core.settings", "core.data.cohort",
-    "core.data.upload", "core.models.card", "core.models.catalogue", "core.models.zoo", "core.runs.folder", "core.jobs.queue", "core.jobs.experiment", "core.phantom",
+    "core.data.upload", "core.models.card", "core.models.catalogue", "core.models.zoo", "core.runs", "core.training.trainer",
+    "core.training.evaluate", "core.jobs.queue", "core.jobs.experiment", "core.phantom",
 )  # fmt: skip
 """Modules, and packages with all their modules, whose top-level imports must not lead to anything heavy: the app's first
 paint and the start of the command line load them."""

@@ -1,17 +1,15 @@
-"""Tables of predictions from a stranger: bounded before they are read into memory, then checked row by row."""
+"""Untrusted tables of predictions: their size is bounded before they are read into memory, then every row is checked."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from core.dataset.predictions import SLICE_COLUMNS
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 TEXTS = ("key", "study_id", "person", "sequence")
 NUMBERS = ("slice_index", "label")
@@ -22,20 +20,16 @@ ROWS_AT_ONCE = 65_536
 
 
 def check_predictions(path: Path, class_count: int) -> pd.DataFrame:
-    """Read a table of predictions with as many logits as there are classes.
+    """Return a table of predictions with as many logits as there are classes.
 
     A small parquet can inflate without bound, by many rows or by one long text that every row repeats: the rows are
-    counted before, and the texts are looked at in the dictionary that holds each of them once.
+    counted before, and the texts are checked in the dictionary that holds each of them once.
 
     Raises
     ------
     ValueError
         It is no parquet, too large, or not such a table; OSError where it is missing.
     """
-    import pandas as pd
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     logits = [f"logit_{index}" for index in range(class_count)]
     try:
         with pq.ParquetFile(path, read_dictionary=list(TEXTS)) as table:
@@ -62,10 +56,7 @@ def check_predictions(path: Path, class_count: int) -> pd.DataFrame:
     return frame
 
 
-def _check_types(schema: object, logits: list[str]) -> None:
-    import pyarrow as pa
-
-    assert isinstance(schema, pa.Schema)
+def _check_types(schema: pa.Schema, logits: list[str]) -> None:
     for name in TEXTS:
         kind = schema.field(name).type
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
@@ -79,9 +70,6 @@ def _check_types(schema: object, logits: list[str]) -> None:
             raise ValueError(f"{name} is {schema.field(name).type}, not a number")
 
 
-def _check_texts(words: object) -> None:
-    import pyarrow as pa
-
-    assert isinstance(words, pa.Array)
+def _check_texts(words: pa.Array) -> None:
     if any(len(word) > LONGEST_TEXT for word in words.to_pylist() if word is not None):
         raise ValueError(f"a text in it has more than {LONGEST_TEXT} characters")

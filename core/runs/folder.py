@@ -1,4 +1,4 @@
-"""A run is a folder: its files are the only channel between the trainer and everybody else."""
+"""A run is a folder: its files are the only channel between the trainer and every other process."""
 
 from __future__ import annotations
 
@@ -11,22 +11,18 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 from pydantic import ValidationError
 
 from core.config import RunConfig, parse_config
+from core.dataset.split import Split
 from core.errors import MGMTLabError, RunBusyError, RunError
 from core.files import append_line, storage_errors, write_atomic
 from core.runs.lock import hold_lock, is_locked
 from core.runs.records import DataSource, EpochRecord, RunState, RunStatus
 from core.settings import Settings
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from core.dataset.split import Split
-
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 LOG_TAIL_BYTES = 64 * 1024
@@ -37,12 +33,12 @@ _INTERRUPTION = {"state": "interrupted", "seconds_left": None, "images_per_secon
 
 
 class RunFolder:
-    """One run on the disk. Reading is cheap, holds no lock for longer than a glance, and bears damage.
+    """One run on the disk. Reading is cheap, holds no lock, and tolerates damaged files.
 
     Parameters
     ----------
     path
-        The run's folder; made absolute. Nothing is read or made until it is asked for.
+        The run's folder; made absolute. Nothing is read or created until a method is called.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,24 +69,26 @@ class RunFolder:
         tensorboard: bool = False,
         files: Mapping[str, str] | None = None,
     ) -> RunFolder:
-        """Make a run's folder with its configuration; it appears whole or not at all.
+        """Create a run's folder with its configuration and split, in one atomic step.
+
+        The files are written into a folder beside it, which is then renamed: the run appears whole or not at all.
 
         Parameters
         ----------
         settings
             Where runs live.
         config, source
-            What to train, on what. Relative paths in them are made absolute: the trainer works elsewhere.
+            What to train, on which data. Relative paths are made absolute: the trainer has another working folder.
         name
             Name of the folder; by default date, time, preset and three random digits.
         owner, note
             As in :class:`RunStatus`.
         folder
-            A folder of the person's own choice instead of one below ``settings.runs``; it must be new or empty.
+            Another folder than one below ``settings.runs``; it must be new or empty.
         state
-            "queued" is for the queue; a run that the caller trains itself starts as "running".
+            "queued" for the queue; a run that the caller trains itself starts as "running".
         split
-            Who is in which part, where that is settled; by default the trainer draws it.
+            Which patients are in which part; by default the trainer draws it.
         tensorboard
             Keep TensorBoard event files too (:mod:`core.training.tensorboard`).
         files
@@ -147,7 +145,7 @@ class RunFolder:
 
     @property
     def resume_file(self) -> Path:
-        """Everything that training needs to go on; may not exist yet."""
+        """The state to resume training from; may not exist yet."""
         return self.path / "resume.pt"
 
     @property
@@ -157,12 +155,12 @@ class RunFolder:
 
     @property
     def log_file(self) -> Path:
-        """What the trainer had to say."""
+        """The trainer's log."""
         return self.path / "train.log"
 
     @property
     def config(self) -> RunConfig:
-        """What is trained; raises RunError where config.json is missing or damaged."""
+        """The configuration; raises RunError where config.json is missing or damaged."""
         try:
             return parse_config(self._read("config.json"))
         except MGMTLabError as error:
@@ -170,23 +168,23 @@ class RunFolder:
 
     @property
     def source(self) -> DataSource:
-        """On what it is trained; raises RunError where data.json is missing or damaged."""
+        """The data; raises RunError where data.json is missing or damaged."""
         try:
             return DataSource.model_validate_json(self._read("data.json"))
         except ValidationError as error:
             raise RunError(f"{self.path / 'data.json'} is damaged ({error.errors()[0]['msg']}); restore it.") from error
 
     def status(self) -> RunStatus:
-        """How it stands; a run that says "running" while no process holds its lock is "interrupted". Never raises."""
+        """Return the status; a run that says "running" while no process holds its lock is "interrupted". Never raises."""
         status = self._stored_status()
         if status.state != "running" or self.is_alive():
             return status
-        # Between the two looks the trainer may have finished properly.
+        # The trainer may have finished properly in the meantime.
         status = self._stored_status()
         return status.model_copy(update=_INTERRUPTION) if status.state == "running" else status
 
     def epochs(self) -> list[EpochRecord]:
-        """The finished epochs; a line that is torn (a crash while writing) ends the list."""
+        """Return the finished epochs; an incomplete line (a crash while writing) ends the list."""
         records = []
         for line in self._read_or("epochs.jsonl", "").splitlines():
             try:
@@ -196,7 +194,7 @@ class RunFolder:
         return records
 
     def environment(self) -> dict[str, Any]:
-        """Versions, device, threads, class names and sizes; empty before the trainer has started."""
+        """Return versions, device, threads, class names and sizes; empty before the trainer has started."""
         try:
             content = json.loads(self._read_or("environment.json", "{}"))
         except json.JSONDecodeError:
@@ -204,27 +202,23 @@ class RunFolder:
         return content if isinstance(content, dict) else {}
 
     def weights_summary(self) -> str:
-        """Which weights it started from, what was matched and what was not; empty before the trainer has loaded them."""
+        """Say which weights it started from and how many tensors matched; empty before the trainer has loaded them."""
         weights = self.environment().get("weights") or {}
         return str(weights.get("summary") or weights.get("origin") or "")
 
     def split(self) -> Split:
-        """Who is in which part; raises RunError before the trainer has made it, SplitError where it is damaged."""
-        from core.dataset.split import Split
-
+        """Return the split; raises RunError before the trainer has drawn it, SplitError where it is damaged."""
         return Split.from_json(self._read("split.json"))
 
     def predictions(self) -> pd.DataFrame:
-        """Validation slices of the best epoch: key, study_id, person, sequence, slice_index, label, logit_0, ..."""
-        import pandas as pd
-
+        """Return predictions on the validation slices at the best epoch: key, study_id, person, sequence, slice_index, label, logit_0, ..."""
         path = self.path / "predictions.parquet"
         if not path.exists():
             raise RunError(f"{self.name} has no predictions yet; they come with its first finished epoch.")
         return pd.read_parquet(path)
 
     def log_tail(self, lines: int = 40) -> str:
-        """The last lines of train.log; cheap however long it is."""
+        """Return the last lines of train.log; cheap however long it is."""
         try:
             with self.log_file.open("rb") as stream:
                 stream.seek(max(0, stream.seek(0, 2) - LOG_TAIL_BYTES))
@@ -233,36 +227,36 @@ class RunFolder:
             return ""
 
     def lock(self, timeout_seconds: float = 2.0) -> AbstractContextManager[None]:
-        """The lock that whoever changes the run holds; raises RunBusyError on entering where another does."""
+        """Return the lock of who changes the run; entering it raises RunBusyError where another process holds it."""
         busy = f"Another process is working on {self.name}; stop it first, or wait."
         return hold_lock(self.path / ".lock", busy, timeout_seconds)
 
     def is_alive(self) -> bool:
-        """Whether some process is working on it."""
+        """Whether a process holds the run's lock."""
         return is_locked(self.path / ".lock")
 
     def write_status(self, status: RunStatus) -> None:
-        """Replace status.json; only for who holds the lock."""
+        """Replace status.json; the caller holds the lock."""
         write_atomic(self.path / "status.json", status.model_dump_json(), durable=status.state != "running")
 
     def append_epoch(self, record: EpochRecord) -> None:
-        """Add one line to epochs.jsonl."""
+        """Append one line to epochs.jsonl."""
         append_line(self.path / "epochs.jsonl", record.model_dump_json())
 
     def replace_epochs(self, records: list[EpochRecord]) -> None:
-        """Write epochs.jsonl anew, as the resume file has it."""
+        """Rewrite epochs.jsonl with the records of the resume file."""
         write_atomic(self.path / "epochs.jsonl", "".join(record.model_dump_json() + "\n" for record in records))
 
     def ask_to_stop(self) -> None:
-        """Leave the stop file; the trainer stops at the next batch."""
+        """Write the stop file; the trainer stops before the next batch."""
         write_atomic(self.path / "stop", "")
 
     def stop_requested(self) -> bool:
-        """Whether the stop file is there."""
+        """Whether the stop file exists."""
         return (self.path / "stop").exists()
 
     def clear_stop(self) -> None:
-        """Take the stop file away."""
+        """Remove the stop file."""
         (self.path / "stop").unlink(missing_ok=True)
 
     def _stored_status(self) -> RunStatus:
@@ -298,7 +292,7 @@ class RunEntry:
 
 
 def now() -> str:
-    """The present moment as runs write it: ISO 8601, UTC."""
+    """Return the current time as runs write it: ISO 8601, UTC."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
@@ -323,7 +317,7 @@ def list_runs(settings: Settings, owner: str | None = None) -> list[RunEntry]:
 
 
 def find_run(name: str | Path, settings: Settings, owner: str | None = None) -> RunFolder:
-    """Turn a run's name, or in local mode its folder, into the run.
+    """Return the run of a name, or in local mode of a folder.
 
     A name is only compared with those that exist; it never becomes part of a path.
 
@@ -355,10 +349,10 @@ def delete_run(run: RunFolder) -> None:
     """
     if run.is_alive():
         raise RunBusyError(f"{run.name} is being trained; stop it, then delete it.")
-    grave = run.path.with_name(f".{run.name}.{secrets.token_hex(4)}.deleted")
+    removed = run.path.with_name(f".{run.name}.{secrets.token_hex(4)}.deleted")
     with storage_errors(run.path):
-        run.path.rename(grave)
-    shutil.rmtree(grave, ignore_errors=True)
+        run.path.rename(removed)
+    shutil.rmtree(removed, ignore_errors=True)
 
 
 def _entry(run: RunFolder) -> RunEntry:

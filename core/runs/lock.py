@@ -1,4 +1,4 @@
-"""Whether a process lives: it holds a lock, and the system lets go of the lock when it dies.
+"""File locks that tell whether a process is alive: it holds one, and the system releases it when the process dies.
 
 A process id does not tell: a killed trainer stays a zombie and still answers, and ids are used again.
 """
@@ -6,6 +6,7 @@ A process id does not tell: a killed trainer stays a zombie and still answers, a
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from core.errors import RunBusyError
+
+if sys.platform != "win32":
+    import fcntl
 
 
 @contextmanager
@@ -22,9 +26,9 @@ def hold_lock(path: Path, busy: str, timeout_seconds: float = 2.0) -> Iterator[N
     Parameters
     ----------
     path
-        The lock file; it is made where missing and stays. Its folder must exist.
+        The lock file; it is created where missing and stays. Its folder must exist.
     busy
-        What to say when another process holds the lock.
+        The error message where another process holds the lock.
     timeout_seconds
         How long to try; more than a moment, because :func:`is_locked` elsewhere touches the lock briefly.
 
@@ -45,16 +49,13 @@ def hold_lock(path: Path, busy: str, timeout_seconds: float = 2.0) -> Iterator[N
 
 
 def is_locked(path: Path) -> bool:
-    """Tell whether some process holds the lock, without keeping it from being taken.
+    """Whether some process holds the lock; asking does not keep others from taking it.
 
-    Where the system has it, the question is asked with a shared lock: any number may ask at the same time
-    without seeing each other.
+    Where the system has shared locks, one is tried: any number of processes may ask at the same time.
     """
     if not path.exists():
         return False
-    try:
-        import fcntl
-    except ImportError:
+    if sys.platform == "win32":
         return _is_locked_portably(path)
     try:
         descriptor = os.open(path, os.O_RDONLY)

@@ -20,6 +20,7 @@ from core.files import storage_errors, write_atomic
 from core.home_folder import hide_home
 from core.runs.bundle import BUNDLE_SCHEMA, CARD, KIND, LOOKS, MANIFEST, BundleManifest, is_bundled
 from core.runs.bundle_check import about, check_contents, read_small
+from core.runs.cohort import open_cohort
 from core.runs.folder import NAME_PATTERN, RunFolder, now
 from core.runs.ledger import merge_evaluations
 from core.runs.records import UNNAMED, DataSource, RunStatus
@@ -136,8 +137,6 @@ def name_data(
     DataError
         The folder cannot be read.
     """
-    from core.runs.cohort import open_cohort
-
     places = {"root": root, "labels": labels, "identity": identity}
     absolute = {key: str(Path(place).expanduser().resolve()) if place else None for key, place in places.items()}
     source = run.source.model_copy(update=absolute)
