@@ -5,11 +5,13 @@ from collections import Counter
 import pandas as pd
 import streamlit as st
 
+from core.data.clinical.participants import describe_flow, tabulate_covariates
 from core.data.study import Cohort, Fault, Study
 from ui.cohort.audit_view import show_audit
 from ui.cohort.choose import ask_cohort, show_cohort_line, show_series, show_synthetic_truth
 from ui.figures.cohort import (
     draw_blank_slices,
+    draw_flow,
     draw_labels,
     draw_planes,
     draw_presence,
@@ -57,6 +59,24 @@ def show_charts(cohort: Cohort) -> None:
         with st.container(border=True, height="stretch", gap="xsmall"):
             st.markdown("**Blank slices**")
             show_blanks(cohort)
+
+
+def show_participants(cohort: Cohort) -> None:
+    """Who was found, who is excluded and why, who is used, and what is known of them."""
+    covariates = {by: tabulate_covariates(cohort, by) for by in ("label", "site")}
+    if not cohort.excluded and not covariates["label"]:
+        return
+    st.subheader("Participants", anchor=False)
+    draw(draw_flow(describe_flow(cohort), current_palette()), key="cohort.flow", alt="flow of participants")
+    if cohort.excluded:
+        with st.expander(f"Excluded: {len(cohort.excluded):,} studies", icon=":material/person_off:"):
+            rows = [{"study": study.study_id, "reason": study.excluded} for study in cohort.excluded]
+            st.dataframe(pd.DataFrame(rows), hide_index=True)
+    sites = {study.covariates.get("site") for study in cohort}
+    for by, title in (("label", "By label"), ("site", "By site")):
+        if covariates[by] and (by == "label" or len(sites) > 1):
+            with st.expander(f"Covariates. {title}", icon=":material/groups:", expanded=by == "label"):
+                st.dataframe(pd.DataFrame(covariates[by]), hide_index=True)
 
 
 def show_blanks(cohort: Cohort) -> None:
@@ -151,6 +171,7 @@ if cohort.synthetic:
     show_synthetic_truth(cohort)
 show_notes(cohort.notes)
 show_numbers(cohort)
+show_participants(cohort)
 show_charts(cohort)
 show_faults(cohort.faults)
 with report_errors():

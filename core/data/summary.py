@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from core.data.clinical.participants import describe_flow
+from core.data.clinical.participants import describe_flow, tabulate_covariates
 from core.data.frames_of_reference import count_frames
 from core.data.privacy import survey_identifying_tags
 from core.data.study import Cohort, Series
@@ -53,7 +53,8 @@ def describe_cohort(cohort: Cohort) -> dict[str, Any]:
     dict
         ``studies``, ``series``, ``files`` (counts, of what takes part); ``persons``, ``sessions`` (as found);
         ``cohort`` (which adapter), ``excluded`` [{study_id, reason}], ``flow``
-        (:func:`core.data.clinical.participants.describe_flow`); ``labels`` {class index as text: studies},
+        (:func:`core.data.clinical.participants.describe_flow`), ``covariates`` {"label" or "site": rows};
+        ``labels`` {class index as text: studies},
         ``unlabelled``; ``class_names``, ``positive_class``; ``sequences`` {name: series}, ``missing`` {name:
         studies without it}; ``planes`` {sequence: {plane: series}} in ``planes_by_sequence`` and {plane: series}
         in ``planes``; ``spacings`` [{sequence, slices_mm, rows_mm, columns_mm, series}], ``sizes`` {"rows x
@@ -75,6 +76,7 @@ def describe_cohort(cohort: Cohort) -> dict[str, Any]:
         "sessions": len(cohort) + len(cohort.excluded),
         "excluded": [{"study_id": study.study_id, "reason": study.excluded} for study in cohort.excluded],
         "flow": describe_flow(cohort),
+        "covariates": {by: tabulate_covariates(cohort, by) for by in ("label", "site")},
         "labels": labels,
         "unlabelled": len(cohort) - len(cohort.labelled),
         "class_names": list(cohort.class_names),

@@ -9,6 +9,7 @@ import pytest
 from core.presets import PRESETS
 from core.runs.folder import RunFolder, list_runs
 from core.settings import PROJECT_ROOT, Settings
+from tests.data.cohorts.trees import write_upenn
 from tests.pages.reading import App, words
 from ui.widgets.state import Scan
 
@@ -42,6 +43,14 @@ def test_a_page_with_data_and_a_checkpoint(
     app = open_app(page, phantom_folder)
     assert not app.exception
     assert not app.error
+
+
+def test_a_public_cohort_shows_its_participants(open_app: App, tmp_path: Path) -> None:
+    app = open_app("cohort.py", cohort=write_upenn(tmp_path / "upenn"))
+    assert not app.exception
+    assert "Participants" in [heading.value for heading in app.subheader]
+    reasons = [table.value for table in app.dataframe if "reason" in table.value.columns]
+    assert sorted(reasons[0]["study"]) == ["UPENN-GBM-00002_21", "UPENN-GBM-00003_11"]
 
 
 def test_home_tells_what_it_is_and_that_it_is_for_research(open_app: App) -> None:

@@ -85,6 +85,19 @@ def test_labels_are_counted_in_their_own_colours(cohort: Cohort) -> None:
     assert list(bar.marker.color) == [LIGHT.unmethylated, LIGHT.methylated, LIGHT.muted]
 
 
+def test_the_flow_of_participants_is_drawn_from_found_to_used() -> None:
+    flow = {
+        "found": {"studies": 9, "persons": 8},
+        "excluded": [{"reason": "MGMT status is 'unknown'", "studies": 2, "persons": 2}],
+        "unlabelled": {"studies": 0, "persons": 0},
+        "used": {"studies": 7, "persons": 6},
+    }
+    bar = cohort_figures.draw_flow(flow, LIGHT).data[0]
+    assert list(bar.y) == ["found", "excluded: MGMT status is 'unknown'", "used"]
+    assert list(bar.x) == [9, 2, 7]
+    assert bar.text[2] == "7 of 6 persons"
+
+
 def test_presence_counts_each_combination(cohort: Cohort) -> None:
     bars, dots = cohort_figures.draw_presence(cohort, LIGHT).data
     assert list(bars.y) == [2, 1, 1]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.data.cohorts.registry import BY_NAME
 from core.data.study import Cohort, Study
 from core.data.synthetic import SYNTHETIC_FILE
 from core.errors import HostedModeError, MGMTLabError
@@ -23,12 +24,13 @@ from ui.widgets.state import choose_cohort, chosen_cohort, current_settings
 from ui.widgets.study_view import edit_sequences
 from ui.widgets.text import plain
 
-LAYOUTS = {
+LAYOUTS: dict[str | None, str] = {
     None: "detect it",
     "rsna": "the competition's: id/sequence/*.dcm",
     "phases": "TRAIN/VAL/TEST of class folders",
     "classes": "class folders",
     "flat": "a flat folder of images",
+    **{name: adapter.title for name, adapter in BY_NAME.items() if name != "rsna-miccai"},
 }
 
 
@@ -62,7 +64,8 @@ def show_cohort_line(cohort: Cohort) -> None:
         st.subheader(plain(cohort.root.name), anchor=False, width="content")
         if cohort.synthetic:
             st.badge("synthetic", icon=":material/science:", color="orange")
-        st.badge(f"layout: {cohort.layout}", color="gray")
+        known = cohort.adapter not in ("folder", "rsna-miccai")
+        st.badge(BY_NAME[cohort.adapter].title if known else f"layout: {cohort.layout}", color="gray")
         st.caption(f"digest {cohort.digest}", width="content")
         if st.button("Read again", icon=":material/refresh:", type="tertiary", help="Scan the folder anew."):
             rescan()
@@ -80,10 +83,34 @@ def _ask_folder() -> None:
     )
     with st.expander("How to read it", icon=":material/tune:"), st.grid(2, min_column_width=240):
         labels = st.text_input(
-            "Label table (CSV)",
+            "Label table (CSV, TSV, xlsx)",
             key="cohort.labels",
             persist_state="session",
             help="Where it does not lie beside the data.",
+        )
+        session = st.text_input(
+            "Session",
+            key="cohort.session",
+            persist_state="session",
+            placeholder="the pre-operative or first",
+            help="Which of each person's sessions is used: the name of one, last, or all.",
+        )
+        target = st.text_input(
+            "Column that is predicted",
+            key="cohort.target",
+            persist_state="session",
+            placeholder="the MGMT status",
+            help="Of the label table; any column of two values, such as IDH, or of numbers with a cut-off.",
+        )
+        positive = st.text_input(
+            "Its positive value", key="cohort.positive", persist_state="session", placeholder="methylated"
+        )
+        cutoff = st.number_input(
+            "Its cut-off",
+            value=None,
+            key="cohort.cutoff",
+            persist_state="session",
+            help="For a column of numbers, such as an MGMT index: those from here on are positive.",
         )
         pattern = st.text_input(
             "Patient pattern (regular expression)",
@@ -117,6 +144,10 @@ def _ask_folder() -> None:
                 layout=layout,
                 sequence=sequence,
                 identity=str(Path(identity).expanduser()) if identity else None,
+                session=session or None,
+                target=target or None,
+                positive=positive or None,
+                cutoff=cutoff,
             )
         )
 

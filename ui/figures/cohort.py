@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -13,6 +14,9 @@ from core.data.summary import BlankCount
 from core.mri import MRSequence, Plane
 from core.reports.palette import Palette, class_colour, new_figure
 from ui.figures.prediction import SYMBOLS
+
+FLOW_CHARACTERS = 44
+"""Of a reason for exclusion; the whole stands in the table below the figure."""
 
 
 def draw_labels(cohort: Cohort, palette: Palette) -> go.Figure:
@@ -37,6 +41,29 @@ def draw_labels(cohort: Cohort, palette: Palette) -> go.Figure:
         width=0.5,
     )
     figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def draw_flow(flow: Mapping[str, Any], palette: Palette) -> go.Figure:
+    """The flow of participants: found, excluded for each reason, without a label, used; in studies, persons on hover."""
+    steps = [("found", flow["found"], palette.muted)]
+    steps += [(f"excluded: {group['reason']}", group, palette.warning) for group in flow["excluded"]]
+    if flow["unlabelled"]["studies"]:
+        steps.append(("without a label", flow["unlabelled"], palette.muted))
+    steps.append(("used", flow["used"], palette.accent))
+    figure = new_figure(palette, x="studies", height=90 + 38 * len(steps))
+    figure.add_bar(
+        y=[name if len(name) <= FLOW_CHARACTERS else f"{name[:FLOW_CHARACTERS]}..." for name, _, _ in steps],
+        x=[counts["studies"] for _, counts, _ in steps],
+        orientation="h",
+        marker={"color": [colour for _, _, colour in steps]},
+        text=[f"{counts['studies']} of {counts['persons']} persons" for _, counts, _ in steps],
+        textposition="auto",
+        customdata=[name for name, _, _ in steps],
+        hovertemplate="%{customdata}: %{text}<extra></extra>",
+    )
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    figure.update_xaxes(rangemode="tozero")
     return figure
 
 

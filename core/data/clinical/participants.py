@@ -8,6 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
+from typing import Literal
 
 from core.data.clinical.covariates import read_covariates
 from core.data.clinical.labels import LabelTable
@@ -18,6 +20,7 @@ from core.errors import ConfigError, EmptyCohortError
 
 ALL_SESSIONS = "all"
 LAST_SESSION = "last"
+VALUES_SHOWN = 3
 BEFORE = re.compile(r"(?i)pre(?![a-z])|pre[-_ ]?op|baseline|before")
 AFTER = re.compile(r"(?i)post(?![a-z])|post[-_ ]?op|follow|fu(?![a-z])|after|recurr")
 
@@ -182,6 +185,41 @@ def describe_flow(cohort: Cohort) -> dict[str, object]:
         "unlabelled": _count(unlabelled),
         "used": _count(cohort.labelled),
     }
+
+
+def tabulate_covariates(cohort: Cohort, by: Literal["label", "site"]) -> list[dict[str, str]]:
+    """Return the covariates of those who take part, a row each, with a column for each label or site.
+
+    A covariate of numbers is written as median (smallest to largest), another as its three most frequent values with
+    their counts; each with the number of persons it is known of.
+    """
+    persons = {study.person: study for study in cohort}.values()
+    groups: dict[str, list[Study]] = defaultdict(list)
+    for study in persons:
+        label = "no label" if study.label is None else cohort.class_names[study.label]
+        groups[label if by == "label" else str(study.covariates.get("site", "not stated"))].append(study)
+    names = sorted({name for study in persons for name in study.covariates if name != by})
+    return [
+        {
+            "covariate": name,
+            **{
+                group: _describe_values([one.covariates.get(name) for one in groups[group]]) for group in sorted(groups)
+            },
+        }
+        for name in names
+    ]
+
+
+def _describe_values(values: Sequence[str | float | None]) -> str:
+    known = [value for value in values if value is not None]
+    numbers = [value for value in known if isinstance(value, float)]
+    if not known:
+        return f"0 of {len(values)} known"
+    if len(numbers) == len(known):
+        text = f"{median(numbers):g} ({min(numbers):g} to {max(numbers):g})"
+    else:
+        text = ", ".join(f"{value} {count}" for value, count in Counter(map(str, known)).most_common(VALUES_SHOWN))
+    return f"{text}; n = {len(known)}"
 
 
 def _count(studies: Sequence[Study]) -> dict[str, int]:

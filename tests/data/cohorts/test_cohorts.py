@@ -219,3 +219,26 @@ def test_what_was_never_seen_in_a_file_is_told(tmp_path: Path) -> None:
 
 def test_the_command_line_names_every_adapter() -> None:
     assert set(COHORTS) == set(BY_NAME)
+
+
+def test_the_flow_of_participants_adds_up(tmp_path: Path) -> None:
+    flow = describe_cohort(scan_cohort(trees.write_ucsf(tmp_path)))["flow"]
+    assert flow["found"] == {"studies": 5, "persons": 4}
+    assert flow["used"] == {"studies": 2, "persons": 2}
+    assert {group["reason"]: group["studies"] for group in flow["excluded"]} == {
+        "another session of the same person is used": 1,
+        "MGMT status is 'indeterminate'": 1,
+        "MGMT status is 'unknown'": 1,
+    }
+    assert flow["unlabelled"]["studies"] == 0
+
+
+def test_covariates_are_told_by_label_and_by_site(tmp_path: Path) -> None:
+    tables = describe_cohort(scan_cohort(trees.write_ds007045(tmp_path)))["covariates"]
+    by_label = {row["covariate"]: row for row in tables["label"]}
+    assert by_label["age"]["methylated"] == "51 (47 to 55); n = 2"
+    assert by_label["sex"]["unmethylated"] == "male 1, female 1; n = 2"
+    assert {row["covariate"] for row in tables["site"]} == {"age", "field_strength", "scanner", "sex"}
+    assert {row["BO"] for row in tables["site"] if row["covariate"] == "scanner"} == {
+        "Siemens Magnetom Essenza 1; n = 1"
+    }
