@@ -8,7 +8,6 @@ import streamlit as st
 
 from core.config import RunConfig
 from core.data.study import Cohort
-from core.experiments.controls.frozen import permute_frozen
 from core.experiments.controls.leak_meter import meter_prep
 from core.experiments.controls.permutation import KIND, RERUNS, PermutationParameters
 from core.figure_text import figure_text
@@ -69,6 +68,8 @@ def _fast() -> None:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def _permute(digest: str, root: str, weights: str, _cohort: Cohort) -> dict[str, Any]:
+    from core.experiments.controls.frozen import permute_frozen
+
     bar = ProgressBar("Shuffling", "steps")
     try:
         config = RunConfig(weights=weights, prep=meter_prep(_cohort))

@@ -1,16 +1,17 @@
-"""The fast permutation test: a linear head on frozen features, so that a thousand shuffles take seconds.
+"""The fast permutation test: a linear head on frozen features, so that a thousand shuffles take a minute.
 
-It is not the test of a training run: the backbone is never trained, and must never have seen these labels. It asks
-whether a linear reading of the backbone's features predicts the label; a network that is trained may find more.
+It does not test a training run: the backbone is never trained, and must never have seen these labels. It tests whether a
+linear head on the backbone's features predicts the label; a network that is trained may find more.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from core.config import RunConfig
 from core.data.study import Cohort
@@ -18,24 +19,24 @@ from core.dataset.predictions import name_patients
 from core.dataset.slice_table import SliceTable
 from core.dataset.table import build_table
 from core.errors import ConfigError, EvaluationError
-from core.experiments.controls.linear_head import HeadResult, evaluate_head, mean_by_patient
+from core.experiments.controls.head_result import HeadResult, mean_by_patient
+from core.experiments.controls.linear_head import evaluate_head
+from core.models.forward import choose_compute, place_model, score_images
+from core.models.registry import find_architecture
+from core.models.weights import build_model
 from core.progress import Progress, silent
 from core.settings import Settings
 
-if TYPE_CHECKING:
-    from torch import nn
-
-
-AT_ONCE = 256
+BATCH = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FrozenPermutation:
-    """The observed AUROC by patient among those of shuffled labels."""
+    """The observed AUROC by patient, and those of shuffled labels."""
 
     head: HeadResult
     backbone: str
-    """Whose features: the network, and where its weights come from."""
+    """The network, and where its weights come from."""
     patients: int
     slices: int
     synthetic: bool
@@ -66,15 +67,15 @@ def permute_frozen(
 ) -> FrozenPermutation:
     """Test by permutation whether frozen features of a backbone predict the label.
 
-    The slices' features are averaged for each patient, reduced to ten principal components within each training
-    part, and read by a logistic regression with a fixed penalty, in five folds by patient.
+    The slices' features are averaged for each patient, reduced to ten principal components within each training part, and
+    classified by a logistic regression with a fixed penalty, in five folds by patient.
 
     Parameters
     ----------
     cohort, settings
         What, and where the cache lies.
     config
-        Preparation, architecture, weights and seed; nothing is trained, so the rest is not looked at.
+        Preparation, architecture, weights and seed; nothing is trained, so the rest is not used.
     permutations
         How often the labels are shuffled by patient.
     jobs
@@ -112,7 +113,7 @@ def permute_frozen(
 def frozen_features(
     table: SliceTable, rows: NDArray[np.int64], config: RunConfig, progress: Progress = silent
 ) -> tuple[NDArray[np.float32], str]:
-    """Return what a backbone's last layer before the head says of each image: (n, features), and whose it is.
+    """Return the features of each image before the head, (n, features), and the backbone's name.
 
     Raises
     ------
@@ -121,26 +122,20 @@ def frozen_features(
     WeightsUnavailableError
         The pretrained weights cannot be had.
     """
-    from core.models.forward import choose_compute, place_model, score_images
-    from core.models.registry import find_architecture
-    from core.models.weights import build_model
-
     architecture = find_architecture(config.architecture)
     model, report = build_model(config.architecture, 2, config.weights, config.seed)
-    _take_head_off(model, architecture.head)
+    _remove_head(model, architecture.head)
     compute = choose_compute(config)
     model = place_model(model, compute)
     pieces = []
-    for start in range(0, len(rows), AT_ONCE):
-        images = table.images(rows[start : start + AT_ONCE])
+    for start in range(0, len(rows), BATCH):
+        images = table.images(rows[start : start + BATCH])
         pieces.append(score_images(model, images, architecture, compute))
         progress(start + len(images), len(rows), "features")
     return np.concatenate(pieces), f"{architecture.title}, {report.origin} weights"
 
 
-def _take_head_off(model: nn.Module, head: str) -> None:
-    from torch import nn
-
+def _remove_head(model: nn.Module, head: str) -> None:
     parent, _, name = head.rpartition(".")
     try:
         owner = model.get_submodule(parent)

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from core.evaluation.figure import Figure
-from core.experiments.controls.linear_head import permutation_p
+from core.evaluation.permutation import permutation_p
 from core.experiments.evidence import list_answers
 from core.settings import Settings
 

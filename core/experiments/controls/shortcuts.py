@@ -2,7 +2,7 @@
 
 *Headers*: a logistic regression on what the headers say (scanner, plane, spacing, matrix, slices) and no pixel.
 *Blanked brain*: the same head on thumbnails in which every head is one grey: outline and background are left.
-*Shuffled slices*: on true thumbnails, but every slice dealt out to some patient anew: nothing is left to find.
+*Shuffled slices*: on true thumbnails, but every slice assigned to a random patient: nothing is left to find.
 *Images*: on the thumbnails as they are, to compare the others with.
 
 A network sees more than thumbnails do: ``train DATA --set blank_head=true`` trains one on blanked heads.
@@ -10,7 +10,7 @@ A network sees more than thumbnails do: ``train DATA --set blank_head=true`` tra
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,19 +26,19 @@ from core.dataset.slice_table import SliceTable
 from core.dataset.table import build_table
 from core.errors import EvaluationError
 from core.evaluation.metrics import Floats, Integers
+from core.experiments.controls.head_result import HeadResult, mean_by_patient
 from core.experiments.controls.leak_meter import meter_prep
-from core.experiments.controls.linear_head import HeadResult, evaluate_head, mean_by_patient
 from core.experiments.controls.thumbnails import make_thumbnails
 from core.progress import Progress, silent
 from core.settings import Settings
 
 SURPRISE = 0.05
-"""A permutation p up to which a control counts as having found something."""
+"""Largest permutation p at which a control counts as predicting the label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """What one control looks at, and what follows from either outcome."""
+    """What one control sees, and what follows from either outcome."""
 
     name: str
     title: str
@@ -90,7 +90,7 @@ class Shortcuts:
     patients: int
     slices: int
     features: dict[str, float]
-    """What the headers' model leans on: summed absolute weights, strongest first, by the header's name."""
+    """What the headers' model uses: summed absolute weights, largest first, by the header's name."""
     synthetic: bool
     notes: tuple[str, ...] = ()
 
@@ -153,14 +153,19 @@ def find_shortcuts(
     EvaluationError
         More than two classes, or fewer than six patients of one.
     """
+    from core.experiments.controls.linear_head import evaluate_head, fit_weights
+
     if len(cohort.class_names) != 2:
         raise EvaluationError(f"The controls are made for two classes; {cohort.root} has {len(cohort.class_names)}.")
     options: dict[str, Any] = {"permutations": permutations, "seed": seed, "progress": progress}
     results: dict[str, HeadResult] = {}
     headers, labels, studies = _header_table(cohort)
     notes = list(_say_left_out(cohort, studies))
+    weights: dict[str, float] = {}
     if headers.shape[1]:
-        results["headers"] = evaluate_head(headers.to_numpy(np.float64), labels, **options)
+        values = headers.to_numpy(np.float64)
+        results["headers"] = evaluate_head(values, labels, **options)
+        weights = _sum_by_header(list(headers.columns), fit_weights(values, labels))
     else:
         notes.append("All headers are alike, so there is nothing in them to predict from.")
     table = build_table(cohort, prep or meter_prep(cohort), settings, jobs=jobs, progress=progress)
@@ -181,16 +186,16 @@ def find_shortcuts(
         results=results,
         patients=len(truth),
         slices=len(rows),
-        features=_weigh(headers, labels),
+        features=weights,
         synthetic=cohort.synthetic,
         notes=tuple(notes),
     )
 
 
 def describe_headers(study: Study) -> dict[str, float | str]:
-    """What a study's headers say of how it was scanned, by plain names; nothing that needs a pixel.
+    """Return what a study's headers say of the acquisition, by plain names; nothing that needs a pixel.
 
-    Spacings are in millimetres. What a series does not say is left out.
+    Spacings are in millimetres. Absent attributes are left out.
     """
     found: dict[str, float | str] = {"series": float(len(study.series))}
     for series in sorted(study.series, key=lambda one: (str(one.sequence), one.series_uid)):
@@ -237,17 +242,10 @@ def _patients(table: SliceTable, rows: NDArray[np.int64]) -> tuple[NDArray[np.in
     return member, (labels[first] == table.positive_class).astype(np.int64)
 
 
-def _weigh(headers: pd.DataFrame, labels: Integers, most: int = 6) -> dict[str, float]:
-    """Summed absolute weights of a head fitted to all patients, by header; it says what was leaned on, not how well."""
-    if not headers.shape[1]:
-        return {}
-    from sklearn.linear_model import LogisticRegression
-
-    values = headers.to_numpy(np.float64)
-    scaled: Floats = (values - values.mean(axis=0)) / values.std(axis=0)
-    weights = np.abs(LogisticRegression(C=0.1, max_iter=500).fit(scaled, labels).coef_[0])
-    source: Callable[[str], str] = lambda column: column.split(": ")[0].removesuffix(" missing")  # noqa: E731
+def _sum_by_header(columns: Sequence[str], weights: Floats, most: int = 6) -> dict[str, float]:
+    """Weights of a head fitted to all patients, summed by header, largest first: what it uses, not how well."""
     sums: dict[str, float] = {}
-    for column, weight in zip(headers.columns, weights, strict=True):
-        sums[source(column)] = sums.get(source(column), 0.0) + float(weight)
+    for column, weight in zip(columns, weights, strict=True):
+        header = column.split(": ")[0].removesuffix(" missing")
+        sums[header] = sums.get(header, 0.0) + float(weight)
     return dict(sorted(sums.items(), key=lambda item: -item[1])[:most])

@@ -1,0 +1,30 @@
+"""The result of a linear head, and the features that it is fitted to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.evaluation.figure import Figure
+from core.evaluation.metrics import Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HeadResult:
+    """How well a linear head does on patients that it was not fitted to, and how well with shuffled labels."""
+
+    auroc: Figure
+    null: NDArray[np.float64]
+    """(permutations,): the same with labels shuffled by patient."""
+    p_value: float
+    """(1 + permutations at least as good) / (1 + permutations)."""
+
+
+def mean_by_patient(features: NDArray[np.floating], member: NDArray[np.intp]) -> Floats:
+    """Average the rows of each patient: (rows, features) and numbers 0.. of shape (rows,) -> (patients, features)."""
+    counts = np.bincount(member)
+    sums = np.zeros((len(counts), features.shape[1]))
+    np.add.at(sums, member, features)
+    return sums / counts[:, None]
