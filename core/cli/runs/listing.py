@@ -11,6 +11,7 @@ from core.figure_text import figure_text
 from core.runs.epoch_figures import epoch_figure
 from core.runs.filtering import RunFilter, filter_runs
 from core.runs.folder import RunFolder, find_run, list_runs
+from core.runs.records import EpochRecord
 from core.runs.tags import read_tags
 from core.runs.warning_signs import read_warning_signs
 from core.settings import Settings
@@ -18,6 +19,10 @@ from core.settings import Settings
 LOG_LINES = 15
 STATES = ("queued", "running", "stopped", "failed", "interrupted", "finished")
 BEST_FIGURES = ("val_patient_auroc", "val_accuracy", "val_loss")
+EPOCH_COLUMNS = (
+    *("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_patient_auroc"),
+    *("gradient_norm", "seconds", "best"),
+)
 NO_FILTER: dict[str, Any] = {"state": [], "preset": [], "tag": [], "text": ""}
 
 
@@ -117,33 +122,7 @@ def show(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     config = run.config
     signs = read_warning_signs(run)
     records = run.epochs()
-    epochs = [record.model_dump(mode="json") for record in records]
-    columns = (
-        "epoch",
-        "train_loss",
-        "train_accuracy",
-        "val_loss",
-        "val_accuracy",
-        "val_patient_auroc",
-        "gradient_norm",
-        "seconds",
-        "best",
-    )
-    rows = [
-        [
-            f"{content['seconds']:.0f}"
-            if name == "seconds"
-            else "*"
-            if content[name] is True
-            else ""
-            if content[name] is False
-            else figure_text(epoch_figure(run, record, name))
-            if name in BEST_FIGURES
-            else content[name]
-            for name in columns
-        ]
-        for record, content in zip(records, epochs, strict=True)
-    ]
+    rows = [[_cell(run, record, name) for name in EPOCH_COLUMNS] for record in records]
     left = f", {clock_text(described['seconds_left'])} left" if described["seconds_left"] is not None else ""
     lines = [
         f"{run.name}: {described['state']}, epoch {described['epoch']} of {described['epochs']}{left}",
@@ -151,7 +130,7 @@ def show(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         *([f"note: {plain(described['note'])}"] if described["note"] else []),
         *([f"tags: {plain(', '.join(described['tags']))}"] if described["tags"] else []),
         *([plain(described["message"])] if described["message"] else []),
-        *(table(rows, [name.replace("_", " ") for name in columns]) if rows else []),
+        *(table(rows, [name.replace("_", " ") for name in EPOCH_COLUMNS]) if rows else []),
         *(f"warning: {plain(sign.message)}" for sign in signs),
         *(f"  {plain(line)}" for line in run.log_tail(LOG_LINES).splitlines()),
     ]
@@ -160,7 +139,16 @@ def show(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         "config": config.model_dump(mode="json"),
         "data": run.source.model_dump(mode="json"),
         "environment": run.environment(),
-        "epochs_done": epochs,
+        "epochs_done": [record.model_dump(mode="json") for record in records],
         "warnings": [{"kind": sign.kind, "message": sign.message} for sign in signs],
     }
     return Outcome(document=document, lines=lines)
+
+
+def _cell(run: RunFolder, record: EpochRecord, name: str) -> object:
+    """One field of an epoch as the table shows it; the best epoch has a star."""
+    if name in BEST_FIGURES:
+        return figure_text(epoch_figure(run, record, name))
+    if name == "best":
+        return "*" if record.best else ""
+    return f"{record.seconds:.0f}" if name == "seconds" else getattr(record, name)
