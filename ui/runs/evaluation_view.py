@@ -9,6 +9,7 @@ import streamlit as st
 from core.data.study import Cohort
 from core.errors import MGMTLabError
 from core.runs.evaluation import EvaluatedPart, Evaluation, count_test_evaluations, read_evaluation
+from core.runs.evaluation import evaluate_validation as evaluate_stored
 from core.runs.folder import RunFolder
 from core.runs.seal import seal_of_run
 from core.training.evaluate import evaluate_run
@@ -46,9 +47,7 @@ def show_evaluation(run: RunFolder) -> None:
 @st.cache_data(max_entries=16, show_spinner="Judging the validation patients …")
 def evaluate_validation(path: str, changed: float) -> Evaluation:
     """Judge from what the best epoch said of the validation slices; `changed` is when its predictions were written."""
-    from core.runs.evaluation import evaluate_validation as judge_stored
-
-    return judge_stored(RunFolder(Path(path)))
+    return evaluate_stored(RunFolder(Path(path)))
 
 
 def _show_test(run: RunFolder) -> None:
