@@ -41,7 +41,7 @@ def start_detached(
 ) -> subprocess.Popen[bytes]:
     """Start ``python -m module`` in a session of its own and return its process.
 
-    Ctrl-C in the caller's terminal does not reach it, and it goes on when the caller ends. A thread waits for its end,
+    Ctrl-C in the caller's terminal does not reach it, and it outlives the caller. A thread waits for its end,
     because an ended process whose parent does not wait for it stays a zombie.
 
     Parameters

@@ -2,7 +2,7 @@
 
 The queue is nothing but the runs whose status says "queued", in the order of the moment that each has there. Changing
 places means exchanging these moments, so the order lies in the runs' own folders and outlives the app. The worker
-(:mod:`core.jobs.worker`) goes on with no page open and ends when the queue is empty; whoever adds a run makes sure
+(:mod:`core.jobs.worker`) runs with no page open and ends when the queue is empty; whoever adds a run makes sure
 that there is a worker.
 """
 
@@ -80,7 +80,7 @@ def submit(
 def ensure_worker(settings: Settings) -> None:
     """Start the worker if runs wait and none lives; it survives the app, and a second one ends at once.
 
-    Call it also when the app starts: after a restart of the machine the queue goes on.
+    Call it also when the app starts: after a restart of the machine it serves the runs that waited.
     """
     if next_queued(settings) is None or is_locked(worker_lock(settings)):
         return
@@ -126,7 +126,7 @@ def resume(run: RunFolder, settings: Settings) -> None:
 
 
 def mark_queued(run: RunFolder) -> None:
-    """Set a run's state to "queued" if it can go on and is not being trained; raises RunError as :func:`resume`."""
+    """Set a run's state to "queued" if it can be resumed and is not in training; raises RunError as :func:`resume`."""
     try:
         with run.lock(timeout_seconds=0.2):
             status = run.status()
@@ -136,7 +136,7 @@ def mark_queued(run: RunFolder) -> None:
             if size > 1:
                 raise RunError(
                     f"{run.name} was begun by {size} processes, and the queue trains in one, which gives another result. "
-                    f"Go on with: {resume_command(run.path, size)}"
+                    f"Resume it with: {resume_command(run.path, size)}"
                 )
             epochs = run.config.epochs
             if status.state != "queued":

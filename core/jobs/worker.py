@@ -25,7 +25,7 @@ KILLED = -9
 """Return code of a process that SIGKILL ended."""
 OUT_OF_MEMORY = (
     "The system ended the training at a moment at which memory ran out. Close other programs, or lower batch_size or "
-    "size_px in a new run; resumed as it is, this one goes on where it was last saved."
+    "size_px in a new run; this run can be resumed from where it was last saved."
 )
 
 

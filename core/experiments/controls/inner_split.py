@@ -12,7 +12,7 @@ from core.dataset.split import Split, make_split
 def split_inside(table: SliceTable, config: SplitConfig, cohort_digest: str, seed: int) -> Split:
     """Split the patients outside the test part once more, by patient, into training, validation and an inner test.
 
-    The run's own test patients stand in no part: they are not trained on, not chosen on and not judged.
+    The run's own test patients stand in no part: they are not trained on, not chosen on and not evaluated.
 
     Parameters
     ----------

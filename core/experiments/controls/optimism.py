@@ -95,14 +95,14 @@ def compare_pairs(pairs: Sequence[Pair]) -> dict[str, Any]:
 
 
 def read_own_pair(run: RunFolder) -> Pair | None:
-    """Return both figures of a run whose test patients have been looked at; None where they do not belong here.
+    """Return both figures of a run that was evaluated on its test patients; None where they do not belong here.
 
-    That is before a look, with a class missing, in a split by slice, and with shuffled labels: a control, not a result.
+    That is before the evaluation, with a class missing, in a split by slice, and with shuffled labels: a control, not a result.
 
     Raises
     ------
     MGMTLabError
-        The checkpoint or a stored judgement is damaged.
+        The checkpoint or a stored evaluation is damaged.
     """
     test = read_evaluation(run, "test")
     if test is None or test.leaky or run.source.shuffle_seed is not None:

@@ -2,7 +2,7 @@
 
 Everything that chose anything is repeated: the split, the training, the choice of the best epoch. The figure is the AUROC
 by patient of the best epoch on the validation patients. It is optimistic, because they chose the epoch; but each shuffle
-is optimistic in the same way, so the comparison is fair, and nobody looks at the test patients.
+is optimistic in the same way, so the comparison is fair, and the test patients are not evaluated.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ def measure_optimism(
 ) -> dict[str, Any]:
     """Train over several seeds within the patients that training may use, and compare both figures of each checkpoint.
 
-    The configuration's own test patients stand in no part: nobody looks at them. Each repetition holds patients of its
-    own out instead.
+    The configuration's own test patients stand in no part and are not evaluated. Each repetition holds
+    patients of its own out instead.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def measure_specification(
     """Train every combination of choices on the same patients, and evaluate each on the same others.
 
     Patients are held out inside those that training may use; the configuration's own test patients stand in no part. A
-    combination that cannot be trained is counted as failed, with its reason, and the rest go on.
+    combination that cannot be trained is counted as failed, with its reason, and the others are trained.
 
     Returns
     -------

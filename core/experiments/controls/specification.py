@@ -44,7 +44,7 @@ def list_cells(config: RunConfig, parameters: SpecificationParameters) -> list[t
     if not vary or not all(vary.values()):
         raise ConfigError("A specification curve varies something: give each setting at least one value.")
     if {"split_seed", "split_unit", "val_fraction", "test_fraction"} & set(vary):
-        raise ConfigError("The split is no choice to vary here: all combinations are judged on the same patients.")
+        raise ConfigError("The split is no choice to vary here: all combinations are evaluated on the same patients.")
     cells = [dict(zip(vary, values, strict=True)) for values in product(*vary.values())]
     if len(cells) > MOST_CELLS:
         raise ConfigError(f"These are {len(cells)} combinations; vary less, {MOST_CELLS} at most.")

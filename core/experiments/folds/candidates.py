@@ -19,7 +19,7 @@ class CrossValidationParameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     folds: int = Field(default=5, ge=2, le=100)
-    """Parts of the patients; each is judged once in a repeat."""
+    """Parts of the patients; each is evaluated once in a repeat."""
     seeds: int = Field(default=1, ge=1, le=100)
     """Repeats, each with partitions, initial weights and batch order of its own."""
     inner_folds: int = Field(default=1, ge=1, le=20)

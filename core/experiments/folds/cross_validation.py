@@ -1,8 +1,8 @@
-"""Cross-validation by patient, nested: whatever chooses, chooses inside; each fold judges once what was chosen without it.
+"""Cross-validation by patient, nested: whatever chooses, chooses inside; each fold evaluates once what was chosen without it.
 
 For every fold of every repeat the patients outside the fold are split once more into training and inner validation. The
 inner validation chooses each network's epoch, threshold and temperature and, where there are several candidate
-configurations, the candidate: the winner alone is judged on the fold. So nothing that was judged has chosen anything,
+configurations, the candidate: the winner alone is evaluated on the fold. So no patient that evaluates has chosen anything,
 which is why the nested form is the one to report when anything was tuned. With a single candidate nothing is selected but
 the epoch, and the figure is that configuration's.
 """
@@ -43,7 +43,7 @@ def cross_validate(
 ) -> dict[str, Any]:
     """Train all members, choose inside, evaluate each fold once, and write the ensemble of those that were chosen.
 
-    The configuration's split gives val_fraction and the first seed; folders named TRAIN, VAL and TEST are not looked at.
+    The configuration's split gives val_fraction and the first seed; folders named TRAIN, VAL and TEST are ignored.
 
     Returns
     -------

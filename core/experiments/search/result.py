@@ -59,7 +59,7 @@ class Noise:
     independent: float
     """Expected gain were the trials' errors independent: the upper limit."""
     alike: float
-    """Expected gain with a correlation of 0.8 between two trials, which are judged on the same patients."""
+    """Expected gain with a correlation of 0.8 between two trials, which are evaluated on the same patients."""
 
     @property
     def sentence(self) -> str:

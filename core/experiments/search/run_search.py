@@ -75,14 +75,14 @@ def evaluate_best(search: Search, settings: Settings, progress: Progress = silen
     """
     best = read_result(search, settings).best
     if best is None:
-        raise RunError(f"No trial of {search.name} has finished yet; there is nothing to judge.")
+        raise RunError(f"No trial of {search.name} has finished yet; there is nothing to evaluate.")
     if not search.split.test:
         raise RunError(
-            f"{search.name} set no test patients apart; judge its best run on other data with evaluate --data."
+            f"{search.name} set no test patients apart; evaluate its best run on other data with evaluate --data."
         )
     run = RunFolder(settings.runs / best.run)
     if not run.checkpoint.exists():
-        raise RunError(f"The best run, {best.run}, is not on this machine; judge it where it was trained.")
+        raise RunError(f"The best run, {best.run}, is not on this machine; evaluate it where it was trained.")
     stored = read_evaluation(run, "test")
     return (stored, False) if stored else (evaluate_run(run, "test", settings, progress=progress), True)
 
@@ -140,7 +140,7 @@ def _require_enough(search: Search, codes: list[int], reports: list[Path]) -> No
     died = sum(code != 0 for code in codes)
     raise RunError(
         f"{died} of {len(codes)} workers of {search.name} died (killed, or out of memory), {ended} of {search.wanted} "
-        "trials have ended; the same command goes on, with --parallel 1 if memory is short."
+        "trials have ended; the same command resumes it, with --parallel 1 if memory is short."
     )
 
 

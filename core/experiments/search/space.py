@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 EXAMPLE = "write name=low..high, name=low..high:log or name=one,two, for example learning_rate=1e-5..1e-2:log"
 
 FIXED: Mapping[str, str] = {
-    "split_unit": "all trials are judged on the same patients; choose the split with --set",
-    "val_fraction": "all trials are judged on the same patients; choose the split with --set",
-    "test_fraction": "all trials are judged on the same patients; choose the split with --set",
-    "split_seed": "all trials are judged on the same patients; choose the split with --set",
+    "split_unit": "all trials are evaluated on the same patients; choose the split with --set",
+    "val_fraction": "all trials are evaluated on the same patients; choose the split with --set",
+    "test_fraction": "all trials are evaluated on the same patients; choose the split with --set",
+    "split_seed": "all trials are evaluated on the same patients; choose the split with --set",
     "select_on": "it is what the trials are compared by; choose it with --set",
     "seed": "the best of several seeds is luck, not a configuration; `specification` shows what seeds do",
     "preset": "it is a name; choose it with --preset",

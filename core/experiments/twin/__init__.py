@@ -1,1 +1,1 @@
-"""The twin run: one configuration with and without slices of the judged patients in training."""
+"""The twin run: one configuration with and without slices of the evaluated patients in training."""

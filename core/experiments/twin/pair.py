@@ -82,7 +82,7 @@ def plan_pair(
     Parameters
     ----------
     settings, config, source
-        Where, what, on which data; the configuration's split unit is not looked at. With a ``shuffle_seed`` in the
+        Where, what, on which data; the configuration's split unit is ignored. With a ``shuffle_seed`` in the
         source the labels are shuffled by patient: the random-label control.
     name
         Of the pair; the runs add ``-slice-split`` and ``-patient-split``. A pair of that name that asks the same is

@@ -1,7 +1,7 @@
-"""The twin run: one configuration trained twice, with and without siblings of the judged slices in training.
+"""The twin run: one configuration trained twice, with and without siblings of the evaluated slices in training.
 
 Everything else is the same: network, initial weights, number of training slices of each class, the slices that choose
-the epoch and the slices that are judged (:mod:`core.experiments.twin.split`). What the two figures differ by is
+the epoch and the slices that are evaluated (:mod:`core.experiments.twin.split`). What the two figures differ by is
 therefore what siblings are worth, and nothing else.
 """
 
@@ -38,7 +38,7 @@ SHOWN = ("accuracy", "auroc", "majority_accuracy")
 class TwinResult:
     """Both arms on the same test slices."""
 
-    judged: dict[Arm, Evaluation]
+    evaluated: dict[Arm, Evaluation]
     validation: dict[Arm, Evaluation]
     """What the best epoch reached on the slices that chose it."""
     difference: dict[str, dict[str, Figure]]
@@ -51,8 +51,8 @@ class TwinResult:
     @property
     def sentence(self) -> str:
         """Both figures, their intervals and the difference, for a person."""
-        slice_arm, patient_arm = (self.judged[arm].slice["accuracy"] for arm in ARMS)
-        patients = len(self.judged["slice_split"].patient_ids)
+        slice_arm, patient_arm = (self.evaluated[arm].slice["accuracy"] for arm in ARMS)
+        patients = len(self.evaluated["slice_split"].patient_ids)
         labels = "shuffled among the patients" if self.shuffle_seed is not None else "the true ones"
         return (
             f"On the same {slice_arm.n} test slices of {patients} patients, with {self.trained_on} training slices each, the "
@@ -64,8 +64,8 @@ class TwinResult:
     def to_dict(self) -> dict[str, Any]:
         """As ``twin --json`` prints it."""
         return {
-            "slice_split": _levels(self.judged["slice_split"]),
-            "patient_split": _levels(self.judged["patient_split"]),
+            "slice_split": _levels(self.evaluated["slice_split"]),
+            "patient_split": _levels(self.evaluated["patient_split"]),
             "difference": {
                 level: {name: figure.to_dict() for name, figure in figures.items()}
                 for level, figures in self.difference.items()
@@ -76,11 +76,11 @@ class TwinResult:
             "shuffle_seed": self.shuffle_seed,
             "trained_on": self.trained_on,
             "siblings": self.siblings,
-            "judged_slices": len(self.judged["slice_split"].frame),
-            "judged_patients": len(self.judged["slice_split"].patient_ids),
-            "looked_at": {arm: evaluation.looked_at for arm, evaluation in self.judged.items()},
-            "epochs": {arm: evaluation.epoch for arm, evaluation in self.judged.items()},
-            "synthetic": self.judged["slice_split"].synthetic,
+            "judged_slices": len(self.evaluated["slice_split"].frame),
+            "judged_patients": len(self.evaluated["slice_split"].patient_ids),
+            "looked_at": {arm: evaluation.looked_at for arm, evaluation in self.evaluated.items()},
+            "epochs": {arm: evaluation.epoch for arm, evaluation in self.evaluated.items()},
+            "synthetic": self.evaluated["slice_split"].synthetic,
         }
 
 
@@ -138,37 +138,39 @@ def compare_twins(
     Raises
     ------
     EvaluationError
-        The arms were not judged on the same slices.
+        The arms were not evaluated on the same slices.
     """
-    judged = {arm: evaluate_run(runs[arm], "test", settings, progress=progress) for arm in ARMS}
-    ours, theirs = (judged[arm].frame.sort_values("key").reset_index(drop=True) for arm in ARMS)
+    evaluated = {arm: evaluate_run(runs[arm], "test", settings, progress=progress) for arm in ARMS}
+    ours, theirs = (evaluated[arm].frame.sort_values("key").reset_index(drop=True) for arm in ARMS)
     if not ours["key"].equals(theirs["key"]):
-        raise EvaluationError("The two arms were judged on different slices; delete the twin run and start it again.")
+        raise EvaluationError(
+            "The two arms were evaluated on different slices; delete the twin run and start it again."
+        )
     return TwinResult(
-        judged=judged,
+        evaluated=evaluated,
         validation={arm: evaluate_validation(runs[arm]) for arm in ARMS},
-        difference=_differences(judged),
+        difference=_differences(evaluated),
         siblings=siblings,
         trained_on=trained_on,
         shuffle_seed=runs["slice_split"].source.shuffle_seed,
     )
 
 
-def _differences(judged: dict[Arm, Evaluation]) -> dict[str, dict[str, Figure]]:
-    first = judged["slice_split"]
-    frames = {arm: evaluation.frame.sort_values("key") for arm, evaluation in judged.items()}
+def _differences(evaluated: dict[Arm, Evaluation]) -> dict[str, dict[str, Figure]]:
+    first = evaluated["slice_split"]
+    frames = {arm: evaluation.frame.sort_values("key") for arm, evaluation in evaluated.items()}
     columns = [f"logit_{index}" for index in range(len(first.class_names))]
     logits = [frames[arm][columns].to_numpy(np.float64) for arm in ARMS]
     labels, patients = frames["slice_split"]["label"].to_numpy(np.int64), name_patients(frames["slice_split"])
-    by_patient = [judged[arm].patient_logits for arm in ARMS]
+    by_patient = [evaluated[arm].patient_logits for arm in ARMS]
     return {
-        "slice": _compare(judged, labels, logits, patients),
-        "patient": _compare(judged, first.patient_labels, by_patient, first.patient_ids),
+        "slice": _compare(evaluated, labels, logits, patients),
+        "patient": _compare(evaluated, first.patient_labels, by_patient, first.patient_ids),
     }
 
 
 def _compare(
-    judged: dict[Arm, Evaluation],
+    evaluated: dict[Arm, Evaluation],
     labels: NDArray[np.int64],
     logits: list[NDArray[np.float64]],
     patients: NDArray[np.str_],
@@ -176,8 +178,8 @@ def _compare(
     """Accuracy, at each arm's own threshold, and AUROC of the first arm less the second."""
     hits, odds = [], []
     for arm, scores in zip(ARMS, logits, strict=True):
-        positive = judged[arm].positive_class
-        options: dict[str, Any] = {"threshold": judged[arm].threshold, "temperature": judged[arm].temperature}
+        positive = evaluated[arm].positive_class
+        options: dict[str, Any] = {"threshold": evaluated[arm].threshold, "temperature": evaluated[arm].temperature}
         predicted = predict_classes(scores, positive_class=positive, **options)
         hits.append((predicted == labels).astype(np.float64))
         odds.append(log_odds(scores, positive))
@@ -186,7 +188,7 @@ def _compare(
     )
     if logits[0].shape[1] != 2:
         return {"accuracy": accuracy}
-    truth = labels == judged["slice_split"].positive_class
+    truth = labels == evaluated["slice_split"].positive_class
     areas = [float(auroc(truth, one, np.ones((1, len(truth))))[0]) for one in odds]
     return {
         "accuracy": accuracy,

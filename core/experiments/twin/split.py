@@ -1,7 +1,7 @@
-"""Two splits that differ in one thing: whether other slices of the judged patients stand in training.
+"""Two splits that differ in one thing: whether other slices of the evaluated patients stand in training.
 
 The patients are split once into training, validation and test. Of each validation and test patient some slices are
-judged; the rest are their *siblings*. Both arms are judged on the same slices, and choose their epoch on the same
+evaluated; the rest are their *siblings*. Both arms are evaluated on the same slices, and choose their epoch on the same
 slices. The arm by patient trains on every slice of the training patients. The arm by slice trains on the siblings
 and, in their place, on fewer slices of the training patients: equally many in all, and equally many of each class.
 """
@@ -21,7 +21,7 @@ from core.dataset.split import Part, Split, make_split
 from core.errors import SplitError
 
 JUDGED_SHARE = 0.25
-"""Of a judged patient's slices, as a slice split of 75 to 25 would give."""
+"""Of a evaluated patient's slices, as a slice split of 75 to 25 would give."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +29,11 @@ class TwinSplits:
     """The two arms."""
 
     by_slice: Split
-    """Siblings of the judged slices are in training; unit "slice"."""
+    """Siblings of the evaluated slices are in training; unit "slice"."""
     by_patient: Split
-    """None is; unit "patient", and of the judged patients only the judged slices take part."""
+    """None is; unit "patient", and of the evaluated patients only the evaluated slices take part."""
     siblings: int
-    """Slices in the training part of ``by_slice`` whose patient is judged."""
+    """Slices in the training part of ``by_slice`` whose patient is evaluated."""
 
 
 def split_twins(
@@ -46,11 +46,11 @@ def split_twins(
     table
         The prepared cohort.
     config
-        Fractions of patients in validation and test, and the seed; the unit is not looked at.
+        Fractions of patients in validation and test, and the seed; the unit is ignored.
     cohort_digest
         ``Cohort.digest``, written into the splits.
     judged_share
-        Share of each validation and test patient's slices that is judged; at least one slice, and never all.
+        Share of each validation and test patient's slices that is evaluated; at least one slice, and never all.
 
     Raises
     ------
@@ -59,24 +59,24 @@ def split_twins(
     """
     honest = make_split(table, config.model_copy(update={"split_unit": "patient"}), cohort_digest)
     if not honest.test:
-        raise SplitError("The twin run is judged on test patients; choose a test_fraction above 0.")
+        raise SplitError("The twin run is evaluated on test patients; choose a test_fraction above 0.")
     generator = np.random.default_rng([config.split_seed, 2])
     rows = table.rows[table.rows["label"] >= 0].sort_values("key")
     train = rows[rows["person"].isin(honest.train)]
-    judged: dict[Part, list[str]] = {}
+    evaluated: dict[Part, list[str]] = {}
     siblings: list[pd.DataFrame] = []
     for part in ("val", "test"):
-        chosen, rest = _choose_judged(rows[rows["person"].isin(honest.units(part))], judged_share, generator)
+        chosen, rest = _choose_evaluated(rows[rows["person"].isin(honest.units(part))], judged_share, generator)
         _require_both(part, chosen)
-        judged[part] = _texts(chosen["key"])
+        evaluated[part] = _texts(chosen["key"])
         siblings.append(rest)
     by_slice_train, sibling_count = _replace(train, pd.concat(siblings), generator)
-    persons = {part: _texts(rows.loc[rows["key"].isin(judged[part]), "person"].unique()) for part in judged}
+    persons = {part: _texts(rows.loc[rows["key"].isin(evaluated[part]), "person"].unique()) for part in evaluated}
     return TwinSplits(
         by_slice=Split(
             train=tuple(sorted(by_slice_train)),
-            val=tuple(sorted(judged["val"])),
-            test=tuple(sorted(judged["test"])),
+            val=tuple(sorted(evaluated["val"])),
+            test=tuple(sorted(evaluated["test"])),
             unit="slice",
             seed=config.split_seed,
             cohort_digest=cohort_digest,
@@ -86,16 +86,16 @@ def split_twins(
             honest,
             val=tuple(sorted(persons["val"])),
             test=tuple(sorted(persons["test"])),
-            kept=tuple(sorted([*_texts(train["key"]), *judged["val"], *judged["test"]])),
+            kept=tuple(sorted([*_texts(train["key"]), *evaluated["val"], *evaluated["test"]])),
         ),
         siblings=sibling_count,
     )
 
 
-def _choose_judged(
+def _choose_evaluated(
     rows: pd.DataFrame, share: float, generator: np.random.Generator
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Part each person's slices into judged ones and siblings; a person of one slice is left out."""
+    """Part each person's slices into evaluated ones and siblings; a person of one slice is left out."""
     chosen, rest = [], []
     for _, own in rows.groupby("person", sort=True):
         if len(own) > 1:
@@ -105,14 +105,14 @@ def _choose_judged(
             # The place in this order decides who goes first where there are more siblings than room.
             rest.append(own.iloc[order[count:]].assign(turn=np.arange(len(own) - count)))
     if not chosen:
-        raise SplitError("No judged patient has two slices, so none has a sibling; keep more slices (slice_count).")
+        raise SplitError("No evaluated patient has two slices, so none has a sibling; keep more slices (slice_count).")
     return pd.concat(chosen), pd.concat(rest)
 
 
 def _require_both(part: str, chosen: pd.DataFrame) -> None:
     if chosen["label"].nunique() < 2:
         raise SplitError(
-            f"The judged slices of the {part} part are all of one class; patients with one slice have no siblings and "
+            f"The evaluated slices of the {part} part are all of one class; patients with one slice have no siblings and "
             "are left out. Add patients, or keep more slices (slice_count)."
         )
 

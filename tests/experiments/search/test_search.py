@@ -241,7 +241,7 @@ def test_the_test_patients_are_looked_at_once(settings: Settings, source: DataSo
 
 def test_nothing_is_judged_before_a_trial_has_finished(settings: Settings, source: DataSource) -> None:
     search = begin(settings, source)
-    with pytest.raises(RunError, match="nothing to judge"):
+    with pytest.raises(RunError, match="nothing to evaluate"):
         evaluate_best(search, settings)
     with pytest.raises(RunError, match="there are: mine"):
         find_search(settings, "yours")
