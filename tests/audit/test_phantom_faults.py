@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from core import phantom
 from core.errors import ConfigError, StorageError
+from core.phantom import cohort as phantom
 from core.phantom.cohort import make_phantom
 from core.phantom.config import LEAST_STUDIES, PhantomConfig
 from core.phantom.faults import FAULT_FILE, plant_faults, read_planted
