@@ -71,7 +71,7 @@ def preview_first_batch(
     split = split or make_split(table, config.split, cohort.digest)
     rows = split.indices(table, "train")
     if len(rows) == 0:
-        raise SplitError("No picture is in the train part; check that the data are those of the split.")
+        raise SplitError("No image is in the train part; check that the data are those of the split.")
     batch = next(train_batches(table, rows, config.batch_size, config.seed, epoch=1))
     changed, truth = augment_batch(batch, table, config.augmentation, config.seed, epoch=1)
     shares = torch.nn.functional.one_hot(truth, len(table.class_names)) if truth.ndim == 1 else truth

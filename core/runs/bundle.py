@@ -1,9 +1,9 @@
-"""A run as one zip: what another machine needs to show it, compare it and predict with it.
+"""Export a run as one zip: what another machine needs to show it, compare it and predict with it.
 
-In it lie, each with its SHA-256 in ``manifest.json``: configuration, data description, split, environment, curves,
-predictions, best weights with their card in words, stored judgements, tags, and how often the test patients were
-looked at. Left out are ``resume.pt`` (large, and of use only where the run trained), the log, and whatever this list
-does not know. Home folders in paths become ``~``.
+The zip holds, each with its SHA-256 in ``manifest.json``: configuration, data description, split, environment, learning
+curves, predictions, best weights with their card as text, stored evaluations, tags, and the evaluations of the test
+patients. Left out are ``resume.pt`` (large, and of use only where the run trained), the log, and any other file. Home
+folders in paths become ``~``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MANIFEST = "manifest.json"
 DOCUMENTS = ("config.json", "data.json", "split.json", "environment.json", "status.json")
 """JSON files that are rewritten without home folders."""
 COPIED = ("epochs.jsonl", "predictions.parquet")
-CARD, TAGS, LOOKS, WEIGHTS = "card.md", "tags.json", "looks.json", "best.safetensors"
+CARD, TAGS, TEST_EVALUATIONS, WEIGHTS = "card.md", "tags.json", "looks.json", "best.safetensors"
 MOMENT = (1980, 1, 1, 0, 0, 0)
 """Every member's date, so that the same run gives the same members."""
 
@@ -66,10 +66,10 @@ class BundleManifest(_Manifest):
 
 
 def is_bundled(name: str) -> bool:
-    """Whether a file of that name may lie in such a zip, the manifest apart."""
-    fixed = (*DOCUMENTS, *COPIED, CARD, TAGS, LOOKS, WEIGHTS)
-    judged = name.startswith("evaluation-") and name.endswith((".json", ".parquet"))
-    return name in fixed or (judged and "/" not in name)
+    """Whether a file of that name may be in such a zip, besides the manifest."""
+    fixed = (*DOCUMENTS, *COPIED, CARD, TAGS, TEST_EVALUATIONS, WEIGHTS)
+    evaluation = name.startswith("evaluation-") and name.endswith((".json", ".parquet"))
+    return name in fixed or (evaluation and "/" not in name)
 
 
 def export_run(run: RunFolder, destination: Path, settings: Settings, *, replace: bool = False) -> BundleManifest:
@@ -82,7 +82,7 @@ def export_run(run: RunFolder, destination: Path, settings: Settings, *, replace
     destination
         The .zip file to write.
     settings
-        Where the looks at test patients are counted: they travel with the run.
+        Where evaluations of the test patients are counted: they are exported with the run.
     replace
         Whether a file that is there may be overwritten.
 
@@ -91,7 +91,7 @@ def export_run(run: RunFolder, destination: Path, settings: Settings, *, replace
     RunError
         The destination does not end in .zip, or the run's configuration is damaged.
     RunBusyError
-        It is being trained: its files would be of different moments.
+        It is being trained: its files would not belong together.
     StorageError
         The destination exists, or cannot be written.
     """
@@ -104,9 +104,9 @@ def export_run(run: RunFolder, destination: Path, settings: Settings, *, replace
 
 
 def write_bundle(run: RunFolder, stream: IO[bytes], settings: Settings) -> BundleManifest:
-    """Write the zip to a stream that can be sought in; see :func:`export_run`."""
-    with _still(run):
-        _ = run.config  # a damaged run is told before anything is written
+    """Write the zip to a seekable stream; see :func:`export_run`."""
+    with _not_training(run):
+        _ = run.config  # raises for a damaged run before anything is written
         files: dict[str, BundledFile] = {}
         with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
             for name, content in _texts(run, settings):
@@ -121,8 +121,8 @@ def write_bundle(run: RunFolder, stream: IO[bytes], settings: Settings) -> Bundl
 
 
 @contextmanager
-def _still(run: RunFolder) -> Iterator[None]:
-    """Keep a trainer from beginning meanwhile; one that works already is not disturbed."""
+def _not_training(run: RunFolder) -> Iterator[None]:
+    """Keep a trainer from starting in the meantime; one that is running is not disturbed."""
     try:
         with run.lock(timeout_seconds=0.2):
             yield
@@ -136,13 +136,13 @@ def _texts(run: RunFolder, settings: Settings) -> Iterator[tuple[str, str]]:
         if path.is_file():
             content = _document(path)
             if name == "status.json":
-                # Whose run it was is nobody's business elsewhere.
+                # The visitor's name stays here.
                 content = content | {"owner": ""}
             yield name, json.dumps(hide_homes(content), indent=1)
     if tags := read_tags(run):
         yield TAGS, json.dumps(tags)
     if (run.path / "split.json").is_file():
-        yield LOOKS, json.dumps(list_evaluations(run.split().test_digest, settings))
+        yield TEST_EVALUATIONS, json.dumps(list_evaluations(run.split().test_digest, settings))
     if run.checkpoint.exists():
         yield CARD, hide_home(describe_card(read_card(run.checkpoint)))
 
@@ -160,14 +160,14 @@ def _document(path: Path) -> dict[str, Any]:
 
 
 def _whole_files(run: RunFolder) -> list[Path]:
-    judged = sorted(run.path.glob("evaluation-*.parquet"))
-    return [path for path in (*(run.path / name for name in COPIED), *judged) if path.is_file()]
+    evaluations = sorted(run.path.glob("evaluation-*.parquet"))
+    return [path for path in (*(run.path / name for name in COPIED), *evaluations) if path.is_file()]
 
 
 def _member(name: str) -> zipfile.ZipInfo:
     member = zipfile.ZipInfo(name, MOMENT)
     member.external_attr = 0o644 << 16
-    # Weights and parquet are dense already.
+    # Weights and parquet do not compress.
     dense = name.endswith((".safetensors", ".parquet"))
     member.compress_type = zipfile.ZIP_STORED if dense else zipfile.ZIP_DEFLATED
     return member
@@ -194,7 +194,7 @@ def _add_weights(archive: zipfile.ZipFile, path: Path) -> BundledFile:
 
 
 class _Hashing:
-    """Write to a member of the zip and keep its SHA-256."""
+    """Writes to a member of the zip and computes its SHA-256."""
 
     def __init__(self, target: IO[bytes]) -> None:
         self._target = target
@@ -202,13 +202,13 @@ class _Hashing:
         self._bytes = 0
 
     def write(self, content: bytes) -> int:
-        """Write and count."""
+        """Write, hash and count."""
         self._sha256.update(content)
         self._bytes += len(content)
         return self._target.write(content)
 
     def summary(self) -> BundledFile:
-        """What was written."""
+        """Return SHA-256 and size of what was written."""
         return BundledFile(sha256=self._sha256.hexdigest(), bytes=self._bytes)
 
 

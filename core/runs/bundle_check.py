@@ -1,6 +1,6 @@
-"""Whether what lies in the zip of a run is what it says: every document read strictly, every figure computed anew.
+"""Check the files of an imported run: every document is parsed strictly, every figure is computed again.
 
-The zip comes from a stranger. Nothing in it is unpickled, and nothing is shown that was not checked here.
+The zip is untrusted. Nothing in it is unpickled, and nothing is shown that was not checked here.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TEXT_BYTES = 32 * 1024 * 1024
 """The largest document that is read; split.json of a large cohort by slice has a few megabytes."""
 MOST_EPOCHS = 100_000
 LONGEST_NOTE = 2000
-JUDGED = re.compile(r"evaluation-(test|val|data)(?:-([0-9a-f]{12}))?\.json")
+EVALUATION_NAME = re.compile(r"evaluation-(test|val|data)(?:-([0-9a-f]{12}))?\.json")
 
 
 class _Strict(BaseModel):
@@ -46,7 +46,7 @@ class _Sizes(_Strict):
 
 
 class _Environment(_Strict):
-    """environment.json, as far as pages and the trainer read it."""
+    """The fields of environment.json that pages and the trainer read."""
 
     versions: dict[str, str] = {}
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
@@ -61,8 +61,8 @@ class _Environment(_Strict):
     test_digest: str = ""
 
 
-class _Judged(BaseModel):
-    """evaluation-*.json without its figures, which are computed anew."""
+class _EvaluationRecord(BaseModel):
+    """evaluation-*.json without its figures, which are computed again."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -78,7 +78,7 @@ class _Judged(BaseModel):
 
 
 def check_contents(run: RunFolder) -> tuple[RunStatus, DataSource]:
-    """Check every file of an unpacked run, and store its judgements with figures computed anew.
+    """Check every file of an unpacked run, and store its evaluations with figures computed again.
 
     Returns
     -------
@@ -93,13 +93,13 @@ def check_contents(run: RunFolder) -> tuple[RunStatus, DataSource]:
     config, status, source = _documents(run)
     split = None
     if (run.path / "split.json").exists():
-        with about("split.json"):
+        with member_errors("split.json"):
             split = Split.from_json(read_small(run.path / "split.json"))
     if (run.path / "environment.json").exists():
-        with about("environment.json"):
+        with member_errors("environment.json"):
             _Environment.model_validate_json(read_small(run.path / "environment.json"))
     if (run.path / "tags.json").exists():
-        with about("tags.json"):
+        with member_errors("tags.json"):
             check_tags(json.loads(read_small(run.path / "tags.json")))
     _check_epochs(run.path / "epochs.jsonl")
     card = _check_weights(run, config, split)
@@ -107,19 +107,19 @@ def check_contents(run: RunFolder) -> tuple[RunStatus, DataSource]:
     if predictions.exists():
         if card is None:
             raise RunError("predictions.parquet has no best.safetensors beside it that says of which classes it is.")
-        with about(predictions.name):
+        with member_errors(predictions.name):
             check_predictions(predictions, len(card.class_names))
     for path in sorted(run.path.glob("evaluation-*")):
         if path.suffix == ".json":
-            _check_judgement(run, path, card)
+            _check_evaluation(run, path, card)
         elif not path.with_suffix(".json").exists():
             raise RunError(f"{path.name} has no {path.with_suffix('.json').name} beside it.")
     return status, source
 
 
 @contextmanager
-def about(member: str) -> Iterator[None]:
-    """Turn whatever is wrong with one member of the zip into a RunError that names it."""
+def member_errors(member: str) -> Iterator[None]:
+    """Turn any error about one member of the zip into a RunError that names it."""
     try:
         yield
     except RecursionError as error:
@@ -138,16 +138,16 @@ def read_small(path: Path) -> str:
 
 
 def _documents(run: RunFolder) -> tuple[RunConfig, RunStatus, DataSource]:
-    with about("config.json"):
+    with member_errors("config.json"):
         config = parse_config(read_small(run.path / "config.json"))
-    with about("status.json"):
+    with member_errors("status.json"):
         status = RunStatus.model_validate_json(read_small(run.path / "status.json"))
         for moment in (status.created, status.queued, status.started, status.finished):
             if moment:
                 datetime.fromisoformat(moment)
         if len(status.note) > LONGEST_NOTE:
             raise ValueError(f"its note has more than {LONGEST_NOTE} characters")
-    with about("data.json"):
+    with member_errors("data.json"):
         source = DataSource.model_validate_json(read_small(run.path / "data.json"))
     return config, status, source
 
@@ -155,7 +155,7 @@ def _documents(run: RunFolder) -> tuple[RunConfig, RunStatus, DataSource]:
 def _check_epochs(path: Path) -> None:
     if not path.exists():
         return
-    with about(path.name):
+    with member_errors(path.name):
         lines = read_small(path).splitlines()
         if len(lines) > MOST_EPOCHS:
             raise ValueError(f"it has more than {MOST_EPOCHS} epochs")
@@ -168,7 +168,7 @@ def _check_weights(run: RunFolder, config: RunConfig, split: Split | None) -> Ch
 
     if not run.checkpoint.exists():
         return None
-    with about("best.safetensors"):
+    with member_errors("best.safetensors"):
         try:
             _, card = load_model(run.checkpoint)
         except MGMTLabError as error:
@@ -190,15 +190,15 @@ def _check_weights(run: RunFolder, config: RunConfig, split: Split | None) -> Ch
     return card
 
 
-def _check_judgement(run: RunFolder, path: Path, card: CheckpointCard | None) -> None:
-    """Read what was judged and judge it again from its logits: a figure that was written by hand does not come in."""
-    named = JUDGED.fullmatch(path.name)
+def _check_evaluation(run: RunFolder, path: Path, card: CheckpointCard | None) -> None:
+    """Evaluate again from the stored logits: a figure that was written by hand is not imported."""
+    named = EVALUATION_NAME.fullmatch(path.name)
     if named is None or (named[1] == "data") != bool(named[2]):
-        raise RunError(f"{path.name} is no judgement that an exported run has.")
+        raise RunError(f"{path.name} is no evaluation that an exported run has.")
     if card is None:
-        raise RunError(f"{path.name} has no best.safetensors beside it that was judged.")
-    with about(path.name):
-        stated = _Judged.model_validate_json(read_small(path))
+        raise RunError(f"{path.name} has no best.safetensors beside it that was evaluated.")
+    with member_errors(path.name):
+        stated = _EvaluationRecord.model_validate_json(read_small(path))
         frame = check_predictions(path.with_suffix(".parquet"), len(card.class_names))
         evaluation = Evaluation(
             part=named[1],  # type: ignore[arg-type]

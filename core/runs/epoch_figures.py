@@ -1,4 +1,4 @@
-"""A figure of a run's epoch as it must be shown: with its interval, and the n of the part that it was taken on."""
+"""Figures of a run's epochs with their interval and the n of the part that they were computed on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.runs.records import EpochRecord
 
 
 def part_sizes(run: RunFolder, part: Literal["train", "val", "test"]) -> tuple[int, int, float | None]:
-    """Return a part's patients, slices, and the accuracy of always saying its commonest class; zeros before the start."""
+    """Return a part's patients, slices, and the accuracy of always its most frequent class; zeros before the start."""
     sizes = run.environment().get("sizes", {}).get(part, {})
     counts = sizes.get("per_class", [])
     majority = max(counts) / sum(counts) if sum(counts) else None

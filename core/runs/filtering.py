@@ -1,4 +1,4 @@
-"""Which runs a person wants to see: by state, preset, tag and words."""
+"""Filter runs by state, preset, tag and text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.runs.tags import read_tags
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFilter:
-    """What must hold of a run; what is empty asks for nothing."""
+    """What must hold of a run; an empty field does not filter."""
 
     states: frozenset[RunState] = frozenset()
     """One of these."""
@@ -21,15 +21,15 @@ class RunFilter:
     tags: frozenset[str] = frozenset()
     """All of these, whatever their case."""
     text: str = ""
-    """Each of its words stands somewhere in name, note, network, preset or tags, whatever its case."""
+    """Each of its words is somewhere in name, note, network, preset or tags, in any case."""
 
 
 def filter_runs(entries: Iterable[RunEntry], wanted: RunFilter) -> list[RunEntry]:
-    """Return the runs of which all holds, in the order in which they came."""
-    return [entry for entry in entries if _holds(entry, wanted)]
+    """Return the runs that pass the filter, in their order."""
+    return [entry for entry in entries if _passes(entry, wanted)]
 
 
-def _holds(entry: RunEntry, wanted: RunFilter) -> bool:
+def _passes(entry: RunEntry, wanted: RunFilter) -> bool:
     if wanted.states and entry.status.state not in wanted.states:
         return False
     if wanted.presets and entry.preset not in wanted.presets:

@@ -1,8 +1,10 @@
-"""How often test patients have been looked at: a ledger by the digest of the test patients, across all runs.
+"""The ledger of test-set evaluations: how often test patients have been evaluated, across all runs.
 
-Each look at them lets a person choose, so a figure on patients that were looked at often is worth less. A
-cross-validation looks at each of its folds once, and with them at every patient of the cohort: each of its partitions
-counts as one look at any other test patients of the same cohort, from its first fold on.
+Each evaluation lets a person choose by its result, so a figure on patients that were evaluated often is worth less. A
+cross-validation evaluates each of its folds once, and with them every patient of the cohort: each of its partitions
+counts as one evaluation of any other test patients of the same cohort, from its first fold on.
+
+The file is ``test_looks.jsonl`` in the folder of the runs; test patients are known by their digest.
 """
 
 from __future__ import annotations
@@ -17,12 +19,12 @@ from core.settings import Settings
 
 
 def count_evaluations(digest: str, settings: Settings, cohort_digest: str = "") -> int:
-    """Return how often the patients of that digest have been looked at; does not look. See :func:`list_looks`."""
+    """Return how often the patients of a digest have been evaluated; see :func:`list_evaluations`."""
     return len(list_evaluations(digest, settings, cohort_digest))
 
 
 def list_evaluations(digest: str, settings: Settings, cohort_digest: str = "") -> list[dict[str, str]]:
-    """Return each look at the patients of that digest, the first one first: ``run`` and ``when`` (ISO 8601, UTC).
+    """Return each evaluation of the patients of a digest, oldest first: ``run`` and ``when`` (ISO 8601, UTC).
 
     Parameters
     ----------
@@ -55,12 +57,12 @@ def list_evaluations(digest: str, settings: Settings, cohort_digest: str = "") -
 def record_evaluation(
     digest: str, run_name: str, settings: Settings, *, cohort_digest: str = "", partition: str = ""
 ) -> int:
-    """Write one look down and return how many there are now, this one included.
+    """Record one evaluation and return how many there are now, this one included.
 
     Parameters
     ----------
     digest, run_name, settings
-        Of whom, by whom, where the ledger lies.
+        Of which patients, by which run, where the ledger lies.
     cohort_digest
         The cohort they belong to.
     partition
@@ -71,20 +73,20 @@ def record_evaluation(
     RunBusyError
         Others write at the same time and do not come to an end.
     StorageError
-        It cannot be written: then nobody gets to see the figures either.
+        It cannot be written; then the figures are not shown either.
     """
     ledger = settings.runs / "test_looks.jsonl"
     settings.runs.mkdir(parents=True, exist_ok=True)
     entry = {"test_digest": digest, "run": run_name, "when": now()}
     if partition:
         entry |= {"cohort_digest": cohort_digest, "partition": partition}
-    with hold_lock(settings.runs / ".test_looks.lock", "The ledger of test looks is busy; try again.", 30):
+    with hold_lock(settings.runs / ".test_looks.lock", "The ledger of test-set evaluations is busy; try again.", 30):
         append_line(ledger, json.dumps(entry))
         return count_evaluations(digest, settings, cohort_digest)
 
 
-def merge_evaluations(digest: str, looks: Iterable[Mapping[str, str]], settings: Settings) -> int:
-    """Write down looks that were made elsewhere, those that are not known yet; return how many there are now.
+def merge_evaluations(digest: str, evaluations: Iterable[Mapping[str, str]], settings: Settings) -> int:
+    """Record evaluations that were made elsewhere and are not known yet; return how many there are now.
 
     Raises
     ------
@@ -94,13 +96,13 @@ def merge_evaluations(digest: str, looks: Iterable[Mapping[str, str]], settings:
         It cannot be written.
     """
     settings.runs.mkdir(parents=True, exist_ok=True)
-    with hold_lock(settings.runs / ".test_looks.lock", "The ledger of test looks is busy; try again.", 30):
-        known = {(look["run"], look["when"]) for look in list_evaluations(digest, settings)}
-        for look in looks:
-            if (look["run"], look["when"]) not in known:
-                entry = {"test_digest": digest, "run": look["run"], "when": look["when"]}
+    with hold_lock(settings.runs / ".test_looks.lock", "The ledger of test-set evaluations is busy; try again.", 30):
+        known = {(one["run"], one["when"]) for one in list_evaluations(digest, settings)}
+        for one in evaluations:
+            if (one["run"], one["when"]) not in known:
+                entry = {"test_digest": digest, "run": one["run"], "when": one["when"]}
                 append_line(settings.runs / "test_looks.jsonl", json.dumps(entry))
-                known.add((look["run"], look["when"]))
+                known.add((one["run"], one["when"]))
         return count_evaluations(digest, settings)
 
 

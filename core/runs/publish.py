@@ -1,4 +1,4 @@
-"""Take a run's best weights out of its folder: one small file, with every figure that was measured, and its card."""
+"""Publish a run's best checkpoint: one small file with every figure that was measured, and its card as text."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def publish_checkpoint(run: RunFolder, destination: Path, *, replace: bool = Fal
     from core.models.checkpoint import load_model, save_checkpoint
 
     model, card = load_model(run.checkpoint)
-    metrics = {**card.metrics, **_judged(run)}
+    metrics = {**card.metrics, **_stored_evaluations(run)}
     config = card.config
     if config.weights not in ("default", "none"):  # where a file lies on this machine is nobody's business elsewhere
         config = config.model_copy(update={"weights": shorten_path(Path(config.weights))})
@@ -54,7 +54,7 @@ def publish_checkpoint(run: RunFolder, destination: Path, *, replace: bool = Fal
     return read_card(destination)
 
 
-def _judged(run: RunFolder) -> dict[str, Any]:
+def _stored_evaluations(run: RunFolder) -> dict[str, Any]:
     found: dict[str, Any] = {}
     test = read_evaluation(run, "test")
     if test is not None:
@@ -63,5 +63,5 @@ def _judged(run: RunFolder) -> dict[str, Any]:
     others = [other for digest in digests if (other := read_evaluation(run, "data", digest)) is not None]
     if others:
         found["data"] = max(others, key=lambda other: len(other.patient_ids)).to_dict()
-    # Where a cohort lies on the machine that judged is nobody's business elsewhere.
+    # The folder of a cohort on this machine is not published.
     return {part: {name: value for name, value in content.items() if name != "data"} for part, content in found.items()}

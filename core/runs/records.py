@@ -1,4 +1,4 @@
-"""What the files of a run's folder hold, as values."""
+"""The content of the files in a run's folder, as typed values."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class DataSource(_Record):
     assign: tuple[tuple[str, MRSequence], ...] = ()
     """Series UID and the sequence that a person says it is, against what was recognised; sorted by UID."""
     shuffle_seed: int | None = None
-    """Labels are dealt out to the patients anew with this seed (:mod:`core.dataset.shuffle`); None leaves them."""
+    """Labels are shuffled among the patients with this seed (:mod:`core.dataset.shuffle`); None leaves them."""
 
     target: str | None = None
     """Column of the label table that is predicted; None is the MGMT status."""

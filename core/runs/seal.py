@@ -1,7 +1,7 @@
-"""A sealed plan: what will be judged, on whom, and what would count as success, fixed before anybody has looked.
+"""A sealed plan: what will be evaluated, on which patients, and what would count as success, fixed beforehand.
 
-A seal is one JSON file, hashed over all that it says; its hash and time also stand in a register. A plan that was
-changed afterwards no longer fits its hash, and one that was hashed anew no longer fits the register. Against its own
+A seal is one JSON file, hashed over its content; its hash and time also stand in a register. A plan that was changed
+afterwards no longer matches its hash, and one that was hashed again no longer matches the register. Against its own
 author a seal proves something only when the hash was given to somebody else in time: print it, mail it, commit it.
 """
 
@@ -29,7 +29,7 @@ from core.settings import Settings
 Metric = Literal["auroc", "auprc", "accuracy", "balanced_accuracy", "sensitivity", "specificity"]
 METRICS: tuple[Metric, ...] = ("auroc", "auprc", "accuracy", "balanced_accuracy", "sensitivity", "specificity")
 IRRELEVANT = frozenset({"preset", "device"})
-"""Settings that do not change what is judged: a name, and where it is computed."""
+"""Settings that do not change the result: a name, and where it is computed."""
 
 SealState = Literal["none", "broken", "late", "changed", "waiting", "followed"]
 
@@ -47,12 +47,12 @@ class Criterion(BaseModel):
     """The number to reach."""
 
     def words(self) -> str:
-        """As a sentence without a full stop."""
+        """Return the criterion as a clause."""
         what = "the lower end of the 95% interval of " if self.bound == "low" else ""
         return f"{what}{FIGURE_TITLES[self.metric]} by patient is at least {self.at_least:g}"
 
     def met(self, figures: Mapping[str, Figure]) -> bool:
-        """Whether figures by patient reach it; one that could not be had does not."""
+        """Whether figures by patient reach it; a missing one does not."""
         figure = figures[self.metric]
         reached = figure.low if self.bound == "low" else figure.value
         return reached is not None and reached >= self.at_least
@@ -72,7 +72,7 @@ class Seal(BaseModel):
     test_units: int
     """Patients (or slices) held out."""
     looks_before: int
-    """How often they had been looked at when the plan was sealed."""
+    """How often they had been evaluated when the plan was sealed."""
     config: RunConfig
     criterion: Criterion
     note: str = ""
@@ -94,12 +94,12 @@ class SealReport(BaseModel):
 
 
 def make_seal(config: RunConfig, split: Split, criterion: Criterion, settings: Settings, *, note: str = "") -> Seal:
-    """Hash and date a plan, and write it down.
+    """Hash, date and store a plan.
 
     Raises
     ------
     SealError
-        The split holds nobody out, so that there is nothing to seal.
+        The split holds out no patients, so that there is nothing to seal.
     """
     if not split.test:
         raise SealError("This split holds no test patients; set test_fraction above 0 before sealing a plan for them.")
@@ -147,7 +147,7 @@ def list_seals(settings: Settings) -> list[tuple[Path, Seal | None, str]]:
 def hash_plan(content: Mapping[str, Any]) -> str:
     """SHA-256 over everything that a seal's file says but the hash itself.
 
-    It is taken from the file's own words: a setting that is newer than the seal must not change it.
+    It is taken over the file's own content: a setting that is newer than the seal must not change it.
     """
     plan = {name: value for name, value in content.items() if name != "hash"}
     return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
@@ -175,7 +175,7 @@ def seal_of_run(run: RunFolder, settings: Settings, figures: Mapping[str, Figure
     settings
         Where seals and ledger live.
     figures
-        The run's figures by patient on its test patients; None before they were looked at.
+        The run's figures by patient on its test patients; None before they were evaluated.
     """
     split = run.split()
     every = list_seals(settings)
@@ -207,24 +207,24 @@ def _report(
 
     if fault:
         return say("broken", f"{fault}. It proves nothing.")
-    looks = list_evaluations(seal.test_digest, settings, seal.cohort_digest)
-    earlier = [look for look in looks if look["when"] < seal.created]
+    evaluations = list_evaluations(seal.test_digest, settings, seal.cohort_digest)
+    earlier = [one for one in evaluations if one["when"] < seal.created]
     if earlier or seal.looks_before:
         times = max(len(earlier), seal.looks_before)
         often = "once" if times == 1 else f"{times} times"
-        return say("late", f"Sealed on {when}, after these test patients had been looked at {often}: too late.")
+        return say("late", f"Sealed on {when}, after these test patients had been evaluated {often}: too late.")
     different = _differences(seal.config, run.config)
     split = run.split()
     if split.digest != seal.split_digest or split.cohort_digest != seal.cohort_digest:
         different.append("who is in training and validation")
     if different:
         return say("changed", f"Sealed on {when}, but not followed; other than planned: {', '.join(different)}.")
-    start = f"Sealed on {when}, before anybody had looked at these test patients (hash {seal.hash[:12]}). "
+    start = f"Sealed on {when}, before any evaluation of these test patients (hash {seal.hash[:12]}). "
     if figures is None:
         return say("waiting", f"{start}Success would be that {seal.criterion.words()}.")
     met = seal.criterion.met(figures)
-    strangers = [look for look in looks if look["run"] != run.name]
-    others = f" Looks by other runs since then: {len(strangers)}." if strangers else ""
+    foreign = [one for one in evaluations if one["run"] != run.name]
+    others = f" Evaluations by other runs since then: {len(foreign)}." if foreign else ""
     outcome = "That was reached." if met else "That was not reached."
     return say("followed", f"{start}Success was to be that {seal.criterion.words()}. {outcome}{others}", met)
 

@@ -1,4 +1,4 @@
-"""Words by which a person finds runs again: ``tags.json`` in the run's folder, which any process may change."""
+"""Tags of a run: ``tags.json`` in its folder, which any process may change."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_TAGS = 20
 
 
 def read_tags(run: RunFolder) -> tuple[str, ...]:
-    """Return a run's tags, sorted; what is damaged counts as none. Never raises."""
+    """Return a run's tags, sorted; none where the file is damaged. Never raises."""
     try:
         content = json.loads((run.path / "tags.json").read_text())
         return check_tags(content)
@@ -25,7 +25,7 @@ def read_tags(run: RunFolder) -> tuple[str, ...]:
 
 
 def change_tags(run: RunFolder, add: Iterable[str] = (), remove: Iterable[str] = ()) -> tuple[str, ...]:
-    """Add and remove tags, whatever others change at the same time; return what the run has now.
+    """Add and remove tags, safely against other processes; return those that the run has now.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def change_tags(run: RunFolder, add: Iterable[str] = (), remove: Iterable[str] =
 
 
 def check_tags(tags: object) -> tuple[str, ...]:
-    """Return tags sorted, each once, without blanks around them.
+    """Return tags sorted, each once, stripped of blanks.
 
     Raises
     ------

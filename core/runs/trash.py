@@ -1,7 +1,7 @@
-"""Deleting a run with a way back until the app stops.
+"""Deleted runs that can be restored until the app stops.
 
 A deleted run moves to ``runs/.trash/<token>/``, the trash of one server, which holds a lock there while it lives. A
-server that starts empties every trash whose lock nobody holds: those of servers that are gone, however they went. A
+server that starts empties every trash whose lock nobody holds: those of servers that have ended, in whatever way. A
 process id would not tell (:mod:`core.runs.lock`).
 """
 
@@ -25,7 +25,7 @@ from core.settings import Settings
 TRASH = ".trash"
 ALIVE = ".alive.lock"
 _open: dict[Path, Trash] = {}
-"""The trash of this process by runs' home: it belongs to the process, as its lock does, and to no session or cache."""
+"""The trash of this process by folder of runs: it belongs to the process, as its lock does, not to a session."""
 _opening = threading.Lock()
 
 
@@ -34,10 +34,10 @@ class DeletedRun:
     """A run in the trash."""
 
     name: str
-    """As it was called, and is called again after an undo if nobody has taken the name."""
+    """Its name before, and again after it is restored."""
     owner: str
     run: RunFolder
-    """Where it lies now."""
+    """Where it is now."""
 
 
 class Trash:
@@ -53,14 +53,14 @@ class Trash:
         self._runs = runs.resolve()
         self._folder = self._runs / TRASH / secrets.token_hex(8)
         with storage_errors(self._folder), _sweep_lock(self._runs):
-            # Under the sweep's lock, so that no starting server sees the folder before it is held.
+            # Under the sweep's lock, so that no starting server sees the folder before its lock is held.
             self._folder.mkdir()
-            # Of the process: whichever of its threads opened it may be gone long before.
+            # Held by the process: the thread that opened it may end long before.
             self._held = FileLock(self._folder / ALIVE, thread_local=False)
             self._held.acquire(timeout=0)
 
     def put(self, run: RunFolder) -> DeletedRun:
-        """Delete a run for the time being.
+        """Move a run into the trash.
 
         Raises
         ------
@@ -75,7 +75,7 @@ class Trash:
             status = run.status()
             if status.state == "queued":
                 raise RunBusyError(f"{run.name} waits in the queue; stop it, then delete it.")
-            # A place of its own, because a run of the same name may have been deleted before.
+            # A folder of its own, because a run of the same name may have been deleted before.
             place = self._folder / secrets.token_hex(4) / run.name
             with storage_errors(place):
                 place.parent.mkdir()
@@ -83,7 +83,7 @@ class Trash:
         return DeletedRun(name=place.name, owner=status.owner, run=RunFolder(place))
 
     def list(self, owner: str | None = None) -> list[DeletedRun]:
-        """Return what may be brought back, the last one deleted first; only this owner's where one is named."""
+        """Return the runs that can be restored, the last one deleted first; only this owner's where one is named."""
         places = sorted(self._folder.glob("*/*/"), key=lambda place: place.parent.stat().st_mtime, reverse=True)
         entries = [
             DeletedRun(name=place.name, owner=RunFolder(place).status().owner, run=RunFolder(place)) for place in places
@@ -91,12 +91,12 @@ class Trash:
         return [entry for entry in entries if owner is None or entry.owner == owner]
 
     def undo(self, deleted: DeletedRun) -> RunFolder:
-        """Bring a run back.
+        """Restore a run.
 
         Raises
         ------
         RunError
-            It is not in the trash any more, or another run has its name by now.
+            It is not in the trash any more, or another run has its name.
         """
         target = self._runs / deleted.name
         if target.exists():
@@ -110,17 +110,17 @@ class Trash:
         return RunFolder(target)
 
     def empty(self, owner: str | None = None) -> None:
-        """Delete for good what is in the trash, to have the space back now; only this owner's where one is named."""
+        """Delete the runs in the trash permanently; only this owner's where one is named."""
         for deleted in self.list(owner):
             shutil.rmtree(deleted.run.path.parent, ignore_errors=True)
 
     def close(self) -> None:
-        """Let go of the trash, as the end of the process does."""
+        """Release the trash, as the end of the process does."""
         self._held.release()
 
 
 def open_trash(settings: Settings) -> Trash:
-    """Return this process's trash for the runs of an installation; the first call makes it.
+    """Return this process's trash for the runs of an installation; the first call creates it.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def open_trash(settings: Settings) -> Trash:
 
 
 def empty_dead_trashes(settings: Settings) -> int:
-    """Remove what servers deleted that are gone; call it when the app starts. Returns how many runs went for good."""
+    """Remove the trash of servers that have ended; return how many runs that were. Called when the app starts."""
     runs = settings.runs.resolve()
     if not (runs / TRASH).is_dir():
         return 0

@@ -18,8 +18,8 @@ from core.data.formats.untrusted_files import is_litter
 from core.errors import ArchiveError, HostedModeError, LimitError, RunError
 from core.files import storage_errors, write_atomic
 from core.home_folder import hide_home
-from core.runs.bundle import BUNDLE_SCHEMA, CARD, KIND, LOOKS, MANIFEST, BundleManifest, is_bundled
-from core.runs.bundle_check import about, check_contents, read_small
+from core.runs.bundle import BUNDLE_SCHEMA, CARD, KIND, MANIFEST, TEST_EVALUATIONS, BundleManifest, is_bundled
+from core.runs.bundle_check import check_contents, member_errors, read_small
 from core.runs.cohort import open_cohort
 from core.runs.folder import NAME_PATTERN, RunFolder, now
 from core.runs.ledger import merge_evaluations
@@ -27,9 +27,9 @@ from core.runs.records import UNNAMED, DataSource, RunStatus
 from core.settings import Settings
 
 MOST_FILES = 64
-"""Members of such a zip: a dozen, and two for each cohort that the run was judged on."""
+"""Members of such a zip: a dozen, and two for each cohort that the run was evaluated on."""
 IMPORTED = "imported.json"
-MOST_LOOKS = 10_000
+MOST_EVALUATIONS = 10_000
 
 
 class ImportNote(BaseModel):
@@ -40,18 +40,18 @@ class ImportNote(BaseModel):
     imported: str
     """When, ISO 8601, UTC."""
     name: str
-    """What it was called where it was made."""
+    """Its name where it was made."""
     exported: str
     data: str
-    """Where its data lay there; only to be read, never opened."""
+    """Where its data were there; shown, never opened."""
     manifest_sha256: str
 
 
 def import_run(archive: Path, settings: Settings, *, name: str | None = None) -> RunFolder:
     """Unpack a run's zip among the runs, after everything in it has been checked.
 
-    Figures are computed anew from the logits, the weights are loaded once, nothing is unpickled. Its data has to be
-    named (:func:`name_data`) before its test patients can be judged here.
+    Figures are computed again from the logits, the weights are loaded once, nothing is unpickled. Its data have to be
+    named (:func:`name_data`) before its test patients can be evaluated here.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def import_run(archive: Path, settings: Settings, *, name: str | None = None) ->
     settings
         Where runs live, and the limits on bytes.
     name
-        What to call it; by default as it was called, with a number where that is taken.
+        Its new name; by default its name there, with a number where that is taken.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def import_run(archive: Path, settings: Settings, *, name: str | None = None) ->
     RunError
         Its manifest, or a file in it, is not what it should be; or the name cannot be used or is taken.
     HostedModeError
-        Strangers use this installation.
+        The installation is a public demo.
     StorageError
         The disk is full.
     """
@@ -91,13 +91,13 @@ def import_run(archive: Path, settings: Settings, *, name: str | None = None) ->
         try:
             manifest = _check_manifest(staging.path)
             status, source = check_contents(staging)
-            looks = _read_looks(staging)
+            evaluations = _read_test_evaluations(staging)
         except RunError as error:
             raise RunError(f"{archive.name} cannot be imported: {error}") from error
-        _settle(staging, manifest, status, source)
-        if looks:
-            merge_evaluations(staging.split().test_digest, looks, settings)
-        return _move(staging, name or manifest.name, settings, exact=name is not None)
+        _localise(staging, manifest, status, source)
+        if evaluations:
+            merge_evaluations(staging.split().test_digest, evaluations, settings)
+        return _rename(staging, name or manifest.name, settings, exact=name is not None)
     finally:
         shutil.rmtree(staging.path, ignore_errors=True)
 
@@ -113,7 +113,7 @@ def read_import(run: RunFolder) -> ImportNote | None:
 def name_data(
     run: RunFolder, root: str, settings: Settings, labels: str | None = None, identity: str | None = None
 ) -> DataSource:
-    """Say where a run's data lies here: of an imported run, or where it was moved. It must be the very same cohort.
+    """Set where a run's data are here: those of an imported run, or data that were moved. It must be the same cohort.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def name_data(
 
 
 def _check_members(archive: Path, settings: Settings) -> None:
-    """Refuse by its directory alone what is no run's zip; nothing has been written then."""
+    """Refuse a zip that is not a run's by its directory alone, before anything is written."""
     if not archive.is_file():
         raise RunError(f"There is no file {archive}; name the zip that export run wrote.")
     if detect_archive(archive) != "zip":
@@ -179,7 +179,7 @@ def _check_members(archive: Path, settings: Settings) -> None:
 
 
 def _check_manifest(folder: Path) -> BundleManifest:
-    with about(MANIFEST):
+    with member_errors(MANIFEST):
         text = read_small(folder / MANIFEST)
         content = json.loads(text)
         if content.get("kind") != KIND:
@@ -204,21 +204,21 @@ def _check_manifest(folder: Path) -> BundleManifest:
     return manifest
 
 
-def _read_looks(run: RunFolder) -> list[dict[str, str]]:
-    path = run.path / LOOKS
+def _read_test_evaluations(run: RunFolder) -> list[dict[str, str]]:
+    path = run.path / TEST_EVALUATIONS
     if not path.exists():
         return []
-    with about(LOOKS):
-        looks = TypeAdapter(list[dict[str, str]]).validate_json(read_small(path))
-        if len(looks) > MOST_LOOKS:
-            raise ValueError(f"it has more than {MOST_LOOKS} entries")
+    with member_errors(TEST_EVALUATIONS):
+        evaluations = TypeAdapter(list[dict[str, str]]).validate_json(read_small(path))
+        if len(evaluations) > MOST_EVALUATIONS:
+            raise ValueError(f"it has more than {MOST_EVALUATIONS} entries")
         if not (run.path / "split.json").exists():
-            raise ValueError("there is no split.json beside it that says whose looks these are")
-        return [{"run": look["run"][:120], "when": look["when"][:40]} for look in looks]
+            raise ValueError("there is no split.json beside it that says which patients were evaluated")
+        return [{"run": one["run"][:120], "when": one["when"][:40]} for one in evaluations]
 
 
-def _settle(run: RunFolder, manifest: BundleManifest, status: RunStatus, source: DataSource) -> None:
-    """Make the unpacked folder a run of this place: its state, no path of elsewhere, and where it came from."""
+def _localise(run: RunFolder, manifest: BundleManifest, status: RunStatus, source: DataSource) -> None:
+    """Make the unpacked folder a run of this installation: its state, no path of elsewhere, and where it came from."""
     digest = hashlib.sha256((run.path / MANIFEST).read_bytes()).hexdigest()
     note = ImportNote(
         imported=now(), name=manifest.name, exported=manifest.exported, data=hide_home(source.root)[:500],
@@ -232,11 +232,11 @@ def _settle(run: RunFolder, manifest: BundleManifest, status: RunStatus, source:
     here = source.model_copy(update={"root": UNNAMED, "labels": None, "identity": None})
     write_atomic(run.path / "data.json", here.model_dump_json(indent=1))
     run.write_status(status.model_copy(update=changes))
-    for name in (MANIFEST, CARD, LOOKS):
+    for name in (MANIFEST, CARD, TEST_EVALUATIONS):
         (run.path / name).unlink(missing_ok=True)
 
 
-def _move(staging: RunFolder, name: str, settings: Settings, *, exact: bool) -> RunFolder:
+def _rename(staging: RunFolder, name: str, settings: Settings, *, exact: bool) -> RunFolder:
     """Give the folder its name, or the first free one with a number."""
     for number in range(1, 1000):
         end = "" if number == 1 else f"-{number}"

@@ -1,4 +1,4 @@
-"""What does not look right in a training while it goes on: pure functions on its records."""
+"""Warning signs of a training in progress: pure functions on the records of its epochs."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from core.runs.folder import RunFolder
 from core.runs.records import EpochRecord
 
 RISING_EPOCHS = 3
-"""After so many epochs in a row with a rising validation loss it is said."""
+"""Epochs in a row with a rising validation loss that are a sign."""
 TOO_FAR_ABOVE = 0.2
-"""Training accuracy by slice may exceed the validation's by so much before it is said."""
+"""By how much training accuracy by slice may exceed that of validation."""
 
 SignKind = Literal["loss rising", "class never predicted", "validation too small", "overfitting"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarningSign:
-    """One thing that does not look right, in words."""
+    """One warning sign."""
 
     kind: SignKind
     message: str
@@ -28,7 +28,7 @@ class WarningSign:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Circumstances:
+class SignContext:
     """What the records themselves do not say."""
 
     class_names: Sequence[str] = ()
@@ -36,10 +36,8 @@ class Circumstances:
     """0 where it is not known."""
 
 
-def find_warning_signs(
-    records: Sequence[EpochRecord], circumstances: Circumstances = Circumstances()
-) -> tuple[WarningSign, ...]:
-    """Look at the epochs so far, as they stand after the last of them.
+def find_warning_signs(records: Sequence[EpochRecord], context: SignContext = SignContext()) -> tuple[WarningSign, ...]:
+    """Return the warning signs after the last of the epochs so far.
 
     A loss or an output that is not a number needs no sign: it ends the run as failed, with a remedy.
 
@@ -47,26 +45,26 @@ def find_warning_signs(
     ----------
     records
         The finished epochs, in order.
-    circumstances
+    context
         The classes' names, and how many patients validate.
     """
     if not records:
         return ()
-    found = (look(records, circumstances) for look in _LOOKS)
+    found = (check(records, context) for check in _CHECKS)
     return tuple(sign for sign in found if sign is not None)
 
 
 def read_warning_signs(run: RunFolder) -> tuple[WarningSign, ...]:
-    """The signs of a run as it stands, from its folder."""
+    """Return the warning signs of a run from its folder."""
     environment = run.environment()
-    circumstances = Circumstances(
+    context = SignContext(
         class_names=environment.get("class_names", ()),
         val_patients=environment.get("sizes", {}).get("val", {}).get("patients", 0),
     )
-    return find_warning_signs(run.epochs(), circumstances)
+    return find_warning_signs(run.epochs(), context)
 
 
-def _loss_rising(records: Sequence[EpochRecord], circumstances: Circumstances) -> WarningSign | None:
+def _loss_rising(records: Sequence[EpochRecord], context: SignContext) -> WarningSign | None:
     losses = [record.val_loss for record in records]
     rising = 0
     while rising + 1 < len(losses) and losses[-rising - 1] > losses[-rising - 2]:
@@ -82,7 +80,7 @@ def _loss_rising(records: Sequence[EpochRecord], circumstances: Circumstances) -
     )
 
 
-def _class_never_predicted(records: Sequence[EpochRecord], circumstances: Circumstances) -> WarningSign | None:
+def _class_never_predicted(records: Sequence[EpochRecord], context: SignContext) -> WarningSign | None:
     """In the last epoch, no validation example was given to a class."""
     last = records[-1]
     if last.val_predicted is None or last.val_histogram is None:
@@ -100,8 +98,7 @@ def _class_never_predicted(records: Sequence[EpochRecord], circumstances: Circum
             break
         since = record.epoch
     names = " and ".join(
-        circumstances.class_names[index] if index < len(circumstances.class_names) else f"class {index}"
-        for index in missing
+        context.class_names[index] if index < len(context.class_names) else f"class {index}" for index in missing
     )
     total = sum(last.val_predicted)
     return WarningSign(
@@ -112,7 +109,7 @@ def _class_never_predicted(records: Sequence[EpochRecord], circumstances: Circum
     )
 
 
-def _validation_too_small(records: Sequence[EpochRecord], circumstances: Circumstances) -> WarningSign | None:
+def _validation_too_small(records: Sequence[EpochRecord], context: SignContext) -> WarningSign | None:
     """The best epoch's gain over the first (none, where it is the first) lies within half of its interval's width."""
     first, best = records[0], next((record for record in reversed(records) if record.best), None)
     if len(records) < 2 or best is None or best.val_patient_auroc is None or first.val_patient_auroc is None:
@@ -123,7 +120,7 @@ def _validation_too_small(records: Sequence[EpochRecord], circumstances: Circums
     gain = best.val_patient_auroc - first.val_patient_auroc
     if gain > (high - low) / 2:
         return None
-    patients = f" with n = {circumstances.val_patients} patients" if circumstances.val_patients else ""
+    patients = f" with n = {context.val_patients} patients" if context.val_patients else ""
     return WarningSign(
         kind="validation too small",
         message=f"Validation is too small for the differences shown: the AUROC of the best epoch, {best.epoch}, is "
@@ -133,7 +130,7 @@ def _validation_too_small(records: Sequence[EpochRecord], circumstances: Circums
     )
 
 
-def _overfitting(records: Sequence[EpochRecord], circumstances: Circumstances) -> WarningSign | None:
+def _overfitting(records: Sequence[EpochRecord], context: SignContext) -> WarningSign | None:
     last = records[-1]
     gap = last.train_accuracy - last.val_accuracy
     if gap <= TOO_FAR_ABOVE:
@@ -146,7 +143,7 @@ def _overfitting(records: Sequence[EpochRecord], circumstances: Circumstances) -
     )
 
 
-_LOOKS: tuple[Callable[[Sequence[EpochRecord], Circumstances], WarningSign | None], ...] = (
+_CHECKS: tuple[Callable[[Sequence[EpochRecord], SignContext], WarningSign | None], ...] = (
     _loss_rising,
     _class_never_predicted,
     _overfitting,

@@ -57,7 +57,7 @@ def evaluate_run(
     progress
         Called with slices scored.
     partition
-        Where the test patients are one fold of a cross-validation: its name, for the ledger.
+        For a fold of a cross-validation: the name of its partition, for the ledger.
 
     Raises
     ------
@@ -105,11 +105,11 @@ def _own_rows(
     if split.cohort_digest != cohort.digest:
         raise EvaluationError(
             f"{cohort.root} is no longer what {run.name} was split on (digest {cohort.digest}, then "
-            f"{split.cohort_digest}); restore the data, or judge them as another cohort with --data."
+            f"{split.cohort_digest}); restore the data, or evaluate them as another cohort with --data."
         )
     rows = split.indices(table, part)
     if len(rows) == 0:
-        raise EvaluationError(f"The {part} part of {run.name} is empty; judge another part, or another cohort.")
+        raise EvaluationError(f"The {part} part of {run.name} is empty; evaluate another part, or another cohort.")
     return rows, split.test_digest, ()
 
 
@@ -118,11 +118,11 @@ def _other_rows(
 ) -> tuple[NDArray[np.int64], str, tuple[str, ...]]:
     if cohort.digest == card.cohort_digest:
         raise EvaluationError(
-            f"{cohort.root} is the cohort that {run.name} was trained on; judge its untouched patients with --part test."
+            f"{cohort.root} is the cohort that {run.name} was trained on; evaluate its untouched patients with --part test."
         )
     labelled = table.rows["label"].to_numpy() >= 0
     if not labelled.any():
-        raise EvaluationError(f"{cohort.root} has no labels to judge by; name a table of labels with --labels.")
+        raise EvaluationError(f"{cohort.root} has no labels to evaluate by; name a table of labels with --labels.")
     seen = {str(sequence) for sequence in card.sequences}
     known = table.rows["sequence"].map(lambda names: set(names.split("+")) <= seen).to_numpy(dtype=bool)
     unseen = sorted(set(table.rows["sequence"][labelled & ~known]))

@@ -159,7 +159,7 @@ def start_training(spec: TrainingSpec) -> TrainingState:
         "%s, weights: %s; %s on %s", architecture.title, weights.describe(), compute.precision, compute.device
     )
     if state.feed.held is not None:
-        spec.log.info("the pictures, %.2f GB, are held on %s", state.feed.held.nbytes / 1e9, compute.device)
+        spec.log.info("the images, %.2f GB, are held on %s", state.feed.held.nbytes / 1e9, compute.device)
     if spec.run is not None:
         if saved:
             restore_state(saved, state)

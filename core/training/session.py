@@ -153,7 +153,7 @@ def _share_split(run: RunFolder | None, cohort: Cohort, table: SliceTable) -> Sp
     def compare() -> None:
         if _digest(table) != expected:
             raise DataError(
-                f"Process {distributed.rank()} sees other pictures than the one that leads; give every machine the same "
+                f"Process {distributed.rank()} sees other images than the one that leads; give every machine the same "
                 "data under the same path."
             )
 

@@ -158,17 +158,17 @@ def describe_training(
     if parts > 1 and config.batch_size < 2 * parts:
         raise ConfigError(
             f"batch_size {config.batch_size} cannot be cut into {parts} parts ({processes} processes x micro_batches "
-            f"{config.micro_batches}) of two pictures or more; raise it to {2 * parts} or more."
+            f"{config.micro_batches}) of two images or more; raise it to {2 * parts} or more."
         )
     rows = {part: split.indices(table, part) for part in PARTS}
     for part in ("train", "val"):
         if len(rows[part]) == 0:
-            raise SplitError(f"No picture is in the {part} part; check that the data are those of the split.")
+            raise SplitError(f"No image is in the {part} part; check that the data are those of the split.")
         counts = np.bincount(table.rows["label"].to_numpy()[rows[part]], minlength=len(table.class_names))
         named = ", ".join(f"{name} {count}" for name, count in zip(table.class_names, counts, strict=True))
         log.info("%s: %d slices (%s); always saying the commonest class is right in %.1f %%",
                  part.upper(), len(rows[part]), named, 100 * counts.max() / counts.sum())  # fmt: skip
-    log.info("TEST: %d slices, not looked at", len(rows["test"]))
+    log.info("TEST: %d slices, not evaluated", len(rows["test"]))
     if split.leaky:
         log.warning("The split is by slice: slices of one patient stand in training and validation. It leaks.")
     return TrainingSpec(

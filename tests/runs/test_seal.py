@@ -47,7 +47,7 @@ def test_a_plan_sealed_after_a_look_is_late(run: RunFolder, settings: Settings) 
     make_seal(CONFIG, SPLIT, Criterion(), settings)
     report = seal_of_run(run, settings, GOOD)
     assert report.state == "late"
-    assert "looked at once" in report.words
+    assert "evaluated once" in report.words
 
 
 def test_another_configuration_or_split_did_not_follow(run: RunFolder, settings: Settings) -> None:

@@ -4,12 +4,12 @@ import pytest
 
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource, EpochRecord
-from core.runs.warning_signs import Circumstances, find_warning_signs, read_warning_signs
+from core.runs.warning_signs import SignContext, find_warning_signs, read_warning_signs
 from core.settings import Settings
 from core.training.trainer import train
 from tests.training.tiny import tiny_config
 
-NAMES = Circumstances(class_names=("unmethylated", "methylated"), val_patients=24)
+NAMES = SignContext(class_names=("unmethylated", "methylated"), val_patients=24)
 
 
 def record(epoch: int, **changes: object) -> EpochRecord:

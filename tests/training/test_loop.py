@@ -263,7 +263,7 @@ def test_three_classes_train_too(settings: Settings) -> None:
 
 def test_an_empty_part_is_refused() -> None:
     other = Split(train=("x",), val=SPLIT.val, test=(), unit="patient", seed=0, cohort_digest="0" * 12)
-    with pytest.raises(SplitError, match="No picture is in the train part"):
+    with pytest.raises(SplitError, match="No image is in the train part"):
         list(fit(tiny_config(), TABLE, other))
 
 

@@ -65,7 +65,7 @@ def test_from_dicom_to_a_checkpoint_in_the_foreground(
     for words in (
         "TRAIN: 32 slices (unmethylated 16, methylated 16)",
         "VAL: 8 slices",
-        "TEST: 8 slices, not looked at",
+        "TEST: 8 slices, not evaluated",
         "50.0 %",
     ):
         assert words in log
