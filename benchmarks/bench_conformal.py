@@ -16,7 +16,7 @@ import numpy as np
 from measuring import machine, parse_arguments, print_table
 
 from core.evaluation.calibration import to_probabilities
-from core.evaluation.conformal import fit_conformal, ideal_set_size, judge_sets, predict_sets, sets_left_out
+from core.evaluation.conformal import evaluate_sets, fit_conformal, ideal_set_size, predict_sets, sets_left_out
 from core.evaluation.simulated import simulate_patients
 
 PATIENTS = (40, 117, 585)
@@ -34,8 +34,8 @@ def measure(area: float, patients: int, draws: int) -> tuple[float, float, float
         new, new_logits = simulate_patients(area, patients, generator, sharpness=2.0)
         probabilities = to_probabilities(logits)
         sets = predict_sets(fit_conformal(labels, probabilities, LEVEL), to_probabilities(new_logits))
-        figures = judge_sets(new, sets, NAMES)
-        left_out = judge_sets(labels, sets_left_out(labels, probabilities, LEVEL), NAMES)
+        figures = evaluate_sets(new, sets, NAMES)
+        left_out = evaluate_sets(labels, sets_left_out(labels, probabilities, LEVEL), NAMES)
         found.append(
             [*(figure.value for figure in figures.coverage), figures.mean_size.value, left_out.mean_size.value]
         )

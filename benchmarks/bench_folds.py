@@ -23,7 +23,7 @@ from scipy.special import expit, logit, ndtr, ndtri
 
 from core.dataset.folds import deal_folds
 from core.evaluation import metrics
-from core.evaluation.folds import FoldAnswers, judge_folds, sharing_factor
+from core.evaluation.folds import FoldPredictions, evaluate_folds, sharing_factor
 
 PATIENTS = (40, 117, 585)
 LEARNERS = {8: (0.5, 0.75, 0.9), 200: (0.5, 0.9, 0.98)}
@@ -55,7 +55,7 @@ def worth(weights: Array, middle: float, effect: Array, scale: float) -> tuple[f
 
 def cross_validate(
     features: Array, positive: NDArray[np.bool_], effect: Array, repeats: int, generator: np.random.Generator
-) -> tuple[list[FoldAnswers], Array]:
+) -> tuple[list[FoldPredictions], Array]:
     """Train outside each fold; the folds' answers, and what each network is worth (networks, 3)."""
     names = np.array([f"{number:05d}" for number in range(len(positive))])
     labels = {str(name): int(side) for name, side in zip(names, positive, strict=True)}
@@ -67,7 +67,7 @@ def cross_validate(
             offset, scale = generator.normal(0, 2), generator.uniform(0.5, 2)
             odds = offset + scale * (features[held] @ weights - middle)
             answers.append(
-                FoldAnswers(
+                FoldPredictions(
                     seed=repeat, fold=number, patients=names[held], labels=positive[held].astype(np.int64),
                     logits=np.stack([np.zeros(len(odds)), odds], axis=1), threshold=float(expit(offset)), temperature=1.0,
                 )
@@ -86,7 +86,7 @@ def measure(patients: int, features: int, area: float, repeats: int, draws: int)
     for _ in range(draws):
         seen = generator.standard_normal((patients, features)) + np.outer(positive - 0.5, effect)
         answers, truth = cross_validate(seen, positive, effect, repeats, generator)
-        found = judge_folds(answers, ("no", "yes"), 1)
+        found = evaluate_folds(answers, ("no", "yes"), 1)
         intervals.append(
             [(one.value, one.low, one.high) for one in map(found.get, ("auroc", "balanced_accuracy", "brier"))]
         )

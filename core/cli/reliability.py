@@ -11,9 +11,9 @@ from core.cli.output import Outcome, table
 from core.cli.parser import Parser, set_command
 from core.errors import EvaluationError
 from core.evaluation.calibration import calibrate_left_out, to_probabilities
-from core.evaluation.conformal import ideal_set_size, judge_sets, sets_left_out
+from core.evaluation.conformal import evaluate_sets, ideal_set_size, sets_left_out
 from core.evaluation.curves import reliability_bins
-from core.evaluation.thresholds import SHARES, decision_curve, judge_thresholds
+from core.evaluation.thresholds import SHARES, decision_curve, evaluate_thresholds
 from core.figure_text import figure_text, interval_text
 from core.runs.evaluation import Evaluation, read_best_known
 from core.runs.folder import find_run
@@ -60,7 +60,7 @@ def calibration(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         document[name.replace(" ", "_")] = rows
         lines += [f"{name}:", *table([list(row.values()) for row in rows], list(rows[0]))]
     sets = sets_left_out(labels, evaluation.patient_probabilities, arguments.level)
-    figures = judge_sets(labels, sets, evaluation.class_names)
+    figures = evaluate_sets(labels, sets, evaluation.class_names)
     auroc = evaluation.patient["auroc"].value
     ideal = None if auroc is None else ideal_set_size(auroc, arguments.level)
     document["sets"] = {
@@ -92,7 +92,7 @@ def thresholds(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     grid = np.unique(np.r_[np.linspace(0.05, 0.95, 19).round(2), np.clip(evaluation.threshold, 0.01, 0.99)])
     curve = decision_curve(positive, probability, grid)
     rows: list[dict[str, Any]] = []
-    for number, point in enumerate(judge_thresholds(positive, probability, grid)):
+    for number, point in enumerate(evaluate_thresholds(positive, probability, grid)):
         rows.append(
             {"threshold": point.threshold, "called": point.called}
             | {name: getattr(point, name).to_dict() for name in SHARES}

@@ -1,4 +1,4 @@
-"""Turn logits into probabilities that mean what they say, and choose the operating point."""
+"""Calibrate logits by temperature, and choose the operating point."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> float:
 def calibrate_left_out(
     labels: ArrayLike, logits: ArrayLike, folds: int = 5, seed: int = 0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give each patient a probability whose temperature was fitted on the patients of the other folds.
+    """Return each patient's probabilities with a temperature fitted on the patients of the other folds.
 
-    A temperature fitted and judged on the same patients flatters itself; this one may be judged on all of them.
+    A temperature evaluated on the patients it was fitted to is optimistic; these probabilities may be evaluated on all.
 
     Parameters
     ----------
@@ -65,9 +65,9 @@ def calibrate_left_out(
     logits
         Array of shape (patients, classes).
     folds
-        How many; each class is dealt out over them evenly.
+        How many; each class is spread over them evenly.
     seed
-        Of the deal.
+        Of the folds.
 
     Returns
     -------

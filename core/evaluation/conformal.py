@@ -1,9 +1,8 @@
-"""Sets of classes that hold the truth with a promised share of patients: "cannot tell" is a proper answer.
+"""Conformal prediction sets: sets of classes that hold the true one with a promised coverage.
 
-Split conformal prediction, class by class (Mondrian): of the patients of each class that were kept for calibration, how
-strange was their own class to the model? A new patient may be of every class to which he is not stranger than that.
-The promise holds for any model, good or bad, and for each class by itself; a bad model pays with sets that hold every
-class. So the size of the sets matters as much as their coverage.
+Split conformal prediction, class by class (Mondrian): a class is in the set of a patient whose probability of it is not
+lower than that of most calibration patients of the class. The coverage holds for any model, and for each class by itself;
+a poor model needs sets that hold every class. So the size of the sets matters as much as their coverage.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ Booleans = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConformalRule:
-    """What decides which classes a set holds."""
+    """The limits that decide which classes a set holds."""
 
     level: float
     """Promised coverage of each class, for example 0.9."""
@@ -48,7 +47,7 @@ class ConformalRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetFigures:
-    """What sets are worth on patients whose class is known."""
+    """Coverage and size of sets of patients whose class is known."""
 
     coverage: tuple[Figure, ...]
     """Per class: share of its patients whose set holds it."""
@@ -59,11 +58,11 @@ class SetFigures:
     right_when_told: Figure
     """Share of those for whom that class is the true one."""
     undecided: Figure
-    """Share of the others, whose set holds several classes, or none: the model cannot tell."""
+    """Share of the others, whose set holds several classes, or none."""
     both: int
     """Patients whose set holds every class."""
     empty: int
-    """Patients whose set holds none: unlike anybody the model was calibrated on."""
+    """Patients whose set holds none: unlike all calibration patients."""
 
 
 def fit_conformal(labels: ArrayLike, probabilities: ArrayLike, level: float = 0.9) -> ConformalRule:
@@ -108,7 +107,7 @@ def predict_sets(rule: ConformalRule, probabilities: ArrayLike) -> Booleans:
 
 
 def sets_left_out(labels: ArrayLike, probabilities: ArrayLike, level: float = 0.9) -> Booleans:
-    """Return each patient's set when it is calibrated on all others: an honest use of few patients.
+    """Return each patient's set, calibrated on all other patients.
 
     The parameters are those of :func:`fit_conformal`; the answer has the shape of `probabilities`.
     """
@@ -134,8 +133,8 @@ def sets_left_out(labels: ArrayLike, probabilities: ArrayLike, level: float = 0.
     return sets
 
 
-def judge_sets(labels: ArrayLike, sets: Booleans, class_names: Sequence[str]) -> SetFigures:
-    """Count how often sets hold the truth, and how much they say."""
+def evaluate_sets(labels: ArrayLike, sets: Booleans, class_names: Sequence[str]) -> SetFigures:
+    """Return coverage and size of sets (patients, classes), per class and overall."""
     truth = np.asarray(labels, dtype=np.int64)
     size = sets.sum(axis=1)
     held = sets[np.arange(len(truth)), truth]

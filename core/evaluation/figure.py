@@ -1,4 +1,4 @@
-"""A figure as it must be shown: a value with its interval and its n, or the reason why there is none."""
+"""A figure: a value with its interval and its n, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One number of a judgement."""
+    """One number of an evaluation."""
 
     value: float | None
     low: float | None

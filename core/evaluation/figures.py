@@ -1,4 +1,4 @@
-"""Judge logits against the truth: every figure with its interval and its n, or the reason why there is none."""
+"""Evaluate logits against the truth: every figure with its interval and its n, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ AGRESTI_COULL = "Agresti-Coull"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Case:
-    """What all figures are computed from."""
+    """The arrays and settings that all figures are computed from."""
 
     labels: Integers
     probabilities: Floats
@@ -184,7 +184,7 @@ def _check(
 
 
 def _right(case: _Case, rows: NDArray[np.bool_]) -> Figure:
-    """The share of `rows` that was recognised; slices count for as many observations as they are worth."""
+    """The share of `rows` that was classified correctly; clustered slices count by their effective sample size."""
     right = (case.labels == case.predicted)[rows]
     if case.clusters is None:
         value, low, high = share_interval(right, case.labels[rows])

@@ -38,8 +38,8 @@ WIDENED = "; widened for the training patients that folds share (Nadeau and Beng
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FoldAnswers:
-    """What one network said of the patients of its fold."""
+class FoldPredictions:
+    """One network's outputs for the patients of its fold."""
 
     seed: int
     """Number of the repeat: 0 is the first."""
@@ -55,7 +55,7 @@ class FoldAnswers:
     temperature: float
 
 
-def judge_fold(answers: FoldAnswers, class_names: Sequence[str], positive_class: int) -> dict[str, Figure]:
+def evaluate_fold(answers: FoldPredictions, class_names: Sequence[str], positive_class: int) -> dict[str, Figure]:
     """Every figure of :data:`FOLD_FIGURES` for one fold by itself, with its interval and n."""
     figures = compute_figures(
         answers.labels,
@@ -68,11 +68,13 @@ def judge_fold(answers: FoldAnswers, class_names: Sequence[str], positive_class:
     return {name: figures[name] for name in FOLD_FIGURES}
 
 
-def judge_folds(folds: Sequence[FoldAnswers], class_names: Sequence[str], positive_class: int) -> dict[str, Figure]:
+def evaluate_folds(
+    folds: Sequence[FoldPredictions], class_names: Sequence[str], positive_class: int
+) -> dict[str, Figure]:
     """Summarise folds of one repeat or of several: each figure of :data:`FOLD_FIGURES`, over patients.
 
-    ``auroc`` is the mean of the folds' own; the others are over all patients, each judged by the threshold and
-    temperature of its own fold. A patient who is judged in several repeats counts once. ``n`` is the number of patients.
+    ``auroc`` is the mean of the folds' own; the others are over all patients, each with the threshold and
+    temperature of its own fold. A patient in several repeats counts once. ``n`` is the number of patients.
     All intervals are widened by :func:`sharing_factor`.
     """
     patients = np.concatenate([fold.patients for fold in folds])
@@ -125,7 +127,7 @@ def mean_auroc_interval(
 ) -> tuple[float, float, float]:
     """Return the mean of the folds' AUROCs with its interval over patients, on the logit scale.
 
-    A patient's influence on the mean is the sum of its influences on the folds in which it was judged (one in each
+    A patient's influence on the mean is the sum of its influences on the folds in which it was evaluated (one in each
     repeat), divided by the number of folds; the variance is the sum of the squares of these, times
     :func:`sharing_factor`. Within one repeat the sum is the mean of DeLong's variances divided by the number of folds.
 
@@ -190,13 +192,15 @@ def mean_auroc_interval(
 
 
 def _folds_per_repeat(folds: int, rows: int, patients: int) -> int:
-    """Each repeat judges every patient once."""
+    """Number of folds in one repeat, which evaluates every patient once."""
     return max(2, round(folds * patients / rows))
 
 
-def _mean_auroc(folds: Sequence[FoldAnswers], positive_class: int, classes: int, n: int) -> Figure:
+def _mean_auroc(folds: Sequence[FoldPredictions], positive_class: int, classes: int, n: int) -> Figure:
     if classes != 2:
-        found = [judge_fold(fold, [str(index) for index in range(classes)], positive_class)["auroc"] for fold in folds]
+        found = [
+            evaluate_fold(fold, [str(index) for index in range(classes)], positive_class)["auroc"] for fold in folds
+        ]
         known = [figure.value for figure in found if figure.value is not None]
         value = float(np.mean(known)) if known else None
         return Figure(value=value, low=None, high=None, n=n, reason="an interval of the mean is for two classes only")
@@ -213,7 +217,7 @@ def _auroc(positive: NDArray[np.bool_], scores: Floats) -> float:
     return float(metrics.auroc(positive, scores, np.ones((1, len(scores))))[0])
 
 
-def _decisions(fold: FoldAnswers, positive_class: int) -> Integers:
+def _decisions(fold: FoldPredictions, positive_class: int) -> Integers:
     return predict_classes(
         fold.logits, positive_class=positive_class, threshold=fold.threshold, temperature=fold.temperature
     )

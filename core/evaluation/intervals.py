@@ -1,4 +1,4 @@
-"""How sure a figure is: 95 % intervals that hold for few patients and for figures near 0 and 1."""
+"""Confidence intervals of shares and AUROCs that hold for few patients and for figures near 0 and 1."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def weighted_mean(values: Floats, weights: Floats) -> Floats:
 
 
 def balanced_accuracy(labels: Integers, predicted: Integers, weights: Floats) -> Floats:
-    """Mean over the classes present in `labels` of the share of their rows that was recognised."""
+    """Mean over the classes present in `labels` of the share of their rows that was predicted."""
     right = (labels == predicted).astype(np.float64)
     recalls = [weighted_mean(right[labels == index], weights[:, labels == index]) for index in np.unique(labels)]
     return np.mean(recalls, axis=0)

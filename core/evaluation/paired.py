@@ -1,4 +1,4 @@
-"""Two models judged on the same patients: how far apart they are, with an interval that knows they share them."""
+"""Differences between two models on the same patients, with paired intervals."""
 
 from __future__ import annotations
 

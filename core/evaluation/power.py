@@ -1,4 +1,4 @@
-"""How many patients it takes to tell an AUROC from another, before anybody is scanned or trained on."""
+"""Power and sample size for the AUROC."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def power_of(
     value, other
         The true AUROCs.
     patients
-        Patients judged; with the design "unpaired", by each model.
+        Patients evaluated; with the design "unpaired", by each model.
     design
         "known": `other` is a fixed number, such as 0.5. "unpaired" and "paired": it is another model's.
     correlation

@@ -1,4 +1,4 @@
-"""How much the best of several figures flatters: what choosing gains where there is nothing to choose."""
+"""Optimism of the best of several figures: what selection gains where all are equally good."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def expected_gain(count: int, standard_error: float, correlation: float = 0.0) -
     standard_error
         Of one model's figure on these patients (:func:`core.evaluation.power.auroc_variance`, its root).
     correlation
-        Between the figures of two models: they are judged on the same patients, so what is odd about these patients
-        moves all of them alike and chooses none. 0 is the upper limit.
+        Between the figures of two models: they share the patients, whose peculiarities move all figures alike and
+        select none. 0 is the upper limit.
 
     Raises
     ------

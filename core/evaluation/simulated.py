@@ -1,4 +1,4 @@
-"""Patients that exist only as numbers, with a model whose true AUROC is known: to see what chance alone does."""
+"""Simulated patients and a model whose true AUROC is known: what chance alone does."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from core.evaluation.metrics import Floats, Integers
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BestOfEpochs:
-    """What choosing the best epoch does where there is nothing to find; arrays of shape (draws,)."""
+    """AUROC of the best of several epochs without any signal; arrays of shape (draws,)."""
 
     chosen: Floats
-    """AUROC of the best epoch on the patients that chose it."""
+    """AUROC of the best epoch on the patients that selected it."""
     untouched: Floats
-    """AUROC of the same epoch on as many patients that chose nothing."""
-    one_course: Floats
-    """AUROC by epoch of the first draw, on the patients that choose: (epochs,)."""
+    """AUROC of the same epoch on as many untouched patients."""
+    learning_curve: Floats
+    """AUROC by epoch of the first draw, on the patients that select: (epochs,)."""
 
 
 def simulate_patients(
@@ -36,7 +36,7 @@ def simulate_patients(
     patients
         How many, of both classes.
     generator
-        Where chance comes from.
+        Random generator.
     prevalence
         Share of the positive class.
     sharpness
@@ -55,8 +55,8 @@ def simulate_patients(
     return labels, np.column_stack([-odds / 2, odds / 2])
 
 
-def repeat_study(auroc: float, patients: int, times: int, generator: np.random.Generator) -> Floats:
-    """Judge the same model on new patients again and again: (times, 3), value, low and high of each study's AUROC."""
+def repeat_evaluation(auroc: float, patients: int, times: int, generator: np.random.Generator) -> Floats:
+    """Evaluate the same model on new patients `times` times: (times, 3), value, low and high of each AUROC."""
     results = np.empty((times, 3))
     for index in range(times):
         labels, logits = simulate_patients(auroc, patients, generator)
@@ -65,34 +65,34 @@ def repeat_study(auroc: float, patients: int, times: int, generator: np.random.G
 
 
 def best_of_noise(
-    patients: int, epochs: int, draws: int, generator: np.random.Generator, *, alike: float = 0.7
+    patients: int, epochs: int, draws: int, generator: np.random.Generator, *, correlation: float = 0.7
 ) -> BestOfEpochs:
-    """Choose the best of several epochs of a model that knows nothing, over and over.
+    """Return the AUROC of the best of several epochs of a model without signal, over many draws.
 
     Parameters
     ----------
     patients
-        That choose; as many others judge the choice. Half of them are positive.
+        In the validation set, and as many in the untouched set. Half of them are positive.
     epochs
         To choose among.
     draws
         Repetitions.
     generator
-        Where chance comes from.
-    alike
-        Correlation of a patient's scores in neighbouring epochs; 0 is as good as so many unrelated models.
+        Random generator.
+    correlation
+        Between a patient's scores in neighbouring epochs; 0 is as good as so many unrelated models.
     """
     positive = np.arange(patients) < max(patients // 2, 1)
-    areas = [_areas(_course((draws, epochs, patients), alike, generator), positive) for _ in range(2)]
+    areas = [_areas(_draw_curves((draws, epochs, patients), correlation, generator), positive) for _ in range(2)]
     best = areas[0].argmax(axis=1)
     rows = np.arange(draws)
-    return BestOfEpochs(chosen=areas[0][rows, best], untouched=areas[1][rows, best], one_course=areas[0][0])
+    return BestOfEpochs(chosen=areas[0][rows, best], untouched=areas[1][rows, best], learning_curve=areas[0][0])
 
 
-def _course(shape: tuple[int, int, int], alike: float, generator: np.random.Generator) -> Floats:
+def _draw_curves(shape: tuple[int, int, int], correlation: float, generator: np.random.Generator) -> Floats:
     scores = generator.standard_normal(shape)
     for epoch in range(1, shape[1]):
-        scores[:, epoch] = alike * scores[:, epoch - 1] + np.sqrt(1 - alike**2) * scores[:, epoch]
+        scores[:, epoch] = correlation * scores[:, epoch - 1] + np.sqrt(1 - correlation**2) * scores[:, epoch]
     return scores
 
 

@@ -1,4 +1,4 @@
-"""A result under every reasonable choice at once, in order: nobody can show the best cell alone."""
+"""Specification curve: a result under every combination of reasonable choices, in order."""
 
 from __future__ import annotations
 

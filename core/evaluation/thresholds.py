@@ -1,4 +1,4 @@
-"""What a threshold costs and gives: the shares that follow from it, and the net benefit of acting on it."""
+"""Operating points by threshold, and the net benefit of acting on them (decision curve)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHARES: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatingPoint:
-    """What follows when everybody at or above a threshold is called positive."""
+    """Figures when every patient at or above a threshold is called positive."""
 
     threshold: float
     sensitivity: Figure
@@ -50,7 +50,7 @@ class DecisionCurve:
     n: int
 
 
-def judge_thresholds(positive: ArrayLike, probabilities: ArrayLike, thresholds: ArrayLike) -> list[OperatingPoint]:
+def evaluate_thresholds(positive: ArrayLike, probabilities: ArrayLike, thresholds: ArrayLike) -> list[OperatingPoint]:
     """Compute sensitivity, specificity and predictive values at each threshold, each with Wilson's interval.
 
     Parameters

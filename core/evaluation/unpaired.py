@@ -1,4 +1,4 @@
-"""Two figures of different patients: how far apart they are, and what several such differences say together."""
+"""Differences between figures of different patients, and means of figures that may share patients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.evaluation.figure import Figure
 
 
 def unpaired_difference(one: Figure, other: Figure) -> Figure:
-    """Return `one` less `other`, judged on different patients; the distances to their limits add as variances do.
+    """Return `one` less `other`, of different patients; the distances to their limits add as variances do.
 
     Returns
     -------
@@ -38,8 +38,8 @@ def unpaired_difference(one: Figure, other: Figure) -> Figure:
 def mean_under_dependence(figures: Sequence[Figure]) -> Figure:
     """Return the mean of figures that may be of the same patients: its limits are the means of theirs.
 
-    Runs of one cohort share patients, so that ten of them may tell no more than one. A mean is never less sure than its
-    parts are on average, however they depend on each other, so that this interval is too wide rather than too narrow.
+    Runs of one cohort share patients, so that ten of them may hold no more information than one. A mean is never less certain
+    than its parts are on average, however they depend on each other: this interval is conservative.
 
     Returns
     -------

@@ -8,9 +8,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from core.errors import EvaluationError
 from core.evaluation.conformal import (
     ConformalRule,
+    evaluate_sets,
     fit_conformal,
     ideal_set_size,
-    judge_sets,
     predict_sets,
     sets_left_out,
 )
@@ -68,7 +68,7 @@ def test_each_class_is_covered_as_promised_and_the_sets_are_hardly_larger_than_t
         rule = fit_conformal(*sample(generator, 200, area), level=0.9)
         labels, probabilities = sample(generator, 200, area)
         sets = predict_sets(rule, probabilities)
-        figures = judge_sets(labels, sets, NAMES)
+        figures = evaluate_sets(labels, sets, NAMES)
         covered.append([figure.value for figure in figures.coverage])
         sizes.append(figures.mean_size.value or 0.0)
     assert np.mean(covered, axis=0) == pytest.approx([0.904, 0.904], abs=0.015)
@@ -105,7 +105,7 @@ def test_a_patient_unlike_all_others_gets_an_empty_set() -> None:
     rule = ConformalRule(level=0.9, limits=(0.6, 0.7), counts=(50, 50))
     sets = predict_sets(rule, [[0.5, 0.5], [0.9, 0.1], [0.2, 0.8]])
     assert sets.tolist() == [[False, False], [True, False], [False, True]]
-    figures = judge_sets([0, 0, 0], sets, NAMES)
+    figures = evaluate_sets([0, 0, 0], sets, NAMES)
     assert (figures.empty, figures.both, figures.told.n) == (1, 0, 3)
     assert figures.right_when_told.value == 0.5
     assert figures.undecided.value == pytest.approx(1 / 3)
@@ -128,6 +128,6 @@ def test_the_limit_counts_the_new_patient_too() -> None:
 
 
 def test_sets_that_are_all_alike_have_a_size_without_an_interval() -> None:
-    figures = judge_sets([0, 1, 0, 1], np.ones((4, 2), bool), NAMES)
+    figures = evaluate_sets([0, 1, 0, 1], np.ones((4, 2), bool), NAMES)
     assert (figures.mean_size.value, figures.mean_size.low, figures.mean_size.n) == (2.0, None, 4)
     assert figures.undecided.value == 1.0

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit, logit
 
 from core.errors import EvaluationError
-from core.evaluation.folds import FoldAnswers, judge_fold, judge_folds, mean_auroc_interval, sharing_factor
+from core.evaluation.folds import FoldPredictions, evaluate_fold, evaluate_folds, mean_auroc_interval, sharing_factor
 from core.evaluation.intervals import auroc_interval
 
 NAMES = ("unmethylated", "methylated")
@@ -15,12 +15,12 @@ NAMES = ("unmethylated", "methylated")
 
 def answers(
     fold: int, seed: int = 0, offset: float = 0.0, scale: float = 1.0, n: int = 30, classes: int = 2
-) -> FoldAnswers:
+) -> FoldPredictions:
     generator = np.random.default_rng([fold, n])
     labels = np.arange(n) % classes
     odds = scale * (generator.normal(size=n) + 1.2 * (labels == 1)) + offset
     logits = np.stack([np.zeros(n), odds, *([np.zeros(n)] * (classes - 2))], axis=1)
-    return FoldAnswers(
+    return FoldPredictions(
         seed=seed, fold=fold, patients=np.array([f"{fold}-{index:03d}" for index in range(n)]), labels=labels,
         logits=logits, threshold=float(expit(offset + 0.6 * scale)), temperature=1.0,
     )  # fmt: skip
@@ -29,8 +29,8 @@ def answers(
 def test_the_mean_is_within_folds_and_an_offset_of_a_network_changes_nothing() -> None:
     plain = [answers(fold) for fold in range(1, 5)]
     moved = [answers(fold, offset=5.0 * fold, scale=1.0 + fold) for fold in range(1, 5)]
-    first, second = judge_folds(plain, NAMES, 1), judge_folds(moved, NAMES, 1)
-    own = [judge_fold(one, NAMES, 1)["auroc"].value for one in plain]
+    first, second = evaluate_folds(plain, NAMES, 1), evaluate_folds(moved, NAMES, 1)
+    own = [evaluate_fold(one, NAMES, 1)["auroc"].value for one in plain]
     assert first["auroc"].value == pytest.approx(np.mean(own))
     for name in ("auroc", "accuracy", "balanced_accuracy"):
         assert second[name].to_dict() == pytest.approx(first[name].to_dict())
@@ -57,7 +57,7 @@ def test_the_variance_is_the_mean_of_delongs_with_the_factor_for_shared_patients
 def test_repeats_on_the_same_patients_are_not_more_patients() -> None:
     once = [answers(fold) for fold in range(1, 4)]
     thrice = [answers(fold, seed=seed) for seed in range(3) for fold in range(1, 4)]
-    first, second = judge_folds(once, NAMES, 1), judge_folds(thrice, NAMES, 1)
+    first, second = evaluate_folds(once, NAMES, 1), evaluate_folds(thrice, NAMES, 1)
     assert second["auroc"].to_dict() == pytest.approx(first["auroc"].to_dict())
     for name in ("accuracy", "brier"):
         assert second[name].n == first[name].n == 90
@@ -76,11 +76,11 @@ def test_perfect_folds_of_few_patients_claim_no_certainty() -> None:
 
 def test_a_fold_with_one_patient_of_a_class_has_no_interval_and_says_why() -> None:
     lone = answers(1, n=9)
-    lone = FoldAnswers(
+    lone = FoldPredictions(
         seed=0, fold=1, patients=lone.patients, labels=(np.arange(9) == 0).astype(np.int64), logits=lone.logits,
         threshold=0.5, temperature=1.0,
     )  # fmt: skip
-    found = judge_folds([lone, answers(2)], NAMES, 1)["auroc"]
+    found = evaluate_folds([lone, answers(2)], NAMES, 1)["auroc"]
     assert found.value is not None
     assert found.low is None
     assert "fewer folds" in found.reason
@@ -89,7 +89,7 @@ def test_a_fold_with_one_patient_of_a_class_has_no_interval_and_says_why() -> No
 
 
 def test_three_classes_have_a_mean_and_no_interval() -> None:
-    found = judge_folds([answers(fold, classes=3) for fold in (1, 2)], ("a", "b", "c"), 1)
+    found = evaluate_folds([answers(fold, classes=3) for fold in (1, 2)], ("a", "b", "c"), 1)
     assert 0 < found["auroc"].value < 1  # type: ignore[operator]
     assert found["auroc"].low is None
     assert found["brier"].value is None

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as oracle
 
-from core.evaluation.thresholds import decision_curve, judge_thresholds
+from core.evaluation.thresholds import decision_curve, evaluate_thresholds
 
 GENERATOR = np.random.default_rng(6)
 LABELS = np.arange(200) % 2
@@ -10,7 +10,7 @@ PROBABILITIES = np.clip(GENERATOR.normal(0.4 + 0.2 * LABELS, 0.2), 0.01, 0.99)
 
 
 def test_shares_agree_with_scikit_learn() -> None:
-    (point,) = judge_thresholds(LABELS == 1, PROBABILITIES, [0.45])
+    (point,) = evaluate_thresholds(LABELS == 1, PROBABILITIES, [0.45])
     said = PROBABILITIES >= 0.45
     assert point.sensitivity.value == pytest.approx(oracle.recall_score(LABELS, said))
     assert point.specificity.value == pytest.approx(oracle.recall_score(LABELS, said, pos_label=0))
@@ -21,7 +21,7 @@ def test_shares_agree_with_scikit_learn() -> None:
 
 
 def test_a_threshold_above_everybody_calls_nobody_and_says_so() -> None:
-    (point,) = judge_thresholds(LABELS == 1, PROBABILITIES, [1.0])
+    (point,) = evaluate_thresholds(LABELS == 1, PROBABILITIES, [1.0])
     assert point.positive_value.value is None
     assert point.positive_value.reason == "nobody is called positive"
     assert point.negative_value.value == 0.5

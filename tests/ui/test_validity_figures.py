@@ -8,9 +8,9 @@ import pytest
 from core.evaluation.conformal import ideal_set_size
 from core.evaluation.curves import reliability_bins
 from core.evaluation.figure import Figure
-from core.evaluation.simulated import best_of_noise, repeat_study
+from core.evaluation.simulated import best_of_noise, repeat_evaluation
 from core.evaluation.specification import Cell, order_cells
-from core.evaluation.thresholds import decision_curve, judge_thresholds
+from core.evaluation.thresholds import decision_curve, evaluate_thresholds
 from core.reports.palette import DARK, LIGHT, Palette
 from ui.figures.reliability import draw_decision, draw_reliability, draw_set_size, draw_threshold_shares
 from ui.figures.specification import draw_specification
@@ -28,7 +28,7 @@ def test_studies_that_miss_the_truth_have_their_own_colour(palette: Palette) -> 
     assert holds.x.tolist() == [2]
     assert misses.x.tolist() == [1, 3]
     assert misses.marker.color == palette.error
-    assert len(draw_studies(repeat_study(0.6, 40, 20, GENERATOR), 0.6, palette).data) in (1, 2)
+    assert len(draw_studies(repeat_evaluation(0.6, 40, 20, GENERATOR), 0.6, palette).data) in (1, 2)
 
 
 def test_power_marks_the_visitors_own_number_where_it_is_on_a_logarithmic_axis() -> None:
@@ -49,7 +49,7 @@ def test_the_dial_draws_the_best_possible_and_each_run() -> None:
 
 def test_the_best_epoch_of_noise_is_marked() -> None:
     found = best_of_noise(20, 12, 50, GENERATOR)
-    assert draw_noise_course(found.one_course, LIGHT).data[1].y[0] == found.one_course.max()
+    assert draw_noise_course(found.learning_curve, LIGHT).data[1].y[0] == found.learning_curve.max()
     assert f"{found.chosen.mean():.2f}" in draw_optimism(found.chosen, found.untouched, LIGHT).data[1].name
 
 
@@ -73,7 +73,7 @@ def test_reliability_and_sets_draw_what_they_were_given() -> None:
 
 
 def test_thresholds_and_decision_curve_draw_both_alternatives() -> None:
-    points = judge_thresholds(POSITIVE, PROBABILITY, np.linspace(0.1, 0.9, 9))
+    points = evaluate_thresholds(POSITIVE, PROBABILITY, np.linspace(0.1, 0.9, 9))
     shares, values = draw_threshold_shares(points, 0.5, DARK)
     assert [trace.name for trace in shares.data if trace.name] == ["sensitivity", "specificity"]
     assert len(values.data) == 4

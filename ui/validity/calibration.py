@@ -9,7 +9,7 @@ import streamlit as st
 from core.errors import EvaluationError
 from core.evaluation import metrics
 from core.evaluation.calibration import calibrate_left_out
-from core.evaluation.conformal import ideal_set_size, judge_sets, sets_left_out
+from core.evaluation.conformal import evaluate_sets, ideal_set_size, sets_left_out
 from core.evaluation.curves import reliability_bins
 from core.evaluation.influence import mean_interval
 from core.evaluation.intervals import auroc_interval
@@ -98,7 +98,7 @@ def _show_sets(subject: Subject) -> None:
         "Promise", [0.8, 0.85, 0.9, 0.95], 0.9, format_func=lambda value: f"{value:.0%}", key="validity.conformal.level"
     )
     sets = sets_left_out(subject.labels, subject.probabilities, level)
-    figures = judge_sets(subject.labels, sets, subject.class_names)
+    figures = evaluate_sets(subject.labels, sets, subject.class_names)
     auroc, _, _ = (
         auroc_interval(subject.positive, subject.logits[:, subject.positive_class]) if _both(subject) else (None,) * 3
     )

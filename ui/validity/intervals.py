@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from core.evaluation.metrics import Floats
-from core.evaluation.simulated import repeat_study
+from core.evaluation.simulated import repeat_evaluation
 from core.runs.evaluation import read_evaluation
 from ui.figures.validity import draw_studies
 from ui.runs.evaluation_figures import show_figures
@@ -21,7 +21,7 @@ COUNTED = 1000
 
 @st.cache_data(max_entries=32, show_spinner="Repeating the study …")
 def _repeat(auroc: float, patients: int) -> Floats:
-    return repeat_study(auroc, patients, COUNTED, np.random.default_rng([patients, round(1000 * auroc)]))
+    return repeat_evaluation(auroc, patients, COUNTED, np.random.default_rng([patients, round(1000 * auroc)]))
 
 
 def draw_section() -> None:

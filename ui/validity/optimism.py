@@ -29,7 +29,7 @@ CHOSEN, UNTOUCHED = "validation (chose the epoch)", "untouched test patients"
 
 @st.cache_data(max_entries=32, show_spinner="Training models that know nothing …")
 def _noise(patients: int, epochs: int, alike: float) -> BestOfEpochs:
-    return best_of_noise(patients, epochs, DRAWS, np.random.default_rng([patients, epochs]), alike=alike)
+    return best_of_noise(patients, epochs, DRAWS, np.random.default_rng([patients, epochs]), correlation=alike)
 
 
 def draw_section() -> None:
@@ -58,7 +58,7 @@ def draw_section() -> None:
         mark_simulated()
     with right, st.grid(2, min_column_width=300):
         draw(
-            draw_noise_course(found.one_course, current_palette()),
+            draw_noise_course(found.learning_curve, current_palette()),
             key="validity.optimism.course",
             alt="AUROC by epoch of a model that knows nothing",
         )

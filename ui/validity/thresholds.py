@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.evaluation.thresholds import SHARES, decision_curve, judge_thresholds
+from core.evaluation.thresholds import SHARES, decision_curve, evaluate_thresholds
 from core.figure_text import interval_text, number_text
 from ui.figures.reliability import draw_decision, draw_threshold_shares
 from ui.validity.remarks import show_falsifier
@@ -25,7 +25,7 @@ def draw_section() -> None:
     if subject is None:
         return
     probability = subject.probabilities[:, subject.positive_class]
-    points = judge_thresholds(subject.positive, probability, np.linspace(0.02, 0.98, 97))
+    points = evaluate_thresholds(subject.positive, probability, np.linspace(0.02, 0.98, 97))
     palette = current_palette()
     with st.grid(2, min_column_width=320):
         for name, figure in zip(
@@ -66,7 +66,7 @@ def _show_point(subject: Subject, probability: np.ndarray[tuple[int], np.dtype[n
         "Threshold", 0.02, 0.98, float(np.clip(round(subject.threshold, 2), 0.02, 0.98)), 0.01,
         key=f"validity.thresholds.at.{subject.key}",
     )  # fmt: skip
-    (point,) = judge_thresholds(subject.positive, probability, [threshold])
+    (point,) = evaluate_thresholds(subject.positive, probability, [threshold])
     rows = []
     for name, title in SHARES.items():
         share = getattr(point, name)

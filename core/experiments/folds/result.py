@@ -13,7 +13,7 @@ import torch
 from core.data.study import Cohort
 from core.errors import MGMTLabError
 from core.evaluation.figure import Figure
-from core.evaluation.folds import LEFT_OUT, FoldAnswers, judge_fold, judge_folds
+from core.evaluation.folds import LEFT_OUT, FoldPredictions, evaluate_fold, evaluate_folds
 from core.evaluation.unpaired import mean_under_dependence
 from core.figure_text import figure_text
 from core.models.card import ENSEMBLE, read_card
@@ -104,10 +104,10 @@ def summarise_folds(
     """
     names, positive = cohort.class_names, cohort.positive_class
     answers = [_answers(winner, evaluation) for winner, evaluation in evaluated]
-    figures = judge_folds(answers, names, positive)
+    figures = evaluate_folds(answers, names, positive)
     seeds = sorted({one.seed for one in answers})
     by_seed = [
-        {"seed": seed, **_plain(judge_folds([one for one in answers if one.seed == seed], names, positive))}
+        {"seed": seed, **_plain(evaluate_folds([one for one in answers if one.seed == seed], names, positive))}
         for seed in seeds
     ]
     folds = [
@@ -124,7 +124,7 @@ def summarise_folds(
             "looked_at": evaluation.looked_at,
             "patients": len(one.patients),
             "positive": int((one.labels == positive).sum()),
-            **_plain(judge_fold(one, names, positive)),
+            **_plain(evaluate_fold(one, names, positive)),
         }
         for (winner, evaluation), one in zip(evaluated, answers, strict=True)
     ]
@@ -155,8 +155,8 @@ def _evaluate_once(run: RunFolder, partition: str, settings: Settings) -> None:
         evaluate_run(run, "test", settings, partition=partition)
 
 
-def _answers(winner: Winner, evaluation: Evaluation) -> FoldAnswers:
-    return FoldAnswers(
+def _answers(winner: Winner, evaluation: Evaluation) -> FoldPredictions:
+    return FoldPredictions(
         seed=winner.seed,
         fold=winner.fold,
         patients=evaluation.patient_ids,
