@@ -174,6 +174,11 @@ def test_what_starts_fast_loads_nothing_heavy(name: str) -> None:
     assert not heavy, f"importing {name} imports {sorted(heavy)}"
 
 
+def test_index_starts_without_what_takes_longer_to_import_than_an_unchanged_cohort_to_read() -> None:
+    loaded = {target.split(".")[0] for target in loaded_with("core.cli.data.index")}
+    assert loaded & {"pydantic", "pandas", "pydicom", *HEAVY} == set()
+
+
 def test_few_imports_stand_inside_functions() -> None:
     count = sum(len(late_imports(tree)) for tree in TREES.values())
     assert count <= LATE_IMPORTS

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from core.cli.options import add_backend, add_config, add_data, on_backend, positive, read_config, read_source
+from core.cli.config_options import add_config, read_config, read_source
+from core.cli.options import add_backend, add_data, on_backend, positive
 from core.cli.output import Outcome, TerminalProgress, plain, table
 from core.cli.parser import Parser, set_command
 from core.errors import ConfigError

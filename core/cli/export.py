@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from core.cli.options import add_config, add_data, read_cohort, read_config
+from core.cli.config_options import add_config, read_config
+from core.cli.options import add_data, read_cohort
 from core.cli.output import Outcome, TerminalProgress, fault_lines, plain, table
 from core.cli.parser import Parser, add_commands, set_command
 from core.dataset.export import export_imagefolder as write_tree

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they name: the cohort, the configuration, where work is done."""
+"""Options that several commands share, and what they name: the cohort, and where work is done."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from pathlib import Path
 
 from core.cli.output import Outcome, TerminalProgress
 from core.cli.parser import Command, UsageError
-from core.config import RunConfig, apply_settings
 from core.data.clinical.labels import Target
 from core.data.cohort import scan_cohort
 from core.data.study import Cohort
-from core.errors import DataError
 from core.mri import MRSequence
 from core.parallel import dask_cluster
-from core.presets import find_preset
-from core.runs.records import DataSource
 from core.settings import Settings
 
 LAYOUTS = ("rsna", "phases", "classes", "flat")
@@ -134,26 +130,6 @@ def assignment(text: str) -> tuple[str, MRSequence]:
     return series_uid, names[name.lower()]
 
 
-def add_config(parser: argparse.ArgumentParser, preset: str) -> None:
-    """Add --preset and --set."""
-    parser.add_argument(
-        "--preset", default=preset, metavar="NAME", help=f"the configuration to start from (default: {preset})"
-    )
-    parser.add_argument(
-        "--set",
-        dest="settings",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="change one value of it; may be given again and again",
-    )
-
-
-def read_config(arguments: argparse.Namespace) -> RunConfig:
-    """Return the preset with the --set values in it; raises ConfigError."""
-    return apply_settings(find_preset(arguments.preset).config, arguments.settings)
-
-
 def read_cohort(arguments: argparse.Namespace, settings: Settings) -> Cohort:
     """Scan DATA as the options say, with progress on standard error; what did not change comes from the cache."""
     return scan_cohort(
@@ -168,31 +144,6 @@ def read_cohort(arguments: argparse.Namespace, settings: Settings) -> Cohort:
         identity=Path(arguments.identity) if arguments.identity else None,
         sequence_overrides=dict(arguments.assign or ()),
         target=Target(column=arguments.target, positive=arguments.positive, cutoff=arguments.cutoff),
-        session=arguments.session,
-    )
-
-
-def read_source(arguments: argparse.Namespace) -> DataSource:
-    """Name DATA and how to read it, for a run or an experiment, which reads it again; a folder that is not there is none.
-
-    Raises
-    ------
-    DataError
-        There is no such folder.
-    """
-    if not Path(arguments.data).expanduser().is_dir():
-        raise DataError(f"There is no folder {arguments.data}; name one that holds a cohort.")
-    return DataSource(
-        root=arguments.data,
-        labels=arguments.labels,
-        patient_pattern=arguments.patient_pattern,
-        sequence=arguments.sequence,
-        layout=arguments.layout,
-        identity=arguments.identity,
-        assign=tuple(arguments.assign or ()),
-        target=arguments.target,
-        positive=arguments.positive,
-        cutoff=arguments.cutoff,
         session=arguments.session,
     )
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from core.cli.options import add_config, add_data, positive, read_config, read_source
+from core.cli.config_options import add_config, read_config, read_source
+from core.cli.options import add_data, positive
 from core.cli.output import INTERRUPTED, OK, WRONG, Outcome, TerminalProgress, note, plain, table
 from core.cli.parser import Parser, set_command
 from core.errors import MGMTLabError

@@ -6,7 +6,8 @@ import argparse
 from dataclasses import replace
 from typing import Any
 
-from core.cli.options import add_config, add_data, positive, read_cohort, read_config, read_source
+from core.cli.config_options import add_config, read_config, read_source
+from core.cli.options import add_data, positive, read_cohort
 from core.cli.output import INTERRUPTED, Outcome, TerminalProgress, note
 from core.cli.parser import Parser, UsageError, set_command
 from core.cli.train import TrainingDisplay

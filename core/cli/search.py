@@ -6,7 +6,8 @@ import argparse
 from contextlib import suppress
 from dataclasses import replace
 
-from core.cli.options import add_config, add_data, positive, read_config, read_source
+from core.cli.config_options import add_config, read_config, read_source
+from core.cli.options import add_data, positive
 from core.cli.output import INTERRUPTED, Outcome, TerminalProgress, note, plain, table
 from core.cli.parser import Parser, UsageError, set_command
 from core.config import RunConfig

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from core.cli.config_help import describe_origin, describe_settings
-from core.cli.options import add_config, add_data, read_config, read_source
+from core.cli.config_options import add_config, read_config, read_source
+from core.cli.options import add_data
 from core.cli.output import CLEAR_LINE, INTERRUPTED, Outcome, TerminalProgress, clock_text, note
 from core.cli.parser import Parser, UsageError, set_command
 from core.errors import ConfigError

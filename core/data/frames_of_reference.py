@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from core.config import PrepConfig
 from core.data.select import is_set_aside
 from core.data.study import Series, Study
 from core.errors import FrameOfReferenceError
+
+if TYPE_CHECKING:
+    from core.config import PrepConfig
 
 Frames = Literal["same", "different", "unknown"]
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from core.config import PrepConfig
 from core.data.index.assign import ASSIGNED, series_order
 from core.data.study import Series, Study
 from core.mri import MRSequence
+
+if TYPE_CHECKING:
+    from core.config import PrepConfig
 
 Source = Sequence[Series]
 """What is prepared together: one series, or a study's on a common grid (``PrepConfig.grid_mm`` above 0), in order."""

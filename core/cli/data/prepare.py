@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from core.cli.options import add_backend, add_config, add_data, on_backend, read_cohort, read_config
+from core.cli.config_options import add_config, read_config
+from core.cli.options import add_backend, add_data, on_backend, read_cohort
 from core.cli.output import Outcome, TerminalProgress, fault_lines
 from core.cli.parser import Parser, set_command
 from core.dataset.table import build_table
