@@ -186,6 +186,9 @@ def test_a_folder_called_by_its_description_is_no_statement(tmp_path: Path) -> N
     header = read_header(write_mr(tmp_path / "a.dcm", **gradient))
     assert recognise_sequence(folder="AX T2 TRA", header=header).sequence is UNKNOWN
     assert recognise_sequence(folder="T2w", header=header).sequence is T2W
+    phase = read_header(write_mr(tmp_path / "b.dcm", ImageType=["ORIGINAL", "PRIMARY", "P", "ND"]))
+    assert recognise_sequence(folder="AX T2 TRA", header=phase).sequence is UNKNOWN
+    assert recognise_sequence(folder="T2w", header=phase).sequence is T2W
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_a_lone_series_is_before_contrast_unless_much_speaks_against_it() -> Non
 
 
 def test_the_name_of_an_examination_says_nothing_of_a_series() -> None:
-    protocol = "BRAIN W CONTRAST"
+    protocol = "BRAIN T1 W CONTRAST"
     found = recognise(*(replace(one, protocol_name=protocol) for one in (t1("AX T1"), t1("AX T1 POST"), T2)))
     assert [one.sequence for one in found] == [T1W, T1WCE, T2W]
 
@@ -130,7 +130,10 @@ def test_a_reformat_stands_aside_for_its_original_and_in_for_a_missing_one() -> 
     assert said(reformat) == [(T2W, "likely")]
     t1_reformat = t1("T1 MPR", 30, image_type=("DERIVED", "SECONDARY", "MPR"))
     assert said(t1("T1", 0), t1_reformat) == [(T1W, "likely"), (UNKNOWN, "")]
-    assert said(t1("t1_mpr_sag", image_type=("ORIGINAL", "PRIMARY", "M"))) == [(T1W, "likely")]
+    projection = t1("T1 tra", 30, image_type=("DERIVED", "PRIMARY", "PROJECTION IMAGE", "M", "FFE"))
+    assert said(t1("T1", 0), projection) == [(T1W, "likely"), (UNKNOWN, "")]
+    mprage = t1("t1_mpr_sag", image_type=("ORIGINAL", "PRIMARY", "M"))
+    assert said(t1("T1 +C"), mprage) == [(T1WCE, "certain"), (T1W, "likely")]
 
 
 def test_a_subtraction_takes_no_part_in_the_order() -> None:
