@@ -26,7 +26,7 @@ from core.experiments.controls.specification import SpecificationParameters, lis
 from core.experiments.run import run_experiment
 from core.figure_text import figure_text
 from core.files import write_atomic
-from core.jobs.experiment import Display, Experiment, RunOptions, make_question
+from core.jobs.experiment import ENTRY, Display, Experiment, RunOptions, make_question
 from core.runs.records import EpochRecord
 from core.settings import Settings, load_settings
 
@@ -113,6 +113,9 @@ def _show_epoch(record: EpochRecord) -> None:
 
 def main(arguments: list[str]) -> int:
     """Answer the question of a folder, with lines of progress on standard error; the exit status is a command's."""
+    if len(arguments) != 1:
+        note(f"error: name the folder of one experiment: python -m {ENTRY} FOLDER")
+        return WRONG
     experiment = Experiment(Path(arguments[0]).resolve())
     display = Display(
         progress=TerminalProgress,
@@ -121,8 +124,8 @@ def main(arguments: list[str]) -> int:
     )
     try:
         run_experiment(experiment, load_settings(), experiment.options(), display, behind_queue=True)
-    except MGMTLabError as error:
-        note(f"error: {error}")
+    except (MGMTLabError, OSError) as error:
+        note(f"error: {' '.join(str(error).split())}")
         return WRONG
     except KeyboardInterrupt:
         note("Interrupted.")

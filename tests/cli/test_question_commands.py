@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from core.cli.questions import main
 from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.settings import load_settings
@@ -54,3 +57,19 @@ def test_what_cannot_be_asked_is_one_line(command: Command, patients: Path) -> N
     command("specification", patients, *SMALL, "--vary", "seed").assert_refused("at least one value")
     command("optimism", "nowhere", *SMALL).assert_refused("no folder nowhere")
     command("optimism", patients, *SMALL, "--name", "../x").assert_refused("cannot name an experiment")
+
+
+def test_the_question_of_a_folder_is_answered_as_the_pages_start_it(
+    command: Command, patients: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(command("optimism", patients, *SMALL, "--seeds", "2", "--json").json["experiment"])
+    (folder / "result.json").rename(folder / "before.json")
+    assert main([str(folder)]) == 0
+    assert json.loads((folder / "result.json").read_text()) == json.loads((folder / "before.json").read_text())
+    shutil.rmtree(folder / "runs" / "seed-01")
+    (folder / "stop").touch()
+    assert main([str(folder)]) == 130
+    assert not (folder / "runs" / "seed-01").exists()
+    assert main([str(patients)]) == 2
+    assert "error: " in capsys.readouterr().err
+    assert main([]) == 2
