@@ -173,6 +173,25 @@ def test_phases_are_known_in_any_case(tmp_path: Path, names: tuple[str, ...]) ->
     assert {study.phase for study in scan_cohort(tmp_path)} == {"TRAIN", "VAL", "TEST"}
 
 
+def test_classes_that_differ_in_case_are_one_and_an_empty_folder_is_none(tmp_path: Path) -> None:
+    for phase, name in (
+        ("TRAIN", "Methylated"),
+        ("TRAIN", "Unmethylated"),
+        ("VAL", "methylated"),
+        ("VAL", "unmethylated "),
+    ):
+        write_image(tmp_path / "case" / phase / name / f"{len(phase) + len(name)}_a.png")
+    cohort = scan_cohort(tmp_path / "case")
+    assert cohort.class_names == ("Methylated", "Unmethylated")
+    assert cohort.label_counts() == {0: 2, 1: 2}
+    for name in ("no", "yes"):
+        write_image(tmp_path / "empty" / name / f"{len(name)}_a.png")
+    (tmp_path / "empty/a new folder").mkdir()
+    cohort = scan_cohort(tmp_path / "empty")
+    assert (cohort.class_names, cohort.positive_class) == (("no", "yes"), 1)
+    assert "No class: a new folder, without an image." in cohort.notes
+
+
 def test_class_folders_without_patients(tmp_path: Path) -> None:
     write_image(tmp_path / "yes/Y1.png")
     write_image(tmp_path / "no/Y1.png")

@@ -89,12 +89,14 @@ def scan_images(
     """
     pattern = _compile(patient_pattern or DEFAULT_PATTERN)
     folders = _class_folders(base, layout)
-    class_names = tuple(sorted({place.class_name for place, _ in folders if place.class_name is not None}))
     patients: dict[tuple[_Place, str], list[Path]] = defaultdict(list)
     loose: list[tuple[_Place, Path]] = []
     faults: list[Fault] = []
     sizes: dict[Path, tuple[int, int]] = {}
     listed = list_images([folder for _, folder in folders], settings, cache, jobs, progress)
+    filled = {place.class_name for (place, _), found in zip(folders, listed, strict=True) if found.sizes}
+    class_names = tuple(sorted(name for name in filled if name is not None))
+    empty = sorted({place.class_name or "" for place, _ in folders} - {name or "" for name in filled})
     for (place, _), found in zip(folders, listed, strict=True):
         sizes.update(found.sizes)
         faults += [Fault(path=relative_to(path, base), reason=reason) for path, reason in found.faults]
@@ -108,6 +110,8 @@ def scan_images(
     groups += [(place, _clean(path.stem), False, [path]) for place, path in loose]
     studies = _build_studies(groups, class_names, sizes, sequence, identity)
     notes = _describe(studies, len(loose), patient_pattern)
+    if empty and class_names:
+        notes = (*notes, f"No class: {name_some(empty)}, without an image.")
     return ImageStudies(studies=studies, class_names=class_names, faults=tuple(faults), notes=notes)
 
 
@@ -121,13 +125,15 @@ def _compile(pattern: str) -> re.Pattern[str]:
 
 
 def _class_folders(base: Path, layout: str) -> list[tuple[_Place, Path]]:
-    if layout == "phases":
-        return [
-            (_Place(phase, child.name), child) for phase, folder in phase_folders(base) for child in subfolders(folder)
-        ]
-    if layout == "classes":
-        return [(_Place(None, child.name), child) for child in subfolders(base)]
-    return [(_Place(None, None), base)]
+    """Return the folders of images with their phases and classes; names that differ in case only are one class."""
+    if layout == "flat":
+        return [(_Place(None, None), base)]
+    phases = phase_folders(base) if layout == "phases" else [(None, base)]
+    found = [(phase, child) for phase, folder in phases for child in subfolders(folder)]
+    spelling: dict[str, str] = {}
+    for _, child in found:
+        spelling.setdefault(child.name.strip().casefold(), child.name)
+    return [(_Place(phase, spelling[child.name.strip().casefold()]), child) for phase, child in found]
 
 
 def _patient_of(path: Path, pattern: re.Pattern[str]) -> str:

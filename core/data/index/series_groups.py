@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable
 from pathlib import Path
 
@@ -28,9 +28,11 @@ def group_headers(headers: Iterable[InstanceHeader]) -> list[tuple[Path, list[In
     groups: dict[tuple[Path, str], list[InstanceHeader]] = defaultdict(list)
     for header in headers:
         groups[header.path.parent, header.series_uid].append(header)
+    folders = Counter(uid for _, uid in groups)
     by_uid: dict[Hashable, list[list[InstanceHeader]]] = defaultdict(list)
     for (folder, uid), group in groups.items():
-        by_uid[_stack_key(folder, group) if len(group) == 1 and uid else uid].append(group)
+        is_piece = len(group) == 1 and bool(uid) and folders[uid] == 1
+        by_uid[_stack_key(folder, group) if is_piece else uid].append(group)
     joined: list[list[InstanceHeader]] = []
     for key, pieces in by_uid.items():
         fewest = FEWEST_PIECES if isinstance(key, tuple) else 2

@@ -211,10 +211,21 @@ def test_one_series_in_several_folders_is_one_series(tmp_path: Path, layout: str
     for number in range(12):
         folder = f"DIR{number // 6}" if layout == "two" else f"{number:08X}"
         path = tmp_path / "study" / folder / f"IM{number:04d}"
-        write_mr(path, np.arange(20, dtype=np.uint16).reshape(4, 5), position=(0, 0, 5.0 * number))
+        write_mr(path, position=(0, 0, 5.0 * number), SeriesDescription="AX FLAIR")
     for handed in (tmp_path, tmp_path / "study"):
         (study,) = scan_cohort(handed)
         (series,) = study.series
         assert (len(series.files), study.study_id) == (12, "study")
     (study,) = open_scan([tmp_path / "study"], tmp_path / "w" / "work", load_settings())
     assert [len(series.files) for series in study.series] == [12]
+
+
+def test_a_series_whose_files_have_each_a_uid_is_one_series_and_three_views_are_not(tmp_path: Path) -> None:
+    for number in range(9):
+        path = tmp_path / "00001/scan" / f"IM{number}"
+        write_mr(path, position=(0, 0, 5.0 * number), SeriesInstanceUID=f"1.2.{number}", SeriesDescription="AX FLAIR")
+    for number in range(2):
+        path = tmp_path / "00002/scan" / f"IM{number}"
+        write_mr(path, position=(0, 0, 5.0 * number), SeriesInstanceUID=f"1.3.{number}", SeriesDescription="AX FLAIR")
+    cohort = scan_cohort(tmp_path)
+    assert [len(study.series) for study in cohort] == [1, 2]
