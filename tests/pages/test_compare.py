@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from core.experiments.comparison.comparison import compare_runs
+from core.figure_text import value_text
 from core.runs.evaluation import evaluate_validation, store_evaluation
 from core.runs.folder import RunFolder
 from core.settings import Settings
@@ -39,7 +40,7 @@ def test_the_page_says_what_the_command_says(open_app: App, home: Settings, runs
     figure = compare_runs(runs[:2], home).differences[0].figure
     assert figure is not None
     (row,) = app.dataframe[0].value.to_dict("records")
-    assert row["difference (95%)"] == f"{figure.value:+.3f} [{figure.low:+.3f} to {figure.high:+.3f}]"
+    assert row["difference (95%)"] == value_text(figure, signed=True)
     assert row["n"] == "20"
     settings = app.dataframe[2].value.set_index("setting")
     assert settings.loc["Batch size"].tolist()[1:] == ["32", "8"]
