@@ -1,8 +1,8 @@
-"""TensorBoard event files of a run: its epochs again, in the form that ``tensorboard --logdir`` reads.
+"""TensorBoard event files of a run, as ``tensorboard --logdir`` reads them.
 
-A run keeps them when its folder holds a folder ``tensorboard``: they are no part of its configuration, for they change
-nothing of the result. Whenever a trainer starts, the file is written anew from the epochs that the run has, so after a
-kill and a resume it tells no epoch twice.
+A run keeps them when its folder holds a folder ``tensorboard``; they are not part of its configuration, because they do
+not change the result. Whenever a trainer starts, the file is written again from the run's epochs, so that a kill and a
+resume repeat no epoch.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def write_events(run: RunFolder) -> None:
 
 @contextmanager
 def follow_events(run: RunFolder) -> Iterator[Callable[[], None]]:
-    """Yield what to call after each epoch of a training; it does nothing where the run keeps no event files.
+    """Yield a function to call after each epoch; it does nothing where the run keeps no event files.
 
     Raises
     ------

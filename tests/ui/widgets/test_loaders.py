@@ -37,7 +37,7 @@ def test_a_checkpoint_is_loaded_once_and_again_after_it_changed(
 
 def test_a_cohort_is_scanned_once_until_it_is_asked_for_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scanned: list[Path] = []
-    monkeypatch.setattr("core.training.data.scan_cohort", lambda root, **options: scanned.append(root) or object())
+    monkeypatch.setattr("core.runs.cohort.scan_cohort", lambda root, **options: scanned.append(root) or object())
     source = DataSource(root=str(tmp_path))
     load_cohort(source)
     load_cohort(DataSource(root=str(tmp_path)))
