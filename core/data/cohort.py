@@ -430,9 +430,9 @@ def _attach_labels(cohort: Cohort, layout: Layout, labels: Path | None, target: 
 
 
 def _note_same_persons(studies: Iterable[Study]) -> list[str]:
-    """Name the ids that are one person by the identity table; phases of one patient are another matter."""
+    """Name the ids that are one person by the identity table; phases and sessions of one patient are another matter."""
     groups: dict[str, list[str]] = {}
     for study in studies:
-        if study.phase is None:
+        if study.phase is None and not study.session:
             groups.setdefault(study.person, []).append(study.study_id)
     return [f"Studies {' and '.join(sorted(ids))} are one person." for ids in groups.values() if len(ids) > 1]

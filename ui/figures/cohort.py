@@ -57,7 +57,7 @@ def draw_flow(flow: Mapping[str, Any], palette: Palette) -> go.Figure:
         x=[counts["studies"] for _, counts, _ in steps],
         orientation="h",
         marker={"color": [colour for _, _, colour in steps]},
-        text=[f"{counts['studies']} of {counts['persons']} persons" for _, counts, _ in steps],
+        text=[f"{counts['studies']:,} studies, {counts['persons']:,} persons" for _, counts, _ in steps],
         textposition="auto",
         customdata=[name for name, _, _ in steps],
         hovertemplate="%{customdata}: %{text}<extra></extra>",
