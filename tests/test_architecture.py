@@ -38,9 +38,16 @@ LIGHT = (
     "ui", "pages", "core.cli.main", "core.config", "core.presets", "core.settings", "core.data.cohort",
     "core.data.upload", "core.models.card", "core.models.catalogue", "core.models.zoo", "core.runs", "core.training.trainer",
     "core.training.evaluate", "core.jobs.queue", "core.jobs.experiment", "core.phantom",
+    "core.evaluation", "core.models.registry", "core.models.ensemble", "core.models.card_text", "core.models.costs",
+    "core.explain.methods", "core.explain.overlay", "core.explain.validation.saliency_record",
+    "core.inference.prediction", "core.audit",
 )  # fmt: skip
 """Modules, and packages with all their modules, whose top-level imports must not lead to anything heavy: the app's first
 paint and the start of the command line load them."""
+
+MIXED = {"core.training.segmenter", "core.training.tensorboard", "ui.widgets.loaders"}
+"""Modules that import a heavy library late all the same: MONAI's losses and TensorBoard, which few trainings need; the app's
+one place that loads a network."""
 
 LATE_IMPORTS = 60
 """Ceiling on imports inside functions in the whole tree."""
@@ -177,6 +184,19 @@ def test_what_starts_fast_loads_nothing_heavy(name: str) -> None:
 def test_index_starts_without_what_takes_longer_to_import_than_an_unchanged_cohort_to_read() -> None:
     loaded = {target.split(".")[0] for target in loaded_with("core.cli.data.index")}
     assert loaded & {"pydantic", "pandas", "pydicom", *HEAVY} == set()
+
+
+def test_a_module_imports_torch_at_its_top_or_not_at_all() -> None:
+    """What is heavy is imported late only by a light module, and then through a module of ours that has it at its top."""
+    heavy_modules = {name for name in TREES if any(target.split(".")[0] in HEAVY for target in loaded_with(name))}
+    mixed = set()
+    for name, tree in TREES.items():
+        late = {target for node in late_imports(tree) for target in imports_of(node)}
+        if any(
+            target.split(".")[0] in HEAVY or (name in heavy_modules and own(target) in heavy_modules) for target in late
+        ):
+            mixed.add(name)
+    assert mixed <= MIXED, f"{sorted(mixed - MIXED)}: import it at the top, or from a module that does"
 
 
 def test_few_imports_stand_inside_functions() -> None:
