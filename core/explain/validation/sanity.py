@@ -92,20 +92,9 @@ def measure_maps(
     steps = len(stages) + len(combinations)
     progress(0, steps, "maps")
     maps = draw_all_maps(predictor, images.pooled, images.targets, combinations)
-    similar: list[dict[tuple[str, str], Figure]] = []
-    random_maps: Maps = {}
-    for done, (stage, model) in enumerate(zip(stages, randomise_from(predictor.model, stages), strict=True)):
-        progress(done, steps, f"random weights down to {stage}")
-        tested = np.arange(len(images.targets)) if stage == stages[-1] else images.few
-        network, pooled = replace_model(predictor, model), take(images.pooled, tested)
-        random_maps = draw_all_maps(network, pooled, images.targets[tested], combinations)
-        few = np.searchsorted(tested, images.few)
-        similar.append(
-            {
-                key: similarity(maps[key][images.few], random_maps[key][few], images.patients[images.few])
-                for key in combinations
-            }
-        )
+    similar, random_maps = compare_with_random(
+        predictor, images, maps, stages, lambda done, stage: progress(done, steps, f"random weights down to {stage}")
+    )
     road = _road_of(predictor, images)
     scores = []
     for done, (method, layer) in enumerate(combinations, start=len(stages)):
@@ -171,6 +160,30 @@ def draw_all_maps(
                 maps[key] = np.zeros((len(targets), *cams[0].heat.shape), np.float32)
             maps[key][places] = [cam.heat for cam in cams]
     return maps
+
+
+def compare_with_random(
+    predictor: Predictor, images: TumourImageSet, maps: Maps, stages: Sequence[str], report: Callable[[int, str], None]
+) -> tuple[list[dict[tuple[str, str], Figure]], Maps]:
+    """Return the similarity of maps with those of the network randomised down to each stage, and the last stage's maps.
+
+    The last stage, at which every weight is random, maps all images; the others map the few.
+    """
+    similar: list[dict[tuple[str, str], Figure]] = []
+    random_maps: Maps = {}
+    for done, (stage, model) in enumerate(zip(stages, randomise_from(predictor.model, stages), strict=True)):
+        report(done, stage)
+        tested = np.arange(len(images.targets)) if stage == stages[-1] else images.few
+        network, pooled = replace_model(predictor, model), take(images.pooled, tested)
+        random_maps = draw_all_maps(network, pooled, images.targets[tested], list(maps))
+        few = np.searchsorted(tested, images.few)
+        similar.append(
+            {
+                key: similarity(drawn[images.few], random_maps[key][few], images.patients[images.few])
+                for key, drawn in maps.items()
+            }
+        )
+    return similar, random_maps
 
 
 def share_moved(predictor: Predictor, images: TumourImageSet) -> Figure | None:
