@@ -36,13 +36,14 @@ from core.data.index.study_ids import name_studies
 from core.data.index.subject_names import is_session_name, subject_of_folder
 from core.data.study import Cohort, Fault, FolderScan, Study
 from core.data.synthetic import is_synthetic
-from core.errors import EmptyCohortError
+from core.errors import EmptyCohortError, LabelError
 from core.mri import CLASS_NAMES, MRSequence
 from core.parallel import on_cluster, run_tasks
 from core.progress import Progress, silent
 from core.settings import Settings, load_settings
 
 LABEL_FILE = "train_labels.csv"
+TABLES = (".csv", ".tsv", ".xlsx")
 FILES_PER_PROCESS = 2000
 """Below so many files a further process costs more than it saves."""
 LAYOUT_WORDS = {
@@ -421,12 +422,27 @@ def _attach_labels(cohort: Cohort, layout: Layout, labels: Path | None, target: 
         if labels is None:
             return cohort
         return replace(cohort, notes=(*cohort.notes, f"{labels.name} was not used: the class folders are the labels."))
+    known = [study_id for study in cohort for study_id in (study.study_id, study.person)]
+    if labels is None and layout.name == "rsna" and cohort.adapter == FOLDER.name:
+        labels = _find_any_table((cohort.root, layout.base), target, known)
     if labels is None:
         note = f"No label table: name one with --labels, or put {LABEL_FILE} beside the studies."
         return replace(cohort, notes=(*cohort.notes, note))
-    known = [study_id for study in cohort for study_id in (study.study_id, study.person)]
     table = read_labels(labels, target=target, known_ids=known)
     return require_studies(attach_labels(cohort, table, read_levels(labels)))
+
+
+def _find_any_table(places: Iterable[Path], target: Target, known: Sequence[str]) -> Path | None:
+    """Return the one table beside the studies that holds labels of theirs; None where there is none, or several."""
+    found = []
+    for path in {path for place in places for path in place.iterdir() if path.suffix.lower() in TABLES}:
+        try:
+            table = read_labels(path, target=target, known_ids=known)
+        except LabelError:
+            continue
+        if table.find(*known):
+            found.append(path)
+    return found[0] if len(found) == 1 else None
 
 
 def _note_same_persons(studies: Iterable[Study]) -> list[str]:

@@ -242,3 +242,17 @@ def test_covariates_are_told_by_label_and_by_site(tmp_path: Path) -> None:
     assert {row["BO"] for row in tables["site"] if row["covariate"] == "scanner"} == {
         "Siemens Magnetom Essenza 1; n = 1"
     }
+
+
+def test_a_plain_folder_takes_the_one_table_that_holds_its_labels(tmp_path: Path) -> None:
+    for person in ("Anna", "Bert"):
+        trees.put(tmp_path / "data" / person, ["flair.nii", "t1.nii"])
+    trees.write_table(tmp_path / "data/notes.csv", [("a", "b"), (1, 2)])
+    rows = [("Name", "MGMT promoter status", "Age"), ("anna", "unmethylated", "61,5"), ("Bert", "n/a", "50")]
+    table = trees.write_table(tmp_path / "data/patients.tsv", rows, ";")
+    cohort = scan_cohort(tmp_path / "data")
+    assert (cohort.adapter, labels_of(cohort)) == ("folder", {"Anna": 0})
+    assert [study.excluded for study in cohort.excluded] == ["MGMT promoter status is 'n/a'"]
+    assert cohort["Anna"].covariates == {"age": 61.5}
+    table.with_name("again.csv").write_bytes(table.read_bytes())
+    assert any("No label table" in note for note in scan_cohort(tmp_path / "data").notes)
