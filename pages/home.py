@@ -19,8 +19,8 @@ def show_claim() -> None:
     """The first ten seconds."""
     begin_page("Predict MGMT promoter methylation from brain MR, and find out whether the number is true.")
     st.markdown(
-        "Look at a cohort, train the paper's network or an honest relative of it while you watch, and judge it "
-        "per patient, with intervals. Upload a scan and get a probability, a map of what spoke for it, and what "
+        "Look at a cohort, train the paper's network or an honest relative of it while you watch, and evaluate "
+        "it per patient, with intervals. Upload a scan and get a probability, a map of what spoke for it, and what "
         "to doubt."
     )
     st.badge("Research use only: not for diagnosis or treatment", icon=":material/biotech:", color="orange")
