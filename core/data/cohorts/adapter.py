@@ -54,6 +54,8 @@ class CohortAdapter:
     """Versions of an image in the order of preference; of one study only one is used."""
     tables: tuple[str, ...] = ()
     """Names of its clinical table (patterns of a shell), beside the studies or above them."""
+    required: str = ""
+    """Pattern of a file that no other cohort of such folders has; one session that is looked at must hold it."""
     ratings: str = ""
     """Name of a table whose rows say "Pre-Op" of a person and a session."""
     post_operative: bool = False
@@ -117,6 +119,8 @@ class CohortAdapter:
         names = (
             path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or path.is_file()
         )
+        if self.required:
+            return any(re.fullmatch(self.required, name) for name in names)
         return not self.files or any(self.choose_files([name]) for name in names)
 
 

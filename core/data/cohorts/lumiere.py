@@ -21,6 +21,7 @@ LUMIERE = CohortAdapter(
         (rf"(?i)flair{SUFFIX}", MRSequence.FLAIR),
     ),
     bases=("", "Imaging"),
+    required=rf"(?i)ct1{SUFFIX}",
     tables=("LUMIERE-Demographics_Pathology*.csv",),
     ratings="LUMIERE-ExpertRating*.csv",
     unverified=("the columns of the table of ratings", "the names of images that are not skull-stripped"),
