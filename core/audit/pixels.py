@@ -18,7 +18,8 @@ from scipy.fft import dctn
 from core.data.formats.images import read_image
 from core.data.index.series import relative_to
 from core.data.study import Series
-from core.data.volume import find_blank_slices, read_volume
+from core.data.volume import read_volume
+from core.data.voxels import Voxels, find_blank_slices
 from core.errors import DataError
 from core.files import replace_atomically
 from core.parallel import run_tasks
@@ -138,7 +139,9 @@ def _scan(number: int, series: Series, settings: Settings) -> tuple[int, Path | 
 def _describe(series: Series, settings: Settings) -> dict[str, Any]:
     slices, names, faults = _read_slices(series, settings)
     stacked = series.kind != "picture"
-    blank = find_blank_slices(np.stack(slices)) if stacked else np.array([bool(np.ptp(one) == 0) for one in slices])
+    blank = (
+        find_blank_slices(Voxels(np.stack(slices))) if stacked else np.array([bool(np.ptp(one) == 0) for one in slices])
+    )
     thumbnails = np.stack([make_thumbnail(one) for one in slices])
     return {
         "names": np.array(names),

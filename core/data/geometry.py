@@ -5,6 +5,7 @@ Everything is in the DICOM patient system, LPS: x grows to the patient's left, y
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -49,35 +50,44 @@ def plane_of(normal: NDArray[np.float64]) -> Plane:
     return next(plane for plane, index in PLANE_AXES.items() if index == axis)
 
 
-def orient(array: NDArray[Any], affine: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[np.float64], Plane]:
-    """Flip and transpose a stack of slices to the radiological view of its plane.
+@dataclass(frozen=True, slots=True, eq=False)
+class Turn:
+    """How voxels are flipped and transposed to the radiological view of their plane; a voxel keeps its place."""
 
-    Parameters
-    ----------
-    array
-        ndarray of shape (slices, rows, columns).
-    affine
-        (4, 4): (slice, row, column, 1) indices to LPS millimetres.
+    plane: Plane
+    affine: NDArray[np.float64]
+    """(4, 4): (slice, row, column, 1) indices of the turned voxels to LPS millimetres."""
+    crossed: bool = False
+    """Rows and columns are exchanged, before anything is flipped."""
+    steps: tuple[int, int, int] = (1, 1, 1)
+    """-1 where slices, rows or columns are flipped."""
 
-    Returns
-    -------
-    tuple
-        The same voxels in canonical order, the affine that goes with them, and the plane. A voxel keeps its
-        place in the patient.
+    def apply(self, voxels: NDArray[Any]) -> NDArray[Any]:
+        """Return a view of voxels (slices, rows, columns), or of one slice (rows, columns), in canonical order."""
+        turned = voxels.swapaxes(-1, -2) if self.crossed else voxels
+        return turned[tuple(slice(None, None, step) for step in self.steps[3 - voxels.ndim :])]
+
+
+def find_turn(affine: NDArray[np.float64], shape: tuple[int, ...]) -> Turn:
+    """Find how voxels of a shape (slices, rows, columns) are turned to the radiological view of their plane.
+
+    `affine` (4, 4) takes (slice, row, column, 1) indices to LPS millimetres.
     """
     plane = plane_of(affine[:3, 0])
-    slices, rows, columns = VIEWS[plane]
+    targets = VIEWS[plane]
     directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-    straight = abs(directions[:, 1] @ rows) + abs(directions[:, 2] @ columns)
-    crossed = abs(directions[:, 1] @ columns) + abs(directions[:, 2] @ rows)
-    if crossed > straight:
-        array, affine = array.swapaxes(1, 2), affine[:, [0, 2, 1, 3]]
-    for axis, target in enumerate((slices, rows, columns)):
+    straight = abs(directions[:, 1] @ targets[1]) + abs(directions[:, 2] @ targets[2])
+    across = abs(directions[:, 1] @ targets[2]) + abs(directions[:, 2] @ targets[1])
+    crossed = bool(across > straight)
+    if crossed:
+        affine, shape = affine[:, [0, 2, 1, 3]], (shape[0], shape[2], shape[1])
+    steps = [1, 1, 1]
+    for axis, target in enumerate(targets):
         if affine[:3, axis] @ target < 0:
             last = np.zeros(4)
-            last[axis], last[3] = array.shape[axis] - 1, 1
+            last[axis], last[3] = shape[axis] - 1, 1
             flipped = affine.copy()
             flipped[:, 3] = affine @ last
             flipped[:, axis] = -affine[:, axis]
-            array, affine = np.flip(array, axis), flipped
-    return array, affine, plane
+            affine, steps[axis] = flipped, -1
+    return Turn(plane, affine, crossed, (steps[0], steps[1], steps[2]))

@@ -129,12 +129,13 @@ def count_blank_slices(cohort: Cohort, *, jobs: int | None = None, progress: Pro
 
 
 def _count_blank(series: Series) -> BlankCount:
-    from core.data.volume import find_blank_slices, read_volume
+    from core.data.volume import read_volume
+    from core.data.voxels import find_blank_slices
 
     slices, blank, fault = 0, 0, ""
     try:
         volume, _ = read_volume(series)
-        flags = find_blank_slices(volume.array)
+        flags = find_blank_slices(volume.voxels)
         slices, blank = len(flags), int(flags.sum())
     except DataError as error:
         fault = str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,23 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.data.formats.dicom import load_file
 from core.data.formats.header import InstanceHeader
 from core.data.formats.nifti import read_nifti
-from core.data.formats.series_reader import SeriesReader
-from core.data.geometry import PLANE_AXES, orient
+from core.data.formats.series_reader import SeriesReader, read_files
+from core.data.geometry import PLANE_AXES, Turn, find_turn
 from core.data.index.stack import arrange
-from core.data.prepare.percentile import percentiles
 from core.data.study import Fault, Series
+from core.data.voxels import Voxels, join_slices
 from core.errors import DataError
 from core.mri import MRSequence, Plane
 from core.settings import Settings, load_settings
-
-BLANK_LEVEL = 0.02
-"""A slice is blank when it stays below this share of the volume's brightness."""
-BRIGHTNESS_PERCENTILE = 99.5
-"""Percentile of the voxels above the background that stands for the volume's brightness."""
-SPARE_VOXELS = 3
-"""Voxels of a blank slice that may be bright all the same: hot pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,7 +33,7 @@ class Volume:
     posterior.
     """
 
-    array: NDArray[np.float32]
+    voxels: Voxels
     """(slices, rows, columns), rescaled by slope and intercept, MONOCHROME1 inverted."""
     affine: NDArray[np.float64]
     """(4, 4): (slice, row, column, 1) indices to LPS millimetres."""
@@ -53,6 +48,11 @@ class Volume:
     """
 
     @property
+    def array(self) -> NDArray[np.float32]:
+        """(slices, rows, columns): the voxels as float32."""
+        return self.voxels.array
+
+    @property
     def spacing_mm(self) -> tuple[float, float, float]:
         """Distance between slices, rows and columns, in millimetres."""
         slices, rows, columns = np.linalg.norm(self.affine[:3, :3], axis=0).tolist()
@@ -64,7 +64,7 @@ class Volume:
 
         It is that of the slice's centre, so that oblique series of one head can be moved together.
         """
-        count, rows, columns = self.array.shape
+        count, rows, columns = self.voxels.shape
         step_mm = self.spacing_mm[0]
         steps = np.arange(count) if self.offsets_mm is None else self.offsets_mm / step_mm
         centres = self.affine @ np.stack(
@@ -74,34 +74,36 @@ class Volume:
         return positions
 
 
-def find_blank_slices(array: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Tell which slices hold nothing.
+def read_volumes(
+    source: Sequence[Series], settings: Settings | None = None, contents: Sequence[memoryview] | None = None
+) -> tuple[dict[MRSequence, Volume], tuple[Fault, ...]]:
+    """Read a study's series, one for each sequence, into volumes; one that cannot be read becomes a fault.
 
-    A slice is blank when no more than three of its voxels reach 2% of the volume's brightness, which is the
-    99.5th percentile of the voxels above the background (the smallest value). It is a rule on the brightest
-    voxels and not on their number, so that the last trace of brain still counts as a slice.
+    Parameters are those of :func:`read_volume`; `contents` is what the first series' files hold.
 
-    Parameters
-    ----------
-    array
-        ndarray of shape (slices, rows, columns), all slices of one volume.
-
-    Returns
-    -------
-    ndarray of shape (slices,)
-        True is blank.
+    Raises
+    ------
+    DataError
+        None of the series can be read; the reason is that of the first one.
     """
-    flat = array.reshape(len(array), -1)
-    background = flat.min()
-    above = flat[flat > background]
-    if not above.size:
-        return np.ones(len(array), dtype=bool)
-    level = background + BLANK_LEVEL * (percentiles(above, [BRIGHTNESS_PERCENTILE])[0] - background)
-    blank: NDArray[np.bool_] = np.count_nonzero(flat > level, axis=1) <= min(SPARE_VOXELS, flat.shape[1] - 1)
-    return blank
+    volumes: dict[MRSequence, Volume] = {}
+    faults: list[Fault] = []
+    failures: list[DataError] = []
+    for series in source:
+        try:
+            volumes[series.sequence], found = read_volume(series, settings, None if volumes or failures else contents)
+            faults += found
+        except DataError as error:
+            failures.append(error)
+            faults.append(Fault(path=f"{series.study_id}/{series.sequence}", reason=str(error)))
+    if not volumes:
+        raise failures[0] if failures else DataError("A study without series cannot be prepared.")
+    return volumes, tuple(faults)
 
 
-def read_volume(series: Series, settings: Settings | None = None) -> tuple[Volume, tuple[Fault, ...]]:
+def read_volume(
+    series: Series, settings: Settings | None = None, contents: Sequence[memoryview] | None = None
+) -> tuple[Volume, tuple[Fault, ...]]:
     """Read a DICOM or NIfTI series into a volume; a faulty file is left out and named.
 
     Parameters
@@ -110,6 +112,8 @@ def read_volume(series: Series, settings: Settings | None = None) -> tuple[Volum
         A series of kind "dicom" or "nifti".
     settings
         The limits; this installation's by default.
+    contents
+        What DICOM files hold, in their order, where :func:`core.data.formats.series_reader.read_files` was called already.
 
     Raises
     ------
@@ -122,40 +126,59 @@ def read_volume(series: Series, settings: Settings | None = None) -> tuple[Volum
     settings = settings or load_settings()
     if series.kind == "picture":
         raise DataError(f"Study {series.study_id}: loose pictures have no geometry and form no volume.")
-    if series.kind == "nifti":
-        path = series.files[0]
-        array, affine = read_nifti(path, settings)
-        array, affine, plane = orient(array, affine)
-        names = (path.name,) * len(array)
-        return _volume(series, array, affine, plane, names, None), ()
-    return _read_dicom(series, settings)
+    if series.kind == "dicom":
+        return _read_dicom(series, settings, contents)
+    path = series.files[0]
+    array, affine = read_nifti(path, settings)
+    turn = find_turn(affine, array.shape)
+    turned = turn.apply(array)
+    return Volume(
+        voxels=Voxels(np.ascontiguousarray(turned)),
+        affine=turn.affine,
+        sequence=series.sequence,
+        plane=turn.plane,
+        files=(path.name,) * len(array),
+    ), ()
 
 
-def _read_dicom(series: Series, settings: Settings) -> tuple[Volume, tuple[Fault, ...]]:
+def _read_dicom(
+    series: Series, settings: Settings, contents: Sequence[memoryview] | None
+) -> tuple[Volume, tuple[Fault, ...]]:
+    slices: dict[tuple[Path, int], NDArray[Any]] = {}
     headers: list[InstanceHeader] = []
-    images: dict[tuple[Path, int], NDArray[Any]] = {}
     faults: list[Fault] = []
     reader = SeriesReader(settings)
-    for path in series.files:
+    for path, content in zip(series.files, contents or _load_files(series.files), strict=True):
         try:
-            of_file, frames = reader.read_frames(path)
+            of_file, frames = reader.read_frames(path, content or load_file(path))
             headers += of_file
-            images.update({(path, header.frame): pixels for header, pixels in zip(of_file, frames, strict=True)})
+            slices.update({(path, header.frame): stored for header, stored in zip(of_file, frames, strict=True)})
         except DataError as error:
             faults.append(name_fault(series, path, str(error)))
-    if not images:
+    if not slices:
         reason = faults[0].reason if faults else "it has no files"
         raise DataError(f"Study {series.study_id}, {series.sequence}: none of its files can be read: {reason}")
     stack = arrange(headers)
-    array = np.stack([images[header.path, header.frame] for header in stack.headers])
-    if any(header.inverted for header in stack.headers):
-        array -= array.min()
-    names = tuple(header.path.name for header in stack.headers)
-    faults += [name_fault(series, Path(fault.path), fault.reason) for fault in stack.faults]
-    if stack.plane is Plane.UNKNOWN:
-        return _volume(series, array, stack.affine, stack.plane, names, None), tuple(faults)
-    array, affine, plane = orient(array, stack.affine)
-    return _volume(series, array, affine, plane, names, stack.offsets_mm), tuple(faults)
+    kept = [slices[header.path, header.frame] for header in stack.headers]
+    known = stack.plane is not Plane.UNKNOWN
+    turn = find_turn(stack.affine, (len(kept), *kept[0].shape)) if known else Turn(stack.plane, stack.affine)
+    volume = Volume(
+        voxels=join_slices([turn.apply(stored) for stored in kept], stack.headers),
+        affine=turn.affine,
+        sequence=series.sequence,
+        plane=turn.plane,
+        files=tuple(header.path.name for header in stack.headers),
+        offsets_mm=stack.offsets_mm if known else None,
+    )
+    return volume, (*faults, *(name_fault(series, Path(fault.path), fault.reason) for fault in stack.faults))
+
+
+def _load_files(paths: Sequence[Path]) -> list[memoryview]:
+    """Return what the files hold; nothing for any where one cannot be read, which is then named when it is read alone."""
+    try:
+        return read_files(paths)
+    except OSError:
+        return [memoryview(b"")] * len(paths)
 
 
 def name_fault(series: Series, path: Path, reason: str) -> Fault:
@@ -163,21 +186,3 @@ def name_fault(series: Series, path: Path, reason: str) -> Fault:
     of_series = path in {file.parent for file in series.files}
     place = f"{series.study_id}/{series.sequence}"
     return Fault(path=place if of_series else f"{place}/{path.name}", reason=reason)
-
-
-def _volume(
-    series: Series,
-    array: NDArray[np.float32],
-    affine: NDArray[np.float64],
-    plane: Plane,
-    files: tuple[str, ...],
-    offsets: NDArray[np.float64] | None,
-) -> Volume:
-    return Volume(
-        array=np.ascontiguousarray(array, dtype=np.float32),
-        affine=affine,
-        sequence=series.sequence,
-        plane=plane,
-        files=files,
-        offsets_mm=offsets,
-    )

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from core.config import PrepConfig
 from core.data.formats.nifti import read_nifti
-from core.data.geometry import orient
+from core.data.geometry import find_turn
 from core.data.prepare.cache import load_prepared
 from core.data.select import select_sources
 from core.data.study import Cohort, Study
 from core.data.volume import Volume
+from core.data.voxels import Voxels
 from core.dataset.slice_table import SliceTable
 from core.errors import DataError
 from core.mri import MRSequence
@@ -91,9 +92,9 @@ def find_mask(root: Path, study: Study, settings: Settings) -> Volume | None:
     if not found:
         return None
     array, affine = read_nifti(found[0], settings)
-    array, affine, plane = orient(array, affine)
-    tumour = np.isin(np.rint(array).astype(np.int64), TUMOUR).astype(np.float32)
-    return Volume(array=tumour, affine=affine, sequence=MRSequence.UNKNOWN, plane=plane, files=())
+    turn = find_turn(affine, array.shape)
+    tumour = np.isin(np.rint(turn.apply(array)).astype(np.int64), TUMOUR).astype(np.float32)
+    return Volume(voxels=Voxels(tumour), affine=turn.affine, sequence=MRSequence.UNKNOWN, plane=turn.plane, files=())
 
 
 def _stem(path: Path) -> str:

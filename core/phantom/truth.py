@@ -16,7 +16,8 @@ from core.data.prepare.common_grid import study_grid
 from core.data.prepare.examples import ImageFrame, PreparedSeries
 from core.data.prepare.resample import Grid, resample_to
 from core.data.study import Series
-from core.data.volume import Volume, read_volume
+from core.data.volume import Volume, read_volumes
+from core.data.voxels import Voxels
 from core.errors import DataError
 from core.mri import MRSequence, Plane
 from core.settings import Settings
@@ -103,7 +104,10 @@ def draw_mask(
     DataError
         The series cannot be read, or have no place in the patient.
     """
-    grid = study_grid(source, prep, settings) if prep.grid_mm else _own_grid(source[0], settings)
+    volumes = list(read_volumes(source, settings)[0].values())
+    grid = Grid(shape=volumes[0].voxels.shape, affine=volumes[0].affine)
+    if prep.grid_mm:
+        grid = study_grid(volumes, prep, settings)
     drawn = resample_to(mask, grid).array
     size_px = prepared.pixels.shape[-1]
     layers = prepared.slice_index if prepared.layers is None else prepared.layers
@@ -116,15 +120,9 @@ def draw_mask(
     return stacked[:, 0] if prepared.layers is None else stacked
 
 
-def _own_grid(series: Series, settings: Settings | None) -> Grid:
-    volume, _ = read_volume(series, settings)
-    shape = volume.array.shape
-    return Grid(shape=(shape[0], shape[1], shape[2]), affine=volume.affine)
-
-
 def _draw(mask: NDArray[np.float32], frame: ImageFrame, size_px: int) -> NDArray[np.bool_]:
     """Lay one slice of a mask into its image."""
-    inner = np.ascontiguousarray(mask[frame.row_start : frame.row_stop, frame.column_start : frame.column_stop])
+    inner = np.ascontiguousarray(mask[frame.box])
     shape = (frame.right - frame.left, frame.bottom - frame.top)
     image = np.zeros((size_px, size_px), bool)
     resized = np.asarray(Image.fromarray(inner).resize(shape, Image.Resampling.BILINEAR))
@@ -142,7 +140,7 @@ def _read_mask(path: Path) -> Volume:
     shifted = affine.copy()
     shifted[:3, 3] -= affine[:3, :3].sum(axis=1)
     return Volume(
-        array=np.pad(np.isin(labels, TISSUE), 1).astype(np.float32),
+        voxels=Voxels(np.pad(np.isin(labels, TISSUE), 1).astype(np.float32)),
         affine=shifted,
         sequence=MRSequence.UNKNOWN,
         plane=Plane.AXIAL,

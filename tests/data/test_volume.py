@@ -10,9 +10,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from core.data.geometry import orient
+from core.data.geometry import find_turn
 from core.data.study import Series
-from core.data.volume import Volume, find_blank_slices, read_volume
+from core.data.volume import Volume, read_volume
+from core.data.voxels import Voxels, find_blank_slices
 from core.errors import DataError, MixedSeriesError
 from core.mri import MRSequence, Plane
 from tests.data.dicom_files import AXIAL, CORONAL, SAGITTAL, write_mr, write_series
@@ -109,7 +110,8 @@ def test_orienting_moves_no_voxel_in_the_patient(transpose: bool, flips: tuple[b
     affine = np.eye(4)
     affine[:3, :3] = directions[:, [0, 2, 1]] if transpose else directions
     array = np.arange(24).reshape(2, 3, 4)
-    turned, turned_affine, plane = orient(array, affine)
+    turn = find_turn(affine, array.shape)
+    turned, turned_affine, plane = turn.apply(array), turn.affine, turn.plane
     assert plane is Plane.AXIAL
     for index in np.ndindex(array.shape):
         new = np.argwhere(turned == array[index])[0]
@@ -237,12 +239,12 @@ def test_blank_slices_do_not_depend_on_the_scale(scale: float, offset: float) ->
     array[2:5, 5:15, 5:15] = rng.integers(200, 1000, (3, 10, 10))
     array[0, 3, 3] = 900  # a hot pixel
     array[5] = rng.integers(0, 3, (20, 20))  # faint noise
-    blank = find_blank_slices((array * scale + offset).astype(np.float32))
+    blank = find_blank_slices(Voxels((array * scale + offset).astype(np.float32)))
     assert blank.tolist() == [True, True, False, False, False, True]
 
 
 def test_an_empty_volume_is_blank_throughout() -> None:
-    assert find_blank_slices(np.full((3, 4, 4), 7, np.float32)).all()
+    assert find_blank_slices(Voxels(np.full((3, 4, 4), 7, np.float32))).all()
 
 
 @pytest.mark.parametrize(
@@ -255,7 +257,7 @@ def test_the_real_series(shared_data: Path, study: str, plane: Plane, shape: tup
     assert not faults
     assert (volume.plane, volume.array.shape) == (plane, shape)
     assert (np.diff(volume.positions_mm) > 0).all()
-    assert find_blank_slices(volume.array).sum() == blank
+    assert find_blank_slices(volume.voxels).sum() == blank
     again, _ = read_volume(replace(series, files=series.files[::-1]))
     np.testing.assert_array_equal(volume.array, again.array)
 

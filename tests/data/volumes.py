@@ -11,6 +11,7 @@ from PIL import Image
 
 from core.data.study import Cohort, Phase, Series, Study
 from core.data.volume import Volume
+from core.data.voxels import Voxels
 from core.mri import MRSequence, Plane
 
 
@@ -31,7 +32,7 @@ def make_volume(array: NDArray[np.float32], spacing_mm: tuple[float, float, floa
     slices, rows, columns = spacing_mm
     affine = np.array([[0, 0, columns, 0], [0, rows, 0, 0], [slices, 0, 0, -30.0], [0, 0, 0, 1]])
     return Volume(
-        array=array,
+        voxels=Voxels(array),
         affine=affine,
         sequence=MRSequence.FLAIR,
         plane=Plane.AXIAL,

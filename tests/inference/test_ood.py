@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 
 from core.config import PrepConfig, RunConfig
 from core.data.prepare.slices import PreparedSeries
-from core.data.prepare.source import prepare_series
+from core.data.prepare.source import prepare_source
 from core.data.study import Series
 from core.dataset.intensity_profile import BINS, intensity_histogram
 from core.inference.ood import GREY_LIMIT, check_series, grey_distance
@@ -133,8 +133,8 @@ def real_patients(shared_data: Path) -> dict[str, list[Path]]:
 
 def test_limit_passes_real_patients_and_stops_inverted_ones(real_patients: dict[str, list[Path]]) -> None:
     pixels = {
-        patient: prepare_series(
-            series(sequence=MRSequence.T1WCE, kind="picture", spacing_mm=None, files=tuple(files)),
+        patient: prepare_source(
+            (series(sequence=MRSequence.T1WCE, kind="picture", spacing_mm=None, files=tuple(files)),),
             PrepConfig(size_px=96),
         ).pixels
         for patient, files in real_patients.items()

@@ -15,7 +15,7 @@ from PIL import Image
 
 from core.config import PrepConfig, RunConfig
 from core.data.index.assign import ASSIGNED
-from core.data.prepare.source import prepare_series
+from core.data.prepare.source import prepare_source
 from core.data.study import Cohort, Series, Study
 from core.dataset.table import build_table
 from core.errors import CheckpointError, DataError, SequenceError
@@ -61,7 +61,7 @@ def test_answer_is_the_softmax_of_the_mean_slice_logit(
     predictor = Predictor(write_checkpoint(temperature=2.5, threshold=0.4))
     flair, t2w = write_series(MRSequence.FLAIR, 2), write_series(MRSequence.T2W, 4)
     prediction = predictor.predict(study(flair, t2w))
-    pixels = np.concatenate([prepare_series(one, predictor.card.config.prep).pixels for one in (flair, t2w)])
+    pixels = np.concatenate([prepare_source((one,), predictor.card.config.prep).pixels for one in (flair, t2w)])
     grey = torch.from_numpy(pixels).float()[:, None].repeat(1, 3, 1, 1) / 255
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     with torch.no_grad():

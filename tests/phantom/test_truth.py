@@ -10,7 +10,7 @@ import pytest
 
 from core.config import PrepConfig
 from core.data.cohort import scan_cohort
-from core.data.prepare.source import prepare_series
+from core.data.prepare.source import prepare_source
 from core.data.volume import read_volume
 from core.errors import DataError
 from core.phantom.cohort import make_phantom
@@ -34,7 +34,7 @@ def test_tumour_is_drawn_where_the_table_says_in_every_plane(root: Path) -> None
         high = table.loc[study.study_id, ["high_l_mm", "high_p_mm", "high_s_mm"]].to_numpy(float)
         for series in study.series:
             planes.add(series.plane)
-            prepared = prepare_series(series, PrepConfig(size_px=64, slice_choice="all", crop=False))
+            prepared = prepare_source((series,), PrepConfig(size_px=64, slice_choice="all", crop=False))
             drawn = draw_truth(truth, series, prepared)
             assert drawn.shape == prepared.pixels.shape
             assert drawn.any()

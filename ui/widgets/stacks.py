@@ -7,7 +7,8 @@ import numpy as np
 from core.config import PrepConfig
 from core.data.prepare.slices import prepare_images
 from core.data.study import Fault, Series
-from core.data.volume import find_blank_slices, read_volume
+from core.data.volume import read_volume
+from core.data.voxels import find_blank_slices
 from core.explain.overlay import display_window, to_grey
 from ui.widgets.slices import SliceStack, find_box
 
@@ -45,7 +46,7 @@ def _read_volume(series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
         positions=np.asarray(volume.positions_mm, dtype=np.float64),
         in_mm=True,
         spacing_mm=(row_mm, column_mm),
-        blank=find_blank_slices(volume.array),
+        blank=find_blank_slices(volume.voxels),
         box=find_box(pixels),
         files=volume.files,
     )

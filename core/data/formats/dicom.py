@@ -126,17 +126,6 @@ def locate_pixels(path: Path, settings: Settings) -> tuple[tuple[InstanceHeader,
     return image.headers, image.offset if _is_one_plain_image(image) else None
 
 
-def find_pixels(content: memoryview, path: Path, settings: Settings) -> tuple[InstanceHeader, int]:
-    """Return the header of an image of one frame that was read whole, and where its uncompressed pixels begin.
-
-    `path` is not opened. Raises as :func:`read_header` does, and DicomError where there are no such pixels.
-    """
-    image = _parse(io.BytesIO(content), path, settings)
-    if not _is_one_plain_image(image):
-        raise DicomError(f"{path.name} does not hold one uncompressed image of whole numbers.")
-    return image.header, image.offset
-
-
 def _is_one_plain_image(image: _Image) -> bool:
     """Whether it holds one uncompressed image of whole numbers."""
     plain = image.header.transfer_syntax in NATIVE_SYNTAXES - {DEFLATED}
@@ -168,23 +157,51 @@ def read_frames(path: Path, settings: Settings | None = None) -> tuple[tuple[Ins
     bits that need no rescaling are given as they are stored, for making them float32 costs as much as reading. Raises as
     :func:`read_header` does.
     """
-    headers, frames, _ = read_located(path, settings or load_settings())
-    return headers, frames
+    headers, stored, _ = read_stored(load_file(path), path, settings or load_settings())
+    return headers, [rescale(frame, header) for frame, header in zip(stored, headers, strict=True)]
 
 
-def read_located(path: Path, settings: Settings) -> tuple[tuple[InstanceHeader, ...], list[NDArray[Any]], int | None]:
-    """Read what :func:`read_frames` reads, and where the pixels begin as :func:`locate_pixels` says."""
+def load_file(path: Path) -> memoryview:
+    """Return what a file holds.
+
+    Raises
+    ------
+    DicomError
+        It cannot be opened.
+    """
     with _open(path) as file:
-        image = _parse(file, path, settings)
-        header = image.header
-        image.source.seek(image.offset)
-        if header.transfer_syntax in NATIVE_SYNTAXES:
-            content = image.source.read(header.frames * header.rows * header.columns * header.bits_allocated // 8)
-            stored = list(read_native(content, header, image.kind, little_endian=image.little_endian))
-        else:
-            stored = decode_frames(image.dataset, image.source.read(), header.transfer_syntax, path.name, header.frames)
-    frames = [rescale(frame, header) for frame, header in zip(stored, image.headers, strict=True)]
-    return image.headers, frames, image.offset if _is_one_plain_image(image) else None
+        return memoryview(file.read())
+
+
+def read_stored(
+    content: memoryview, path: Path, settings: Settings
+) -> tuple[tuple[InstanceHeader, ...], list[NDArray[Any]], int | None]:
+    """Read the frames of one MR object as they are stored.
+
+    Parameters
+    ----------
+    content
+        The whole file.
+    path
+        Where it lies; it is not opened.
+    settings
+        The limits.
+
+    Returns
+    -------
+    tuple
+        The frames' headers, an array (rows, columns) of each, and where the pixels begin as :func:`locate_pixels` says.
+        Raises as :func:`read_header` does.
+    """
+    image = _parse(io.BytesIO(content), path, settings)
+    header, offset = image.header, image.offset if _is_one_plain_image(image) else None
+    image.source.seek(image.offset)
+    if header.transfer_syntax in NATIVE_SYNTAXES:
+        pixels = image.source.read(header.frames * header.rows * header.columns * header.bits_allocated // 8)
+        frames = list(read_native(pixels, header, image.kind, little_endian=image.little_endian))
+    else:
+        frames = decode_frames(image.dataset, image.source.read(), header.transfer_syntax, path.name, header.frames)
+    return image.headers, frames, offset
 
 
 def rescale(stored: NDArray[Any], header: InstanceHeader) -> NDArray[Any]:
@@ -314,6 +331,16 @@ def _check_size(image: _Image) -> None:
             )
 
 
+def _has_other_bits(stored: NDArray[Any], header: InstanceHeader) -> bool:
+    """Whether there is more in some value than its stored bits; comparing is several times faster than shifting."""
+    if header.high_bit != header.bits_stored - 1:
+        return True
+    if header.bits_stored == header.bits_allocated:
+        return False
+    stop = 1 << (header.bits_stored - header.signed)
+    return bool(stored.max() >= stop or (header.signed and stored.min() < -stop))
+
+
 def read_native(
     content: bytes | memoryview, header: InstanceHeader, kind: str = "", *, little_endian: bool = True
 ) -> NDArray[Any]:
@@ -339,8 +366,11 @@ def read_native(
     kind = kind or ("i" if header.signed else "u")
     if bits not in ((32, 64) if kind == "f" else (8, 16, 32)):
         raise DicomError(f"{header.path.name} stores {bits} bits a pixel; 8, 16 and 32 can be read.")
-    stored = np.frombuffer(content, dtype=f"{'<' if little_endian else '>'}{kind}{bits // 8}")
-    if kind != "f" and (header.bits_stored != bits or header.high_bit != bits - 1):
-        # Bits beside the stored ones may hold an overlay; shifting up and down drops them and extends the sign.
+    stored = np.frombuffer(content, dtype=f"{'<' if little_endian else '>'}{kind}{bits // 8}").astype(
+        f"{kind}{bits // 8}", copy=False
+    )
+    if kind != "f" and _has_other_bits(
+        stored, header
+    ):  # an overlay; shifting up and down drops it and extends the sign
         stored = (stored << (bits - 1 - header.high_bit)) >> (bits - header.bits_stored)
     return stored.reshape(header.frames, header.rows, header.columns)

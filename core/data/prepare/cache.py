@@ -17,10 +17,9 @@ import xxhash
 from numpy.typing import NDArray
 
 from core.config import PrepConfig
-from core.data.frames_of_reference import check_frames
+from core.data.formats.series_reader import read_files
 from core.data.index.stamped import StampedCache, digest_of
 from core.data.prepare.examples import ImageFrame, PreparedSeries
-from core.data.prepare.fast_path import read_files
 from core.data.prepare.source import prepare_source
 from core.data.select import Source
 from core.data.study import Fault, Series
@@ -30,8 +29,8 @@ from core.settings import Settings
 
 FORMAT_VERSION = 3
 """Part of every key: raise it whenever the same scan and the same PrepConfig would give other pixels."""
-CHOOSING = {"series_selection", "frames"}
-"""Settings that say which sources are prepared, not what becomes of them."""
+ON_OWN_GRID = {"sequences", "frames"}
+"""Settings that mean nothing to a series in its own planes; on a common grid they say what may be laid over each other."""
 HELD_BYTES = 2**29
 """A series whose files are not larger is read once, for its digest and its pixels; a larger one twice."""
 ABANDONED_SECONDS = 3600.0
@@ -54,7 +53,6 @@ def load_prepared(source: Series | Source, prep: PrepConfig, settings: Settings)
         The cache cannot be written.
     """
     source = _together(source)
-    check_frames(source, prep)  # before an entry is found that was made under another ``prep.frames``
     known = [_know_content(series, settings) for series in source]
     entry = _entry(source, prep, settings, [content for content, _ in known])
     found = _read(entry)
@@ -86,7 +84,6 @@ def open_prepared(source: Series | Source, prep: PrepConfig, settings: Settings)
         A source file is gone.
     """
     source = _together(source)
-    check_frames(source, prep)
     contents = [_recall_content(series, settings, _stamp(series)) for series in source]
     known = [content for content in contents if content]
     return _read(_entry(source, prep, settings, known)) if len(known) == len(source) else None
@@ -99,7 +96,7 @@ def _entry(source: Source, prep: PrepConfig, settings: Settings, contents: Seque
         source[0].study_id,
         _join_sequences(source),
         "+".join(series.kind for series in source),
-        prep.model_dump_json(exclude=CHOOSING if prep.grid_mm else {*CHOOSING, "sequences"}),
+        prep.model_dump_json(exclude={"series_selection", *(() if prep.grid_mm else ON_OWN_GRID)}),
     )
     return settings.cache / "prepared" / digest_of((*described, *contents))
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from core.config import PrepConfig
 from core.data.prepare.examples import PreparedSeries
 from core.data.prepare.resample import Grid, common_grid, resample_to
-from core.data.prepare.slices import prepare_volumes
 from core.data.select import Source
-from core.data.study import Fault, Series
-from core.data.volume import Volume, read_volume
-from core.errors import DataError
+from core.data.volume import Volume
 from core.mri import MRSequence, Plane
 from core.settings import Settings
 
@@ -20,70 +16,29 @@ IN_PLANE_MM = 1.0
 """Distance between rows and columns of the grid, where the slices do not lie closer still."""
 
 
-def prepare_study(series: Sequence[Series], prep: PrepConfig, settings: Settings | None = None) -> PreparedSeries:
-    """Read a study's series, resample them to a common axial grid, and prepare them together.
-
-    The grid covers all of them, with slices ``prep.grid_mm`` apart and rows and columns 1 mm apart (or as close as the
-    slices). Slices are chosen where all sequences show tissue, and one box is cut out of all. Nothing is registered.
+def lay_on_common_grid(
+    volumes: dict[MRSequence, Volume], prep: PrepConfig, settings: Settings | None = None
+) -> list[Volume | None]:
+    """Resample a study's volumes to :func:`study_grid`; nothing is registered.
 
     Parameters
     ----------
-    series
+    volumes
         One for each sequence that the study has, of one patient in one position.
     prep
-        How; its ``sequences`` say the order of channels and streams.
+        Its ``sequences`` say the order; None stands for one that is not there.
     settings
         The limits; this installation's by default.
-
-    Returns
-    -------
-    PreparedSeries
-        With a fault for each series that could not be used.
-
-    Raises
-    ------
-    DataError
-        None of the series can be used.
     """
-    volumes: dict[MRSequence, Volume] = {}
-    faults: list[Fault] = []
-    failures: list[DataError] = []
-    for one in series:
-        try:
-            volumes[one.sequence], found = read_volume(one, settings)
-            faults += found
-        except DataError as error:
-            failures.append(error)
-            faults.append(Fault(path=f"{one.study_id}/{one.sequence}", reason=str(error)))
-    if not volumes:
-        raise failures[0] if failures else DataError("A study without series cannot be prepared.")
-    grid = _grid(list(volumes.values()), prep, settings)
-    resampled = {sequence: resample_to(volume, grid) for sequence, volume in volumes.items()}
-    prepared = prepare_volumes([resampled.get(sequence) for sequence in prep.sequences], prep)
-    return replace(prepared, faults=tuple(faults))
+    grid = study_grid(list(volumes.values()), prep, settings)
+    return [resample_to(volumes[name], grid) if name in volumes else None for name in prep.sequences]
 
 
-def study_grid(series: Sequence[Series], prep: PrepConfig, settings: Settings | None = None) -> Grid:
-    """The grid on which :func:`prepare_study` lays a study's series; those that cannot be read are left out.
+def study_grid(volumes: Sequence[Volume], prep: PrepConfig, settings: Settings | None = None) -> Grid:
+    """Return an axial grid over a study's volumes.
 
-    Raises
-    ------
-    DataError
-        None of the series can be read.
+    Its slices are ``prep.grid_mm`` apart, its rows and columns 1 mm, or as close as the slices.
     """
-    volumes: list[Volume] = []
-    failures: list[DataError] = []
-    for one in series:
-        try:
-            volumes.append(read_volume(one, settings)[0])
-        except DataError as error:
-            failures.append(error)
-    if not volumes and failures:
-        raise failures[0]
-    return _grid(volumes, prep, settings)
-
-
-def _grid(volumes: Sequence[Volume], prep: PrepConfig, settings: Settings | None) -> Grid:
     in_plane_mm = _in_plane_mm(prep)
     return common_grid(volumes, (prep.grid_mm, in_plane_mm, in_plane_mm), settings)
 

@@ -32,12 +32,17 @@ class ImageFrame:
     left: int
     right: int
 
+    @property
+    def box(self) -> tuple[slice, slice]:
+        """The source box, as an index of (rows, columns)."""
+        return slice(self.row_start, self.row_stop), slice(self.column_start, self.column_stop)
+
     def to_source(self, heat: NDArray[np.float32]) -> NDArray[np.float32]:
         """Lay a (size, size) map back over the source slice: (rows, columns), zero outside the box."""
         source = np.zeros(self.source_shape, np.float32)
         inner = heat[self.top : self.bottom, self.left : self.right]
         shape = (self.row_stop - self.row_start, self.column_stop - self.column_start)
-        source[self.row_start : self.row_stop, self.column_start : self.column_stop] = resize(inner, shape)
+        source[self.box] = resize(inner, shape)
         return source
 
 
@@ -189,6 +194,38 @@ def _pad(block: NDArray[Any], depth: int, axis: int = 2, value: float = 0) -> ND
     widths = [(0, 0)] * block.ndim
     widths[axis] = (lacking // 2, lacking - lacking // 2)
     return np.pad(block, widths, constant_values=value)
+
+
+def place(
+    source_shape: tuple[int, int], box: tuple[int, int, int, int], row_mm: float, column_mm: float, prep: PrepConfig
+) -> ImageFrame:
+    """Find where the box goes in the square; the spacings are the distances between rows and between columns."""
+    row_start, row_stop, column_start, column_stop = box
+    height = width = prep.size_px
+    if prep.fit == "pad":
+        height_mm, width_mm = (row_stop - row_start) * row_mm, (column_stop - column_start) * column_mm
+        scale = prep.size_px / max(height_mm, width_mm)
+        height, width = max(round(height_mm * scale), 1), max(round(width_mm * scale), 1)
+    top, left = (prep.size_px - height) // 2, (prep.size_px - width) // 2
+    return ImageFrame(
+        source_shape=source_shape,
+        row_start=row_start,
+        row_stop=row_stop,
+        column_start=column_start,
+        column_stop=column_stop,
+        top=top,
+        bottom=top + height,
+        left=left,
+        right=left + width,
+    )
+
+
+def draw(grey: NDArray[np.float32], frame: ImageFrame, size_px: int) -> NDArray[np.uint8]:
+    """Draw what was cut out, in 0..255, into a black square."""
+    image = np.zeros((size_px, size_px), np.uint8)
+    drawn = resize(grey, (frame.bottom - frame.top, frame.right - frame.left))
+    image[frame.top : frame.bottom, frame.left : frame.right] = np.clip(np.rint(drawn), 0, 255).astype(np.uint8)
+    return image
 
 
 def resize(picture: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:

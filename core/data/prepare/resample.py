@@ -18,6 +18,7 @@ from scipy.ndimage import affine_transform, map_coordinates  # type: ignore[attr
 
 from core.data.geometry import plane_of
 from core.data.volume import Volume
+from core.data.voxels import Voxels
 from core.errors import DataError, LimitError
 from core.mri import Plane
 from core.settings import Settings, load_settings
@@ -131,7 +132,7 @@ def resample_to(volume: Volume, grid: Grid, order: Literal["nearest", "linear"] 
                 volume.array, places, output=array[number], order=ORDERS[order], mode="constant", cval=background
             )
     return Volume(
-        array=np.asarray(array, np.float32),
+        voxels=Voxels(np.asarray(array, np.float32)),
         affine=grid.affine.copy(),
         sequence=volume.sequence,
         plane=plane_of(grid.affine[:3, 0]),
@@ -147,7 +148,7 @@ def _check_place(volume: Volume) -> None:
 def _corners(volume: Volume) -> NDArray[np.float64]:
     """(8, 3): centres of the corner voxels in LPS millimetres."""
     _check_place(volume)
-    slices, rows, columns = volume.array.shape
+    slices, rows, columns = volume.voxels.shape
     last = (
         slices - 1 if volume.offsets_mm is None else abs(volume.offsets_mm[-1] - volume.offsets_mm[0]) / _step(volume)
     )

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_fill_holes, label  # type: ignore[attr-defined]
 
 from core.config import PrepConfig
 from core.data.formats.images import read_image
-from core.data.prepare.blank import blank_heads
-from core.data.prepare.examples import ImageFrame, PreparedSeries, build_examples, resize
-from core.data.prepare.percentile import percentiles
+from core.data.prepare.examples import ImageFrame, PreparedSeries, build_examples, draw, place
 from core.data.study import Fault, Series
-from core.data.volume import Volume, find_blank_slices
+from core.data.volume import Volume
+from core.data.voxels import find_blank_slices, find_head, find_window
 from core.errors import DataError
 from core.settings import Settings
 
 FOREGROUND = 0.05
 """Share of the intensity window above which a voxel counts as head when the border is cut off: above the noise
 of an unstripped background, below cerebrospinal fluid."""
-SPREADS = 3.0
-"""Standard deviations to either side of the mean that normalise 'zscore' shows."""
 CLIP_LIMIT = 2.0
 TILES = 8
 """Of the adaptive histogram equalisation: how far a grey value may be stretched, and into how many tiles a side is cut."""
-MARGIN = 0.02
-"""Border kept around the head, as a share of the box's longer side."""
+HEAD_GREY = 128
+"""What a head is painted in where it is to be blanked: it takes the brain, and the tumour with it, out of an image."""
 
 
 def prepare_volume(volume: Volume, prep: PrepConfig) -> PreparedSeries:
@@ -63,21 +60,21 @@ def prepare_volumes(volumes: Sequence[Volume | None], prep: PrepConfig) -> Prepa
     """
     present = [volume for volume in volumes if volume is not None]
     first = present[0]
-    blank = np.stack([find_blank_slices(volume.array) for volume in present])
+    blank = np.stack([find_blank_slices(volume.voxels) for volume in present])
     filled = np.flatnonzero(~blank.any(axis=0))
     if not filled.size:  # no place where all of them show tissue
         filled = np.flatnonzero(~blank.all(axis=0))
     if not filled.size:
         raise DataError(
-            f"All {len(first.array)} slices of the {first.sequence} series ({first.files[0] if first.files else 'no file'}) "
+            f"All {blank.shape[1]} slices of the {first.sequence} series ({first.files[0] if first.files else 'no file'}) "
             "are blank; a head was expected. Leave this series out, or hand in another."
         )
-    windows = [_find_window(volume.array, prep) for volume in present]
+    windows = [find_window(volume.voxels, prep) for volume in present]
     levels = [low + FOREGROUND * (high - low) for low, high in windows]
-    rows, columns = first.array.shape[1:]
+    _, rows, columns = first.voxels.shape
     boxes = [(0, rows, 0, columns)]
     if prep.crop:
-        boxes = [find_head(volume.array, filled, level) for volume, level in zip(present, levels, strict=True)]
+        boxes = [find_head(volume.voxels, filled, level) for volume, level in zip(present, levels, strict=True)]
     row_starts, row_stops, column_starts, column_stops = zip(*boxes, strict=True)
     box = (min(row_starts), max(row_stops), min(column_starts), max(column_stops))
     _, row_mm, column_mm = first.spacing_mm
@@ -85,10 +82,9 @@ def prepare_volumes(volumes: Sequence[Volume | None], prep: PrepConfig) -> Prepa
     brain = None
     if prep.slice_choice == "window":
         brain = np.sum(
-            [(volume.array[filled] > level).sum(axis=(1, 2)) for volume, level in zip(present, levels, strict=True)],
-            axis=0,
+            [volume.voxels.count_above(level)[filled] for volume, level in zip(present, levels, strict=True)], axis=0
         )
-    chosen = choose_slices(filled, prep, brain)
+    chosen = _choose_slices(filled, prep, brain)
     drawn: list[NDArray[np.uint8] | None] = []
     shown = iter(zip(present, windows, strict=True))
     for volume in volumes:
@@ -102,7 +98,7 @@ def prepare_volumes(volumes: Sequence[Volume | None], prep: PrepConfig) -> Prepa
             position_mm=first.positions_mm[chosen].astype(np.float64),
             files=tuple(first.files[index] if first.files else "" for index in chosen),
             frames=(frame,) * len(chosen),
-            slice_total=len(first.array),
+            slice_total=blank.shape[1],
             blank_count=int(blank.all(axis=0).sum()),
         ),
         [str(volume.sequence) for volume in present] if len(volumes) > 1 else [],
@@ -115,10 +111,11 @@ def _draw_slices(
     """Draw slices (n, size, size), or each with the slices below and above it (n, 3, size, size)."""
     needed = chosen
     if prep.channels == "neighbours":  # at the volume's end the slice is its own neighbour
-        needed = np.clip(chosen[:, None] + np.array([-1, 0, 1]), 0, len(volume.array) - 1)
+        needed = np.clip(chosen[:, None] + np.array([-1, 0, 1]), 0, volume.voxels.shape[0] - 1)
+    wanted = np.unique(needed)
+    cut_out = volume.voxels.map_slices(lambda values: _apply_window(values, *window), wanted, frame.box)
     images = {
-        int(index): _finish(draw(apply_window(cut(volume.array[index], frame), *window), frame, prep.size_px), prep)
-        for index in np.unique(needed)
+        int(index): _finish(draw(grey, frame, prep.size_px), prep) for index, grey in zip(wanted, cut_out, strict=True)
     }
     stacked = np.stack([images[int(index)] for index in needed.ravel()])
     return stacked.reshape(*needed.shape, prep.size_px, prep.size_px)
@@ -128,6 +125,20 @@ def _finish(image: NDArray[np.uint8], prep: PrepConfig) -> NDArray[np.uint8]:
     """What is done to a drawn slice (size, size) at the end: equalise it, blank its head."""
     equalised = _equalise(image, prep)
     return blank_heads(equalised[None])[0] if prep.blank_head else equalised
+
+
+def blank_heads(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Paint each image's head, its largest connected bright region with its holes, in one grey.
+
+    What lies outside the head stays as it is. (n, size, size) -> (n, size, size); not changed.
+    """
+    blanked = images.copy()
+    for image in blanked:
+        regions, count = label(image > 0)
+        if count:
+            head = regions == 1 + np.bincount(regions.ravel())[1:].argmax()
+            image[binary_fill_holes(head)] = HEAD_GREY
+    return blanked
 
 
 def _equalise(image: NDArray[np.uint8], prep: PrepConfig) -> NDArray[np.uint8]:
@@ -166,7 +177,7 @@ def prepare_images(series: Series, prep: PrepConfig, settings: Settings | None =
             continue
         rows, columns = image.shape
         frame = place((rows, columns), (0, rows, 0, columns), 1.0, 1.0, prep)
-        drawn = draw(cut(image, frame), frame, prep.size_px)
+        drawn = draw(image[frame.box], frame, prep.size_px)
         kept.append((index, frame, blank_heads(drawn[None])[0] if prep.blank_head else drawn))
         blank_count += not image.any()
     if not kept:
@@ -184,19 +195,7 @@ def prepare_images(series: Series, prep: PrepConfig, settings: Settings | None =
     )
 
 
-def _find_window(array: NDArray[np.float32], prep: PrepConfig) -> tuple[float, float]:
-    voxels = array[array != 0]
-    if prep.normalise == "zscore":
-        mean, spread = float(voxels.mean(dtype=np.float64)), float(voxels.std(dtype=np.float64))
-        low, high = mean - SPREADS * spread, mean + SPREADS * spread
-    else:
-        low, high = percentiles(voxels, [prep.percentile_low, prep.percentile_high])
-    if not high > low:  # one single intensity: show it white
-        low = high - abs(high)
-    return low, high
-
-
-def apply_window(image: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
+def _apply_window(image: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
     """Map voxels of any shape to 0..255 as float32: `low` becomes 0, `high` 255, and what is exactly 0 stays 0."""
     grey = image.astype(np.float64)
     grey -= low
@@ -207,7 +206,7 @@ def apply_window(image: NDArray[np.float32], low: float, high: float) -> NDArray
     return grey.astype(np.float32)
 
 
-def choose_slices(
+def _choose_slices(
     filled: NDArray[np.int64], prep: PrepConfig, brain: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64]:
     """Pick from the indices of the slices that are not blank; ascending.
@@ -227,58 +226,3 @@ def choose_slices(
     if len(inside) < count:  # a thick series: as many as asked for matters more than how far out they lie
         inside = np.sort(filled[np.argsort(distance, kind="stable")[:count]])
     return inside[((np.arange(count) + 0.5) * len(inside) / count).astype(np.int64)]
-
-
-def find_head(array: NDArray[np.float32], filled: NDArray[np.int64], level: float) -> tuple[int, int, int, int]:
-    """Box (row_start, row_stop, column_start, column_stop) around all that is brighter than `level`."""
-    rows, columns = array.shape[1:]
-    head = np.zeros((rows, columns), bool)
-    for index in filled:
-        head |= (array[index] > level) & (array[index] != 0)
-    in_rows, in_columns = np.flatnonzero(head.any(axis=1)), np.flatnonzero(head.any(axis=0))
-    if not in_rows.size:
-        return 0, rows, 0, columns
-    margin = round(MARGIN * max(np.ptp(in_rows), np.ptp(in_columns)) + 0.5)
-    return (
-        max(int(in_rows[0]) - margin, 0),
-        min(int(in_rows[-1]) + 1 + margin, rows),
-        max(int(in_columns[0]) - margin, 0),
-        min(int(in_columns[-1]) + 1 + margin, columns),
-    )
-
-
-def place(
-    source_shape: tuple[int, int], box: tuple[int, int, int, int], row_mm: float, column_mm: float, prep: PrepConfig
-) -> ImageFrame:
-    """Find where the box goes in the square; the spacings are the distances between rows and between columns."""
-    row_start, row_stop, column_start, column_stop = box
-    height = width = prep.size_px
-    if prep.fit == "pad":
-        height_mm, width_mm = (row_stop - row_start) * row_mm, (column_stop - column_start) * column_mm
-        scale = prep.size_px / max(height_mm, width_mm)
-        height, width = max(round(height_mm * scale), 1), max(round(width_mm * scale), 1)
-    top, left = (prep.size_px - height) // 2, (prep.size_px - width) // 2
-    return ImageFrame(
-        source_shape=source_shape,
-        row_start=row_start,
-        row_stop=row_stop,
-        column_start=column_start,
-        column_stop=column_stop,
-        top=top,
-        bottom=top + height,
-        left=left,
-        right=left + width,
-    )
-
-
-def cut(image: NDArray[Any], frame: ImageFrame) -> NDArray[Any]:
-    """Cut the frame's box out of a slice."""
-    return image[frame.row_start : frame.row_stop, frame.column_start : frame.column_stop]
-
-
-def draw(grey: NDArray[np.float32], frame: ImageFrame, size_px: int) -> NDArray[np.uint8]:
-    """Draw what was cut out, in 0..255, into a black square."""
-    image = np.zeros((size_px, size_px), np.uint8)
-    drawn = resize(grey, (frame.bottom - frame.top, frame.right - frame.left))
-    image[frame.top : frame.bottom, frame.left : frame.right] = np.clip(np.rint(drawn), 0, 255).astype(np.uint8)
-    return image

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.config import PrepConfig
-from core.data.prepare.blank import blank_heads
+from core.data.prepare.slices import blank_heads
 from core.data.study import Cohort, Study
 from core.dataset.predictions import name_patients
 from core.dataset.slice_table import SliceTable

@@ -17,7 +17,7 @@ from pydicom import dcmread
 from pydicom.uid import ImplicitVRLittleEndian
 
 from core.data.formats import series_reader
-from core.data.formats.dicom import InstanceHeader, find_pixels, locate_pixels, read_frames, read_headers, read_located
+from core.data.formats.dicom import InstanceHeader, load_file, locate_pixels, read_headers, read_stored
 from core.data.formats.series_reader import SeriesReader
 from core.data.index.series import scan_files
 from core.errors import DataError
@@ -33,29 +33,26 @@ def count_parses(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     def note(content: memoryview, path: Path, settings: Settings) -> Any:
         parsed.append(path)
-        return find_pixels(content, path, settings)
+        return read_stored(content, path, settings)
 
-    monkeypatch.setattr(series_reader, "find_pixels", note)
+    monkeypatch.setattr(series_reader, "read_stored", note)
     return parsed
 
 
 def assert_same_as_the_reference(paths: list[Path]) -> None:
-    reader = SeriesReader(load_settings())
-    for path in paths:
-        content = memoryview(path.read_bytes())
-        assert reader.read_content(content, path) == find_pixels(content, path, load_settings())
+    assert_same_frames(paths)
     scanner = SeriesReader(load_settings())
     for path in paths:
         assert scan_with(scanner, path) == read_headers(path)
-    assert_same_frames(paths)
 
 
 def assert_same_frames(paths: list[Path]) -> None:
     reader = SeriesReader(load_settings())
     for path in paths:
+        content = load_file(path)
         found, expected = (
-            outcome(lambda path=path: reader.read_frames(path)),
-            outcome(lambda path=path: read_frames(path)),
+            outcome(lambda path=path, content=content: reader.read_frames(path, content)),
+            outcome(lambda path=path, content=content: read_stored(content, path, load_settings())[:2]),
         )
         assert found[0] == expected[0], path
         if isinstance(expected[1], str):
@@ -94,21 +91,6 @@ def test_a_scan_parses_the_first_file_of_a_folder_only(tmp_path: Path, monkeypat
     found = scan_files([path for paths in folders for path in paths], tmp_path, load_settings())
     assert [header.path for header in found.headers] == [path for paths in folders for path in paths]
     assert parsed == [paths[0] for paths in folders]
-
-
-def test_reading_frames_parses_the_first_file_of_a_folder_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = write_series(tmp_path, STACK)
-    expected = [read_frames(path)[1][0] for path in paths]
-    parsed: list[Path] = []
-
-    def note(path: Path, settings: Settings) -> Any:
-        parsed.append(path)
-        return read_located(path, settings)
-
-    monkeypatch.setattr(series_reader, "read_located", note)
-    reader = SeriesReader(load_settings())
-    np.testing.assert_array_equal([reader.read_frames(path)[1][0] for path in paths], expected)
-    assert parsed == paths[:1]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -178,13 +160,7 @@ def test_a_changed_byte_is_treated_as_when_parsing(tmp_path_factory: Any, place:
     paths = write_series(folder, STACK[:2])
     content = bytearray(paths[1].read_bytes())
     content[132 + place % (len(content) - 132)] = byte
-    changed = memoryview(bytes(content[:-3] if cut else content))
-    reader = SeriesReader(load_settings())
-    reader.read_content(memoryview(paths[0].read_bytes()), paths[0])
-    assert outcome(lambda: reader.read_content(changed, paths[1])) == outcome(
-        lambda: find_pixels(changed, paths[1], load_settings())
-    )
-    paths[1].write_bytes(changed)
+    paths[1].write_bytes(content[:-3] if cut else content)
     scanner = SeriesReader(load_settings())
     scanner.read_headers(paths[0])
     assert outcome(lambda: scan_with(scanner, paths[1])) == outcome(lambda: read_headers(paths[1]))
@@ -201,9 +177,9 @@ def outcome(read: Callable[[], Any]) -> Any:
 def test_a_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     paths = write_series(tmp_path, STACK[:2])
     reader = SeriesReader(load_settings())
-    reader.read_content(memoryview(paths[0].read_bytes()), paths[0])
+    reader.read_frames(paths[0], load_file(paths[0]))
     with pytest.raises(DataError, match="is cut off"):
-        reader.read_content(memoryview(paths[1].read_bytes()[:-1]), paths[1])
+        reader.read_frames(paths[1], load_file(paths[1])[:-1])
 
 
 def test_several_frames_are_refused(tmp_path: Path) -> None:
@@ -213,10 +189,10 @@ def test_several_frames_are_refused(tmp_path: Path) -> None:
     dataset.NumberOfFrames = 2
     dataset.save_as(path)
     with pytest.raises(DataError, match="2 frames"):
-        SeriesReader(load_settings()).read_content(memoryview(path.read_bytes()), path)
+        SeriesReader(load_settings()).read_frames(path, load_file(path))
 
 
 def test_the_limit_holds(tmp_path: Path) -> None:
     path = write_mr(tmp_path / "one.dcm")
     with pytest.raises(DataError, match="at most 10"):
-        SeriesReader(replace(load_settings(), file_pixels=10)).read_content(memoryview(path.read_bytes()), path)
+        SeriesReader(replace(load_settings(), file_pixels=10)).read_frames(path, load_file(path))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.config import PrepConfig
-from core.data.prepare.blank import HEAD_GREY, blank_heads
-from core.data.prepare.slices import prepare_volume
+from core.data.prepare.slices import HEAD_GREY, blank_heads, prepare_volume
 from tests.data.volumes import draw_head, make_volume
 
 

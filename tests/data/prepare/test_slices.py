@@ -12,7 +12,7 @@ from PIL import Image
 
 from core.config import PrepConfig
 from core.data.prepare.slices import ImageFrame, prepare_images, prepare_volume
-from core.data.prepare.source import prepare_series
+from core.data.prepare.source import prepare_source
 from core.data.study import Series
 from core.errors import DataError
 from core.mri import MRSequence, Plane
@@ -189,7 +189,7 @@ def test_images_of_any_size_and_mode_become_square_and_grey(tmp_path: Path) -> N
     Image.new("L", (64, 64), 100).save(tmp_path / "b.png")
     (tmp_path / "c.png").write_text("no picture")
     series = image_series(*(tmp_path / f"{name}.png" for name in "abc"))
-    prepared = prepare_series(series, PrepConfig(size_px=60))
+    prepared = prepare_source((series,), PrepConfig(size_px=60))
     assert prepared.pixels.shape == (2, 60, 60)
     assert prepared.pixels[0, :10].max() == 0
     assert prepared.pixels[0, 10:50].min() == 255

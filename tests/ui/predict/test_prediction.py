@@ -10,7 +10,7 @@ from PIL import Image
 
 from core.config import PrepConfig
 from core.data.prepare.examples import PreparedSeries, list_seen
-from core.data.prepare.source import prepare_series
+from core.data.prepare.source import prepare_source
 from core.data.study import Series, Study
 from core.data.upload import open_scan
 from core.inference.prediction import Prediction, SeriesPrediction, SlicePrediction
@@ -70,7 +70,7 @@ def test_a_study_is_shown_in_the_usual_order_with_blank_slices_kept(study: Study
 def test_answers_stand_at_the_slices_that_the_model_saw(study: Study) -> None:
     series = study.find(MRSequence.T1WCE)
     assert series is not None
-    prepared = prepare_series(series, PrepConfig(size_px=32, slice_count=3))
+    prepared = prepare_source((series,), PrepConfig(size_px=32, slice_count=3))
     stacks, _ = study_stacks(study, answer_all(series, prepared, study.study_id))
     seen = next(stack for stack in stacks if stack.sequence == MRSequence.T1WCE)
     assert list(seen.probabilities) == list(prepared.slice_index)
@@ -104,7 +104,7 @@ def test_a_map_lies_where_it_belongs_on_a_loose_image(tmp_path: Path, fit: str) 
         files=(path,),
         kind="picture",
     )
-    prepared = prepare_series(series, PrepConfig.model_validate({"size_px": 64, "fit": fit, "crop": False}))
+    prepared = prepare_source((series,), PrepConfig.model_validate({"size_px": 64, "fit": fit, "crop": False}))
     stack, _ = read_stack(series)
     frame = prepared.frames[0]
     heat = np.zeros((64, 64), np.float32)

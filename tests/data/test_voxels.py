@@ -1,7 +1,8 @@
-"""The fast path gives what the reference gives for whatever it accepts, and leaves the rest to it."""
+"""Stored voxels are prepared to the bits that float32 voxels are, and percentiles are NumPy's to the last bit."""
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -16,16 +17,18 @@ from numpy.typing import NDArray
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
 
 from core.config import PrepConfig
-from core.data.formats.dicom import read_headers
-from core.data.prepare import source as prepare_module
-from core.data.prepare.fast_path import FIELDS, prepare_by_counts, read_files
+from core.data.formats.dicom import read_instance
+from core.data.formats.series_reader import read_files
+from core.data.geometry import find_turn
+from core.data.index.stack import arrange
 from core.data.prepare.slices import PreparedSeries, prepare_volume
-from core.data.prepare.source import prepare_series
+from core.data.prepare.source import prepare_source
 from core.data.study import Series
 from core.data.volume import read_volume
+from core.data.voxels import StoredVoxels, Voxels, percentiles
 from core.errors import DataError
 from core.mri import MRSequence, Plane
-from core.settings import Settings, load_settings
+from core.settings import Settings
 from tests.data.dicom_files import AXIAL, CORONAL, SAGITTAL, write_mr, write_series
 
 SMALL = PrepConfig(size_px=32, slice_count=3)
@@ -42,9 +45,18 @@ def series_of(files: Sequence[Path]) -> Series:
     )
 
 
-def prepare_by_reference(series: Series, prep: PrepConfig) -> PreparedSeries:
+def prepare_as_floats(series: Series, prep: PrepConfig) -> PreparedSeries:
+    """Prepare from the values of pydicom, in float32, file by file."""
+    read = [read_instance(path) for path in series.files]
+    stack = arrange([header for header, _ in read])
+    values = {header.path: pixels for header, pixels in read}
+    array = np.stack([values[header.path] for header in stack.headers])
+    if stack.headers[0].inverted:
+        array -= array.min()
+    turn = find_turn(stack.affine, array.shape)
     volume, faults = read_volume(series)
-    return replace(prepare_volume(volume, prep), faults=faults)
+    floats = replace(volume, voxels=Voxels(np.ascontiguousarray(turn.apply(array))))
+    return replace(prepare_volume(floats, prep), faults=faults)
 
 
 def assert_same(one: PreparedSeries, other: PreparedSeries) -> None:
@@ -84,13 +96,15 @@ def draw_slices(dtype: str, bits: int, seed: int, blank: int, background: int) -
     implicit=st.booleans(),
     blank=st.integers(0, 8),
     background=st.sampled_from([0, 0, 1, 40, -1, -1]),
-    choice=st.sampled_from(["spread", "all"]),
+    choice=st.sampled_from(["spread", "all", "window"]),
+    normalise=st.sampled_from(["percentile", "percentile", "zscore"]),
+    channels=st.sampled_from(["grey", "grey", "neighbours"]),
     crop=st.booleans(),
     fit=st.sampled_from(["pad", "stretch"]),
     window=st.sampled_from([(0.5, 99.5), (0, 100), (12, 73.5)]),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_fast_path_and_reference_give_the_same(
+def test_stored_voxels_are_prepared_as_float32_is(
     storage: tuple[str, int],
     slope: float,
     intercept: float,
@@ -101,6 +115,8 @@ def test_fast_path_and_reference_give_the_same(
     blank: int,
     background: int,
     choice: str,
+    normalise: str,
+    channels: str,
     crop: bool,
     fit: str,
     window: tuple[float, float],
@@ -111,6 +127,8 @@ def test_fast_path_and_reference_give_the_same(
             "size_px": 32,
             "slice_count": 4,
             "slice_choice": choice,
+            "normalise": normalise,
+            "channels": channels,
             "crop": crop,
             "fit": fit,
             "percentile_low": window[0],
@@ -132,35 +150,24 @@ def test_fast_path_and_reference_give_the_same(
             **({"syntax": ImplicitVRLittleEndian} if implicit else {}),
         )
         series = series_of(files[::-1])
-        fast = prepare_by_counts(series, prep, load_settings())
+        volume, faults = read_volume(series)
+        assert isinstance(volume.voxels, StoredVoxels)
         try:
-            reference = prepare_by_reference(series, prep)
-        except DataError:
-            assert fast is None
+            expected = prepare_as_floats(series, prep)
+        except DataError as error:
+            with pytest.raises(DataError, match=re.escape(str(error))):
+                prepare_volume(volume, prep)
             return
-    # Where the window begins below zero and tissue lies around it, the box needs the voxels themselves.
-    if fast is None:
-        assert crop
-        assert intercept or (storage[0][0] == "i") or inverted or slope < 0
-    else:
-        assert_same(fast, reference)
+        assert_same(replace(prepare_volume(volume, prep), faults=faults), expected)
+        assert_same(prepare_source((series,), prep, contents=read_files(series.files)), expected)
 
 
-def test_an_ordinary_series_takes_the_fast_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    series = series_of(write_series(tmp_path, draw_slices("u2", 12, 0, 2, 0), BitsStored=12, HighBit=11))
-    expected = prepare_by_reference(series, SMALL)
-    monkeypatch.setattr(prepare_module, "read_volume", lambda *_: pytest.fail("the reference was called"))
-    assert_same(prepare_series(series, SMALL), expected)
-    assert_same(prepare_series(series, SMALL, contents=read_files(series.files)), expected)
-
-
-def test_missing_slices_are_named_alike(tmp_path: Path) -> None:
+def test_missing_slices_are_named(tmp_path: Path) -> None:
     files = write_series(tmp_path / "FLAIR", draw_slices("u2", 16, 0, 0, 0))
     series = series_of([*files[:4], *files[5:]])
-    fast = prepare_by_counts(series, SMALL, load_settings())
-    assert fast is not None
-    assert "slices may be missing" in fast.faults[0].reason
-    assert_same(fast, prepare_by_reference(series, SMALL))
+    prepared = prepare_source((series,), SMALL)
+    assert "slices may be missing" in prepared.faults[0].reason
+    assert_same(prepared, prepare_as_floats(series, SMALL))
 
 
 def with_an_overlay(folder: Path) -> list[Path]:
@@ -209,38 +216,42 @@ def compressed(folder: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize(
-    "write", [with_an_overlay, with_two_slopes, in_big_endian, in_32_bits, with_a_damaged_file, compressed]
+    ("write", "stored"),
+    [
+        (with_an_overlay, True),
+        (compressed, True),
+        (in_big_endian, True),
+        (with_two_slopes, False),
+        (in_32_bits, False),
+    ],
 )
-def test_anything_else_is_left_to_the_reference(tmp_path: Path, write: Any) -> None:
+def test_what_cannot_be_held_as_stored_is_held_as_float32(tmp_path: Path, write: Any, stored: bool) -> None:
     series = series_of(write(tmp_path / "FLAIR"))
-    assert read_headers(series.files[0])
-    assert prepare_by_counts(series, SMALL, load_settings()) is None
-    assert_same(prepare_series(series, SMALL), prepare_by_reference(series, SMALL))
+    assert isinstance(read_volume(series)[0].voxels, StoredVoxels) == stored
+    assert_same(prepare_source((series,), SMALL), prepare_as_floats(series, SMALL))
 
 
-def test_errors_are_those_of_the_reference(tmp_path: Path) -> None:
+def test_a_damaged_file_is_named_and_the_others_are_prepared(tmp_path: Path) -> None:
+    series = series_of(with_a_damaged_file(tmp_path / "FLAIR"))
+    prepared = prepare_source((series,), SMALL)
+    assert "is cut off" in prepared.faults[0].reason
+    rest = replace(series, files=(*series.files[:3], *series.files[4:]))
+    assert_same(replace(prepared, faults=()), replace(prepare_as_floats(rest, SMALL), faults=()))
+
+
+def test_blank_series_and_missing_files_are_named(tmp_path: Path) -> None:
     blank = series_of(write_series(tmp_path / "FLAIR", np.zeros((5, 8, 8), np.uint16)))
     with pytest.raises(DataError, match="All 5 slices"):
-        prepare_series(blank, SMALL)
+        prepare_source((blank,), SMALL)
     blank.files[0].unlink()
     with pytest.raises(DataError, match="All 4 slices"):
-        prepare_series(blank, SMALL)
+        prepare_source((blank,), SMALL)
 
 
 def test_the_limits_hold(tmp_path: Path, settings: Settings) -> None:
     series = series_of(write_series(tmp_path / "FLAIR", draw_slices("u2", 16, 0, 0, 0)))
     with pytest.raises(DataError, match="at most 100"):
-        prepare_series(series, SMALL, replace(settings, file_pixels=100))
-
-
-def test_an_unknown_setting_is_left_to_the_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    series = series_of(write_series(tmp_path / "FLAIR", draw_slices("u2", 16, 0, 0, 0)))
-    stretched = SMALL.model_copy(update={"fit": "stretch"})
-    assert prepare_by_counts(series, SMALL.model_copy(update={"slice_choice": "some other"}), load_settings()) is None
-    assert prepare_by_counts(series, stretched, load_settings()) is not None
-    monkeypatch.setattr("core.data.prepare.fast_path.FIELDS", tuple(name for name in FIELDS if name != "fit"))
-    assert prepare_by_counts(series, stretched, load_settings()) is None
-    assert prepare_by_counts(series, SMALL, load_settings()) is not None
+        prepare_source((series,), SMALL, replace(settings, file_pixels=100))
 
 
 @pytest.mark.parametrize("choice", ["spread", "all"])
@@ -251,6 +262,25 @@ def test_on_real_scans(shared_data: Path, choice: str) -> None:
     series = list(scan_cohort(shared_data / "rsna_dicom").series)
     assert series
     for one in series:
-        fast = prepare_by_counts(one, prep, load_settings())
-        assert fast is not None
-        assert_same(fast, prepare_by_reference(one, prep))
+        assert isinstance(read_volume(one)[0].voxels, StoredVoxels)
+        assert_same(prepare_source((one,), prep), prepare_as_floats(one, prep))
+
+
+@given(
+    values=st.lists(st.integers(0, 65_535), min_size=1, max_size=200),
+    ranks=st.lists(st.floats(0, 100), min_size=1, max_size=5),
+)
+def test_whole_numbers(values: list[int], ranks: list[float]) -> None:
+    array = np.array(values, np.float32)
+    assert percentiles(array.copy(), ranks) == np.percentile(array, ranks).tolist()
+
+
+@pytest.mark.parametrize("odd", [-1.0, 0.5, 65_536.0, 1e30, -1e30])
+def test_other_numbers(odd: float) -> None:
+    array = np.append(np.random.default_rng(0).integers(0, 1000, 999), odd).astype(np.float32)
+    assert percentiles(array.copy(), [0, 0.5, 99.5, 100]) == np.percentile(array, [0, 0.5, 99.5, 100]).tolist()
+
+
+def test_whole_numbers_are_not_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(np, "percentile")
+    assert percentiles(np.array([3, 1, 2], np.float32), [50]) == [2.0]
