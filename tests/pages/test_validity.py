@@ -94,7 +94,7 @@ def test_a_plan_is_sealed_by_a_click_and_the_next_look_followed_it(
     assert seal is not None
     assert seal.hash in app.success[0].value
     assert "No plan was sealed" not in words(app)
-    assert "before anybody had looked" in words(app)
+    assert "before any evaluation of these test patients" in words(app)
 
 
 def test_a_simulated_model_is_said_to_be_one(open_app: App) -> None:

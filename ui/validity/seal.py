@@ -1,4 +1,4 @@
-"""The sealed plan: what counts as success, fixed before anybody looks."""
+"""The sealed plan: what counts as success, fixed before the test patients are evaluated."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def draw_section() -> None:
                 show_seal(seal_of_run(run, current_settings(), evaluation.patient if evaluation else None))
     _show_all()
     show_falsifier(
-        "somebody had looked at these test patients before the plan was sealed, a setting differed, or one character of the "
+        "these test patients had been evaluated before the plan was sealed, a setting differed, or one character of the "
         "seal had been changed. Against yourself a seal proves something only if its hash was given to somebody else."
     )
 
