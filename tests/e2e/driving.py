@@ -63,7 +63,7 @@ class Server:
         """End it as a person does with Ctrl-C."""
         if self.process is not None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(timeout=20)
+            self.process.wait(timeout=60)
             self.process = None
 
 

@@ -158,9 +158,9 @@ def test_a_stopped_run_is_found_after_a_restart_judged_and_deleted(server: Serve
     assert not (the_run(server).path / "evaluation-test.json").exists()
     tab.page.get_by_text("Test", exact=True).click()
     tab.settle()
-    assert "looked at 0 times" in tab.text()
+    assert "evaluated 0 times" in tab.text()
     tab.press("Evaluate on the test patients")
-    tab.page.get_by_text("looked at 1 time", exact=False).first.wait_for()
+    tab.page.get_by_text("Evaluated 1 time", exact=False).first.wait_for()
     name = the_run(server).name
     tab.press("Delete")
     tab.page.get_by_text("No runs yet").wait_for()
