@@ -17,7 +17,7 @@ from core.config import apply_settings
 from core.data.prepare.cache import load_prepared
 from core.data.prepare.common_grid import pixel_spacing
 from core.data.prepare.examples import PreparedSeries, list_seen
-from core.data.prepare.source import prepare_source
+from core.data.prepare.slices import prepare_source
 from core.data.privacy import privacy_warnings
 from core.data.select import Source
 from core.data.study import Study

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.config import PrepConfig
-from core.data.prepare.common_grid import study_grid
+from core.data.prepare.common_grid import Grid, resample_to, study_grid
 from core.data.prepare.examples import ImageFrame, PreparedSeries
-from core.data.prepare.resample import Grid, resample_to
 from core.data.study import Series
 from core.data.volume import Volume, read_volumes
 from core.data.voxels import Voxels

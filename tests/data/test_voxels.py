@@ -21,8 +21,7 @@ from core.data.formats.dicom import read_instance
 from core.data.formats.series_reader import read_files
 from core.data.geometry import find_turn
 from core.data.index.stack import arrange
-from core.data.prepare.slices import PreparedSeries, prepare_volume
-from core.data.prepare.source import prepare_source
+from core.data.prepare.slices import PreparedSeries, prepare_source, prepare_volume
 from core.data.study import Series
 from core.data.volume import read_volume
 from core.data.voxels import StoredVoxels, Voxels, percentiles

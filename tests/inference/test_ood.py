@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from core.config import PrepConfig, RunConfig
-from core.data.prepare.slices import PreparedSeries
-from core.data.prepare.source import prepare_source
+from core.data.prepare.slices import PreparedSeries, prepare_source
 from core.data.study import Series
 from core.dataset.intensity_profile import BINS, intensity_histogram
 from core.inference.ood import GREY_LIMIT, check_series, grey_distance

@@ -15,7 +15,7 @@ from PIL import Image
 
 from core.config import PrepConfig, RunConfig
 from core.data.index.assign import ASSIGNED
-from core.data.prepare.source import prepare_source
+from core.data.prepare.slices import prepare_source
 from core.data.study import Cohort, Series, Study
 from core.dataset.table import build_table
 from core.errors import CheckpointError, DataError, SequenceError

@@ -10,7 +10,7 @@ import pytest
 
 from core.config import PrepConfig
 from core.data.cohort import scan_cohort
-from core.data.prepare.source import prepare_source
+from core.data.prepare.slices import prepare_source
 from core.data.volume import read_volume
 from core.errors import DataError
 from core.phantom.cohort import make_phantom

@@ -203,7 +203,7 @@ def test_a_map_follows_the_layer_of_a_volume_that_decides(cohort: Cohort) -> Non
 
     series = cohort.studies[0].series[0]
     from core.config import PrepConfig
-    from core.data.prepare.source import prepare_source as prepare
+    from core.data.prepare.slices import prepare_source as prepare
 
     prepared = prepare((series,), PrepConfig(form="volume", slice_count=3, size_px=SIZE))
     prepared = replace(prepared, pixels=np.full_like(prepared.pixels, 255))

@@ -20,7 +20,7 @@ from core.config import PrepConfig
 from core.data.formats.series_reader import read_files
 from core.data.index.stamped import StampedCache, digest_of
 from core.data.prepare.examples import ImageFrame, PreparedSeries
-from core.data.prepare.source import prepare_source
+from core.data.prepare.slices import prepare_source
 from core.data.select import Source
 from core.data.study import Fault, Series
 from core.errors import DataError

@@ -1,8 +1,9 @@
-"""From a volume to the images that a model sees: the one way, for training and for prediction."""
+"""From a source's files to the images that a model sees, without the cache: the one way, for training and prediction."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,9 +12,12 @@ from scipy.ndimage import binary_fill_holes, label  # type: ignore[attr-defined]
 
 from core.config import PrepConfig
 from core.data.formats.images import read_image
+from core.data.frames_of_reference import check_frames
+from core.data.prepare.common_grid import lay_on_common_grid
 from core.data.prepare.examples import ImageFrame, PreparedSeries, build_examples, draw, place
+from core.data.select import Source
 from core.data.study import Fault, Series
-from core.data.volume import Volume
+from core.data.volume import Volume, read_volumes
 from core.data.voxels import find_blank_slices, find_head, find_window
 from core.errors import DataError
 from core.settings import Settings
@@ -26,6 +30,42 @@ TILES = 8
 """Of the adaptive histogram equalisation: how far a grey value may be stretched, and into how many tiles a side is cut."""
 HEAD_GREY = 128
 """What a head is painted in where it is to be blanked: it takes the brain, and the tumour with it, out of an image."""
+
+
+def prepare_source(
+    source: Source,
+    prep: PrepConfig,
+    settings: Settings | None = None,
+    *,
+    contents: Sequence[memoryview] | None = None,
+) -> PreparedSeries:
+    """Read and prepare one series of any kind in its own planes, or a study's series together on a common grid.
+
+    On a common grid slices are chosen where all sequences show tissue, and one box is cut out of all. A series that
+    cannot be used becomes a fault.
+
+    Parameters
+    ----------
+    source, prep
+        What, and how.
+    settings
+        The limits; this installation's by default.
+    contents
+        What the first series' files hold, in their order, where
+        :func:`core.data.formats.series_reader.read_files` was called already.
+
+    Raises
+    ------
+    DataError
+        None of them can be read, or nothing in them can be used; FrameOfReferenceError where they may not be laid over
+        each other.
+    """
+    check_frames(source, prep)
+    if source[0].kind == "picture" and not prep.grid_mm:
+        return prepare_images(source[0], prep, settings)
+    volumes, faults = read_volumes(source, settings, contents)
+    laid = lay_on_common_grid(volumes, prep, settings) if prep.grid_mm else list(volumes.values())
+    return replace(prepare_volumes(laid, prep), faults=faults)
 
 
 def prepare_volume(volume: Volume, prep: PrepConfig) -> PreparedSeries:

@@ -14,8 +14,8 @@ from core.data.cohort import scan_cohort
 from core.data.prepare.cache import load_prepared, open_prepared
 from core.data.prepare.common_grid import pixel_spacing
 from core.data.prepare.examples import list_seen
+from core.data.prepare.slices import prepare_source as prepare
 from core.data.prepare.slices import prepare_volume, prepare_volumes
-from core.data.prepare.source import prepare_source as prepare
 from core.data.select import select_sources
 from core.data.study import Study
 from core.dataset.table import build_table

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core.config import PrepConfig
-from core.data.prepare.slices import ImageFrame, prepare_images, prepare_volume
-from core.data.prepare.source import prepare_source
+from core.data.prepare.slices import ImageFrame, prepare_images, prepare_source, prepare_volume
 from core.data.study import Series
 from core.errors import DataError
 from core.mri import MRSequence, Plane

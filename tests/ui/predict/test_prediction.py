@@ -10,7 +10,7 @@ from PIL import Image
 
 from core.config import PrepConfig
 from core.data.prepare.examples import PreparedSeries, list_seen
-from core.data.prepare.source import prepare_source
+from core.data.prepare.slices import prepare_source
 from core.data.study import Series, Study
 from core.data.upload import open_scan
 from core.inference.prediction import Prediction, SeriesPrediction, SlicePrediction

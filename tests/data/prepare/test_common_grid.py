@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from core.data.cohort import scan_cohort
 from core.data.index.series import scan_series
-from core.data.prepare.resample import Grid, common_grid, resample_to
+from core.data.prepare.common_grid import Grid, common_grid, resample_to
 from core.data.volume import Volume, read_volume
 from core.errors import DataError, LimitError
 from core.mri import MRSequence, Plane
