@@ -7,6 +7,7 @@ from core.presets import PRESETS
 from core.runs.folder import RunFolder
 from ui.runs.evaluation_view import show_evaluation
 from ui.runs.live import show_live
+from ui.runs.participants import show_participants
 from ui.runs.run_store import offer_export, offer_import, show_origin, show_tags, tag_all
 from ui.runs.run_table import ask_filter, ask_runs
 from ui.runs.runs import ACTIVE, find_own_run, own_runs
@@ -28,6 +29,9 @@ def show_configuration(run: RunFolder) -> None:
         show_changes(config)
         st.markdown("**Data**")
         st.caption(plain(run.source.root))
+        if run.checkpoint.exists() or run.participants():
+            st.markdown("**Participants**")
+            show_participants(run, key="runs.flow")
         environment = run.environment()
         if environment:
             st.markdown("**Weights it started from**")

@@ -143,6 +143,9 @@ def export_report(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         "controls": {control.kind: control.result if control.done else None for control in sheet.controls},
         "leakage": list(sheet.leakage),
         "unchecked": list(sheet.unchecked),
+        "participants": [
+            {"step": name, "studies": studies, "persons": persons} for name, studies, persons in sheet.participants
+        ],
     }
     lines = [
         plain(sheet.sentence),

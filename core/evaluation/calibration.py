@@ -1,12 +1,20 @@
-"""Calibrate logits by temperature, and choose the operating point."""
+"""Calibrate logits by temperature, choose the operating point, and measure how far probabilities are off."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import expit, log_softmax, ndtri, softmax
 
+from core.evaluation.figure import Figure
+from core.evaluation.intervals import wilson_interval
+from core.evaluation.metrics import Floats
+
+FURTHEST = 50.0
+"""Log odds; a fit that goes further is separated perfectly and has no end."""
+STEPS = 100
+"""Of Newton's method; it takes under ten."""
 PRIOR_SPREAD = 1.0
 """Standard deviation of the prior on log temperature: with few patients the temperature stays near 1."""
 
@@ -120,3 +128,73 @@ def choose_threshold(labels: ArrayLike, probabilities: ArrayLike, positive_class
     youden = called[:, truth].mean(axis=1) - called[:, ~truth].mean(axis=1)
     best = candidates[youden >= youden.max() - 1e-12]
     return float(best[np.argmin(np.abs(best - 0.5))])
+
+
+def measure_calibration(positive: ArrayLike, odds: ArrayLike) -> dict[str, Figure]:
+    """Return how far probabilities are off on patients that did not calibrate them, a row a patient.
+
+    Parameters
+    ----------
+    positive
+        Array of shape (patients,), true for the positive class.
+    odds
+        Array of shape (patients,): calibrated log odds of the positive class.
+
+    Returns
+    -------
+    dict
+        ``observed_expected``: positives observed over positives expected, 1 where the probabilities are right on average,
+        with Wilson's interval of the observed share. ``intercept``: calibration in the large, the shift of all log odds
+        that fits best, 0 where they are right. ``slope``: what the log odds are best multiplied by, 1 where they are
+        right, below 1 where they are too extreme. Intercept and slope by logistic regression, with intervals of their
+        likelihood (Wald). A figure that cannot be had says why.
+
+    Notes
+    -----
+    Van Calster et al. 2019, "Calibration: the Achilles heel of predictive analytics"; the intercept with the log odds as
+    offset, the slope with an intercept beside it.
+    """
+    truth, scores = np.asarray(positive, dtype=np.float64), np.asarray(odds, dtype=np.float64)
+    n, observed, expected = len(truth), float(truth.sum()), float(expit(scores).sum())
+    low, high = wilson_interval(observed, n)
+    ratio = Figure(
+        value=observed / expected,
+        low=low * n / expected,
+        high=high * n / expected,
+        n=n,
+        method="Wilson's of the observed share, over the expected",
+    )
+    if observed in (0.0, n):
+        none = Figure(value=None, low=None, high=None, n=n, reason="all of them are of one class")
+        return {"observed_expected": ratio, "intercept": none, "slope": none}
+    intercept = _fit_logistic(truth, np.ones((n, 1)), scores)
+    if np.ptp(scores) == 0:
+        slope = Figure(value=None, low=None, high=None, n=n, reason="all probabilities are the same")
+    else:
+        slope = _fit_logistic(truth, np.stack([scores, np.ones(n)], axis=1), np.zeros(n))
+    return {"observed_expected": ratio, "intercept": intercept, "slope": slope}
+
+
+def _fit_logistic(truth: Floats, columns: Floats, offset: Floats) -> Figure:
+    """The first coefficient of a logistic regression with an offset, by Newton's method, with Wald's interval."""
+    n = len(truth)
+    coefficients = np.zeros(columns.shape[1])
+    for _ in range(STEPS):
+        probability = expit(columns @ coefficients + offset)
+        information = (columns.T * (probability * (1 - probability))) @ columns
+        try:
+            step = np.linalg.solve(information, columns.T @ (truth - probability))
+        except np.linalg.LinAlgError:
+            break
+        # Log odds that move by more than 2 at once would jump over the top where probabilities are near 0 or 1.
+        moved = np.abs(columns @ step).max()
+        coefficients = coefficients + step / max(1.0, moved / 2)
+        if np.abs(columns @ coefficients + offset).max() > FURTHEST + np.abs(offset).max():
+            break
+        if moved < 1e-9:
+            half = float(ndtri(0.975) * np.sqrt(np.linalg.inv(information)[0, 0]))
+            value = float(coefficients[0])
+            return Figure(value=value, low=value - half, high=value + half, n=n, method="logistic regression, Wald")
+    return Figure(
+        value=None, low=None, high=None, n=n, reason="the classes are separated, so that no finite value fits best"
+    )

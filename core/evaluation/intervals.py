@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -15,6 +16,20 @@ from core.evaluation.metrics import Floats
 
 ROWS_AT_ONCE = 4_000_000
 """Weights (draws x rows) that one step of the bootstrap holds in memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogitAuroc:
+    """An AUROC on the logit scale, continuity-corrected as in :func:`auroc_interval`."""
+
+    value: float
+    """The AUROC itself."""
+    logit: float
+    """Of the corrected AUROC: finite also where all positives score higher than all negatives."""
+    variance: float
+    """Of the logit."""
+    fewest: int
+    """Clusters of the smaller class."""
 
 
 def wilson_interval(successes: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
@@ -91,6 +106,28 @@ def auroc_interval(
     DeLong, DeLong and Clarke-Pearson 1988; Obuchowski 1997 (clusters);
     Hanley and McNeil 1982.
     """
+    found = measure_auroc(positive, scores, clusters)
+    level = 0.5 + confidence / 2
+    # Few patients with many slices know their own variance badly: Student's t says how badly.
+    quantile = ndtri(level) if clusters is None else stdtrit(found.fewest - 1, level)
+    half = quantile * np.sqrt(found.variance)
+    low, high = float(expit(found.logit - half)), float(expit(found.logit + half))
+    return found.value, min(low, found.value), max(high, found.value)
+
+
+def measure_auroc(positive: ArrayLike, scores: ArrayLike, clusters: ArrayLike | None = None) -> LogitAuroc:
+    """Return an AUROC and its logit with the variance that :func:`auroc_interval` rests on.
+
+    Parameters
+    ----------
+    positive, scores, clusters
+        As in :func:`auroc_interval`.
+
+    Raises
+    ------
+    EvaluationError
+        A class has fewer than two clusters.
+    """
     truth = np.asarray(positive, dtype=bool)
     score = np.asarray(scores, dtype=np.float64)
     names = np.arange(len(score)) if clusters is None else np.asarray(clusters)
@@ -105,12 +142,8 @@ def auroc_interval(
     centre = min(max(value, nearest), 1 - nearest)
     if centre != value:
         variance = max(variance, hanley_mcneil_variance(centre, m, n))
-    level = 0.5 + confidence / 2
-    # Few patients with many slices know their own variance badly: Student's t says how badly.
-    quantile = ndtri(level) if clusters is None else stdtrit(min(m, n) - 1, level)
-    half = quantile * np.sqrt(variance) / (centre * (1 - centre))
-    low, high = float(expit(logit(centre) - half)), float(expit(logit(centre) + half))
-    return value, min(low, value), max(high, value)
+    scale = centre * (1 - centre)
+    return LogitAuroc(value=value, logit=float(logit(centre)), variance=float(variance / scale**2), fewest=min(m, n))
 
 
 def auroc_influence(positive: ArrayLike, scores: ArrayLike) -> Floats:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from core.audit.checks import audit_split
 from core.config import RunConfig
+from core.data.clinical.participants import list_flow
 from core.dataset.split import Split
 from core.errors import EvaluationError, RunError
 from core.evaluation.figure import Figure
@@ -54,6 +55,8 @@ class ClaimSheet:
     sentence: str
     """The claim, as far as it goes."""
     banners: tuple[str, ...]
+    participants: tuple[tuple[str, int, int], ...]
+    """Steps of the flow of participants: what, studies, persons; empty where the run does not carry it."""
     protocol: tuple[tuple[str, str], ...]
     figures: Mapping[str, Mapping[str, Figure]]
     """By whose patients they are, in words."""
@@ -89,6 +92,8 @@ def gather_claim(
     if not run.checkpoint.exists():
         raise RunError(f"{run.name} has no checkpoint yet; it comes with its first finished epoch.")
     card, split = read_card(run.checkpoint), run.split()
+    flow = run.participants()
+    participants = tuple(list_flow(flow)) if flow else ()
     test = read_evaluation(run, "test")
     others = _other_cohorts(run)
     seal = seal_of_run(run, settings, test.patient if test else None)
@@ -101,6 +106,7 @@ def gather_claim(
         created=now(),
         sentence=_sentence(card, test, others),
         banners=_banners(card, split),
+        participants=participants,
         protocol=_protocol(run, card, split),
         figures=_figures(card, test, others),
         looks=count_test_evaluations(run, settings),
@@ -108,7 +114,7 @@ def gather_claim(
         controls=controls,
         leakage=_leakage(split, leakage),
         unchecked=_unchecked(card, split, test, others, seal, controls, leakage),
-        checklist=_checklist(run.config, card, split, test, others, seal, controls),
+        checklist=_checklist(run.config, card, split, test, others, seal, controls, participants),
     )
 
 
@@ -270,6 +276,7 @@ def _checklist(
     others: list[Evaluation],
     seal: SealReport,
     controls: tuple[Control, ...],
+    participants: tuple[tuple[str, int, int], ...],
 ) -> tuple[ChecklistItem, ...]:
     held_out = card.patients.get("test", 0)
     size = (
@@ -288,7 +295,7 @@ def _checklist(
         ("Reference standard", "", "How MGMT promoter methylation was determined, and by which cut-off."),
         ("Image acquisition", f"planes {', '.join(card.planes) or 'not recorded'}", "Scanners, field strengths, sites."),
         ("Preparation of images", f"{config.prep.size_px} px, {_slices(config)}", "Every step before the network."),
-        ("Missing data", "", "Patients and series left out, and why."),
+        ("Missing data", _describe_participants(participants), "Patients and series left out, and why."),
         ("Sample size", size, "How the number of patients came about."),
         ("Partition", f"by {split.unit}, seed {split.seed}, {', '.join(f'{n} {part}' for part, n in card.patients.items())}",
          "At which level the parts are disjoint."),
@@ -308,3 +315,8 @@ def _checklist(
         ("Registration and funding", seal.seal.hash[:12] if seal.seal else "", "Protocol, registration, interests."),
     )  # fmt: skip
     return tuple(ChecklistItem(topic=topic, answer=answer, ask=ask) for topic, answer, ask in rows)
+
+
+def _describe_participants(steps: tuple[tuple[str, int, int], ...]) -> str:
+    """The flow in one sentence; empty where it is not known."""
+    return "; ".join(f"{name} {studies} studies of {persons} persons" for name, studies, persons in steps)

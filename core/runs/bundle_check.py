@@ -32,6 +32,7 @@ TEXT_BYTES = 32 * 1024 * 1024
 """The largest document that is read; split.json of a large cohort by slice has a few megabytes."""
 MOST_EPOCHS = 100_000
 LONGEST_NOTE = 2000
+LONGEST_REASON = 2000
 EVALUATION_NAME = re.compile(r"evaluation-(test|val|data)(?:-([0-9a-f]{12}))?\.json")
 
 
@@ -45,6 +46,22 @@ class _Sizes(_Strict):
     per_class: list[Annotated[int, Field(ge=0)]]
 
 
+class _Counts(_Strict):
+    studies: Annotated[int, Field(ge=0)]
+    persons: Annotated[int, Field(ge=0)]
+
+
+class _Excluded(_Counts):
+    reason: Annotated[str, Field(max_length=LONGEST_REASON)]
+
+
+class _Participants(_Strict):
+    found: _Counts
+    excluded: list[_Excluded]
+    unlabelled: _Counts
+    used: _Counts
+
+
 class _Environment(_Strict):
     """The fields of environment.json that pages and the trainer read."""
 
@@ -54,6 +71,7 @@ class _Environment(_Strict):
     class_names: list[str] = []
     positive_class: Annotated[int, Field(ge=0)] = 0
     sizes: dict[str, _Sizes] = {}
+    participants: _Participants | None = None
     weights: dict[str, Any] = {}
     compute: dict[str, Any] = {}
     cohort_digest: str = ""

@@ -201,6 +201,11 @@ class RunFolder:
             return {}
         return content if isinstance(content, dict) else {}
 
+    def participants(self) -> dict[str, Any] | None:
+        """Return the flow of its cohort's participants when it was trained; None in a run of an older version."""
+        flow = self.environment().get("participants")
+        return flow if isinstance(flow, dict) else None
+
     def weights_summary(self) -> str:
         """Say which weights it started from and how many tensors matched; empty before the trainer has loaded them."""
         weights = self.environment().get("weights") or {}

@@ -24,10 +24,11 @@ from core.training.state import TrainingSpec, TrainingState
 from core.training.torchrun import local_size
 
 
-def write_environment(spec: TrainingSpec, state: TrainingState) -> None:
+def write_environment(spec: TrainingSpec, state: TrainingState, participants: dict[str, object] | None = None) -> None:
     """Write what is needed to repeat a run into its folder; when it is resumed, only add the time. Without a run, nothing.
 
     The number of threads (of each process) and of processes is kept on resume, because another one changes the result.
+    `participants` is the flow of the cohort's participants (:func:`core.data.clinical.participants.describe_flow`).
     """
     if spec.run is None:
         return
@@ -63,6 +64,7 @@ def write_environment(spec: TrainingSpec, state: TrainingState) -> None:
             "test_digest": spec.split.test_digest,
             "leaky": spec.split.leaky,
             "synthetic": spec.synthetic,
+            "participants": participants,
             "class_names": list(spec.table.class_names),
             "positive_class": spec.table.positive_class,
             "sizes": {

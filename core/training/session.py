@@ -6,11 +6,13 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from pydantic import BaseModel
 
 from core.config import RunConfig
+from core.data.clinical.participants import describe_flow
 from core.data.study import Cohort
 from core.dataset.masks import load_masks
 from core.dataset.slice_table import SliceTable
@@ -86,7 +88,7 @@ def train_session(
     yield from fit(
         task.config, table, split, run=run, synthetic=cohort.synthetic,
         load_masks=lambda rows: load_masks(cohort, table, rows, task.config.prep, settings),
-        on_start=write_environment, on_step=on_step, stop=stop, log=log,
+        on_start=partial(write_environment, participants=describe_flow(cohort)), on_step=on_step, stop=stop, log=log,
     )  # fmt: skip
 
 

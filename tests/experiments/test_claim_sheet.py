@@ -200,3 +200,28 @@ def test_shortcuts_that_were_asked_stand_among_the_controls(run: RunFolder, sett
     refused = gather_claim(run, settings, shortcuts=replace(asked, result="could not be asked: too few"))
     assert any(text.startswith("Shortcuts") for text in refused.unchecked)
     assert "could not be asked: too few" in write_claim_page(refused)
+
+
+def test_the_flow_of_participants_is_a_figure_and_numbers(run: RunFolder, settings: Settings) -> None:
+    assert "did not keep the flow of participants" in write_claim_page(gather_claim(run, settings))
+    flow = {
+        "found": {"studies": 30, "persons": 28},
+        "excluded": [{"reason": "MGMT status is '<b>unknown'", "studies": 4, "persons": 3}],
+        "unlabelled": {"studies": 2, "persons": 2},
+        "used": {"studies": 24, "persons": 23},
+    }
+    (run.path / "environment.json").write_text(json.dumps({"participants": flow}))
+    sheet = gather_claim(run, settings)
+    assert sheet.participants == (
+        ("found", 30, 28),
+        ("excluded: MGMT status is '<b>unknown'", 4, 3),
+        ("without a label", 2, 2),
+        ("used", 24, 23),
+    )
+    page = write_claim_page(sheet)
+    assert "&lt;b&gt;unknown" in page
+    assert "<b>unknown" not in page
+    assert 'aria-label="Flow of participants, in studies"' in page
+    assert "24 studies, 23 persons" in page
+    answer = next(item.answer for item in sheet.checklist if item.topic == "Missing data")
+    assert "used 24 studies of 23 persons" in answer

@@ -199,7 +199,7 @@ def test_the_manifest_must_agree_with_the_files(
         ("config.json", b"{"), ("config.json", b'{"epochs": "many"}'), ("status.json", b'{"state": "dancing"}'),
         ("status.json", b'{"state": "finished", "created": "yesterday"}'), ("data.json", b"[]"),
         ("split.json", b'{"unit": "nobody"}'), ("environment.json", b'{"sizes": {"val": 3}}'),
-        ("environment.json", b'{"threads": 1000000000}'), ("epochs.jsonl", b'{"epoch": 1}\n'), ("tags.json", b'["a,b"]'),
+        ("environment.json", b'{"participants": {"found": 3}}'), ("environment.json", b'{"threads": 1000000000}'), ("epochs.jsonl", b'{"epoch": 1}\n'), ("tags.json", b'["a,b"]'),
         ("looks.json", b'[{"run": 1}]'), ("predictions.parquet", b"PAR1"), ("evaluation-test.json", b"{}"),
         ("evaluation-test.parquet", b"\x80\x04K\x01."), ("best.safetensors", b"\x80\x04K\x01."),
     ],

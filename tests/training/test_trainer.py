@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.config import RunConfig
+from core.data.clinical.participants import describe_flow
 from core.dataset.split import Split
 from core.errors import (
     ConfigError,
@@ -16,6 +17,7 @@ from core.errors import (
     WeightsUnavailableError,
 )
 from core.models.card import read_card
+from core.runs.cohort import open_cohort
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource, EpochRecord, RunStatus
 from core.settings import Settings
@@ -54,6 +56,8 @@ def test_from_dicom_to_a_checkpoint_in_the_foreground(
     assert environment["class_names"] == ["unmethylated", "methylated"]
     assert environment["sizes"]["train"] == {"slices": 32, "patients": 8, "per_class": [16, 16]}
     assert environment["sizes"]["test"]["patients"] == len(split.test) == 2
+    assert environment["participants"] == describe_flow(open_cohort(source)) == run.participants()
+    assert environment["participants"]["used"] == {"studies": 12, "persons": 12}
     assert environment["cohort_digest"] == split.cohort_digest == card.cohort_digest
     assert card.synthetic
     assert card.sequences == ("FLAIR", "T1w")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.data.clinical.participants import list_flow
 from core.data.study import Cohort, Series
 from core.data.summary import BlankCount
 from core.mri import MRSequence, Plane
@@ -46,20 +48,18 @@ def draw_labels(cohort: Cohort, palette: Palette) -> go.Figure:
 
 def draw_flow(flow: Mapping[str, Any], palette: Palette) -> go.Figure:
     """The flow of participants: found, excluded for each reason, without a label, used; in studies, persons on hover."""
-    steps = [("found", flow["found"], palette.muted)]
-    steps += [(f"excluded: {group['reason']}", group, palette.warning) for group in flow["excluded"]]
-    if flow["unlabelled"]["studies"]:
-        steps.append(("without a label", flow["unlabelled"], palette.muted))
-    steps.append(("used", flow["used"], palette.accent))
+    steps = list_flow(flow)
+    colours = [palette.warning if name.startswith("excluded") else palette.muted for name, _, _ in steps[:-1]]
     figure = new_figure(palette, x="studies", height=90 + 38 * len(steps))
     figure.add_bar(
-        y=[name if len(name) <= FLOW_CHARACTERS else f"{name[:FLOW_CHARACTERS]}..." for name, _, _ in steps],
-        x=[counts["studies"] for _, counts, _ in steps],
+        # Reasons may come from an imported run, and plotly reads markup.
+        y=[escape(_shorten(name), quote=False) for name, _, _ in steps],
+        x=[studies for _, studies, _ in steps],
         orientation="h",
-        marker={"color": [colour for _, _, colour in steps]},
-        text=[f"{counts['studies']:,} studies, {counts['persons']:,} persons" for _, counts, _ in steps],
+        marker={"color": [*colours, palette.accent]},
+        text=[f"{studies:,} studies, {persons:,} persons" for _, studies, persons in steps],
         textposition="auto",
-        customdata=[name for name, _, _ in steps],
+        customdata=[escape(name, quote=False) for name, _, _ in steps],
         hovertemplate="%{customdata}: %{text}<extra></extra>",
     )
     figure.update_yaxes(autorange="reversed", automargin=True)
@@ -234,3 +234,7 @@ def _sequences(cohort: Cohort) -> list[MRSequence]:
     if found <= {MRSequence.UNKNOWN}:
         return [MRSequence.UNKNOWN]
     return [*named, *([MRSequence.UNKNOWN] if MRSequence.UNKNOWN in found else [])]
+
+
+def _shorten(name: str) -> str:
+    return name if len(name) <= FLOW_CHARACTERS else f"{name[:FLOW_CHARACTERS]}..."

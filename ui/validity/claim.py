@@ -10,6 +10,7 @@ from core.experiments.claim_sheet import ClaimSheet, ask_shortcuts, audit_leakag
 from core.experiments.evidence import Control
 from core.reports.claim_page import write_claim_page
 from core.runs.folder import RunFolder
+from ui.runs.participants import show_participants
 from ui.validity.remarks import show_falsifier
 from ui.validity.subject import ask_run
 from ui.widgets.errors import report_errors
@@ -82,6 +83,8 @@ def _show(sheet: ClaimSheet, run: RunFolder) -> None:
     with right:
         st.markdown("**What was not checked**")
         st.markdown("\n".join(f"- {plain(text, 300)}" for text in sheet.unchecked))
+    with st.expander("Participants: found, excluded and why, used", icon=":material/groups:"):
+        show_participants(run, key="validity.claim.flow")
     answered = sum(bool(item.answer) for item in sheet.checklist)
     with st.expander(
         f"Checklist in the spirit of CLAIM and TRIPOD+AI: {answered} of {len(sheet.checklist)} filled from the run"

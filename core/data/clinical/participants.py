@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
 from core.data.clinical.covariates import read_covariates
 from core.data.clinical.labels import LabelTable
@@ -185,6 +185,16 @@ def describe_flow(cohort: Cohort) -> dict[str, object]:
         "unlabelled": _count(unlabelled),
         "used": _count(cohort.labelled),
     }
+
+
+def list_flow(flow: Mapping[str, Any]) -> list[tuple[str, int, int]]:
+    """Return the steps of a flow (:func:`describe_flow`) in order: its name, and how many studies and persons."""
+    steps = [("found", flow["found"])]
+    steps += [(f"excluded: {group['reason']}", group) for group in flow["excluded"]]
+    if flow["unlabelled"]["studies"]:
+        steps.append(("without a label", flow["unlabelled"]))
+    steps.append(("used", flow["used"]))
+    return [(name, counts["studies"], counts["persons"]) for name, counts in steps]
 
 
 def tabulate_covariates(cohort: Cohort, by: Literal["label", "site"]) -> list[dict[str, str]]:
