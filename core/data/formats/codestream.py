@@ -1,8 +1,9 @@
 """Compressed pixel data: which transfer syntaxes can be read here, and frames decoded within bounds.
 
-JPEG 2000 is decoded by OpenJPEG (pylibjpeg-openjpeg), JPEG and JPEG-LS by GDCM and RLE by pydicom. A codestream
-carries its own dimensions and precision, and a decoder allocates what they say, or ends the process over them:
-they are compared with the header before a decoder sees them.
+JPEG 2000 is decoded by OpenJPEG (pylibjpeg-openjpeg) and JPEG and JPEG-LS by GDCM, in a process that may die of it
+(:mod:`core.data.formats.decoders`), and RLE by pydicom, in Python. A codestream carries its own dimensions and precision,
+and a decoder allocates what they say: they are compared with the header before a decoder sees them, and it is told
+the codestream's own.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import numpy as np
-import openjpeg
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, generate_frames
@@ -34,11 +33,13 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from core.data.formats.decoders import decode_codestream
 from core.errors import DicomError, UnsupportedSyntaxError
 
 JPEG = frozenset(
     {JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless}
 )
+JPEG_LS = frozenset({JPEGLSLossless, JPEGLSNearLossless})
 JPEG_2000 = frozenset({JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K})
 JPEG_START = b"\xff\xd8"
 JPEG_2000_SIZE = b"\xff\x4f\xff\x51"
@@ -125,6 +126,8 @@ def decode_frames(dataset: Dataset, content: bytes, syntax: str, name: str, fram
     try:
         found = list(islice(generate_frames(content, number_of_frames=frames), frames))
         decoded = [_decode_frame(dataset, frame, syntax, name) for frame in found]
+    except UnsupportedSyntaxError as error:
+        raise UnsupportedSyntaxError(f"{name}: {error}") from error
     except CODEC_ERRORS as error:
         raise DicomError(f"{name} has damaged pixel data ({UID(syntax).name}): {error}") from error
     if len(decoded) != frames:
@@ -134,12 +137,13 @@ def decode_frames(dataset: Dataset, content: bytes, syntax: str, name: str, fram
 
 def _decode_frame(dataset: Dataset, frame: bytes, syntax: str, name: str) -> NDArray[Any]:
     rows, columns, allocated = int(dataset.Rows), int(dataset.Columns), int(dataset.BitsAllocated)
-    if syntax != RLELossless:
-        _check_codestream(_read_start(frame), rows, columns, allocated, name, syntax)
-    if syntax in JPEG_2000:
-        array = _decode_jpeg_2000(frame, signed=dataset.get("PixelRepresentation") == 1)
+    if syntax == RLELossless:
+        array = _decode_rle(dataset, frame)
     else:
-        array = _decode_with_pydicom(dataset, frame, syntax)
+        found = _check_codestream(_read_start(frame), rows, columns, allocated, name, syntax)
+        array = decode_codestream(frame, "" if syntax in JPEG_2000 else syntax, rows, columns, found.precision)
+        if dataset.get("PixelRepresentation") == 1 and array.dtype.kind == "u":
+            array = _restore_signs(array, found.precision)
     if array.shape != (rows, columns):
         raise DicomError(f"{name} decodes to {array.shape} pixels; the header says {rows} x {columns}.")
     return array
@@ -147,7 +151,8 @@ def _decode_frame(dataset: Dataset, frame: bytes, syntax: str, name: str) -> NDA
 
 def _check_codestream(
     found: _Codestream | None, rows: int, columns: int, allocated: int, name: str, syntax: str
-) -> None:
+) -> _Codestream:
+    """Return what the codestream says of itself, where the header can be true beside it."""
     if found is None:
         raise DicomError(f"{name} holds no JPEG, JPEG-LS or JPEG 2000 image where its header says so.")
     if (found.rows, found.columns) != (rows, columns):
@@ -156,11 +161,14 @@ def _check_codestream(
         )
     if syntax == JPEGExtended12Bit and found.precision > 8:
         raise _unsupported(syntax, f" with {found.precision} bits a pixel")
+    if syntax in JPEG_LS and found.precision in (6, 7):  # GDCM decodes them to other values
+        raise _unsupported(syntax, f" with {found.precision} bits a pixel")
     if found.components != 1 or not 2 <= found.precision <= allocated:
         raise DicomError(
             f"{name}: the compressed image has {found.components} components of {found.precision} bits; "
             f"expected one of 2 to {allocated}."
         )
+    return found
 
 
 def _read_start(frame: bytes) -> _Codestream | None:
@@ -182,24 +190,19 @@ def _read_start(frame: bytes) -> _Codestream | None:
     return None
 
 
-def _decode_jpeg_2000(frame: bytes, *, signed: bool) -> NDArray[Any]:
-    """Decode with OpenJPEG; where the codestream says unsigned and the header signed, the header is right (PS3.5 8.2.4)."""
-    array: NDArray[Any] = openjpeg.decode(frame)
-    if signed and array.dtype.kind == "u":
-        bits = int(openjpeg.get_parameters(frame)["precision"])
-        values = array.astype(np.int64)
-        return np.where(values >= 1 << (bits - 1), values - (1 << bits), values)
-    return array
+def _restore_signs(values: NDArray[Any], precision: int) -> NDArray[Any]:
+    """Give values of so many bits their signs, where the header knows of them and the codestream does not (PS3.5 8.2.4)."""
+    shift = values.itemsize * 8 - precision
+    return (values << shift).view(f"i{values.itemsize}") >> shift
 
 
-def _decode_with_pydicom(dataset: Dataset, frame: bytes, syntax: str) -> NDArray[Any]:
+def _decode_rle(dataset: Dataset, frame: bytes) -> NDArray[Any]:
     image = Dataset()
     image.update(dataset)
     image.file_meta = FileMetaDataset()
-    image.file_meta.TransferSyntaxUID = UID(syntax)
+    image.file_meta.TransferSyntaxUID = RLELossless
     image.NumberOfFrames = 1
     image.add_new("PixelData", "OB", encapsulate([frame], has_bot=False))
     image["PixelData"].is_undefined_length = True
-    codec = "gdcm" if syntax in JPEG else "pydicom"
-    array: NDArray[Any] = get_decoder(UID(syntax)).as_array(image, raw=True, decoding_plugin=codec)[0]
+    array: NDArray[Any] = get_decoder(RLELossless).as_array(image, raw=True, decoding_plugin="pydicom")[0]
     return array
