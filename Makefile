@@ -16,7 +16,7 @@ test: $(VENV)/.dev  ## the fast tests, one process for each core
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not slow and not e2e"
 
 test-slow: $(VENV)/.dev  ## the tests that take minutes
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
 e2e: $(VENV)/.dev  ## the browser journey; needs chromium (CHROMIUM=/path to name another)
 	$(BIN)/python -m pytest -m e2e tests/e2e
