@@ -75,6 +75,10 @@ class SplitOverlapError(SplitError):
     """One patient on both sides of a split that claims to be by patient."""
 
 
+class OverlapError(DataError):
+    """Persons of one cohort are in another, or may be, and a figure would count them as strangers."""
+
+
 class StorageError(MGMTLabError):
     """The disk is full, or a folder cannot be written."""
 

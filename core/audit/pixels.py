@@ -117,6 +117,56 @@ def hash_thumbnails(thumbnails: NDArray[np.uint16]) -> NDArray[np.uint64]:
     return np.packbits(bits, axis=1).view(np.uint64).ravel()
 
 
+def read_slices(series: Series, settings: Settings) -> tuple[Sequence[NDArray[np.float32]], list[str], list[str]]:
+    """Return the slices in canonical orientation, the name of each, and what could not be read.
+
+    Raises
+    ------
+    DataError
+        Nothing of the series can be read.
+    """
+    if series.kind != "picture":
+        volume, found = read_volume(series, settings)
+        numbered = len(set(volume.files)) < len(volume.files)
+        names = [f"{name}#{index}" if numbered else name for index, name in enumerate(volume.files)]
+        return list(volume.array), names, [f"{fault.path}: {fault.reason}" for fault in found]
+    images, names, faults = [], [], []
+    for position, path in enumerate(series.files):
+        try:
+            images.append(read_image(path, settings))
+            names.append(str(position))
+        except DataError as error:
+            faults.append(f"{series.study_id}/{series.sequence}/{path.name}: {error}")
+    if not images:
+        raise DataError(faults[0])
+    return images, names, faults
+
+
+def digest_image(image: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """Return (2,): 128 bits of an image's shape and pixels."""
+    content = hashlib.blake2b(f"{image.shape}".encode(), digest_size=16)
+    content.update(np.ascontiguousarray(image).tobytes())
+    return np.frombuffer(content.digest(), dtype=np.uint64)
+
+
+def share_of_tissue(image: NDArray[np.float32]) -> float:
+    """Return the share of an image's pixels that show something, 0..1."""
+    low = image.min()
+    return float((image > low + TISSUE * (np.percentile(image, 99.5) - low)).mean())
+
+
+def entry_of(series: Series, settings: Settings, folder: str, version: int) -> Path:
+    """Return the cache's file of what was read of a series: named by path, size and modification time of every file."""
+    described = [f"{version}", series.kind]
+    for path in series.files:
+        try:
+            status = path.stat()
+            described.append(f"{path.absolute()}|{status.st_size}|{status.st_mtime_ns}")
+        except OSError:
+            described.append(f"{path.absolute()}|gone")
+    return settings.cache / folder / f"{hashlib.sha256(chr(10).join(described).encode()).hexdigest()[:32]}.npz"
+
+
 def _scan_all(
     missing: Sequence[int], series: Sequence[Series], settings: Settings, jobs: int
 ) -> Iterator[tuple[int, Path | str]]:
@@ -137,7 +187,7 @@ def _scan(number: int, series: Series, settings: Settings) -> tuple[int, Path | 
 
 
 def _describe(series: Series, settings: Settings) -> dict[str, Any]:
-    slices, names, faults = _read_slices(series, settings)
+    slices, names, faults = read_slices(series, settings)
     stacked = series.kind != "picture"
     blank = (
         find_blank_slices(Voxels(np.stack(slices))) if stacked else np.array([bool(np.ptp(one) == 0) for one in slices])
@@ -145,44 +195,14 @@ def _describe(series: Series, settings: Settings) -> dict[str, Any]:
     thumbnails = np.stack([make_thumbnail(one) for one in slices])
     return {
         "names": np.array(names),
-        "digests": np.stack([_digest(one) for one in slices]),
+        "digests": np.stack([digest_image(one) for one in slices]),
         "hashes": hash_thumbnails(thumbnails),
         "blank": blank,
-        "tissue": np.array([_tissue(one) for one in slices], dtype=np.float32),
+        "tissue": np.array([share_of_tissue(one) for one in slices], dtype=np.float32),
         "levels": np.array(_levels([one for one, empty in zip(slices, blank, strict=True) if not empty])),
         "thumbnails": thumbnails,
         "faults": np.array(json.dumps(faults)),
     }
-
-
-def _read_slices(series: Series, settings: Settings) -> tuple[Sequence[NDArray[np.float32]], list[str], list[str]]:
-    """Return the slices, the name of each, and what could not be read."""
-    if series.kind != "picture":
-        volume, found = read_volume(series, settings)
-        numbered = len(set(volume.files)) < len(volume.files)
-        names = [f"{name}#{index}" if numbered else name for index, name in enumerate(volume.files)]
-        return list(volume.array), names, [f"{fault.path}: {fault.reason}" for fault in found]
-    images, names, faults = [], [], []
-    for position, path in enumerate(series.files):
-        try:
-            images.append(read_image(path, settings))
-            names.append(str(position))
-        except DataError as error:
-            faults.append(f"{series.study_id}/{series.sequence}/{path.name}: {error}")
-    if not images:
-        raise DataError(faults[0])
-    return images, names, faults
-
-
-def _digest(image: NDArray[np.float32]) -> NDArray[np.uint64]:
-    content = hashlib.blake2b(f"{image.shape}".encode(), digest_size=16)
-    content.update(np.ascontiguousarray(image).tobytes())
-    return np.frombuffer(content.digest(), dtype=np.uint64)
-
-
-def _tissue(image: NDArray[np.float32]) -> float:
-    low = image.min()
-    return float((image > low + TISSUE * (np.percentile(image, 99.5) - low)).mean())
 
 
 def _levels(slices: Sequence[NDArray[np.float32]]) -> tuple[float, float]:
@@ -198,15 +218,7 @@ def _levels(slices: Sequence[NDArray[np.float32]]) -> tuple[float, float]:
 
 
 def _entry(series: Series, settings: Settings) -> Path:
-    """File of the entry: named by path, size and modification time of every file."""
-    described = [f"{VERSION}", series.kind]
-    for path in series.files:
-        try:
-            status = path.stat()
-            described.append(f"{path.absolute()}|{status.st_size}|{status.st_mtime_ns}")
-        except OSError:
-            described.append(f"{path.absolute()}|gone")
-    return settings.cache / "audit" / f"{hashlib.sha256(chr(10).join(described).encode()).hexdigest()[:32]}.npz"
+    return entry_of(series, settings, "audit", VERSION)
 
 
 def _read_entry(entry: Path, series: Series, root: Path) -> SeriesPixels | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from core.cli.options import DATA_OPTIONS, add_data, read_cohort
+from core.cli.options import DATA_OPTIONS, OVERLAP_OPTIONS, add_data, add_overlap, read_cohort
 from core.cli.output import Outcome, TerminalProgress, plain
 from core.cli.parser import Parser, UsageError, set_command
 from core.evaluation.figures import FIGURE_TITLES
 from core.figure_text import figure_text
-from core.runs.evaluation import Evaluation
+from core.runs.evaluation import Evaluation, describe_overlap
 from core.runs.folder import find_run
 from core.runs.seal import seal_of_run
 from core.settings import Settings
@@ -22,12 +23,13 @@ def define_evaluate(parser: Parser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run's name or folder")
     parser.add_argument("--part", choices=("test", "val"), help="patients of the run's own cohort (default: test)")
     add_data(parser, "--data")
+    add_overlap(parser)
 
 
 def evaluate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Evaluate a run on a part of its own cohort, or on another cohort."""
     if arguments.data is None:
-        useless = [name for name in DATA_OPTIONS if getattr(arguments, name) is not None]
+        useless = [name for name in (*DATA_OPTIONS, *OVERLAP_OPTIONS) if getattr(arguments, name) is not None]
         if useless:
             raise UsageError(f"--{useless[0].replace('_', '-')} says how to read --data, which is not given.")
     elif arguments.part is not None:
@@ -35,7 +37,13 @@ def evaluate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     run = find_run(arguments.run, settings)
     other = read_cohort(arguments, settings) if arguments.data is not None else None
     evaluation = evaluate_run(
-        run, arguments.part or "test", settings, other=other, progress=TerminalProgress("evaluating")
+        run,
+        arguments.part or "test",
+        settings,
+        other=other,
+        progress=TerminalProgress("evaluating"),
+        crosswalk=Path(arguments.crosswalk) if arguments.crosswalk else None,
+        pairs=Path(arguments.pairs) if arguments.pairs else None,
     )
     document, lines = evaluation.to_dict(), _describe(evaluation, run.name)
     if evaluation.part == "test":
@@ -53,7 +61,7 @@ def _describe(evaluation: Evaluation, run_name: str) -> list[str]:
         lines.append(f"These patients have now been evaluated {times}.")
     if evaluation.leaky:
         lines.append("LEAKY: the split is by slice, so these figures do not say how well a new patient is predicted.")
-    lines += [plain(text) for text in evaluation.notes]
+    lines += [plain(text) for text in (*describe_overlap(evaluation.overlap), *evaluation.notes)]
     for title, figures in (("by patient", evaluation.patient), ("by slice", evaluation.slice)):
         lines.append(f"{title}:")
         lines += [f"  {FIGURE_TITLES[name]}: {figure_text(figure)}" for name, figure in figures.items()]

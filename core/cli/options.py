@@ -27,6 +27,8 @@ DATA_OPTIONS = (
     *("patient_pattern", "layout", "sequence", "assign", "identity", "jobs"),
 )
 """Names, as argparse keeps them, of the options that say how to read DATA."""
+OVERLAP_OPTIONS = ("crosswalk", "pairs")
+"""Those of :func:`add_overlap`."""
 
 
 def add_data(parser: argparse.ArgumentParser, name: str = "data", *, may_lack: bool = False) -> None:
@@ -99,6 +101,21 @@ def on_backend(command: Command) -> Command:
             return command(arguments, settings)
 
     return run
+
+
+def add_overlap(parser: argparse.ArgumentParser) -> None:
+    """Add --crosswalk and --pairs, by which persons of two cohorts are told to be one."""
+    group = parser.add_argument_group("persons who are in both")
+    group.add_argument(
+        "--crosswalk",
+        metavar="TABLE",
+        help="ids of the two that are one person, such as BraTS2021_MappingToTCIA.xlsx or UCSF-PDGM-metadata_v5.csv",
+    )
+    group.add_argument(
+        "--pairs",
+        metavar="CSV",
+        help="pairs that look like one scan: written there, to be marked yes or no in the column same, and read again",
+    )
 
 
 def add_sequence(parser: argparse._ActionsContainer) -> None:

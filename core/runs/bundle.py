@@ -1,7 +1,7 @@
 """Export a run as one zip: what another machine needs to show it, compare it and predict with it.
 
 The zip holds, each with its SHA-256 in ``manifest.json``: configuration, data description, split, environment, learning
-curves, predictions, best weights with their card as text, stored evaluations, tags, and the evaluations of the test
+curves, predictions, digests of its patients, best weights with their card as text, stored evaluations, tags, and the evaluations of the test
 patients. Left out are ``resume.pt`` (large, and of use only where the run trained), the log, and any other file. Home
 folders in paths become ``~``.
 """
@@ -27,6 +27,7 @@ from core.models.card_text import describe_card
 from core.runs.environment import list_versions
 from core.runs.folder import RunFolder, now
 from core.runs.ledger import list_evaluations
+from core.runs.persons import FILE as PERSONS
 from core.runs.tags import read_tags
 from core.settings import Settings
 
@@ -35,7 +36,7 @@ KIND = "mgmt-lab-run"
 MANIFEST = "manifest.json"
 DOCUMENTS = ("config.json", "data.json", "split.json", "environment.json", "status.json")
 """JSON files that are rewritten without home folders."""
-COPIED = ("epochs.jsonl", "predictions.parquet")
+COPIED = ("epochs.jsonl", "predictions.parquet", PERSONS)
 CARD, TAGS, TEST_EVALUATIONS, WEIGHTS = "card.md", "tags.json", "looks.json", "best.safetensors"
 MOMENT = (1980, 1, 1, 0, 0, 0)
 """Every member's date, so that the same run gives the same members."""

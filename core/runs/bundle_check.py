@@ -25,6 +25,8 @@ from core.models.card import CheckpointCard
 from core.runs.bundle_tables import check_predictions
 from core.runs.evaluation import Evaluation, store_evaluation, with_figures
 from core.runs.folder import RunFolder
+from core.runs.persons import FILE as PERSONS
+from core.runs.persons import read_persons
 from core.runs.records import DataSource, EpochRecord, RunStatus
 from core.runs.tags import check_tags
 
@@ -79,6 +81,23 @@ class _Environment(_Strict):
     test_digest: str = ""
 
 
+class _Match(_Strict):
+    """One person of another cohort who is the run's own patient."""
+
+    person: str
+    same_as: str
+    reasons: list[str]
+
+
+class _Overlap(_Strict):
+    """What an evaluation on another cohort says of persons who are in both."""
+
+    count: Annotated[int, Field(ge=0)]
+    persons: list[_Match]
+    compared: dict[str, Annotated[int, Field(ge=0)]]
+    unchecked: list[str]
+
+
 class _EvaluationRecord(BaseModel):
     """evaluation-*.json without its figures, which are computed again."""
 
@@ -93,6 +112,7 @@ class _EvaluationRecord(BaseModel):
     synthetic: bool
     created: str
     notes: list[str] = []
+    overlap: _Overlap | None = None
 
 
 def check_contents(run: RunFolder) -> tuple[RunStatus, DataSource]:
@@ -119,6 +139,8 @@ def check_contents(run: RunFolder) -> tuple[RunStatus, DataSource]:
     if (run.path / "tags.json").exists():
         with member_errors("tags.json"):
             check_tags(json.loads(read_small(run.path / "tags.json")))
+    with member_errors(PERSONS):
+        read_persons(run)
     _check_epochs(run.path / "epochs.jsonl")
     card = _check_weights(run, config, split)
     predictions = run.path / "predictions.parquet"

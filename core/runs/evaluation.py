@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -52,6 +54,9 @@ class Evaluation:
     aggregation: Aggregation = "mean_logit"
     top_k: int = 3
     """From slices to patients (:func:`core.evaluation.aggregate.to_groups`)."""
+    overlap: dict[str, Any] | None = None
+    """For another cohort: which of its persons are the run's own patients and were dropped, and what could not be checked
+    (:meth:`core.audit.persons.Overlap.to_dict`)."""
 
     @property
     def slice_labels(self) -> NDArray[np.int64]:
@@ -116,6 +121,7 @@ class Evaluation:
             "notes": list(self.notes),
             "aggregation": self.aggregation,
             "top_k": self.top_k,
+            "overlap": self.overlap,
         }
 
 
@@ -129,6 +135,7 @@ def build_evaluation(
     synthetic: bool,
     created: str,
     notes: tuple[str, ...] = (),
+    overlap: dict[str, Any] | None = None,
 ) -> Evaluation:
     """Return the evaluation of a checkpoint from its predictions, with every figure computed.
 
@@ -138,7 +145,7 @@ def build_evaluation(
         The checkpoint's card: classes, threshold, temperature and aggregation.
     frame
         Predictions (:func:`core.dataset.predictions.build_predictions`).
-    part, data, leaky, synthetic, created, notes
+    part, data, leaky, synthetic, created, notes, overlap
         As in :class:`Evaluation`.
     """
     return with_figures(
@@ -160,6 +167,7 @@ def build_evaluation(
             notes=notes,
             aggregation=card.config.aggregation,
             top_k=card.config.top_k,
+            overlap=overlap,
         )
     )
 
@@ -243,6 +251,23 @@ def count_test_evaluations(run: RunFolder, settings: Settings) -> int:
     """Return how often the run's test patients have been evaluated, by any run."""
     split = run.split()
     return count_evaluations(split.test_digest, settings, split.cohort_digest)
+
+
+def describe_overlap(overlap: Mapping[str, Any] | None) -> list[str]:
+    """Return in sentences who was dropped from another cohort, why, and what could not be checked."""
+    if overlap is None:
+        return []
+    reasons = Counter(reason for person in overlap["persons"] for reason in person["reasons"])
+    lines = list(overlap["unchecked"])
+    if overlap["count"]:
+        why = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+        lines.insert(
+            0,
+            f"Dropped, because the run has them: {overlap['count']} of {overlap['compared']['persons']} persons ({why}).",
+        )
+    elif overlap["compared"]["with"]:
+        lines.insert(0, f"None of its {overlap['compared']['persons']} persons was found among the run's own patients.")
+    return lines
 
 
 def store_evaluation(run: RunFolder, evaluation: Evaluation, digest: str) -> None:

@@ -2,7 +2,9 @@
 
 Each evaluation lets a person choose by its result, so a figure on patients that were evaluated often is worth less. A
 cross-validation evaluates each of its folds once, and with them every patient of the cohort: each of its partitions
-counts as one evaluation of any other test patients of the same cohort, from its first fold on.
+counts as one evaluation of any other test patients of the same cohort, from its first fold on. An evaluation of another
+cohort also counts for every other one that shares a person with it, be that a copy of it under another name: such entries
+keep digests of their persons' UIDs and pixels.
 
 The file is ``test_looks.jsonl`` in the folder of the runs; test patients are known by their digest.
 """
@@ -23,7 +25,9 @@ def count_evaluations(digest: str, settings: Settings, cohort_digest: str = "") 
     return len(list_evaluations(digest, settings, cohort_digest))
 
 
-def list_evaluations(digest: str, settings: Settings, cohort_digest: str = "") -> list[dict[str, str]]:
+def list_evaluations(
+    digest: str, settings: Settings, cohort_digest: str = "", *, persons: Iterable[str] = ()
+) -> list[dict[str, str]]:
     """Return each evaluation of the patients of a digest, oldest first: ``run`` and ``when`` (ISO 8601, UTC).
 
     Parameters
@@ -34,6 +38,8 @@ def list_evaluations(digest: str, settings: Settings, cohort_digest: str = "") -
         Where the ledger lies.
     cohort_digest
         Of the cohort they belong to; with it, partitions of the whole cohort count too, each once.
+    persons
+        Digests of their marks; with them, evaluations of any of these persons in another cohort count too.
     """
     try:
         lines = (settings.runs / "test_looks.jsonl").read_text(errors="replace").splitlines()
@@ -41,10 +47,11 @@ def list_evaluations(digest: str, settings: Settings, cohort_digest: str = "") -
         return []
     entries = [_entry(line) for line in lines]
     own = {entry.get("partition") for entry in entries if entry.get("test_digest") == digest} - {None, ""}
+    sought = set(persons)
     found, counted = [], set()
     for entry in entries:
         partition, run = str(entry.get("partition", "")), str(entry.get("run", ""))
-        if entry.get("test_digest") != digest:
+        if entry.get("test_digest") != digest and sought.isdisjoint(_persons(entry)):
             whole = partition and cohort_digest and entry.get("cohort_digest") == cohort_digest
             if not whole or partition in own or partition in counted:
                 continue
@@ -55,7 +62,13 @@ def list_evaluations(digest: str, settings: Settings, cohort_digest: str = "") -
 
 
 def record_evaluation(
-    digest: str, run_name: str, settings: Settings, *, cohort_digest: str = "", partition: str = ""
+    digest: str,
+    run_name: str,
+    settings: Settings,
+    *,
+    cohort_digest: str = "",
+    partition: str = "",
+    persons: Iterable[str] = (),
 ) -> int:
     """Record one evaluation and return how many there are now, this one included.
 
@@ -67,6 +80,8 @@ def record_evaluation(
         The cohort they belong to.
     partition
         Where they are one fold of a cross-validation: its name, the same for all folds of one partition.
+    persons
+        Digests of the marks of another cohort's persons.
 
     Raises
     ------
@@ -77,12 +92,15 @@ def record_evaluation(
     """
     ledger = settings.runs / "test_looks.jsonl"
     settings.runs.mkdir(parents=True, exist_ok=True)
-    entry = {"test_digest": digest, "run": run_name, "when": now()}
+    entry: dict[str, object] = {"test_digest": digest, "run": run_name, "when": now()}
+    marks = sorted(set(persons))
+    if marks:
+        entry["persons"] = marks
     if partition:
         entry |= {"cohort_digest": cohort_digest, "partition": partition}
     with hold_lock(settings.runs / ".test_looks.lock", "The ledger of test-set evaluations is busy; try again.", 30):
         append_line(ledger, json.dumps(entry))
-        return count_evaluations(digest, settings, cohort_digest)
+        return len(list_evaluations(digest, settings, cohort_digest, persons=marks))
 
 
 def merge_evaluations(digest: str, evaluations: Iterable[Mapping[str, str]], settings: Settings) -> int:
@@ -104,6 +122,11 @@ def merge_evaluations(digest: str, evaluations: Iterable[Mapping[str, str]], set
                 append_line(settings.runs / "test_looks.jsonl", json.dumps(entry))
                 known.add((one["run"], one["when"]))
         return count_evaluations(digest, settings)
+
+
+def _persons(entry: Mapping[str, object]) -> list[object]:
+    persons = entry.get("persons")
+    return persons if isinstance(persons, list) else []
 
 
 def _entry(line: str) -> dict[str, object]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.audit.crosswalk import read_crosswalk
+from core.audit.marks import mark_cohort, thin_marks
+from core.audit.persons import Overlap, PersonMatches, drop_overlap, match_persons, read_pairs
 from core.data.study import Cohort
 from core.dataset.predictions import build_predictions
 from core.dataset.slice_table import SliceTable
@@ -20,6 +24,7 @@ from core.runs.cohort import open_cohort
 from core.runs.evaluation import EvaluatedPart, Evaluation, build_evaluation, store_evaluation
 from core.runs.folder import RunFolder, now
 from core.runs.ledger import record_evaluation
+from core.runs.persons import known_persons
 from core.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,6 +33,12 @@ if TYPE_CHECKING:
 
 SCORED_AT_ONCE = 256
 """Slices between two reports of progress."""
+LEDGER_MARKS = 8
+"""Digests of a person's slices that the ledger keeps of an evaluation of another cohort."""
+UNKNOWN_PERSONS = (
+    "Whether its persons are the run's own patients could not be checked: the run keeps no marks of them, and the data that "
+    "it was trained on are not where they were."
+)
 
 
 def evaluate_run(
@@ -38,6 +49,8 @@ def evaluate_run(
     progress: Progress = silent,
     *,
     partition: str = "",
+    crosswalk: Path | None = None,
+    pairs: Path | None = None,
 ) -> Evaluation:
     """Evaluate a run's best checkpoint on patients, and store the result in the run's folder.
 
@@ -53,11 +66,16 @@ def evaluate_run(
     settings
         Where cache and ledger live.
     other
-        Another cohort, all of whose labelled studies are evaluated: external validation.
+        Another cohort, all of whose labelled studies are evaluated but those of the run's own patients: external validation.
     progress
         Called with slices scored.
     partition
         For a fold of a cross-validation: the name of its partition, for the ledger.
+    crosswalk
+        With `other`, a table of ids that are one person (:func:`core.audit.crosswalk.read_crosswalk`).
+    pairs
+        With `other`, a table that says of pairs which only look the same whether they are one person; those that are
+        still open are written there (:func:`core.audit.persons.drop_overlap`).
 
     Raises
     ------
@@ -65,6 +83,8 @@ def evaluate_run(
         The part is empty, the data have changed since the split, or the classes of `other` mean something else.
     SequenceError
         `other` holds none of the sequences that the checkpoint was trained on.
+    OverlapError
+        All persons of `other` are the run's own patients, or some may be and nobody has said whether they are.
     RunError
         The run has no checkpoint yet.
     """
@@ -73,12 +93,16 @@ def evaluate_run(
     if not run.checkpoint.exists():
         raise RunError(f"{run.name} has no checkpoint yet; it comes with its first finished epoch.")
     model, card = load_model(run.checkpoint)
-    cohort = open_cohort(run.source, progress, settings) if other is None else other
+    overlap, seen = (
+        (None, ()) if other is None else _without_own(run, other, card, settings, progress, crosswalk, pairs)
+    )
+    cohort = overlap.cohort if overlap else open_cohort(run.source, progress, settings)
     table = build_table(cohort, card.config.prep, settings, progress=progress)
     if other is None:
         rows, digest, notes = _own_rows(run, table, cohort, part)
     else:
-        rows, digest, notes = _other_rows(run, table, cohort, card)
+        rows, notes = _other_rows(run, table, cohort, card)
+        digest = other.digest
     labels = _labels(table, rows, card, cohort)
     evaluated: EvaluatedPart = part if other is None else "data"
     evaluation = build_evaluation(
@@ -90,10 +114,12 @@ def evaluate_run(
         synthetic=cohort.synthetic,
         created=now(),
         notes=notes,
+        overlap=overlap.to_dict() if overlap else None,
     )
     if evaluated != "val":
-        by = {"cohort_digest": cohort.digest, "partition": partition} if other is None else {}
-        evaluation = replace(evaluation, looked_at=record_evaluation(digest, run.name, settings, **by))
+        known = {"cohort_digest": cohort.digest, "partition": partition} if other is None else {}
+        looked_at = record_evaluation(digest, run.name, settings, **known, persons=seen)
+        evaluation = replace(evaluation, looked_at=looked_at)
     store_evaluation(run, evaluation, digest)
     return evaluation
 
@@ -113,13 +139,43 @@ def _own_rows(
     return rows, split.test_digest, ()
 
 
+def _without_own(
+    run: RunFolder,
+    other: Cohort,
+    card: CheckpointCard,
+    settings: Settings,
+    progress: Progress,
+    crosswalk: Path | None,
+    pairs: Path | None,
+) -> tuple[Overlap, tuple[str, ...]]:
+    """Return another cohort without the run's own patients, and marks of those who are left; raise where it is the run's own."""
+    if other.digest == card.cohort_digest:
+        raise EvaluationError(
+            f"{other.root} is the cohort that {run.name} was trained on; evaluate its untouched patients with --part test."
+        )
+    own = known_persons(run, settings, progress)
+    theirs = mark_cohort(other, settings, among=own.sequences if own else card.sequences, every=True, progress=progress)
+    matches = (
+        match_persons(
+            own,
+            theirs,
+            crosswalk=read_crosswalk(crosswalk) if crosswalk else None,
+            pairs=read_pairs(pairs) if pairs else None,
+        )
+        if own
+        else PersonMatches(matches=(), compared=(0, len(theirs.persons)), unchecked=(UNKNOWN_PERSONS,))
+    )
+    overlap = drop_overlap(other, matches, pairs)
+    gone = {match.person for match in overlap.dropped}
+    left = (one for one in theirs.persons if one.person not in gone)
+    return overlap, tuple(
+        mark for one in left for mark in (*sorted(one.uids)[:1], *thin_marks(one.pixels, LEDGER_MARKS))
+    )
+
+
 def _other_rows(
     run: RunFolder, table: SliceTable, cohort: Cohort, card: CheckpointCard
-) -> tuple[NDArray[np.int64], str, tuple[str, ...]]:
-    if cohort.digest == card.cohort_digest:
-        raise EvaluationError(
-            f"{cohort.root} is the cohort that {run.name} was trained on; evaluate its untouched patients with --part test."
-        )
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     labelled = table.rows["label"].to_numpy() >= 0
     if not labelled.any():
         raise EvaluationError(f"{cohort.root} has no labels to evaluate by; name a table of labels with --labels.")
@@ -131,7 +187,7 @@ def _other_rows(
             f"{run.name} was trained on {', '.join(card.sequences)}; {cohort.root} holds only {', '.join(unseen)}."
         )
     notes = [f"Left out, because the checkpoint has never seen them: {', '.join(unseen)}."] if unseen else []
-    return np.flatnonzero(labelled & known).astype(np.int64), cohort.digest, tuple(notes)
+    return np.flatnonzero(labelled & known).astype(np.int64), tuple(notes)
 
 
 def _labels(table: SliceTable, rows: NDArray[np.int64], card: CheckpointCard, cohort: Cohort) -> NDArray[np.int64]:

@@ -25,6 +25,8 @@ from core.models.weights import ensure_weights
 from core.progress import Progress
 from core.runs.cohort import open_cohort
 from core.runs.folder import RunFolder
+from core.runs.persons import FILE as PERSONS
+from core.runs.persons import store_persons
 from core.runs.records import DataSource, EpochRecord
 from core.settings import Settings
 from core.training import distributed
@@ -84,6 +86,8 @@ def train_session(
     for fault in table.faults:
         log.warning("left out: %s: %s", fault.path, fault.reason)
     split = _share_split(run, cohort, table)
+    if run is not None and not (run.path / PERSONS).exists():
+        store_persons(run, cohort, split, settings, progress)
     on_prepared()
     yield from fit(
         task.config, table, split, run=run, synthetic=cohort.synthetic,

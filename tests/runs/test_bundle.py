@@ -14,6 +14,7 @@ from core.runs.bundle import export_run
 from core.runs.evaluation import evaluate_validation, read_evaluation, store_evaluation
 from core.runs.folder import RunFolder, find_run
 from core.runs.ledger import count_evaluations, record_evaluation
+from core.runs.persons import read_persons
 from core.runs.records import UNNAMED
 from core.runs.tags import change_tags, read_tags
 from core.runs.unbundle import import_run, read_import
@@ -35,6 +36,9 @@ def run(settings: Settings) -> RunFolder:
     run.write_status(run.status().model_copy(update={"note": "in /home/anna/notes", "owner": "a-visitor"}))
     content = {"root": "/home/anna/rsna", "labels": "/home/anna/labels.csv", "shuffle_seed": 3}
     (run.path / "data.json").write_text(json.dumps(content))
+    (run.path / "persons.json").write_text(
+        json.dumps({"schema": 1, "family": "", "sequences": ["FLAIR"], "persons": []})
+    )
     (run.path / "resume.pt").write_bytes(b"large")
     (run.path / "train.log").write_text("in /home/anna")
     return run
@@ -60,7 +64,7 @@ def test_the_zip_lists_its_files_with_their_sums_and_names_nobody(archive: Path)
     assert set(contents) == set(manifest["files"]) == {
         "config.json", "data.json", "split.json", "environment.json", "status.json", "epochs.jsonl", "tags.json",
         "predictions.parquet", "best.safetensors", "card.md", "looks.json", "evaluation-test.json",
-        "evaluation-test.parquet",
+        "evaluation-test.parquet", "persons.json",
     }  # fmt: skip
     for name, content in contents.items():
         assert manifest["files"][name] == {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
@@ -91,6 +95,7 @@ def test_an_imported_run_shows_what_it_showed(run: RunFolder, archive: Path, els
     assert there.epochs() == run.epochs()
     assert there.split() == run.split()
     assert there.environment() == run.environment()
+    assert read_persons(there) is not None
     assert read_tags(there) == ("kept",)
     assert there.predictions().equals(run.predictions())
     mine, theirs = (read_evaluation(one, "test") for one in (run, there))

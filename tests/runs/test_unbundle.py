@@ -95,6 +95,13 @@ def card(contents: Contents, **changes: object) -> Contents:
     return contents | {"best.safetensors": save(load(contents["best.safetensors"]), metadata={"card": text})}
 
 
+def test_marks_of_patients_that_are_none_are_refused(
+    contents: Contents, pack: Callable[..., Path], settings: Settings
+) -> None:
+    spoilt = contents | {"persons.json": b'{"schema": 1, "persons": 3}'}
+    refuse(pack(spoilt), settings, RunError, "persons.json")
+
+
 def test_the_untouched_zip_is_taken_in(contents: Contents, pack: Callable[..., Path], settings: Settings) -> None:
     assert import_run(pack(contents), settings).name == "one"
 

@@ -7,8 +7,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from core.data.cohort import scan_cohort
-from core.data.study import Cohort
-from core.errors import EvaluationError, RunError, SequenceError
+from core.data.study import Cohort, Study
+from core.errors import EvaluationError, OverlapError, RunError, SequenceError
 from core.models.card import read_card
 from core.models.checkpoint import load_model, save_checkpoint
 from core.models.registry import ARCHITECTURES
@@ -17,6 +17,7 @@ from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.runs.evaluation import count_test_evaluations, read_evaluation
 from core.runs.folder import RunFolder
+from core.runs.persons import read_persons
 from core.runs.records import DataSource
 from core.settings import Settings, load_settings
 from core.training.evaluate import evaluate_run
@@ -149,3 +150,79 @@ def test_a_run_without_a_checkpoint_or_with_a_damaged_result(run: RunFolder, set
     run.checkpoint.unlink()
     with pytest.raises(RunError, match="no checkpoint yet"):
         evaluate_run(run, "test", settings)
+
+
+def copy_less_one(run: RunFolder, folder: Path) -> Cohort:
+    """A copy of the run's cohort without one study, so that the cohort's digest is another."""
+    shutil.copytree(run.source.root, folder)
+    shutil.rmtree(sorted((folder / "train").iterdir())[0])
+    return scan_cohort(folder)
+
+
+def test_a_copy_of_its_own_cohort_less_one_study_is_refused(run: RunFolder, settings: Settings, tmp_path: Path) -> None:
+    copy = copy_less_one(run, tmp_path / "copy")
+    with pytest.raises(OverlapError, match="All 11 persons"):
+        evaluate_run(run, "test", settings, copy)
+    assert not (settings.runs / "test_looks.jsonl").exists()
+
+
+def renamed(cohort: Cohort, count: int) -> tuple[Study, ...]:
+    """Studies of a cohort under other ids and without UIDs, as a file that was converted has none."""
+    return tuple(
+        replace(
+            study, study_id=f"X{number}", person=f"X{number}",
+            series=tuple(replace(one, study_id=f"X{number}", series_uid=f"X{number}.{one.sequence}") for one in study.series),
+        )
+        for number, study in enumerate(cohort.studies[:count])
+    )  # fmt: skip
+
+
+def test_own_patients_in_another_cohort_are_dropped_and_listed(
+    run: RunFolder, settings: Settings, other: Cohort, source: DataSource
+) -> None:
+    own = scan_cohort(Path(source.root))
+    mixed = replace(other, studies=(*other.studies, *renamed(own, 3)))
+    evaluation = evaluate_run(run, "test", settings, mixed)
+    assert evaluation.overlap is not None
+    assert evaluation.overlap["count"] == 3
+    assert [one["person"] for one in evaluation.overlap["persons"]] == ["X0", "X1", "X2"]
+    assert [one["same_as"] for one in evaluation.overlap["persons"]] == [study.person for study in own.studies[:3]]
+    assert all("equal pixels" in one["reasons"] for one in evaluation.overlap["persons"])
+    assert evaluation.patient["auroc"].n == 4
+    assert read_evaluation(run, "data", mixed.digest) is not None
+
+
+def test_a_copy_of_another_cohort_was_looked_at_before(run: RunFolder, settings: Settings, other: Cohort) -> None:
+    assert evaluate_run(run, "test", settings, other).looked_at == 1
+    copy = replace(other, studies=renamed(other, 4))
+    assert evaluate_run(run, "test", settings, copy).looked_at == 2
+    assert count_test_evaluations(run, settings) == 0
+
+
+def test_strangers_are_not_dropped(run: RunFolder, settings: Settings, other: Cohort) -> None:
+    overlap = evaluate_run(run, "test", settings, other).overlap
+    assert overlap is not None
+    assert (overlap["count"], overlap["compared"], overlap["unchecked"]) == (0, {"persons": 4, "with": 12}, [])
+
+
+def test_an_old_run_is_checked_by_its_data_and_says_so_where_they_are_gone(
+    run: RunFolder, settings: Settings, other: Cohort, tmp_path: Path
+) -> None:
+    (run.path / "persons.json").unlink()
+    with pytest.raises(OverlapError, match="All 11 persons"):
+        evaluate_run(run, "test", settings, copy_less_one(run, tmp_path / "copy"))
+    (run.path / "persons.json").unlink()
+    moved = run.source.model_copy(update={"root": str(tmp_path / "gone")})
+    (run.path / "data.json").write_text(moved.model_dump_json())
+    overlap = evaluate_run(run, "test", settings, other).overlap
+    assert overlap is not None
+    assert "could not be checked" in overlap["unchecked"][0]
+
+
+def test_a_run_keeps_digests_of_its_patients_and_no_id(run: RunFolder) -> None:
+    text = (run.path / "persons.json").read_text()
+    marks = read_persons(run)
+    assert marks is not None
+    assert sorted(one.person for one in marks.persons) == sorted(run.split().train + run.split().val + run.split().test)
+    assert all(one.person not in text and one.pixels and one.uids for one in marks.persons)
+    assert {one.part for one in marks.persons} == {"train", "val", "test"}

@@ -8,7 +8,13 @@ import streamlit as st
 
 from core.data.study import Cohort
 from core.errors import MGMTLabError
-from core.runs.evaluation import EvaluatedPart, Evaluation, count_test_evaluations, read_evaluation
+from core.runs.evaluation import (
+    EvaluatedPart,
+    Evaluation,
+    count_test_evaluations,
+    describe_overlap,
+    read_evaluation,
+)
 from core.runs.evaluation import evaluate_validation as evaluate_stored
 from core.runs.folder import RunFolder
 from core.runs.seal import seal_of_run
@@ -149,5 +155,5 @@ def _show_meaning(evaluation: Evaluation, run: RunFolder) -> None:
         return
     if newer != evaluation.epoch:
         st.caption(f":material/info: The best weights are now of epoch {newer}; judge again to see them.")
-    for note in evaluation.notes:
+    for note in (*describe_overlap(evaluation.overlap), *evaluation.notes):
         st.caption(plain(note, 400))
