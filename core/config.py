@@ -37,7 +37,9 @@ STORED_FIELDS = frozenset(
     )
 )
 """Fields of a preparation that are as old as runs and checkpoints: what holds them all was written by a program."""
-BEFORE: Mapping[str, Any] = {"series_selection": "all", "frames": "assume_registered"}
+READER_VERSION = 2
+"""How files are read today."""
+BEFORE: Mapping[str, Any] = {"series_selection": "all", "frames": "assume_registered", "reader_version": 1}
 """What a stored preparation without these fields did: old runs and checkpoints stay as they were."""
 
 
@@ -79,6 +81,9 @@ class PrepConfig(_Config):
     """Where a study has several series of one sequence: 'one' takes the best of them (one that you assigned, then one recognised before one guessed, then the one with most slices), 'all' takes every one, as runs did before this setting existed. On a common grid it is always one. Prediction takes what training took."""
     frames: Literal["refuse", "assume_registered"] = "refuse"
     """On a common grid, what to do with a study whose series state different frames of reference, so that a voxel is not the same place in all of them: 'refuse' leaves the study out, 'assume_registered' takes it as it is. Series that state no frame (NIfTI) are assumed to be registered, and the answer says so."""
+
+    reader_version: Annotated[int, Field(ge=1, le=READER_VERSION)] = READER_VERSION
+    """How files are read that leave it open: 2 takes the slices of a NIfTI volume in the plane of its acquisition, where this is known, else as axial, and the 16-bit pictures of a series in one window; 1 takes slices along the widest spacing and each picture in a window of its own, as runs did before this setting existed."""
 
     @model_validator(mode="before")
     @classmethod

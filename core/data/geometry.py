@@ -6,7 +6,7 @@ Everything is in the DICOM patient system, LPS: x grows to the patient's left, y
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,21 +27,67 @@ VIEWS: dict[Plane, tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.fl
 
 
 SAME_SPACING = 0.01
-"""Share of the widest spacing by which spacings may differ and count as one: rounding, not an acquisition."""
+"""Share by which two spacings may differ and count as one: rounding, not an acquisition."""
+OTHER_SPACING = 0.03
+"""Share by which the third spacing must differ from two that are one, to be that between slices."""
+WIDER = 1.2
+"""How many times wider than any other the distance between slices is, where all three differ."""
 
 
-def find_slice_axis(spacing_mm: NDArray[np.float64]) -> int:
-    """Return which stored axis of a volume in one block (NIfTI) its slices are stacked along.
+@dataclass(frozen=True, slots=True)
+class SliceAxis:
+    """Which stored axis of a volume in one block (NIfTI) its slices are stacked along, and what says so."""
 
-    It is the one with the widest spacing, for slices are acquired thicker than pixels; of an isotropic volume, whose
-    acquisition cannot be told, the third.
+    index: int
+    source: Literal["stated", "spacing", "convention"]
+    """Stated by the file or its sidecar; told by the spacing; or neither, and axial by convention."""
+
+
+def find_slice_axis(axes_mm: NDArray[np.float64], stated: int | None = None) -> SliceAxis:
+    """Find the axis along which a volume was acquired slice by slice: the one rule for the plane of an image.
+
+    What is stated decides. Else pixels are square and slices are not as thick as pixels are wide, so that it is the axis
+    whose spacing differs from two equal ones, or the one that is clearly the widest. Voxels that are about equally wide in
+    all directions do not tell: such a volume counts as axial, however it is stored. (DICOM states its slices; see
+    :mod:`core.data.index.stack`.)
 
     Parameters
     ----------
-    spacing_mm
-        (3,): distance between voxels along each stored axis.
+    axes_mm
+        (3, 3): the step along each stored axis, a column each, in LPS millimetres.
+    stated
+        The axis that the file (dim_info) or its sidecar states.
     """
-    return 2 if np.ptp(spacing_mm) < SAME_SPACING * spacing_mm.max() else int(np.argmax(spacing_mm))
+    if stated is not None:
+        return SliceAxis(stated, "stated")
+    spacing = np.linalg.norm(axes_mm, axis=0)
+    told = _tell_by_spacing(spacing)
+    if told is not None:
+        return SliceAxis(told, "spacing")
+    return SliceAxis(int(np.argmax(np.abs(axes_mm[2]) / spacing)), "convention")
+
+
+def _tell_by_spacing(spacing_mm: NDArray[np.float64]) -> int | None:
+    order = np.argsort(spacing_mm)
+    low, middle, high = spacing_mm[order]
+    if high >= WIDER * middle:
+        return int(order[2])
+    if middle - low <= high - middle:
+        odd, one, other = 2, low, middle
+    else:
+        odd, one, other = 0, middle, high
+    alike = other - one < SAME_SPACING * other
+    differs = abs(spacing_mm[order[odd]] / (one + other) * 2 - 1) >= OTHER_SPACING
+    return int(order[odd]) if alike and differs else None
+
+
+def find_widest_axis(axes_mm: NDArray[np.float64]) -> SliceAxis:
+    """Find the slice axis as the first version of the reader did (``PrepConfig.reader_version`` 1): along the widest spacing.
+
+    It is the third where all are alike. Of nearly equal spacings the last digits of a number decide.
+    """
+    spacing = np.linalg.norm(axes_mm, axis=0)
+    return SliceAxis(2 if np.ptp(spacing) < SAME_SPACING * spacing.max() else int(np.argmax(spacing)), "spacing")
 
 
 def plane_of(normal: NDArray[np.float64]) -> Plane:

@@ -45,7 +45,7 @@ class Series:
     rows: int = 0
     columns: int = 0
     spacing_mm: tuple[float, float, float] | None = None
-    """Distance between slices, rows and columns; None for images."""
+    """Distance between slices, rows and columns; None for images, and where the files do not state it."""
     description: str = ""
     """SeriesDescription (0008,103E), from the allow-list; may be empty. Escape it before it becomes HTML."""
     manufacturer: str = ""
@@ -61,6 +61,10 @@ class Series:
     """Whether text may be burned into the pixels."""
     frame_of_reference_uid: str = ""
     """Frame of Reference UID (0020,0052) of all its files; empty where none is stated (NIfTI has none) or they differ."""
+    slice_axis: int | None = None
+    """Which stored axis the slices of a NIfTI volume are stacked along, as its sidecar states it; None where it does not."""
+    doubts: tuple[str, ...] = ()
+    """What was assumed in reading it because its files do not state it, a clause each: "it is read as axial, ..."."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

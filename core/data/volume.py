@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.config import READER_VERSION
 from core.data.formats.dicom import load_file
 from core.data.formats.header import InstanceHeader
-from core.data.formats.nifti import read_nifti
+from core.data.formats.nifti import read_nifti, read_nifti_header
 from core.data.formats.series_reader import SeriesReader, read_files
 from core.data.geometry import PLANE_AXES, Turn, find_turn
 from core.data.index.stack import arrange
@@ -46,6 +47,8 @@ class Volume:
 
     It differs from the affine's even steps where slices are missing.
     """
+    in_mm: bool = True
+    """Whether the files state how large a voxel is and how it lies; else the affine only orders the voxels."""
 
     @property
     def array(self) -> NDArray[np.float32]:
@@ -75,7 +78,11 @@ class Volume:
 
 
 def read_volumes(
-    source: Sequence[Series], settings: Settings | None = None, contents: Sequence[memoryview] | None = None
+    source: Sequence[Series],
+    settings: Settings | None = None,
+    contents: Sequence[memoryview] | None = None,
+    *,
+    version: int = READER_VERSION,
 ) -> tuple[dict[MRSequence, Volume], tuple[Fault, ...]]:
     """Read a study's series, one for each sequence, into volumes; one that cannot be read becomes a fault.
 
@@ -91,7 +98,9 @@ def read_volumes(
     failures: list[DataError] = []
     for series in source:
         try:
-            volumes[series.sequence], found = read_volume(series, settings, None if volumes or failures else contents)
+            volumes[series.sequence], found = read_volume(
+                series, settings, None if volumes or failures else contents, version=version
+            )
             faults += found
         except DataError as error:
             failures.append(error)
@@ -102,7 +111,11 @@ def read_volumes(
 
 
 def read_volume(
-    series: Series, settings: Settings | None = None, contents: Sequence[memoryview] | None = None
+    series: Series,
+    settings: Settings | None = None,
+    contents: Sequence[memoryview] | None = None,
+    *,
+    version: int = READER_VERSION,
 ) -> tuple[Volume, tuple[Fault, ...]]:
     """Read a DICOM or NIfTI series into a volume; a faulty file is left out and named.
 
@@ -114,6 +127,8 @@ def read_volume(
         The limits; this installation's by default.
     contents
         What DICOM files hold, in their order, where :func:`core.data.formats.series_reader.read_files` was called already.
+    version
+        ``PrepConfig.reader_version``: 1 finds the slices of a NIfTI volume as runs before it did.
 
     Raises
     ------
@@ -129,16 +144,27 @@ def read_volume(
     if series.kind == "dicom":
         return _read_dicom(series, settings, contents)
     path = series.files[0]
-    array, affine = read_nifti(path, settings)
-    turn = find_turn(affine, array.shape)
+    array, header = read_nifti(path, settings, series.slice_axis, widest=version == 1)
+    turn = find_turn(header.affine, array.shape)
     turned = turn.apply(array)
     return Volume(
         voxels=Voxels(np.ascontiguousarray(turned)),
         affine=turn.affine,
         sequence=series.sequence,
-        plane=turn.plane,
+        plane=header.plane,
         files=(path.name,) * len(array),
+        in_mm=header.in_mm,
     ), ()
+
+
+def find_plane_before(series: Series, settings: Settings | None = None) -> Plane:
+    """Return the plane in which the first version of the reader took a series; that it has where it cannot be read."""
+    if series.kind != "nifti":
+        return series.plane
+    try:
+        return read_nifti_header(series.files[0], settings, widest=True).plane
+    except DataError:
+        return series.plane
 
 
 def _read_dicom(
@@ -169,6 +195,7 @@ def _read_dicom(
         plane=turn.plane,
         files=tuple(header.path.name for header in stack.headers),
         offsets_mm=stack.offsets_mm if known else None,
+        in_mm=known and stack.spacing_known,
     )
     return volume, (*faults, *(name_fault(series, Path(fault.path), fault.reason) for fault in stack.faults))
 

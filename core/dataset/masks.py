@@ -91,10 +91,17 @@ def find_mask(root: Path, study: Study, settings: Settings) -> Volume | None:
     found = [path for folder in folders for path in sorted(folder.glob("*.nii*")) if SEGMENTATION.search(_stem(path))]
     if not found:
         return None
-    array, affine = read_nifti(found[0], settings)
-    turn = find_turn(affine, array.shape)
+    array, header = read_nifti(found[0], settings)
+    turn = find_turn(header.affine, array.shape)
     tumour = np.isin(np.rint(turn.apply(array)).astype(np.int64), TUMOUR).astype(np.float32)
-    return Volume(voxels=Voxels(tumour), affine=turn.affine, sequence=MRSequence.UNKNOWN, plane=turn.plane, files=())
+    return Volume(
+        voxels=Voxels(tumour),
+        affine=turn.affine,
+        sequence=MRSequence.UNKNOWN,
+        plane=header.plane,
+        files=(),
+        in_mm=header.in_mm,
+    )
 
 
 def _stem(path: Path) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
+from core.config import PrepConfig
 from core.data.frames_of_reference import warn_frames
 from core.data.select import Source, is_set_aside, select_sources
 from core.data.study import Series, Study
+from core.data.volume import find_plane_before
 from core.errors import SequenceError
 from core.models.card import CheckpointCard
 from core.mri import MRSequence
@@ -54,7 +56,25 @@ def choose_sources(study: Study, card: CheckpointCard) -> tuple[list[Source], li
             f"Study {study.study_id}: checkpoint {card.name!r} was trained on {_join(card.sequences)}, and the study "
             f"has {found}. {_remedy(study, card)}"
         )
-    return sources, [*warnings, *(sentence for source in sources for sentence in warn_frames(source, prep))]
+    warnings += [sentence for source in sources for sentence in warn_frames(source, prep)]
+    return sources, [*warnings, *_about_reading(used, prep)]
+
+
+def _about_reading(used: Sequence[Series], prep: PrepConfig) -> list[str]:
+    """Say what was assumed in reading the series, a sentence for each assumption, and where training read them otherwise."""
+    assumed: dict[str, list[str]] = {}
+    for series in used:
+        for doubt in series.doubts:
+            assumed.setdefault(doubt, []).append(str(series.sequence))
+    warnings = [f"{_join(dict.fromkeys(names))}: {doubt}." for doubt, names in assumed.items()]
+    for series in used if prep.reader_version == 1 and not prep.grid_mm else ():
+        plane = find_plane_before(series)
+        if plane != series.plane:
+            warnings.append(
+                f"{series.sequence}: it is read as {plane}, as in the training of this checkpoint (reader_version 1), though "
+                f"it is {series.plane}."
+            )
+    return warnings
 
 
 def _about_choice(sequence: MRSequence, study: Study, used: Sequence[Series]) -> list[str]:
@@ -114,5 +134,5 @@ def _describe(series: Series) -> str:
     return f"{series.sequence} ({series.description})" if series.description else str(series.sequence)
 
 
-def _join(names: Sequence[str]) -> str:
+def _join(names: Iterable[str]) -> str:
     return ", ".join(str(name) for name in names)

@@ -66,6 +66,7 @@ PAPER = Preset(
         "contrast": ours("not stated; none"),
         "blank_head": ours("a control; off"),
         "series_selection": ours("not stated; the competition has one series of each sequence"),
+        "reader_version": ours("the competition's DICOM files leave nothing open"),
         "frames": ours("each series in its own planes"),
         "split_unit": ours("not stated; by slice, as ImageFolder on shuffled slices does. LEAKY"),
         "val_fraction": ours("fractions not stated"),

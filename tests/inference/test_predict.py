@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -170,6 +171,30 @@ def test_a_sequence_that_was_guessed_says_so(
     assert choose_sources(study(flair, t2w), Predictor(write_checkpoint()).card)[1] == []
     assert choose_sources(study(guessed, t2w), Predictor(write_checkpoint()).card)[1] == [
         "That 'ax 4' is FLAIR is a guess: timing (TR 9000 ms). Look at it; if it is another, assign it: UID=SEQUENCE."
+    ]
+
+
+def test_what_was_assumed_in_reading_is_said_with_the_answer(
+    write_checkpoint: Callable[..., Path], write_series: Callable[..., Series], tmp_path: Path
+) -> None:
+    path = tmp_path / "flair.nii"
+    image = nibabel.Nifti1Image(np.ones((8, 9, 10), np.int16), np.diag([0.9375, 0.9375004, 0.9, 1]))
+    nibabel.save(image, path)
+    doubt = "its voxels do not tell in which plane it was acquired, so it is read as axial"
+    flair, t2w = (
+        replace(write_series(sequence), files=(path,), kind="nifti", plane=Plane.AXIAL, doubts=(doubt,))
+        for sequence in (MRSequence.FLAIR, MRSequence.T2W)
+    )
+    said = [f"FLAIR, T2w: {doubt}."]
+    assert choose_sources(study(flair, t2w), Predictor(write_checkpoint()).card)[1] == said
+    prep = PrepConfig(size_px=64, slice_count=3, reader_version=1)
+    before = Predictor(write_checkpoint(config=RunConfig(prep=prep, weights="none"))).card
+    assert choose_sources(study(flair, t2w), before)[1] == [
+        *said,
+        *(
+            f"{name}: it is read as coronal, as in the training of this checkpoint (reader_version 1), though it is axial."
+            for name in ("FLAIR", "T2w")
+        ),
     ]
 
 

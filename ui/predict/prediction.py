@@ -158,7 +158,7 @@ def _lay_back(
     heat: NDArray[np.float32], prepared: PreparedSeries, image: int, stack: SliceStack
 ) -> NDArray[np.float32]:
     source = prepared.frames[image].to_source(heat)
-    if stack.in_mm:
+    if stack.in_mm or source.shape == stack.pixels.shape[1:]:
         return source
     # The viewer shows loose images padded to a square, in their own proportions.
     side = stack.pixels.shape[1]

@@ -38,13 +38,15 @@ def _read_volume(series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
     volume, faults = read_volume(series)
     pixels = to_grey(volume.array, display_window(volume.array))
     _, row_mm, column_mm = volume.spacing_mm
+    in_mm = volume.in_mm or volume.offsets_mm is not None
+    positions = volume.positions_mm if in_mm else 1.0 + np.arange(len(pixels))
     stack = SliceStack(
         sequence=series.sequence,
         series_uid=series.series_uid,
         plane=volume.plane,
         pixels=pixels,
-        positions=np.asarray(volume.positions_mm, dtype=np.float64),
-        in_mm=True,
+        positions=np.asarray(positions, dtype=np.float64),
+        in_mm=in_mm,
         spacing_mm=(row_mm, column_mm),
         blank=find_blank_slices(volume.voxels),
         box=find_box(pixels),

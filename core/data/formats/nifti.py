@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.geometry import find_slice_axis
+from core.data.formats.discovery import GZIP_START
+from core.data.geometry import SliceAxis, find_slice_axis, find_widest_axis, plane_of
 from core.errors import DataError, LimitError, MixedSeriesError
+from core.mri import Plane
 from core.settings import Settings, load_settings
 
 HEADER_BYTES = 540
@@ -26,6 +29,11 @@ MOST_LABELS = 8
 LABEL_COMPRESSION = 50
 """How much smaller labels become at least, compressed."""
 GZIP_ERRORS = (OSError, EOFError, zlib.error)
+UNITS_MM = {1: 1000.0, 2: 1.0, 3: 0.001}
+"""xyzt_units: metres, millimetres, micrometres."""
+PLAUSIBLE_MM = (0.05, 50.0)
+"""Distances between voxels of a scan of a head; beyond them the number or its unit is wrong. Files that name no unit are
+in millimetres."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,17 +41,60 @@ class NiftiHeader:
     """Size and place of a NIfTI volume, slices first."""
 
     shape: tuple[int, int, int]
-    """(slices, rows, columns) as stored: the slice axis is the one with the widest spacing, else the third."""
+    """(slices, rows, columns)."""
     affine: NDArray[np.float64]
     """(4, 4): (slice, row, column, 1) indices to LPS millimetres."""
     axes: tuple[int, int, int]
     """Which stored axes these are."""
+    slice_axis: SliceAxis
+    """How the first of them was found."""
+    spacing_known: bool = True
+    """Whether the file states how large its voxels are; else the affine has a step of 1 where no number is given."""
+    placed: bool = True
+    """Whether it states how it lies in the patient (an sform or a qform code)."""
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
-        """Distance between slices, rows and columns, in millimetres."""
+        """Distance between slices, rows and columns, in millimetres where that is known."""
         slices, rows, columns = np.linalg.norm(self.affine[:3, :3], axis=0).tolist()
         return slices, rows, columns
+
+    @property
+    def axes_mm(self) -> NDArray[np.float64]:
+        """(3, 3): the step along each stored axis, a column each, in LPS."""
+        return self.affine[:3, np.argsort(self.axes)]
+
+    @property
+    def in_mm(self) -> bool:
+        """Whether a voxel's place in the patient is known in millimetres."""
+        return self.spacing_known and self.placed
+
+    @property
+    def plane(self) -> Plane:
+        """The plane of the slices; unknown where the file does not state how it lies."""
+        return plane_of(self.affine[:3, 0]) if self.placed else Plane.UNKNOWN
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What is assumed of its geometry, a clause each."""
+        found = []
+        if not self.spacing_known:
+            found.append(
+                "it does not state how large its voxels are (pixdim or its unit), so its pixels count as square and "
+                "nothing is measured in millimetres"
+            )
+        if not self.placed:
+            found.append(
+                "it does not state how it lies in the patient (no sform and no qform code), so it is read as it is stored: "
+                "left and right may be exchanged"
+            )
+        elif self.slice_axis.source == "convention":
+            size = " x ".join(f"{value:.3g}" for value in self.spacing_mm)
+            found.append(
+                f"its voxels ({size} mm) do not tell in which plane it was acquired, and it does not state it, so it is "
+                "read as axial"
+            )
+        return tuple(found)
 
 
 def is_nifti_name(name: str) -> bool:
@@ -51,8 +102,19 @@ def is_nifti_name(name: str) -> bool:
     return name.lower().endswith((".nii", ".nii.gz"))
 
 
-def read_nifti_header(path: Path, settings: Settings | None = None) -> NiftiHeader:
+def read_nifti_header(
+    path: Path, settings: Settings | None = None, slice_axis: int | None = None, *, widest: bool = False
+) -> NiftiHeader:
     """Read size and place of a NIfTI volume; of a gzip, no more than the header is inflated.
+
+    Parameters
+    ----------
+    path, settings
+        The file, and the limits; this installation's by default.
+    slice_axis
+        The stored axis that its sidecar states for its slices, before what the file itself states (dim_info).
+    widest
+        Find the slices as the first version of the reader did (:func:`core.data.geometry.find_widest_axis`).
 
     Raises
     ------
@@ -64,7 +126,8 @@ def read_nifti_header(path: Path, settings: Settings | None = None) -> NiftiHead
         More voxels than this installation accepts.
     """
     settings = settings or load_settings()
-    shape, kind, data_offset, affine = _interpret(path)
+    header = _interpret(path)
+    shape, kind, data_offset = header.shape, header.kind, header.data_offset
     if len(shape) > 3:
         raise MixedSeriesError(f"{path.name} has {len(shape)} dimensions {shape}: a time series, not one volume.")
     if len(shape) != 3 or min(shape) < 1:
@@ -76,34 +139,52 @@ def read_nifti_header(path: Path, settings: Settings | None = None) -> NiftiHead
         raise LimitError(f"{path.name} claims {voxels:,} voxels; at most {settings.file_pixels:,} are accepted.")
     if data_offset > settings.header_bytes:
         raise LimitError(f"{path.name} has a header of {data_offset:,} bytes; it is damaged.")
-    stored = RAS_TO_LPS @ affine
+    stored = RAS_TO_LPS @ header.affine
     spacing = np.linalg.norm(stored[:3, :3], axis=0)
     if not np.isfinite(stored).all() or spacing.min() <= 0:
         raise DataError(f"{path.name} has no usable affine; save it again with its orientation.")
-    slices = find_slice_axis(spacing)
-    rows, columns = (axis for axis in range(3) if axis != slices)
-    axes = (slices, rows, columns)
-    return NiftiHeader(shape=(shape[slices], shape[rows], shape[columns]), affine=stored[:, [*axes, 3]], axes=axes)
+    scale = _scale_to_mm(header, spacing)
+    stored[:3] *= scale or 1.0
+    axes_mm = stored[:3, :3]
+    stated = header.slice_axis if slice_axis is None else slice_axis
+    found = find_widest_axis(axes_mm) if widest else find_slice_axis(axes_mm, stated)
+    rows, columns = (axis for axis in range(3) if axis != found.index)
+    axes = (found.index, rows, columns)
+    return NiftiHeader(
+        shape=(shape[found.index], shape[rows], shape[columns]),
+        affine=stored[:, [*axes, 3]],
+        axes=axes,
+        slice_axis=found,
+        spacing_known=scale is not None,
+        placed=header.placed,
+    )
 
 
-def read_nifti(path: Path, settings: Settings | None = None) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Read a NIfTI volume: float32 (slices, rows, columns) and its affine to LPS millimetres.
+def _scale_to_mm(header: _Header, spacing: NDArray[np.float64]) -> float | None:
+    """Return what turns a header's lengths into millimetres; None where these cannot be lengths of a head."""
+    scale = UNITS_MM.get(header.unit, 1.0)
+    low, high = PLAUSIBLE_MM
+    plausible = bool(((spacing * scale >= low) & (spacing * scale <= high)).all())
+    return scale if header.has_spacing and plausible else None
 
-    Values are scaled by scl_slope and scl_inter; what is not a number becomes zero. Raises as
-    :func:`read_nifti_header` does.
+
+def read_nifti(
+    path: Path, settings: Settings | None = None, slice_axis: int | None = None, *, widest: bool = False
+) -> tuple[NDArray[np.float32], NiftiHeader]:
+    """Read a NIfTI volume: float32 (slices, rows, columns), and its size and place.
+
+    Values are scaled by scl_slope and scl_inter; what is not a number becomes zero. Parameters and what is raised are
+    those of :func:`read_nifti_header`.
     """
-    header = read_nifti_header(path, settings)
+    header = read_nifti_header(path, settings, slice_axis, widest=widest)
     try:
         # The header's size was checked, and nibabel inflates no more than the voxels that it names.
-        image = nibabel.load(path)
-        voxels = np.asarray(
-            image.dataobj,  # type: ignore[attr-defined]
-            dtype=np.float32,
-        )
-    except (*GZIP_ERRORS, ValueError, nibabel.filebasedimages.ImageFileError) as error:
+        with _open_by_content(_file_of_voxels(path)) as file:
+            voxels = np.asarray(nibabel.arrayproxy.ArrayProxy(file, _parse_header(path)), dtype=np.float32)
+    except (*GZIP_ERRORS, ValueError, nibabel.spatialimages.HeaderDataError) as error:
         raise DataError(f"{path.name} is damaged: {error}.") from error
     array = voxels.reshape(voxels.shape[:3]).transpose(header.axes)
-    return np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0), header.affine
+    return np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0), header
 
 
 def is_label_map(path: Path) -> bool:
@@ -128,30 +209,86 @@ def is_label_map(path: Path) -> bool:
     return 1 < len(values) <= MOST_LABELS and bool((values == values.round()).all()) and values[0] == 0
 
 
-def _interpret(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int, NDArray[np.float64]]:
-    """Return shape (without trailing ones), kind of voxels, where they begin, and the affine to RAS."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Header:
+    """A header as it is written."""
+
+    shape: tuple[int, ...]
+    """Without trailing ones."""
+    kind: np.dtype[Any]
+    data_offset: int
+    affine: NDArray[np.float64]
+    """To RAS, in the header's unit."""
+    unit: int
+    """Of lengths: a key of :data:`UNITS_MM`, or 0."""
+    has_spacing: bool
+    placed: bool
+    slice_axis: int | None
+    """The slice_dim of dim_info."""
+
+
+def _interpret(path: Path) -> _Header:
+    """Read a header; a step of 1 stands where it gives no distance between voxels (pixdim 0, negative or no number)."""
     header = _parse_header(path)
     try:
+        pixdim = header["pixdim"][1:4]
+        missing = ~(np.isfinite(pixdim) & (pixdim > 0))
+        pixdim[missing] = np.where(np.isfinite(pixdim[missing]) & (pixdim[missing] < 0), -pixdim[missing], 1)
+        header["pixdim"][1:4] = pixdim
+        header.check_fix()
         shape = tuple(int(size) for size in header.get_data_shape())
+        by_sform, by_qform = int(header["sform_code"]) > 0, int(header["qform_code"]) > 0
         affine = np.asarray(header.get_best_affine(), dtype=np.float64)
-        kind, data_offset = header.get_data_dtype(), header.get_data_offset()
+        kind, data_offset = header.get_data_dtype(), int(header.get_data_offset())
+        slice_axis = header.get_dim_info()[2]
     except (ValueError, OverflowError, KeyError, nibabel.spatialimages.HeaderDataError) as error:
         raise DataError(f"{path.name} has a damaged header: {error}.") from error
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
-    return shape, kind, int(data_offset), affine
+    return _Header(
+        shape=shape,
+        kind=kind,
+        data_offset=data_offset,
+        affine=affine,
+        unit=int(header["xyzt_units"]) & 7,
+        has_spacing=by_sform or not missing[: len(shape)].any(),
+        placed=by_sform or by_qform,
+        slice_axis=slice_axis,
+    )
 
 
 def _parse_header(path: Path) -> Any:
     """Read the fixed-size header alone: header extensions state their own length and are not read."""
     try:
-        with path.open("rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if packed else path.open("rb") as file:
+        with _open_by_content(path) as file:
             start = file.read(HEADER_BYTES)
         for kind in (nibabel.nifti1.Nifti1PairHeader, nibabel.nifti2.Nifti2PairHeader):
             if kind.may_contain_header(start):
-                return kind(start[: kind.sizeof_hdr])
+                return kind(start[: kind.sizeof_hdr], check=False)
     except (*GZIP_ERRORS, ValueError, nibabel.spatialimages.HeaderDataError) as error:
         raise DataError(f"{path.name} is not NIfTI, or damaged: {error}.") from error
     raise DataError(f"{path.name} is not a NIfTI image.")
+
+
+def _open_by_content(path: Path) -> BufferedIOBase:
+    """Open a file, or what is packed in it: names ending in .gz are given to files that are not, and the other way."""
+    with path.open("rb") as file:
+        packed = file.read(2) == GZIP_START
+    return gzip.open(path) if packed else path.open("rb")
+
+
+def _file_of_voxels(path: Path) -> Path:
+    """Return the file that holds a header's voxels: itself, or the .img beside a header alone (magic "ni1").
+
+    Raises
+    ------
+    DataError
+        There is no such file.
+    """
+    if bytes(_parse_header(path)["magic"].item())[:3] != b"ni1":
+        return path
+    found = [path.with_name(path.name.split(".hdr")[0] + ending) for ending in (".img", ".img.gz")]
+    there = next((one for one in found if one.is_file()), None)
+    if there is None:
+        raise DataError(f"{path.name} is a header without voxels: {found[0].name} is not beside it; copy both.")
+    return there

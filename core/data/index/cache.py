@@ -15,7 +15,7 @@ from core.data.study import ExaminationScan, Fault, FolderScan, Series
 from core.mri import MRSequence, Plane
 from core.settings import Settings
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 """Part of every key: raise it whenever the same files would be described otherwise."""
 
 
@@ -65,6 +65,7 @@ def _decode_series(entry: dict[str, Any], folder: Path) -> Series:
         "plane": Plane(entry["plane"]),
         "spacing_mm": None if spacing is None else tuple(spacing),
         "identifying": tuple(entry["identifying"]),
+        "doubts": tuple(entry["doubts"]),
         "files": FileNames(folder / parent, names),
     }
     return Series(**{**entry, **parts})

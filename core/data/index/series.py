@@ -6,14 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from core.data.formats.acquisition import Acquisition, read_sidecar
+from core.data.formats.acquisition import acquisition_of_sidecar, find_stated_slices, load_sidecar
 from core.data.formats.dicom import InstanceHeader
 from core.data.formats.discovery import detect_kind, natural_key, relative_to
 from core.data.formats.images import read_image_size
 from core.data.formats.nifti import is_label_map, read_nifti_header
 from core.data.formats.series_reader import SeriesReader
-from core.data.geometry import plane_of
 from core.data.index.assign import series_order
 from core.data.index.recognise import Recognition, SeriesEvidence, recognise_sequence, recognise_study
 from core.data.index.separate import separate, set_aside
@@ -24,6 +24,10 @@ from core.data.study import Fault, Series, SeriesScan
 from core.errors import DataError
 from core.mri import MRSequence, Plane
 from core.settings import Settings
+
+NO_PIXEL_SPACING = (
+    "it states no Pixel Spacing (0028,0030), so its pixels count as square and nothing is measured in millimetres"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +105,7 @@ def build_series(
     parts = _dicom_series(study_id, files.headers, root)
     for path in files.niftis:
         try:
-            series, evidence = _nifti_series(study_id, path, settings)
-            parts.series.append((series, replace(evidence, acquisition=_read_sidecar_of(path, parts.faults, root))))
+            parts.series.append(_nifti_series(study_id, path, _read_sidecar_of(path, parts.faults, root), settings))
         except DataError as error:
             parts.faults.append(Fault(path=relative_to(path, root), reason=str(error)))
     found = recognise_study([evidence for _, evidence in parts.series])
@@ -173,13 +176,14 @@ def _series_of(study_id: str, stack: Stack, suffix: str) -> Series:
         files=tuple(dict.fromkeys(header.path for header in stack.headers)),
         rows=first.rows,
         columns=first.columns,
-        spacing_mm=stack.spacing_mm,
+        spacing_mm=stack.spacing_mm if stack.spacing_known else None,
         description=first.acquisition.series_description,
         manufacturer=first.manufacturer,
         slice_total=len(stack.headers),
         identifying=tuple(sorted(named)),
         burned_in=any(header.burned_in for header in stack.headers),
         frame_of_reference_uid=frames.pop() if len(frames) == 1 else "",
+        doubts=() if stack.spacing_known else (NO_PIXEL_SPACING,),
     )
 
 
@@ -221,7 +225,9 @@ def image_series(
     return series
 
 
-def _nifti_series(study_id: str, path: Path, settings: Settings) -> tuple[Series, SeriesEvidence]:
+def _nifti_series(
+    study_id: str, path: Path, sidecar: Mapping[str, Any], settings: Settings
+) -> tuple[Series, SeriesEvidence]:
     header = read_nifti_header(path, settings)
     stem = path.name.removesuffix(".gz").removesuffix(".nii")
     name = read_name(stem, file=True)
@@ -229,31 +235,39 @@ def _nifti_series(study_id: str, path: Path, settings: Settings) -> tuple[Series
         raise DataError(f"{path.name} is a segmentation by its name, not a scan.")
     if is_label_map(path):
         raise DataError(f"{path.name} is a label map by its voxels or its intent code, not a scan.")
-    evidence = SeriesEvidence(folder=path.parent.name if name.says_nothing else "", file=stem)
-    slices_mm, rows_mm, columns_mm = header.spacing_mm
+    slice_axis = find_stated_slices(sidecar, header.axes_mm)
+    if slice_axis is not None:
+        header = read_nifti_header(path, settings, slice_axis)
+    evidence = SeriesEvidence(
+        folder=path.parent.name if name.says_nothing else "",
+        file=stem,
+        acquisition=acquisition_of_sidecar(sidecar) if sidecar else None,
+    )
     series = Series(
         study_id=study_id,
         sequence=MRSequence.UNKNOWN,
         series_uid=f"{study_id}.{stem}",
-        plane=plane_of(header.affine[:3, 0]),
+        plane=header.plane,
         files=(path,),
         kind="nifti",
         rows=header.shape[1],
         columns=header.shape[2],
-        spacing_mm=(slices_mm, rows_mm, columns_mm),
+        spacing_mm=header.spacing_mm if header.spacing_known else None,
         slice_total=header.shape[0],
+        slice_axis=slice_axis,
+        doubts=header.doubts,
     )
     return series, evidence
 
 
-def _read_sidecar_of(path: Path, faults: list[Fault], root: Path) -> Acquisition | None:
-    """Return what the BIDS sidecar beside a NIfTI file says; one that cannot be read is a fault, and the scan stays."""
+def _read_sidecar_of(path: Path, faults: list[Fault], root: Path) -> dict[str, Any]:
+    """Return what the BIDS sidecar beside a NIfTI file holds; one that cannot be read is a fault, and the scan stays."""
     sidecar = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
     try:
-        return read_sidecar(sidecar) if sidecar.is_file() else None
+        return load_sidecar(sidecar) if sidecar.is_file() else {}
     except DataError as error:
         faults.append(Fault(path=relative_to(sidecar, root), reason=str(error)))
-        return None
+        return {}
 
 
 def _or_stated(found: Recognition, sequence: MRSequence | None) -> Recognition:

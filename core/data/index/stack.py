@@ -47,6 +47,11 @@ class Stack:
     """Files left out, and slices that seem to be missing."""
 
     @property
+    def spacing_known(self) -> bool:
+        """Whether the files state Pixel Spacing (0028,0030); else rows and columns count as 1 mm apart."""
+        return self.headers[0].pixel_spacing_mm is not None
+
+    @property
     def spacing_mm(self) -> tuple[float, float, float]:
         """Distance between slices, rows and columns, in millimetres."""
         slices, rows, columns = np.linalg.norm(self.affine[:3, :3], axis=0).tolist()

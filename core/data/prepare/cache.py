@@ -96,9 +96,17 @@ def _entry(source: Source, prep: PrepConfig, settings: Settings, contents: Seque
         source[0].study_id,
         _join_sequences(source),
         "+".join(series.kind for series in source),
-        prep.model_dump_json(exclude={"series_selection", *(() if prep.grid_mm else ON_OWN_GRID)}),
+        prep.model_dump_json(exclude=_meaningless_settings(source, prep)),
+        *(f"slices along axis {series.slice_axis}" for series in source if series.slice_axis is not None),
     )
     return settings.cache / "prepared" / digest_of((*described, *contents))
+
+
+def _meaningless_settings(source: Source, prep: PrepConfig) -> set[str]:
+    """Name the settings that change nothing in what is prepared of a source."""
+    of_grid = set() if prep.grid_mm else ON_OWN_GRID
+    of_reader = {"reader_version"} if all(series.kind == "dicom" for series in source) else set()
+    return {"series_selection", *of_grid, *of_reader}
 
 
 def _together(source: Series | Source) -> Source:

@@ -20,12 +20,17 @@ from core.config import PrepConfig
 from core.data.geometry import plane_of
 from core.data.prepare.examples import PreparedSeries
 from core.data.select import Source
+from core.data.study import Fault
 from core.data.volume import Volume
 from core.data.voxels import Voxels
 from core.errors import DataError, LimitError
 from core.mri import MRSequence, Plane
 from core.settings import Settings, load_settings
 
+UNPLACED = (
+    "files do not state how large a voxel is and how it lies in the patient, without which nothing can be laid on a common "
+    "grid; export the scan again with its geometry, or prepare each series in its own planes (grid_mm=0)"
+)
 IN_PLANE_MM = 1.0
 """Distance between rows and columns of the grid, where the slices do not lie closer still."""
 AXIAL = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
@@ -65,6 +70,25 @@ def lay_on_common_grid(
     """
     grid = study_grid(list(volumes.values()), prep, settings)
     return [resample_to(volumes[name], grid) if name in volumes else None for name in prep.sequences]
+
+
+def drop_unplaced(
+    volumes: dict[MRSequence, Volume], study_id: str
+) -> tuple[dict[MRSequence, Volume], tuple[Fault, ...]]:
+    """Leave out the volumes whose place in the patient is not known in millimetres, a fault each.
+
+    Raises
+    ------
+    DataError
+        None is left.
+    """
+    placed = {name: volume for name, volume in volumes.items() if volume.in_mm}
+    faults = tuple(
+        Fault(path=f"{study_id}/{name}", reason=f"left out: its {UNPLACED}") for name in volumes if name not in placed
+    )
+    if not placed:
+        raise DataError(f"Study {study_id}: the {' and '.join(volumes)} series' {UNPLACED}.")
+    return placed, faults
 
 
 def study_grid(volumes: Sequence[Volume], prep: PrepConfig, settings: Settings | None = None) -> Grid:
@@ -177,7 +201,7 @@ def resample_to(volume: Volume, grid: Grid, order: Literal["nearest", "linear"] 
 
 
 def _check_place(volume: Volume) -> None:
-    if volume.plane is Plane.UNKNOWN or abs(np.linalg.det(volume.affine[:3, :3])) < 1e-9:
+    if not volume.in_mm or volume.plane is Plane.UNKNOWN or abs(np.linalg.det(volume.affine[:3, :3])) < 1e-9:
         raise DataError(f"A {volume.sequence} volume without a place in the patient cannot be resampled to a grid.")
 
 

@@ -13,7 +13,7 @@ from scipy.ndimage import binary_fill_holes, label  # type: ignore[attr-defined]
 from core.config import PrepConfig
 from core.data.formats.images import read_image
 from core.data.frames_of_reference import check_frames
-from core.data.prepare.common_grid import lay_on_common_grid
+from core.data.prepare.common_grid import drop_unplaced, lay_on_common_grid
 from core.data.prepare.examples import ImageFrame, PreparedSeries, build_examples, draw, place
 from core.data.select import Source
 from core.data.study import Fault, Series
@@ -63,7 +63,10 @@ def prepare_source(
     check_frames(source, prep)
     if source[0].kind == "picture" and not prep.grid_mm:
         return prepare_images(source[0], prep, settings)
-    volumes, faults = read_volumes(source, settings, contents)
+    volumes, faults = read_volumes(source, settings, contents, version=prep.reader_version)
+    if prep.grid_mm:
+        volumes, unplaced = drop_unplaced(volumes, source[0].study_id)
+        faults = (*faults, *unplaced)
     laid = lay_on_common_grid(volumes, prep, settings) if prep.grid_mm else list(volumes.values())
     return replace(prepare_volumes(laid, prep), faults=faults)
 

@@ -107,7 +107,7 @@ def test_what_has_no_place_or_no_size_is_refused(tmp_path: Path, settings: Setti
         common_grid([lost])
     with pytest.raises(DataError, match="without a place"):
         resample_to(lost, Grid(shape=(1, 1, 1), affine=np.eye(4)))
-    placed = replace(lost, plane=Plane.AXIAL, affine=np.diag([1.0, 1.0, 1.0, 1.0]))
+    placed = replace(lost, plane=Plane.AXIAL, affine=np.eye(4), in_mm=True)
     for spacing in (0.0, float("nan")):
         with pytest.raises(DataError, match="spacing above 0"):
             common_grid([placed], spacing)
