@@ -69,7 +69,7 @@ def show_participants(cohort: Cohort) -> None:
     st.subheader("Participants", anchor=False)
     draw(draw_flow(describe_flow(cohort), current_palette()), key="cohort.flow", alt="flow of participants")
     if cohort.excluded:
-        with st.expander(f"Excluded: {len(cohort.excluded):,} studies", icon=":material/person_off:"):
+        with st.expander(f"Excluded studies: {len(cohort.excluded):,}", icon=":material/person_off:"):
             rows = [{"study": study.study_id, "reason": study.excluded} for study in cohort.excluded]
             st.dataframe(pd.DataFrame(rows), hide_index=True)
     sites = {study.covariates.get("site") for study in cohort}

@@ -57,7 +57,7 @@ def draw_flow(flow: Mapping[str, Any], palette: Palette) -> go.Figure:
         x=[studies for _, studies, _ in steps],
         orientation="h",
         marker={"color": [*colours, palette.accent]},
-        text=[f"{studies:,} studies, {persons:,} persons" for _, studies, persons in steps],
+        text=[f"studies {studies:,}, persons {persons:,}" for _, studies, persons in steps],
         textposition="auto",
         customdata=[escape(name, quote=False) for name, _, _ in steps],
         hovertemplate="%{customdata}: %{text}<extra></extra>",

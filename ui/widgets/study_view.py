@@ -93,4 +93,4 @@ def show_faults(faults: Sequence[Fault], title: str = "files could not be used")
 def show_notes(notes: Sequence[str]) -> None:
     """What was decided on the way and a person should know."""
     if notes:
-        st.caption(":material/info: " + " ".join(plain(note, 400) for note in notes))
+        st.caption("\n".join(f"- {plain(note, 400)}" for note in notes))

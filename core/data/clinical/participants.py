@@ -244,5 +244,5 @@ def _note_labels(
         notes.append(f"Studies without a label: {len(unlabelled)} ({name_some(sorted(unlabelled))}).")
     if excluded:
         reasons = "; ".join(f"{count}: {reason}" for reason, count in count_reasons(excluded).items())
-        notes.append(f"Excluded: {len(excluded)} studies ({reasons}).")
+        notes.append(f"Excluded studies: {len(excluded)} ({reasons}).")
     return notes

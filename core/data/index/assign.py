@@ -11,7 +11,7 @@ from core.mri import MRSequence
 
 ASSIGNED = "as assigned by you"
 """The reason (``Series.sequence_reason``) of a sequence that a person stated."""
-NOTES_SHOWN = 5
+NOTES_SHOWN = 2
 UIDS_SHOWN = 8
 
 
