@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.errors import ConfigError
-from core.mri import MRSequence
+from core.mri import READER_VERSION, MRSequence
 
 FOUR_SEQUENCES = (MRSequence.FLAIR, MRSequence.T1W, MRSequence.T1WCE, MRSequence.T2W)
 
@@ -37,8 +37,6 @@ STORED_FIELDS = frozenset(
     )
 )
 """Fields of a preparation that are as old as runs and checkpoints: what holds them all was written by a program."""
-READER_VERSION = 2
-"""How files are read today."""
 BEFORE: Mapping[str, Any] = {"series_selection": "all", "frames": "assume_registered", "reader_version": 1}
 """What a stored preparation without these fields did: old runs and checkpoints stay as they were."""
 

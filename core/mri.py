@@ -28,3 +28,6 @@ class Plane(StrEnum):
 
 CLASS_NAMES: tuple[str, str] = ("unmethylated", "methylated")
 """Names of ``MGMT_value`` 0 and 1: 1 means that the MGMT promoter *is* methylated."""
+
+READER_VERSION = 2
+"""How files are read today that leave something open (``PrepConfig.reader_version``)."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.fft import dctn
 
-from core.data.formats.images import read_image
+from core.data.formats.images import read_images
 from core.data.index.series import relative_to
 from core.data.study import Series
 from core.data.volume import read_volume
@@ -26,7 +26,7 @@ from core.parallel import run_tasks
 from core.progress import Progress
 from core.settings import Settings
 
-VERSION = 1
+VERSION = 2
 """Part of every key: raise it whenever the same pixels would give other marks."""
 THUMBNAIL_PX = 32
 HASH_PX = 8
@@ -130,13 +130,15 @@ def read_slices(series: Series, settings: Settings) -> tuple[Sequence[NDArray[np
         numbered = len(set(volume.files)) < len(volume.files)
         names = [f"{name}#{index}" if numbered else name for index, name in enumerate(volume.files)]
         return list(volume.array), names, [f"{fault.path}: {fault.reason}" for fault in found]
-    images, names, faults = [], [], []
-    for position, path in enumerate(series.files):
-        try:
-            images.append(read_image(path, settings))
-            names.append(str(position))
-        except DataError as error:
-            faults.append(f"{series.study_id}/{series.sequence}/{path.name}: {error}")
+    images: list[NDArray[np.float32]] = []
+    names = []
+    faults: list[str] = []
+    for position, (path, pages) in enumerate(zip(series.files, read_images(series.files, settings), strict=True)):
+        if isinstance(pages, DataError):
+            faults.append(f"{series.study_id}/{series.sequence}/{path.name}: {pages}")
+            continue
+        images += pages
+        names += [str(position)] * len(pages)
     if not images:
         raise DataError(faults[0])
     return images, names, faults

@@ -14,12 +14,15 @@ FLAGGED_IDS = ("00109", "00123", "00709")
 FAULT_KINDS = (
     (re.compile(r"an empty folder|a study without images"), "empty-folder"),
     (re.compile(r"gaps between slices vary"), "missing-slices"),
-    (re.compile(r"set aside: |is a Siemens mosaic|up to \d+ at one: a time series of"), "set-aside"),
+    (
+        re.compile(r"left out: \d+ of its frames|set aside: |is a Siemens mosaic|up to \d+ at one: a time series of"),
+        "set-aside",
+    ),
     (re.compile(r"left out: (a copy of|at the same position)|lie at only \d+ positions"), "repeated-slice"),
     (re.compile(r"left out: |do not form one volume|unevenly spaced"), "mixed-series"),
     (re.compile(r"the transfer syntax .* cannot be read here"), "unsupported-syntax"),
     (re.compile(r"only MR images can be used here|MR signal is grey|without pixel data"), "not-mr"),
-    (re.compile(r"is an archive among the scans"), "archive-inside"),
+    (re.compile(r"is an? (?:archive|packed scan) among the scans"), "archive-inside"),
     (re.compile(r"claims .*; at most .* are accepted|the limit here"), "too-large"),
 )
 """What the scan says of a fault -> its kind; anything else is an unreadable file."""

@@ -16,6 +16,7 @@ from core.data.formats.archive import unpack
 from core.data.formats.dicom import InstanceHeader
 from core.data.formats.dicomdir import read_dicomdir
 from core.data.formats.discovery import detect_kind, is_dicomdir, walk_files
+from core.data.formats.images import ImageSize
 from core.data.formats.untrusted_files import Budget, safe_path, write_file
 from core.data.index.assign import apply_overrides, note_choices
 from core.data.index.examinations import find_patients
@@ -48,7 +49,7 @@ class _Group:
     """Whether images were put together only because they lie in one folder."""
     headers: list[InstanceHeader] = field(default_factory=list)
     niftis: list[Path] = field(default_factory=list)
-    images: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    images: dict[Path, ImageSize] = field(default_factory=dict)
 
 
 def receive(files: Iterable[tuple[str, bytes | IO[bytes]]], workspace: Path, settings: Settings) -> list[Path]:

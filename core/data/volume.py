@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.config import READER_VERSION
 from core.data.formats.dicom import load_file
 from core.data.formats.header import InstanceHeader
 from core.data.formats.nifti import read_nifti, read_nifti_header
@@ -20,7 +19,7 @@ from core.data.index.stack import arrange
 from core.data.study import Fault, Series
 from core.data.voxels import Voxels, join_slices
 from core.errors import DataError
-from core.mri import MRSequence, Plane
+from core.mri import READER_VERSION, MRSequence, Plane
 from core.settings import Settings, load_settings
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-FileKind = Literal["dicom", "picture", "nifti", "archive"]
+FileKind = Literal["dicom", "picture", "nifti", "archive", "packed"]
+"""*packed* is a scan inside a compressed file that is not read."""
 
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
 IMAGE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"GIF8", b"II*\0", b"MM\0*")
@@ -18,7 +19,21 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".t
 TAR_SUFFIXES = (".tar", ".tgz", ".tar.gz")
 ARCHIVE_SUFFIXES = (".zip", *TAR_SUFFIXES, ".rar", ".7z")
 GZIP_START = b"\x1f\x8b"
+ZIP_START = b"PK\x03\x04"
+ZIP_NAME = 30
+"""Where the name of a zip's first member stands (APPNOTE 4.3.7)."""
+SCAN_SUFFIXES = frozenset({*DICOM_SUFFIXES, *IMAGE_SUFFIXES, ".nii", ".tar"})
+PACKED_SUFFIXES = (".bz2", ".xz", ".zst", ".lzma", ".lz4")
+"""Of compressed files that are not read, whatever they hold."""
 TAR_MAGIC = slice(257, 262)
+DOCUMENT_SUFFIXES = frozenset(
+    (".xlsx", ".xlsm", ".docx", ".pptx", ".odt", ".ods", ".odp", ".trx", ".npz", ".jar", ".epub", ".kmz", ".3mf")
+)
+"""Documents that are zips inside, and no archives of scans."""
+DOCUMENT_MEMBERS = re.compile(
+    rb"\[Content_Types\]|_rels/|docProps/|(?:xl|word|ppt|META-INF)/|mimetype|header\.json|[^/]*\.npy"
+)
+"""How the first member of such a zip is named."""
 DICOMDIR = "dicomdir"
 IGNORED_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini", DICOMDIR})
 
@@ -29,43 +44,49 @@ def detect_kind(path: Path) -> FileKind | None:
     A name decides only where the content cannot: a damaged file with a scan's suffix is still taken for one,
     so that it is reported rather than passed over.
     """
-    start = _read_start(path)
+    start, packed = _read_start(path)
     name = path.name.lower()
     suffix = path.suffix.lower()
     if start[344:347] in (b"n+1", b"ni1") or start[4:7] == b"n+2":
         return "nifti"
-    if start.startswith(b"PK\x03\x04") or start[TAR_MAGIC] == b"ustar" or name.endswith(ARCHIVE_SUFFIXES):
+    if start.startswith(ZIP_START) and (suffix in DOCUMENT_SUFFIXES or DOCUMENT_MEMBERS.match(start[ZIP_NAME:])):
+        return None
+    if start.startswith(ZIP_START) or start[TAR_MAGIC] == b"ustar" or name.endswith(ARCHIVE_SUFFIXES):
         return "archive"
     if name.endswith((".nii", ".nii.gz")):
         return "nifti"
-    if start[128:132] == b"DICM":
-        return "dicom"
-    if start.startswith(IMAGE_STARTS) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
+    dicom = start[128:132] == b"DICM" or suffix in DICOM_SUFFIXES or looks_like_dicom(start)
+    picture = start.startswith(IMAGE_STARTS) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
+    if (packed and (dicom or picture)) or (
+        suffix in PACKED_SUFFIXES and Path(name).with_suffix("").suffix in SCAN_SUFFIXES
+    ):
+        return "packed"
+    if picture and start[128:132] != b"DICM":
         return "picture"
-    if suffix in DICOM_SUFFIXES or looks_like_dicom(start):
+    if dicom:
         return "dicom"
     return "picture" if suffix in IMAGE_SUFFIXES else None
 
 
 def detect_archive(path: Path) -> Literal["zip", "tar"]:
     """Tell a tar, packed with gzip or not, from a zip by its content, and where that does not say, by its name."""
-    start = _read_start(path)
+    start, _ = _read_start(path)
     if start.startswith(b"PK"):
         return "zip"
     return "tar" if start[TAR_MAGIC] == b"ustar" or path.name.lower().endswith(TAR_SUFFIXES) else "zip"
 
 
-def _read_start(path: Path) -> bytes:
-    """Return the first bytes of a file, or of what a gzip holds; empty where it cannot be read."""
+def _read_start(path: Path) -> tuple[bytes, bool]:
+    """Return the first bytes of a file, or of what a gzip holds, and whether it is one; empty where it cannot be read."""
     try:
         with path.open("rb") as file:
             start = file.read(352)
             if not start.startswith(GZIP_START):
-                return start
+                return start, False
             inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
-            return inflater.decompress(start + file.read(4096), 352)
+            return inflater.decompress(start + file.read(4096), 352), True
     except (OSError, zlib.error):
-        return b""
+        return b"", False
 
 
 def walk_files(folder: Path) -> Iterator[Path]:

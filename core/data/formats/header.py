@@ -176,9 +176,9 @@ def check_kind(dataset: Elements, path: Path, *, has_pixels: bool) -> None:
     if not has_pixels or not integer_of(dataset, "Rows") or not integer_of(dataset, "Columns"):
         raise NoPixelsError(f"{path.name} is an MR object without pixel data; hand in the images of the series.")
     samples, photometric = integer_of(dataset, "SamplesPerPixel"), text_of(dataset, "PhotometricInterpretation")
-    if (samples or 1) != 1 or not photometric.startswith("MONOCHROME"):
+    if (samples or 1) != 1 or (photometric and not photometric.startswith("MONOCHROME")):
         raise DicomError(
-            f"{path.name} is a colour picture ({photometric or 'no photometric interpretation'}); MR signal is grey."
+            f"{path.name} is a colour picture ({photometric or f'{samples} samples a pixel'}); MR signal is grey."
         )
 
 

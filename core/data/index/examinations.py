@@ -15,6 +15,7 @@ from pathlib import Path
 
 from core.data.formats.dicom import InstanceHeader
 from core.data.formats.discovery import natural_key, relative_to
+from core.data.formats.images import ImageSize
 from core.data.index.recognise import recognise_name
 from core.data.index.series import FileScan, build_series
 from core.data.index.subject_names import (
@@ -49,7 +50,7 @@ class Examination:
     """Which patient of those whose Patient ID is known, from 1; 0 where it is not."""
     headers: list[InstanceHeader] = field(default_factory=list)
     niftis: list[Path] = field(default_factory=list)
-    images: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    images: dict[Path, ImageSize] = field(default_factory=dict)
 
     @property
     def files(self) -> FileScan:
@@ -300,7 +301,7 @@ def _add_named(
     root: Path,
     *,
     alone: bool,
-    images: dict[Path, tuple[int, int]],
+    images: dict[Path, ImageSize],
 ) -> None:
     """Add NIfTI files or images, which only folders and names tell apart, to the examinations or as new ones."""
     by_place: dict[Place, list[Path]] = defaultdict(list)

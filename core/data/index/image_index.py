@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.data.formats.discovery import detect_kind, walk_files
-from core.data.formats.images import read_image_size
+from core.data.formats.images import ImageSize, read_image_size
 from core.data.index.cache import index_key
 from core.data.index.folder_stamp import stamp_folders
 from core.data.index.stamped import StampedCache
@@ -22,15 +22,13 @@ AT_ONCE = 250
 FILES_PER_PROCESS = 5000
 """Below so many files a further process costs more than it saves: an image's header is read in a tenth of a ms."""
 
-Size = tuple[int, int]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderImages:
     """What one folder holds, all the way down, in natural name order."""
 
-    sizes: dict[Path, Size]
-    """Rows and columns of each image, as stored."""
+    sizes: dict[Path, ImageSize]
+    """Rows, columns and pages of each image, as stored."""
     faults: tuple[tuple[Path, str], ...]
     """Files that are no images, or damaged ones, and why."""
 
@@ -75,7 +73,7 @@ def list_images(
         for files in [list(walk_files(folders[number]))]
         for begin in range(0, len(files), AT_ONCE)
     ]
-    looked_at: dict[int, list[tuple[Path, Size | str | None]]] = {number: [] for number in missing}
+    looked_at: dict[int, list[tuple[Path, ImageSize | str | None]]] = {number: [] for number in missing}
     processes = jobs if on_cluster() else min(jobs, 1 + (total - done) // FILES_PER_PROCESS)
     results = run_tasks(_look_at, [(files, settings) for _, files in work], jobs=processes)
     for (number, files), sizes in zip(work, results, strict=True):
@@ -93,12 +91,12 @@ def list_images(
     return [one for one in found if one is not None]
 
 
-def _look_at(paths: Sequence[Path], settings: Settings) -> list[Size | str | None]:
+def _look_at(paths: Sequence[Path], settings: Settings) -> list[ImageSize | str | None]:
     """Tell of each file its size, or what is wrong with it; None where it is nothing that could be a scan."""
     return [_examine(path, settings) for path in paths]
 
 
-def _examine(path: Path, settings: Settings) -> Size | str | None:
+def _examine(path: Path, settings: Settings) -> ImageSize | str | None:
     try:
         kind = detect_kind(path)
         if kind == "picture":
@@ -108,7 +106,7 @@ def _examine(path: Path, settings: Settings) -> Size | str | None:
     return kind and f"{path.name} is not a picture but {kind}; here only pictures are expected."
 
 
-def _encode(entries: Sequence[tuple[Path, Size | str | None]], folder: Path) -> dict[str, Any]:
+def _encode(entries: Sequence[tuple[Path, ImageSize | str | None]], folder: Path) -> dict[str, Any]:
     """Write what was found in a folder as a JSON document, file names relative to the folder."""
     named = [(str(path.relative_to(folder)), found) for path, found in entries]
     return {
@@ -121,7 +119,9 @@ def _decode(document: Any, folder: Path) -> FolderImages | None:
     """Read such a document; None where there is none, or a damaged one."""
     try:
         return FolderImages(
-            sizes={folder / name: (int(rows), int(columns)) for name, rows, columns in document["sizes"]},
+            sizes={
+                folder / name: (int(rows), int(columns), int(pages)) for name, rows, columns, pages in document["sizes"]
+            },
             faults=tuple((folder / name, str(reason)) for name, reason in document["faults"]),
         )
     except (ValueError, TypeError, KeyError):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from core.data.clinical.labels import normalise_id
 from core.data.formats.discovery import relative_to
+from core.data.formats.images import ImageSize
 from core.data.index.identity import person_of
 from core.data.index.image_index import list_images
 from core.data.index.layout import phase_folders, subfolders
@@ -92,7 +93,7 @@ def scan_images(
     patients: dict[tuple[_Place, str], list[Path]] = defaultdict(list)
     loose: list[tuple[_Place, Path]] = []
     faults: list[Fault] = []
-    sizes: dict[Path, tuple[int, int]] = {}
+    sizes: dict[Path, ImageSize] = {}
     listed = list_images([folder for _, folder in folders], settings, cache, jobs, progress)
     filled = {place.class_name for (place, _), found in zip(folders, listed, strict=True) if found.sizes}
     class_names = tuple(sorted(name for name in filled if name is not None))
@@ -149,7 +150,7 @@ def _clean(text: str) -> str:
 def _build_studies(
     groups: Iterable[tuple[_Place, str, bool, list[Path]]],
     class_names: tuple[str, ...],
-    sizes: Mapping[Path, tuple[int, int]],
+    sizes: Mapping[Path, ImageSize],
     sequence: MRSequence | None,
     identity: Path | None,
 ) -> tuple[Study, ...]:

@@ -28,6 +28,8 @@ PHASES: dict[str, Phase] = {
     "testing": "TEST",
 }
 COMPETITION_ID = re.compile(r"\d{5}")
+SCANS: frozenset[FileKind] = frozenset({"dicom", "nifti", "packed"})
+"""Kinds of files that make a folder a study."""
 LOOKED_AT = 64
 """Files of a folder that are looked at to tell what it holds."""
 EXPECTED = (
@@ -122,13 +124,13 @@ def _kind_of_folder(folder: Path) -> Literal["study", "class"] | None:
     if "picture" in direct:
         return "study" if COMPETITION_ID.fullmatch(folder.name) else "class"
     deep = direct or _kinds(walk_files(folder))
-    return "study" if deep & {"dicom", "nifti"} else None
+    return "study" if deep & SCANS else None
 
 
 def _is_study(folder: Path) -> bool:
     """Whether a folder is one study: most of its folders are sequences, or it holds scans directly."""
     sequences = sum(is_sequence_folder(child) for child in subfolders(folder))
-    return 2 * sequences > len(subfolders(folder)) or bool(_kinds(_files(folder)) & {"dicom", "nifti"})
+    return 2 * sequences > len(subfolders(folder)) or bool(_kinds(_files(folder)) & SCANS)
 
 
 def _files(folder: Path) -> Iterator[Path]:

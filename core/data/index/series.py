@@ -11,7 +11,7 @@ from typing import Any
 from core.data.formats.acquisition import acquisition_of_sidecar, find_stated_slices, load_sidecar
 from core.data.formats.dicom import InstanceHeader
 from core.data.formats.discovery import detect_kind, natural_key, relative_to
-from core.data.formats.images import read_image_size
+from core.data.formats.images import ImageSize, read_image_size
 from core.data.formats.nifti import is_label_map, read_nifti_header
 from core.data.formats.series_reader import SeriesReader
 from core.data.index.assign import series_order
@@ -36,8 +36,8 @@ class FileScan:
 
     headers: tuple[InstanceHeader, ...]
     niftis: tuple[Path, ...]
-    images: dict[Path, tuple[int, int]]
-    """Each with its rows and columns."""
+    images: dict[Path, ImageSize]
+    """Each with its rows, columns and pages."""
     faults: tuple[Fault, ...]
 
 
@@ -52,7 +52,7 @@ def scan_files(files: Iterable[Path], root: Path, settings: Settings) -> FileSca
     """Read the headers of DICOM files and images; other files are passed over. Fault paths are relative to `root`."""
     headers: list[InstanceHeader] = []
     niftis: list[Path] = []
-    images: dict[Path, tuple[int, int]] = {}
+    images: dict[Path, ImageSize] = {}
     faults: list[Fault] = []
     reader = SeriesReader(settings)
     for path in files:
@@ -70,6 +70,8 @@ def scan_files(files: Iterable[Path], root: Path, settings: Settings) -> FileSca
                 images[path] = read_image_size(path, settings)
             elif kind == "archive":
                 raise DataError(f"{path.name} is an archive among the scans; unpack it.")
+            elif kind == "packed":
+                raise DataError(f"{path.name} is a packed scan among the scans; unpack it.")
         except DataError as error:
             faults.append(Fault(path=relative_to(path, root), reason=str(error)))
     return FileScan(headers=tuple(headers), niftis=tuple(niftis), images=images, faults=tuple(faults))
@@ -187,12 +189,10 @@ def _series_of(study_id: str, stack: Stack, suffix: str) -> Series:
     )
 
 
-def image_series(
-    study_id: str, files: Mapping[Path, tuple[int, int]], sequence: MRSequence | None = None
-) -> list[Series]:
+def image_series(study_id: str, files: Mapping[Path, ImageSize], sequence: MRSequence | None = None) -> list[Series]:
     """Group loose images of one study by the sequence that their names state, in natural name order.
 
-    `files` maps each image to its rows and columns.
+    `files` maps each image to its rows, columns and pages; a page is a slice.
     """
     groups: dict[MRSequence, list[Path]] = defaultdict(list)
     reasons: dict[MRSequence, Recognition] = {}
@@ -206,7 +206,7 @@ def image_series(
     series = []
     for kind, paths in groups.items():
         ordered = sorted(paths, key=lambda path: natural_key(path.name))
-        rows, columns = files[ordered[0]]
+        rows, columns, _ = files[ordered[0]]
         series.append(
             Series(
                 study_id=study_id,
@@ -219,7 +219,7 @@ def image_series(
                 columns=columns,
                 sequence_reason=reasons[kind].reason,
                 sequence_confidence=reasons[kind].confidence,
-                slice_total=len(ordered),
+                slice_total=sum(files[path][2] for path in ordered),
             )
         )
     return series

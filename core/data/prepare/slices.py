@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes, label  # type: ignore[attr-defined]
 
 from core.config import PrepConfig
-from core.data.formats.images import read_image
+from core.data.formats.images import read_images
 from core.data.frames_of_reference import check_frames
 from core.data.prepare.common_grid import drop_unplaced, lay_on_common_grid
 from core.data.prepare.examples import ImageFrame, PreparedSeries, build_examples, draw, place
@@ -193,7 +193,7 @@ def _equalise(image: NDArray[np.uint8], prep: PrepConfig) -> NDArray[np.uint8]:
 
 
 def prepare_images(series: Series, prep: PrepConfig, settings: Settings | None = None) -> PreparedSeries:
-    """Read loose images of any size and mode into square grey ones; every readable image is kept.
+    """Read loose images of any size and mode into square grey ones; every readable image is kept, and every page of it.
 
     An image enters in the prepared form: it is squared and resized, but neither windowed, chosen nor
     cropped, and its pixels count as square (it has no millimetres). An exported image read back at its own
@@ -209,30 +209,32 @@ def prepare_images(series: Series, prep: PrepConfig, settings: Settings | None =
             f"Study {series.study_id}: loose pictures have no place in the patient, so they form no volume and have no "
             "neighbours. Hand in DICOM or NIfTI, or choose form 'slice' with channels 'grey'."
         )
-    kept: list[tuple[int, ImageFrame, NDArray[np.uint8]]] = []
+    kept: list[tuple[int, str, ImageFrame, NDArray[np.uint8]]] = []
     faults: list[Fault] = []
-    blank_count = 0
-    for index, path in enumerate(series.files):
-        try:
-            image = read_image(path, settings)
-        except DataError as error:
-            faults.append(Fault(path=str(path), reason=str(error)))
+    blank_count, index = 0, 0
+    read = read_images(series.files, settings, version=prep.reader_version)
+    for path, pages in zip(series.files, read, strict=True):
+        if isinstance(pages, DataError):
+            faults.append(Fault(path=str(path), reason=str(pages)))
+            index += 1
             continue
-        rows, columns = image.shape
-        frame = place((rows, columns), (0, rows, 0, columns), 1.0, 1.0, prep)
-        drawn = draw(image[frame.box], frame, prep.size_px)
-        kept.append((index, frame, blank_heads(drawn[None])[0] if prep.blank_head else drawn))
-        blank_count += not image.any()
+        for image in pages:
+            rows, columns = image.shape
+            frame = place((rows, columns), (0, rows, 0, columns), 1.0, 1.0, prep)
+            drawn = draw(image[frame.box], frame, prep.size_px)
+            kept.append((index, path.name, frame, blank_heads(drawn[None])[0] if prep.blank_head else drawn))
+            blank_count += not image.any()
+            index += 1
     if not kept:
         reason = faults[0].reason if faults else "it lists no files."
         raise DataError(f"No picture of study {series.study_id} can be used: {reason}")
     return PreparedSeries(
-        pixels=np.stack([pixels for _, _, pixels in kept]),
-        slice_index=np.array([index for index, _, _ in kept], np.int32),
+        pixels=np.stack([pixels for *_, pixels in kept]),
+        slice_index=np.array([number for number, *_ in kept], np.int32),
         position_mm=np.full(len(kept), np.nan),
-        files=tuple(series.files[index].name for index, _, _ in kept),
-        frames=tuple(frame for _, frame, _ in kept),
-        slice_total=len(series.files),
+        files=tuple(name for _, name, _, _ in kept),
+        frames=tuple(frame for _, _, frame, _ in kept),
+        slice_total=index,
         blank_count=blank_count,
         faults=tuple(faults),
     )

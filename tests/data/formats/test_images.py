@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.config import PrepConfig
 from core.data.formats.discovery import detect_kind, walk_files
-from core.data.formats.images import read_image, read_image_size
+from core.data.formats.images import read_image, read_image_size, read_images
+from core.data.index.series import scan_series
+from core.data.prepare.slices import prepare_images
 from core.errors import DataError, LimitError
 from core.settings import Settings
 
@@ -22,7 +25,7 @@ def test_every_mode_becomes_the_same_grey(tmp_path: Path, mode: str, suffix: str
     array = read_image(path)
     assert array.dtype == np.float32
     np.testing.assert_array_equal(array, GREY)
-    assert read_image_size(path) == (4, 6)
+    assert read_image_size(path) == (4, 6, 1)
 
 
 def test_what_is_transparent_is_black(tmp_path: Path) -> None:
@@ -44,6 +47,58 @@ def test_deep_images_use_the_whole_range(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_image(tmp_path / "f.tif"), [[0, 127.5], [63.75, 255]])
     Image.fromarray(np.full((2, 2), 9, np.uint16)).save(tmp_path / "flat.png")
     assert not read_image(tmp_path / "flat.png").any()
+
+
+def test_the_deep_images_of_a_series_share_one_window(tmp_path: Path) -> None:
+    deep = np.array([[100, 1100], [600, 2100]], np.uint16)
+    paths = [tmp_path / f"{number}.png" for number in range(4)]
+    for path, pixels in zip(paths, (deep, deep // 2, GREY), strict=False):
+        Image.fromarray(pixels).save(path)
+    paths[3].write_text("no picture")
+    first, second, plain, broken = read_images(paths)
+    assert isinstance(broken, DataError)
+    np.testing.assert_allclose(first, [(deep - 50.0) * (255 / 2050)], rtol=1e-6)
+    np.testing.assert_allclose(second, [(deep // 2 - 50.0) * (255 / 2050)], rtol=1e-6)
+    np.testing.assert_array_equal(plain, [GREY])
+    alone = read_images(paths, version=1)
+    assert [np.max(one) for one in alone[:2]] == [255, 255]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+def test_white_is_zero_is_inverted_at_every_depth(tmp_path: Path, kind: type) -> None:
+    pixels = np.arange(24).reshape(4, 6)
+    top = 65535 if kind is np.uint16 else 0
+    stored = pixels if kind is np.uint8 else top - pixels  # Pillow inverts eight bits in writing, too
+    Image.fromarray(pixels.astype(kind)).save(tmp_path / "black.tif")
+    Image.fromarray(stored.astype(kind)).save(tmp_path / "white.tif", tiffinfo={262: 0})
+    np.testing.assert_allclose(read_image(tmp_path / "white.tif"), read_image(tmp_path / "black.tif"), rtol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".gif", ".webp", ".png"])
+def test_the_pages_of_an_image_are_slices(tmp_path: Path, suffix: str, settings: Settings) -> None:
+    pages = [Image.fromarray(np.full((4, 6), 40 * number, np.uint8)) for number in (0, 2, 5)]
+    path = tmp_path / f"FLAIR{suffix}"
+    pages[0].save(path, save_all=True, append_images=pages[1:], **({"lossless": True} if suffix == ".webp" else {}))
+    assert read_image_size(path) == (4, 6, 3)
+    (found,) = read_images([path])
+    assert not isinstance(found, DataError)
+    assert [int(page.mean()) for page in found] == [0, 80, 200]
+    (series,) = scan_series("1", [path], tmp_path, settings).series
+    prepared = prepare_images(series, PrepConfig(size_px=32))
+    assert (series.slice_total, prepared.slice_total, len(prepared.pixels), prepared.blank_count) == (3, 3, 3, 1)
+    assert len(prepare_images(series, PrepConfig(size_px=32, reader_version=1)).pixels) == 1
+    with pytest.raises(LimitError, match="3 pages"):
+        raise read_images([path], replace(settings, file_pixels=50))[0]  # type: ignore[misc]
+
+
+def test_pages_of_different_sizes_are_refused_and_thumbnails_passed_over(tmp_path: Path) -> None:
+    large, small = (Image.fromarray(np.full((size, size), 90, np.uint8)) for size in (8, 4))
+    large.save(tmp_path / "a.tif", save_all=True, append_images=[small])
+    with pytest.raises(DataError, match="4 x 4, 8 x 8"):
+        read_image_size(tmp_path / "a.tif")
+    small.encoderinfo = {"tiffinfo": {254: 1}}
+    large.save(tmp_path / "b.tif", save_all=True, append_images=[small])
+    assert read_image_size(tmp_path / "b.tif") == (8, 8, 1)
 
 
 def test_the_content_decides_not_the_name(tmp_path: Path) -> None:
