@@ -95,7 +95,7 @@ def test_the_flow_of_participants_is_drawn_from_found_to_used() -> None:
     bar = cohort_figures.draw_flow(flow, LIGHT).data[0]
     assert list(bar.y) == ["found", "excluded: MGMT status is 'unknown'", "used"]
     assert list(bar.x) == [9, 2, 7]
-    assert bar.text[2] == "7 studies, 6 persons"
+    assert bar.text[2] == "studies 7, persons 6"
 
 
 def test_presence_counts_each_combination(cohort: Cohort) -> None:
