@@ -305,7 +305,7 @@ def spoil(whole: bytes, count: int, seed: int) -> Iterator[bytes]:
         content = bytearray(whole)
         for _ in range(rng.integers(1, 17)):
             content[rng.integers(rng.choice([min(80, len(content)), len(content)]))] = rng.integers(256)
-        yield bytes(content[: rng.integers(len(content))] if rng.random() < 0.1 else content)
+        yield bytes(content[: rng.integers(16, len(content))] if rng.random() < 0.1 else content)
 
 
 def measure_price(folder: Path, arguments: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ variable                      meaning                                     defaul
 ``MGMT_LAB_JOBS``             runs of the queue that train side by side    1
 ``MGMT_LAB_UPLOAD_MB``        bytes one upload may hold, unpacked too     2000 (hosted: 500)
 ``MGMT_LAB_UPLOAD_FILES``     files one upload may hold                   5000 (hosted: 2000)
+``MGMT_LAB_FILE_MEGAPIXELS``  2**20 pixels that one file may hold         256 (hosted: 32)
 ``MGMT_LAB_HOSTED_EPOCHS``    epochs a hosted visitor may train           5
 ``MGMT_LAB_HOSTED_STUDIES``   studies a hosted visitor may synthesise     40
 ============================  ==========================================  ======================
@@ -43,9 +44,14 @@ class Settings:
     jobs: int = 1
     """Runs of the queue that train side by side; they share the threads."""
     file_pixels: int = 256 * 1024 * 1024
-    """Pixels (rows x columns x frames) that one DICOM file or image may claim."""
+    """Pixels (rows x columns x frames) that one DICOM file, NIfTI volume or image may claim."""
     header_bytes: int = 64 * MEBIBYTE
     """Bytes that a deflated data set or a gzip may inflate to before it is refused, for a header."""
+
+    @property
+    def series_pixels(self) -> int:
+        """Voxels that the files of one handed-in series may have in all."""
+        return 3 * self.file_pixels
 
     @property
     def hosted(self) -> bool:
@@ -112,6 +118,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         jobs=_positive(env, "MGMT_LAB_JOBS", 1),
         upload_bytes=_positive(env, "MGMT_LAB_UPLOAD_MB", 500 if hosted else 2000) * MEBIBYTE,
         upload_files=_positive(env, "MGMT_LAB_UPLOAD_FILES", 2000 if hosted else 5000),
+        file_pixels=_positive(env, "MGMT_LAB_FILE_MEGAPIXELS", 32 if hosted else 256) * MEBIBYTE,
+        header_bytes=(16 if hosted else 64) * MEBIBYTE,
         hosted_epochs=_positive(env, "MGMT_LAB_HOSTED_EPOCHS", 5),
         hosted_studies=_positive(env, "MGMT_LAB_HOSTED_STUDIES", 40),
     )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
+import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from itertools import chain, count
@@ -17,14 +21,15 @@ from core.data.formats.dicom import InstanceHeader
 from core.data.formats.dicomdir import read_dicomdir
 from core.data.formats.discovery import detect_kind, is_dicomdir, walk_files
 from core.data.formats.images import ImageSize
-from core.data.formats.untrusted_files import Budget, safe_path, write_file
+from core.data.formats.nifti import read_nifti_header
+from core.data.formats.untrusted_files import Budget, remove_on_error, safe_path, write_file
 from core.data.index.assign import apply_overrides, note_choices
 from core.data.index.examinations import find_patients
 from core.data.index.identity import person_of
 from core.data.index.layout import COMPETITION_ID, is_sequence_folder
 from core.data.index.recognise import recognise_name, strip_sequence
 from core.data.index.series import FileScan, build_series, scan_files
-from core.data.study import Cohort, Fault, Study
+from core.data.study import Cohort, Fault, Series, Study
 from core.data.synthetic import is_synthetic
 from core.errors import DataError, EmptyCohortError
 from core.mri import MRSequence
@@ -80,7 +85,7 @@ def receive(files: Iterable[tuple[str, bytes | IO[bytes]]], workspace: Path, set
     """
     budget = Budget(settings)
     written: list[Path] = []
-    try:
+    with remove_on_error(written):
         for name, content in files:
             target = safe_path(workspace, name)
             source = BytesIO(content) if isinstance(content, (bytes, bytearray, memoryview)) else content
@@ -88,10 +93,6 @@ def receive(files: Iterable[tuple[str, bytes | IO[bytes]]], workspace: Path, set
                 source.seek(0)
             write_file(target, source, budget)
             written.append(target)
-    except BaseException:
-        for path in written:
-            path.unlink(missing_ok=True)
-        raise
     return written
 
 
@@ -135,46 +136,107 @@ def open_scan(
         Nothing in it can be used; the message gives the first reason.
     DataError
         A path does not exist; or see :func:`core.data.formats.archive.unpack`.
+    LimitError
+        In hosted mode, the pixels would take more than one upload may hold.
+
+    Whatever is raised, what was unpacked is removed.
     """
+    unpacked: list[Path] = []
+    try:
+        groups, faults = _sort_paths(paths, workspace, settings, unpacked)
+        cohort = _build_cohort(paths, groups, faults, settings, sequence)
+        cohort = apply_overrides(cohort, sequence_overrides)
+    except BaseException:
+        for folder in unpacked:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return replace(cohort, notes=(*cohort.notes, *note_choices(cohort.studies)))
+
+
+def _sort_paths(
+    paths: Sequence[Path], workspace: Path, settings: Settings, unpacked: list[Path]
+) -> tuple[list[_Group], list[Fault]]:
+    """Unpack and read headers, and put every file to its study; `unpacked` receives the folders that are made."""
     groups: dict[object, _Group] = {}
     faults: list[Fault] = []
-    for handed, files in _gather(paths, workspace, settings, faults):
+    claimed = Budget(settings)
+    for handed, files in _gather(paths, workspace, settings, faults, unpacked):
         root = handed if handed.is_dir() else handed.parent
         scan = scan_files(files, root, settings)
+        if settings.hosted:
+            claimed.take_bytes(_claimed_bytes(scan, settings))
         faults += scan.faults
         _sort_files(scan, handed, root, _name_of(handed, workspace), groups)
+    return list(groups.values()), faults
+
+
+def _claimed_bytes(scan: FileScan, settings: Settings) -> int:
+    """Return the bytes that the pixels will take when they are inflated, as the headers say."""
+    claimed = sum(header.rows * header.columns * header.bits_allocated // 8 for header in scan.headers)
+    for path in scan.niftis:
+        with suppress(DataError):  # said where the series is built
+            claimed += 4 * math.prod(read_nifti_header(path, settings).shape)
+    return claimed + sum(map(math.prod, scan.images.values()))
+
+
+def _build_cohort(
+    paths: Sequence[Path],
+    groups: Sequence[_Group],
+    faults: list[Fault],
+    settings: Settings,
+    sequence: MRSequence | None,
+) -> Cohort:
     studies: dict[str, Study] = {}
     synthetic = any(is_synthetic(path) for path in paths)
     notes: list[str] = []
-    for group in groups.values():
+    for group in groups:
         study_id = _free_id(group.name, studies)
         files_of_study = FileScan(
             headers=tuple(group.headers), niftis=tuple(group.niftis), images=group.images, faults=()
         )
         found = build_series(study_id, files_of_study, group.root, settings, sequence)
+        series = _drop_large(found.series, group.headers, settings, faults)
         faults += found.faults
         notes += found.notes
         synthetic = synthetic or found.synthetic
-        if found.series:
-            studies[study_id] = Study(study_id=study_id, person=person_of(study_id), label=None, series=found.series)
+        if series:
+            studies[study_id] = Study(study_id=study_id, person=person_of(study_id), label=None, series=series)
     if not studies:
         raise EmptyCohortError(_nothing_found(paths, faults))
-    cohort = Cohort(
+    return Cohort(
         root=paths[0] if paths[0].is_dir() else paths[0].parent,
         layout="upload",
         studies=tuple(studies[study_id] for study_id in sorted(studies)),
         synthetic=synthetic,
         faults=tuple(faults),
-        notes=(*_note_assumptions(groups.values()), *notes),
+        notes=(*_note_assumptions(groups), *notes),
     )
-    cohort = apply_overrides(cohort, sequence_overrides)
-    return replace(cohort, notes=(*cohort.notes, *note_choices(cohort.studies)))
+
+
+def _drop_large(
+    series: Sequence[Series], headers: Sequence[InstanceHeader], settings: Settings, faults: list[Fault]
+) -> tuple[Series, ...]:
+    """Leave out DICOM series of more voxels than are read at once, each with a fault."""
+    voxels: Counter[Path] = Counter()
+    for header in headers:
+        voxels[header.path] += header.rows * header.columns
+    kept = []
+    for one in series:
+        total = sum(voxels[path] for path in one.files)
+        if total <= settings.series_pixels:
+            kept.append(one)
+            continue
+        reason = (
+            f"its slices have {total:,} voxels; at most {settings.series_pixels:,} are accepted: hand in fewer slices."
+        )
+        faults.append(Fault(path=f"{one.study_id}/{one.sequence}", reason=reason))
+    return tuple(kept)
 
 
 def _gather(
-    paths: Sequence[Path], workspace: Path, settings: Settings, faults: list[Fault]
+    paths: Sequence[Path], workspace: Path, settings: Settings, faults: list[Fault], unpacked: list[Path]
 ) -> Iterator[tuple[Path, list[Path]]]:
-    """Yield each thing handed in with its files; an unpacked archive is a thing of its own."""
+    """Yield each thing handed in with its files; an unpacked archive is a thing of its own, and `unpacked` names its folder."""
     budget = Budget(settings)
     for path in paths:
         if not path.exists():
@@ -187,7 +249,8 @@ def _gather(
                 files.append(file)
                 continue
             workspace.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(dir=workspace)) / file.stem.removesuffix(".tar")
+            unpacked.append(Path(tempfile.mkdtemp(dir=workspace)))
+            folder = unpacked[-1] / file.stem.removesuffix(".tar")
             unpack(file, folder, settings, budget)
             yield folder, _add_listed(folder, list(walk_files(folder)), settings, faults)
         if path.is_dir() or is_dicomdir(path):

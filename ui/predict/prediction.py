@@ -11,6 +11,7 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.admission import admitted
 from core.data.prepare.examples import PreparedSeries, SeenSlice
 from core.data.study import Cohort, Fault, Study
 from core.inference.prediction import Prediction, SeriesPrediction
@@ -19,12 +20,14 @@ from core.models.registry import find_architecture
 from core.mri import MRSequence, Plane
 from ui.widgets.loaders import load_predictor, load_stacks
 from ui.widgets.slices import SliceStack, find_box
+from ui.widgets.state import current_settings
 from ui.widgets.viewer import MapLayer, Maps
 
 
 @st.cache_resource(scope="session", max_entries=6, show_spinner="Predicting …")
 def _predict(key: tuple[str, ...], _study: Study, _synthetic: bool) -> Prediction:
-    return load_predictor(Path(key[0])).predict(_study, synthetic=_synthetic)
+    with admitted(current_settings()):
+        return load_predictor(Path(key[0])).predict(_study, synthetic=_synthetic)
 
 
 def load_prediction(checkpoint: Path, cohort: Cohort, study: Study) -> Prediction:
@@ -48,7 +51,8 @@ def _explain(
     layers: dict[tuple[int, int], MapLayer] = {}
     numbers = {str(stack.sequence): number for number, stack in reversed(list(enumerate(_stacks)))}
     for part in _prediction.series:
-        cams = explain_many(predictor, part.prepared, method=method, target_class=target, layer=layer)
+        with admitted(current_settings()):
+            cams = explain_many(predictor, part.prepared, method=method, target_class=target, layer=layer)
         for seen in part.seen:
             number = numbers.get(seen.sequence)
             index = None if number is None else _stack_index(_stacks[number], seen, part)

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from core.admission import admitted
 from core.data.study import Cohort
-from core.errors import DataError, HostedModeError
+from core.errors import DataError, HostedModeError, MGMTLabError
 from core.mri import MRSequence
 from ui.widgets.loaders import load_chosen_cohort
 from ui.widgets.state import Scan, chosen_scan, current_settings
 
 SAMPLE_SEED = 21
+
+REFUSED = "refused.txt"
+"""It stands in the folder of an upload that was refused, in the place of its bytes, and says why."""
 
 
 @st.cache_resource(show_spinner="Drawing the sample study …")
@@ -41,30 +46,41 @@ def _session_folder() -> Path:
 def keep_upload(files: Sequence[UploadedFile], sequence: MRSequence | None) -> Scan:
     """Write an upload into the session's folder, in place of the one before it.
 
-    Raises
-    ------
-    LimitError, ArchiveError
-        It is larger than this installation accepts, or its names climb out of the folder.
+    What is refused is not kept, and not received again: :func:`open_chosen_scan` says why.
     """
     from core.data.upload import receive
 
     name = "-".join(sorted(file.file_id for file in files))
-    place = _session_folder() / str(abs(hash(name)))
+    place = _session_folder() / str(abs(hash((name, sequence))))
     if not place.exists():
         for earlier in _session_folder().iterdir():
             _remove(earlier)
-        try:
+        with suppress(MGMTLabError), _remember_refusal(place):
             receive([(file.name, file) for file in files], place / "files", current_settings())
-        except BaseException:
-            _remove(place)
-            raise
     return Scan(kind="upload", place=str(place), sequence=sequence)
+
+
+@contextmanager
+def _remember_refusal(place: Path) -> Iterator[None]:
+    """Put the reason in the place of an upload that is refused; of one that is interrupted nothing is left."""
+    try:
+        yield
+    except BaseException as error:
+        _remove(place)
+        if isinstance(error, MGMTLabError):
+            place.mkdir(parents=True)
+            (place / REFUSED).write_text(str(error))
+        raise
 
 
 @st.cache_resource(scope="session", max_entries=4, show_spinner="Reading the scan …")
 def _open_folder(place: str, sequence: MRSequence | None) -> Cohort:
     folder = Path(place)
-    return _read_scan(folder / "files", folder / "unpacked", sequence)
+    refused = folder / REFUSED
+    if refused.is_file():
+        raise DataError(refused.read_text())
+    with _remember_refusal(folder):
+        return _read_scan(folder / "files", folder / "unpacked", sequence)
 
 
 @st.cache_resource(scope="session", max_entries=4, show_spinner="Reading the scan …")
@@ -76,7 +92,8 @@ def _read_scan(place: Path, workspace: Path, sequence: MRSequence | None = None)
     """Read a scan; the readers are imported with the first one, so that Home's text is painted before them."""
     from core.data.upload import open_scan
 
-    return open_scan([place], workspace, current_settings(), sequence=sequence)
+    with admitted(current_settings()):
+        return open_scan([place], workspace, current_settings(), sequence=sequence)
 
 
 def open_chosen_scan() -> Cohort | None:

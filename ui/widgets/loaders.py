@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.admission import admitted
 from core.data.study import Cohort, Fault, Series
 from core.data.summary import BlankCount, count_blank_slices, count_slices
 from core.errors import MGMTLabError
@@ -78,7 +79,8 @@ def load_card(path: Path) -> CheckpointCard:
 def _load_stack(files: tuple[str, ...], sequence: str, _series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
     from ui.widgets.stacks import read_stack  # the readers of pixels: not before a series is shown
 
-    return read_stack(_series)
+    with admitted(current_settings()):
+        return read_stack(_series)
 
 
 def load_stack(series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import lzma
 import stat
 import struct
 import zipfile
@@ -11,16 +10,17 @@ from pathlib import Path
 
 from core.data.formats.discovery import detect_archive
 from core.data.formats.tarball import unpack_tar
-from core.data.formats.untrusted_files import Budget, is_litter, safe_path, write_file
+from core.data.formats.untrusted_files import Budget, is_litter, remove_on_error, safe_path, write_file
 from core.errors import ArchiveError, LimitError
 from core.settings import Settings
 
 ENTRY_BYTES = 1024
 """Bytes of a zip's directory per file that are accepted; an ordinary entry takes about a hundred."""
+METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+"""Compression methods that are inflated piece by piece; bzip2 and LZMA allocate what they like first."""
 ZIP_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
-    lzma.LZMAError,
     EOFError,
     NotImplementedError,
     RuntimeError,
@@ -57,7 +57,8 @@ def unpack(archive: Path, folder: Path, settings: Settings, budget: Budget | Non
     Raises
     ------
     ArchiveError
-        Damaged, encrypted, neither zip nor tar, or with names or links that lead out of the folder.
+        Damaged, encrypted, compressed with another method than deflate, neither zip nor tar, or with names or links that
+        lead out of the folder. Nothing of an archive that is refused is kept.
     LimitError
         Too many files or bytes.
     StorageError
@@ -69,10 +70,13 @@ def unpack(archive: Path, folder: Path, settings: Settings, budget: Budget | Non
     written: list[Path] = []
     try:
         check_directory(archive, settings)
-        with zipfile.ZipFile(archive) as opened:
+        with remove_on_error(written), zipfile.ZipFile(archive) as opened:
             entries = [entry for entry in opened.infolist() if not entry.is_dir() and not is_litter(entry.filename)]
             for entry in entries:
                 _check_entry(entry, archive)
+            if sum(entry.compress_size for entry in entries) > archive.stat().st_size:
+                raise ArchiveError(f"{archive.name} is damaged: its entries overlap; zip the study again.")
+            budget.check_bytes(sum(entry.file_size for entry in entries))
             for entry in entries:
                 target = safe_path(folder, entry.filename)
                 with opened.open(entry) as source:
@@ -88,6 +92,12 @@ def _check_entry(entry: zipfile.ZipInfo, archive: Path) -> None:
         raise ArchiveError(f"{archive.name} is encrypted; unpack it and hand in its files.")
     if stat.S_ISLNK(entry.external_attr >> 16):
         raise ArchiveError(f"{archive.name} holds the link {entry.filename[:80]!r}; links are refused.")
+    if entry.compress_type not in METHODS:
+        name = zipfile.compressor_names.get(entry.compress_type, f"method {entry.compress_type}")  # type: ignore[attr-defined]
+        raise ArchiveError(
+            f"{archive.name} is compressed with {name}; only plain (deflated) zips are read: zip the study again, "
+            "without a choice of method."
+        )
     safe_path(Path(), entry.filename)
 
 

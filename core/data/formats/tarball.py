@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
-from core.data.formats.untrusted_files import Budget, is_litter, safe_path, write_file
+from core.data.formats.untrusted_files import Budget, is_litter, remove_on_error, safe_path, write_file
 from core.errors import ArchiveError, LimitError
 from core.settings import Settings
 
@@ -100,7 +100,7 @@ def unpack_tar(archive: Path, folder: Path, settings: Settings, budget: Budget) 
                 if count > settings.upload_files:
                     raise LimitError(f"{archive.name} lists more than {settings.upload_files:,} files, the limit here.")
                 _check_member(member, archive)
-        with _opened(archive, settings) as opened:
+        with remove_on_error(written), _opened(archive, settings) as opened:
             for member in opened:
                 content = opened.extractfile(member) if member.isreg() and not is_litter(member.name) else None
                 if content is not None:

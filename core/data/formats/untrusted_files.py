@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -40,13 +42,28 @@ class Budget:
             )
 
     def take_bytes(self, count: int) -> None:
-        """Count bytes that are about to be written; raises LimitError where there are too many."""
+        """Count bytes that are about to be written, or that pixels will inflate to; raises LimitError beyond the limit."""
+        self.check_bytes(count)
         self._bytes += count
-        if self._bytes > self._settings.upload_bytes:
+
+    def check_bytes(self, count: int) -> None:
+        """Raise LimitError where so many more bytes would be too many; they are not counted."""
+        if self._bytes + count > self._settings.upload_bytes:
             raise LimitError(
                 f"The upload holds more than {self._settings.upload_bytes // 2**20:,} MB (unpacked), the limit here; "
                 "hand in one study."
             )
+
+
+@contextmanager
+def remove_on_error(written: Sequence[Path]) -> Iterator[None]:
+    """Remove the files written so far where the block ends with any error: nothing of a refused upload is kept."""
+    try:
+        yield
+    except BaseException:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def safe_path(folder: Path, name: str) -> Path:

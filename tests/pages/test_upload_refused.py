@@ -1,0 +1,70 @@
+"""A refused upload is told once a rerun, and neither kept nor unpacked again."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.data.formats.archive import unpack
+from core.settings import Settings
+from tests.data.dicom_files import write_mr
+from tests.pages.reading import App
+
+BOMB = io.BytesIO()
+with zipfile.ZipFile(BOMB, "w", zipfile.ZIP_DEFLATED) as archive:
+    archive.writestr("a.dcm", b"\0" * 2**20)
+    archive.writestr("b.dcm", b"\0" * 2**20)
+
+
+def hand_in(app: AppTest, name: str, content: bytes) -> AppTest:
+    app.segmented_control(key="predict.way").set_value("files").run()
+    return app.file_uploader(key="predict.upload.files").set_value([(name, content, "application/zip")]).run()
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where uploads are written."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("megabytes", [1, 2], ids=["unpacked it is too large", "it holds no scan"])
+def test_a_refused_upload_is_not_kept_and_not_read_again(
+    open_app: App,
+    home: Settings,
+    checkpoint_file: Path,
+    temporary: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    megabytes: int,
+) -> None:
+    monkeypatch.setenv("MGMT_LAB_UPLOAD_MB", str(megabytes))
+    unpacked: list[str] = []
+    monkeypatch.setattr(
+        "core.data.upload.unpack", lambda file, *rest: (unpacked.append(file.name), unpack(file, *rest))
+    )
+    app = hand_in(open_app("predict.py"), "bomb.zip", BOMB.getvalue())
+    expected = "holds more than 1 MB" if megabytes == 1 else "No scan in"
+    for _ in range(3):
+        assert not app.exception
+        assert [error.value for error in app.error if expected not in error.value] == []
+        assert len(app.error) == 1
+        assert [file.name for file in temporary.rglob("*") if file.is_file()] == ["refused.txt"]
+        app.run()
+    assert unpacked == ["bomb.zip"]
+
+
+def test_another_sequence_reads_the_same_upload_anew(
+    open_app: App, home: Settings, checkpoint_file: Path, temporary: Path, tmp_path: Path
+) -> None:
+    slice_of_no_sequence = write_mr(tmp_path / "a.dcm").read_bytes()
+    app = hand_in(open_app("predict.py"), "a.dcm", slice_of_no_sequence)
+    app.selectbox(key="predict.sequence").set_value("FLAIR").run()
+    assert [file.name for file in temporary.rglob("*") if file.is_file()] in (["a.dcm"], ["refused.txt"])
+    assert not app.exception
