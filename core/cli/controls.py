@@ -5,43 +5,14 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from core.cli.options import add_data, positive, read_cohort
+from core.cli.cohort import read_cohort
 from core.cli.output import Outcome, TerminalProgress, plain
-from core.cli.parser import Parser, set_command
 from core.config import PrepConfig, RunConfig, apply_settings
 from core.data.study import Cohort
 from core.experiments.controls.leak_meter import LeakMeter, measure_cohort, meter_prep
 from core.experiments.controls.shortcuts import CONTROLS, Shortcuts, find_shortcuts
 from core.figure_text import figure_text
 from core.settings import Settings
-
-
-def define_leak_meter(parser: Parser) -> None:
-    """Add what ``leak-meter`` takes."""
-    set_command(
-        parser,
-        leak_meter,
-        "Takes seconds and trains nothing: what it reaches by slice with shuffled labels is leak, and nothing else.",
-    )
-    add_data(parser)
-    _add_prep(parser)
-    parser.add_argument("--repeats", type=positive, default=20, metavar="N", help="splits and shuffles (default: 20)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of splits and shuffles (default: 0)")
-
-
-def define_shortcuts(parser: Parser) -> None:
-    """Add what ``shortcuts`` takes."""
-    set_command(
-        parser,
-        shortcuts,
-        "A small linear model, nested cross-validation by patient, and a permutation test for each control.",
-    )
-    add_data(parser)
-    _add_prep(parser)
-    parser.add_argument(
-        "--permutations", type=positive, default=199, metavar="N", help="label shuffles for each p (default: 199)"
-    )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of folds and shuffles (default: 0)")
 
 
 def leak_meter(arguments: argparse.Namespace, settings: Settings) -> Outcome:
@@ -73,18 +44,6 @@ def shortcuts(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         progress=TerminalProgress("controls"),
     )
     return Outcome(document={"data": str(cohort.root), **found.to_dict()}, lines=_describe_shortcuts(found))
-
-
-def _add_prep(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--set",
-        dest="settings",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="change how slices are prepared (sequences, slice_count, slice_span, size_px, ...); by default the paper "
-        "preset's at 96 px, of the sequence that most studies have",
-    )
 
 
 def _read_prep(arguments: argparse.Namespace, cohort: Cohort) -> PrepConfig:

@@ -7,10 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from core.cli.config_options import add_config, read_config, read_source
-from core.cli.options import add_backend, add_data, on_backend, positive
+from core.cli.cohort import on_backend
+from core.cli.config import read_config, read_source
 from core.cli.output import Outcome, TerminalProgress, plain, table
-from core.cli.parser import Parser, set_command
 from core.errors import ConfigError
 from core.experiments.folds.candidates import KIND, CrossValidationParameters, list_candidates
 from core.experiments.run import run_experiment
@@ -19,47 +18,7 @@ from core.jobs.experiment import Display, Experiment, RunOptions, make_question
 from core.settings import Settings
 
 
-def define_cross_validate(parser: Parser) -> None:
-    """Add what ``cross-validate`` takes."""
-    set_command(
-        parser,
-        on_backend(cross_validate),
-        "With --vary it is nested: candidates are compared inside, and the winner alone is judged on the fold. Report "
-        "that form when anything was tuned. Interrupted or killed, it is resumed by the same command. The networks of the "
-        "folds answer together as an ensemble: python -m core predict NAME SCAN.",
-    )
-    add_data(parser)
-    add_config(parser, preset="honest")
-    parser.add_argument("--folds", type=positive, default=5, metavar="K", help="parts of the patients (default: 5)")
-    parser.add_argument("--seeds", type=positive, default=1, metavar="S", help="repeats, each dealt anew (default: 1)")
-    parser.add_argument(
-        "--vary",
-        action="append",
-        nargs="+",
-        default=[],
-        metavar="NAME VALUE",
-        help="a setting and the values to try, for example: --vary learning_rate 0.001 0.0001; every combination of "
-        "several is a candidate",
-    )
-    parser.add_argument(
-        "--inner-folds",
-        type=positive,
-        default=1,
-        metavar="K",
-        help="compare candidates over so many inner folds (default: 1, one hold-out of val_fraction)",
-    )
-    parser.add_argument(
-        "--parallel", type=positive, default=1, metavar="N", help="trainings at the same time (default: 1)"
-    )
-    parser.add_argument(
-        "--name",
-        default="cross-validation",
-        help="folder below experiments/, and name of the ensemble (default: cross-validation)",
-    )
-    parser.add_argument("--behind-queue", action="store_true", help="wait until no run trains or waits, then begin")
-    add_backend(parser)
-
-
+@on_backend
 def cross_validate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Train what is missing, evaluate each fold once, and say what was found."""
     config, source = read_config(arguments), read_source(arguments)

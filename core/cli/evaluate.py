@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from core.cli.options import DATA_OPTIONS, OVERLAP_OPTIONS, add_data, add_overlap, read_cohort
+from core.cli.cohort import read_cohort
+from core.cli.options.shared import DATA_OPTIONS, OVERLAP_OPTIONS
 from core.cli.output import Outcome, TerminalProgress, plain
-from core.cli.parser import Parser, UsageError, set_command
+from core.cli.parser import UsageError
 from core.evaluation.figures import FIGURE_TITLES
 from core.figure_text import figure_text
 from core.runs.evaluation import Evaluation, describe_overlap
@@ -15,15 +16,6 @@ from core.runs.folder import find_run
 from core.runs.seal import seal_of_run
 from core.settings import Settings
 from core.training.evaluate import evaluate_run
-
-
-def define_evaluate(parser: Parser) -> None:
-    """Add what ``evaluate`` takes."""
-    set_command(parser, evaluate, "How often the test patients have been evaluated is counted and shown.")
-    parser.add_argument("run", metavar="RUN", help="a run's name or folder")
-    parser.add_argument("--part", choices=("test", "val"), help="patients of the run's own cohort (default: test)")
-    add_data(parser, "--data")
-    add_overlap(parser)
 
 
 def evaluate(arguments: argparse.Namespace, settings: Settings) -> Outcome:

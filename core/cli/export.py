@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from core.cli.config_options import add_config, read_config
-from core.cli.options import add_data, read_cohort
+from core.cli.cohort import read_cohort
+from core.cli.config import read_config
 from core.cli.output import Outcome, TerminalProgress, fault_lines, plain, table
-from core.cli.parser import Parser, add_commands, set_command
 from core.dataset.export import export_imagefolder as write_tree
 from core.dataset.split import make_split
 from core.dataset.table import build_table
@@ -19,63 +18,6 @@ from core.runs.bundle import export_run
 from core.runs.folder import find_run
 from core.runs.publish import publish_checkpoint
 from core.settings import Settings
-
-FORMS = {
-    "imagefolder": ("core.cli.export", "Write a TRAIN/VAL/TEST tree of class folders, one PNG per slice."),
-    "checkpoint": (
-        "core.cli.export",
-        "Write a run's best weights as one file to pass on, in bfloat16, with its card and what evaluate has found.",
-    ),
-    "run": (
-        "core.cli.export",
-        "Write a run as one zip that runs import takes in elsewhere: settings, split, curves, predictions, weights.",
-    ),
-    "report": (
-        "core.cli.export",
-        "Write a run's claim sheet, one HTML page to print or save: what may be claimed and what was not checked.",
-    ),
-}
-
-
-def define_export(parser: Parser) -> None:
-    """Add the forms of ``export``."""
-    add_commands(parser, FORMS, title="forms", metavar="FORM", required=True)
-
-
-def define_imagefolder(parser: Parser) -> None:
-    """Add what ``imagefolder`` takes."""
-    set_command(parser, export_imagefolder)
-    add_data(parser)
-    add_config(parser, preset="paper")
-    parser.add_argument("--out", required=True, metavar="DIR", help="where it goes; must be empty or not exist")
-
-
-def define_checkpoint(parser: Parser) -> None:
-    """Add what ``checkpoint`` takes."""
-    set_command(parser, export_checkpoint)
-    parser.add_argument("run", metavar="RUN", help="a run's name or folder")
-    parser.add_argument("--out", required=True, metavar="FILE", help="a .safetensors file; its card goes beside it")
-    parser.add_argument("--replace", action="store_true", help="overwrite the file if it exists")
-
-
-def define_run(parser: Parser) -> None:
-    """Add what ``run`` takes."""
-    set_command(parser, export_whole_run, "Home folders in paths become ~; resume.pt and the log stay here.")
-    parser.add_argument("run", metavar="RUN", help="a run's name or folder; not one that is being trained")
-    parser.add_argument("--out", required=True, metavar="FILE", help="a .zip file")
-    parser.add_argument("--replace", action="store_true", help="overwrite the file if it exists")
-
-
-def define_report(parser: Parser) -> None:
-    """Add what ``report`` takes."""
-    set_command(parser, export_report)
-    parser.add_argument("run", metavar="RUN", help="a run's name or folder")
-    parser.add_argument("--out", metavar="FILE", help="where it goes (default: claim-RUN.html here)")
-    parser.add_argument(
-        "--audit",
-        action="store_true",
-        help="read every image of the cohort: for duplicates across the split, and for shortcuts",
-    )
 
 
 def export_imagefolder(arguments: argparse.Namespace, settings: Settings) -> Outcome:

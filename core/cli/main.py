@@ -9,63 +9,63 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 
-from core.cli.output import INTERRUPTED, WRONG, Outcome, note, to_json
-from core.cli.parser import Parser, UsageError, add_commands
+from core.cli.output import INTERRUPTED, WRONG, note, to_json
+from core.cli.parser import Command, Parser, UsageError, add_commands, load
 from core.errors import MGMTLabError
 from core.settings import load_settings
 from core.training.torchrun import asked_size
 
 COMMANDS = {
-    "phantom": ("core.cli.data.phantom", "Make a synthetic cohort with a signal of known strength."),
-    "index": ("core.cli.data.index", "Say what a cohort holds: studies, series, labels, planes, spacings."),
-    "prepare": ("core.cli.data.prepare", "Fill the cache of prepared images; can be interrupted and resumed."),
-    "audit": ("core.cli.data.audit", "Say what is wrong with a cohort, each finding with its files and its remedy."),
-    "train": ("core.cli.train", "Train a network; Ctrl-C stops it, runs resume resumes it."),
+    "phantom": ("phantom", "Make a synthetic cohort with a signal of known strength."),
+    "index": ("data", "Say what a cohort holds: studies, series, labels, planes, spacings."),
+    "prepare": ("data", "Fill the cache of prepared images; can be interrupted and resumed."),
+    "audit": ("data", "Say what is wrong with a cohort, each finding with its files and its remedy."),
+    "train": ("training", "Train a network; Ctrl-C stops it, runs resume resumes it."),
     "runs": (
-        "core.cli.runs.actions",
+        "runs",
         "List the training runs; show, stop or resume one; change their order; compare, tag, delete.",
     ),
-    "evaluate": ("core.cli.evaluate", "Evaluate a run's best checkpoint; every figure with its interval and n."),
-    "predict": ("core.cli.scans.predict", "Predict from a scan: per study and slice, with warnings."),
-    "explain": ("core.cli.scans.explain", "Write each slice beside its class activation map, as PNG."),
+    "evaluate": ("evaluation", "Evaluate a run's best checkpoint; every figure with its interval and n."),
+    "predict": ("scans", "Predict from a scan: per study and slice, with warnings."),
+    "explain": ("scans", "Write each slice beside its class activation map, as PNG."),
     "maps": (
-        "core.cli.scans.maps",
+        "scans",
         "Whether a checkpoint's maps are true: do they hit the tumour, and do they change with random weights?",
     ),
-    "export": ("core.cli.export", "Write a cohort or a run in another form."),
+    "export": ("export", "Write a cohort or a run in another form."),
     "models": (
-        "core.cli.models",
+        "training",
         "List the presets' networks: what goes in, parameters, multiply-adds, and the weights they can start from.",
     ),
     "leak-meter": (
-        "core.cli.controls",
+        "controls",
         "How far a nearest neighbour gets by slice and by patient, with true and with shuffled labels.",
     ),
-    "shortcuts": ("core.cli.controls", "Whether headers, or what lies outside the brain, give the label away."),
+    "shortcuts": ("controls", "Whether headers, or what lies outside the brain, give the label away."),
     "twin": (
-        "core.cli.reruns",
+        "controls",
         "Train one configuration twice: with and without siblings of the evaluated slices in training.",
     ),
-    "permute": ("core.cli.reruns", "Permutation test: is the result better than with labels shuffled by patient?"),
-    "seal": ("core.cli.seal", "Hash and date a plan before its test patients are evaluated."),
-    "power": ("core.cli.power", "How many patients it takes to tell an AUROC from 0.5, or from another AUROC."),
-    "calibration": ("core.cli.reliability", "Reliability of a run's probabilities, and conformal prediction sets."),
-    "thresholds": ("core.cli.reliability", "Sensitivity, specificity, predictive values and net benefit by threshold."),
+    "permute": ("controls", "Permutation test: is the result better than with labels shuffled by patient?"),
+    "seal": ("seal", "Hash and date a plan before its test patients are evaluated."),
+    "power": ("evaluation", "How many patients it takes to tell an AUROC from 0.5, or from another AUROC."),
+    "calibration": ("evaluation", "Reliability of a run's probabilities, and conformal prediction sets."),
+    "thresholds": ("evaluation", "Sensitivity, specificity, predictive values and net benefit by threshold."),
     "optimism": (
-        "core.cli.questions",
+        "controls",
         "The best epoch on the patients that chose it, against the same checkpoint on others, over seeds.",
     ),
     "specification": (
-        "core.cli.questions",
+        "controls",
         "The result under every combination of reasonable choices, in order, so that none is shown alone.",
     ),
-    "search": ("core.cli.search", "Search settings with Optuna, evaluated by patient."),
+    "search": ("training", "Search settings with Optuna, evaluated by patient."),
     "cross-validate": (
-        "core.cli.cross_validate",
+        "training",
         "Cross-validation by patient: each fold is evaluated once, by a model trained and selected without it.",
     ),
 }
-"""Where each command is defined, and its line of help; the order is that of the help."""
+"""Where the options of each command stand, and its line of help; the order is that of the help."""
 
 PIPE_CLOSED = 141
 """128 + SIGPIPE."""
@@ -80,7 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = build_parser().parse_args(argv)
         _refuse_torchrun(arguments)
         with redirect_stdout(sys.stderr), _without_warnings():
-            outcome: Outcome = arguments.command(arguments, load_settings())
+            command: Command = load(arguments.command)
+            outcome = command(arguments, load_settings())
         if not outcome.silent:
             print(to_json(outcome.document) if arguments.json else "\n".join(outcome.lines), flush=True)
     except (MGMTLabError, UsageError) as error:

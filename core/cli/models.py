@@ -5,14 +5,8 @@ from __future__ import annotations
 import argparse
 
 from core.cli.output import Outcome, table
-from core.cli.parser import Parser, set_command
 from core.models.zoo import list_zoo
 from core.settings import Settings
-
-
-def define_models(parser: Parser) -> None:
-    """Add what ``models`` takes."""
-    set_command(parser, show_models, "Costs are counted from the networks themselves, for one example and two classes.")
 
 
 def show_models(arguments: argparse.Namespace, settings: Settings) -> Outcome:

@@ -4,41 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from core.cli.options import positive
 from core.cli.output import Outcome
-from core.cli.parser import Parser, set_command
 from core.errors import EvaluationError
 from core.evaluation.power import patients_needed, power_of, smallest_auroc
 from core.settings import Settings
-
-
-def define_power(parser: Parser) -> None:
-    """Add what ``power`` takes."""
-    set_command(parser, power)
-    parser.add_argument("auroc", type=float, metavar="AUROC", help="the true AUROC that is hoped for")
-    parser.add_argument(
-        "--against", type=float, default=0.5, metavar="AUROC", help="the AUROC to tell it from (default: 0.5)"
-    )
-    parser.add_argument(
-        "--patients", type=positive, metavar="N", help="how many there are: prints their chance to show it"
-    )
-    parser.add_argument(
-        "--design",
-        default="known",
-        choices=("known", "unpaired", "paired"),
-        help="--against is a fixed value (default), a model on other patients, or a model on the same patients",
-    )
-    parser.add_argument(
-        "--correlation",
-        type=float,
-        default=0.5,
-        metavar="R",
-        help="of the two models' AUROCs, for paired (default: 0.5)",
-    )
-    parser.add_argument("--power", type=float, default=0.8, metavar="P", help="chance to show it (default: 0.8)")
-    parser.add_argument(
-        "--prevalence", type=float, default=0.525, metavar="P", help="share of positives (default: 0.525)"
-    )
 
 
 def power(arguments: argparse.Namespace, settings: Settings) -> Outcome:

@@ -13,10 +13,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from core.cli.config_options import add_config, read_config, read_source
-from core.cli.options import add_data, positive
+from core.cli.config import read_config, read_source
 from core.cli.output import INTERRUPTED, OK, WRONG, Outcome, TerminalProgress, note, plain, table
-from core.cli.parser import Parser, set_command
 from core.errors import MGMTLabError
 from core.evaluation.specification import SpecificationCurve
 from core.experiments.controls.optimism import KIND as KIND_OPTIMISM
@@ -29,37 +27,6 @@ from core.files import write_atomic
 from core.jobs.experiment import ENTRY, Display, Experiment, RunOptions, make_question
 from core.runs.records import EpochRecord
 from core.settings import Settings, load_settings
-
-AGAIN = "Interrupted, it is resumed by the same command. The run's own test patients stand in no part of it."
-
-
-def define_optimism(parser: Parser) -> None:
-    """Add what ``optimism`` takes."""
-    set_command(parser, optimism, AGAIN)
-    _add_shared(parser, "optimism")
-    parser.add_argument("--seeds", type=positive, default=5, metavar="N", help="trainings (default: 5)")
-
-
-def define_specification(parser: Parser) -> None:
-    """Add what ``specification`` takes."""
-    set_command(parser, specification, AGAIN)
-    _add_shared(parser, "specification")
-    parser.add_argument(
-        "--vary",
-        action="append",
-        nargs="+",
-        default=[],
-        metavar="NAME VALUE",
-        help="a setting and the values to try, for example: --vary seed 0 1 2 --vary sequences T1wCE FLAIR,T1w",
-    )
-    parser.add_argument("--csv", metavar="FILE", help="write every cell as a table")
-
-
-def _add_shared(parser: Parser, name: str) -> None:
-    add_data(parser)
-    add_config(parser, preset="honest")
-    parser.add_argument("--name", default=name, help=f"folder of the answer below experiments/ (default: {name})")
-    parser.add_argument("--behind-queue", action="store_true", help="wait until no run trains or waits, then begin")
 
 
 def optimism(arguments: argparse.Namespace, settings: Settings) -> Outcome:

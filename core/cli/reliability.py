@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from core.cli.output import Outcome, table
-from core.cli.parser import Parser, set_command
 from core.errors import EvaluationError
 from core.evaluation.calibration import calibrate_left_out, to_probabilities
 from core.evaluation.conformal import evaluate_sets, ideal_set_size, sets_left_out
@@ -20,26 +19,6 @@ from core.runs.folder import find_run
 from core.settings import Settings
 
 BINS = 6
-
-
-MORE = (
-    "On the test patients where they have been evaluated, else on the validation patients; it counts as no evaluation."
-)
-
-
-def define_calibration(parser: Parser) -> None:
-    """Add what ``calibration`` takes."""
-    set_command(parser, calibration, MORE)
-    parser.add_argument("run", metavar="RUN", help="a run's name or folder")
-    parser.add_argument(
-        "--level", type=float, default=0.9, metavar="P", help="coverage of the conformal sets (default: 0.9)"
-    )
-
-
-def define_thresholds(parser: Parser) -> None:
-    """Add what ``thresholds`` takes."""
-    set_command(parser, thresholds, MORE)
-    parser.add_argument("run", metavar="RUN", help="a run's name or folder")
 
 
 def calibration(arguments: argparse.Namespace, settings: Settings) -> Outcome:

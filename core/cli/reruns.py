@@ -6,10 +6,10 @@ import argparse
 from dataclasses import replace
 from typing import Any
 
-from core.cli.config_options import add_config, read_config, read_source
-from core.cli.options import add_data, positive, read_cohort
+from core.cli.cohort import read_cohort
+from core.cli.config import read_config, read_source
 from core.cli.output import INTERRUPTED, Outcome, TerminalProgress, note
-from core.cli.parser import Parser, UsageError, set_command
+from core.cli.parser import UsageError
 from core.cli.train import TrainingDisplay
 from core.experiments.controls.frozen import permute_frozen
 from core.experiments.controls.permutation import KIND, RERUNS, PermutationParameters
@@ -23,59 +23,6 @@ from core.settings import Settings
 
 FAST = 999
 SMALLEST_SHARE, LARGEST_SHARE = 0.05, 0.9
-
-
-def define_twin(parser: Parser) -> None:
-    """Add what ``twin`` takes."""
-    set_command(
-        parser,
-        twin,
-        "Both arms are trained on equally many slices and judged on the same ones; given again, it is resumed.",
-    )
-    add_data(parser)
-    add_config(parser, preset="paper")
-    parser.add_argument("--name", help="of the pair of runs; by default one is made up")
-    parser.add_argument(
-        "--shuffle-labels",
-        nargs="?",
-        const=0,
-        type=int,
-        metavar="SEED",
-        help="shuffle the labels among the patients first: the random-label control",
-    )
-    parser.add_argument(
-        "--judged-share",
-        type=_share,
-        default=0.25,
-        metavar="SHARE",
-        help="of each judged patient's slices; the rest are its siblings (default: 0.25)",
-    )
-    parser.add_argument("--queue", action="store_true", help="put both runs into the queue and return")
-
-
-def define_permute(parser: Parser) -> None:
-    """Add what ``permute`` takes."""
-    set_command(
-        parser,
-        permute,
-        "Trains again for each shuffle, selection included; given again, it is resumed. --fast reads frozen features instead.",
-    )
-    add_data(parser)
-    add_config(parser, preset="honest")
-    parser.add_argument(
-        "-n", "--permutations", type=positive, metavar="N", help=f"shuffles (default: {RERUNS}; with --fast {FAST})"
-    )
-    parser.add_argument("--name", help="of the test, whose runs are kept under it (default: permutation)")
-    parser.add_argument(
-        "--parallel", type=positive, default=1, metavar="N", help="trainings at the same time (default: 1)"
-    )
-    parser.add_argument("--behind-queue", action="store_true", help="wait until no run trains or waits, then begin")
-    parser.add_argument(
-        "--fast",
-        action="store_true",
-        help="a linear head on the backbone's frozen features: another and weaker model than a trained network, but a "
-        "thousand shuffles take seconds",
-    )
 
 
 def twin(arguments: argparse.Namespace, settings: Settings) -> Outcome:
@@ -130,16 +77,6 @@ def permute(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def _shuffled(source: DataSource, seed: int | None) -> DataSource:
     return source if seed is None else source.model_copy(update={"shuffle_seed": seed})
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not SMALLEST_SHARE <= value <= LARGEST_SHARE:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a share between {SMALLEST_SHARE} and {LARGEST_SHARE}")
-    return value
 
 
 def _describe_twin(found: dict[str, Any]) -> list[str]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from core.cli.config_options import add_config, read_config
-from core.cli.options import add_data, read_cohort
+from core.cli.cohort import read_cohort
+from core.cli.config import read_config
 from core.cli.output import Outcome, TerminalProgress, plain, table
-from core.cli.parser import Parser, add_commands, set_command
 from core.dataset.split import make_split
 from core.dataset.table import build_table
 from core.errors import SealError
@@ -17,53 +16,6 @@ from core.runs.folder import find_run, with_absolute_paths
 from core.runs.records import DataSource
 from core.runs.seal import METRICS, Criterion, Seal, list_seals, make_seal, seal_of_run
 from core.settings import Settings
-
-FORMS = {
-    "run": ("core.cli.seal", "Seal the plan of a run, trained or still training."),
-    "data": ("core.cli.seal", "Seal a plan before anything is trained."),
-    "check": ("core.cli.seal", "List the seals and whether each is whole; with RUN, whether it followed."),
-}
-
-
-def define_seal(parser: Parser) -> None:
-    """Add the forms of ``seal``."""
-    add_commands(parser, FORMS, title="forms", metavar="FORM", required=True)
-
-
-def define_run(parser: Parser) -> None:
-    """Add what ``run`` takes."""
-    set_command(parser, seal_run)
-    parser.add_argument("run", metavar="RUN", help="a run's name or folder")
-    _add_criterion(parser)
-
-
-def define_data(parser: Parser) -> None:
-    """Add what ``data`` takes."""
-    set_command(parser, seal_data)
-    add_data(parser)
-    add_config(parser, preset="honest")
-    _add_criterion(parser)
-
-
-def define_check(parser: Parser) -> None:
-    """Add what ``check`` takes."""
-    set_command(parser, check)
-    parser.add_argument("run", nargs="?", metavar="RUN", help="a run's name or folder")
-
-
-def _add_criterion(parser: Parser) -> None:
-    group = parser.add_argument_group("what would count as success, by patient on the test patients")
-    group.add_argument(
-        "--metric", default="auroc", metavar="NAME", help="auroc (default), auprc, balanced_accuracy, ..."
-    )
-    group.add_argument(
-        "--bound",
-        default="low",
-        choices=("low", "value"),
-        help="the lower end of the 95%% interval (default), or the value",
-    )
-    group.add_argument("--at-least", type=float, default=0.5, metavar="X", help="the number to reach (default: 0.5)")
-    group.add_argument("--note", default="", help="a line of your own, sealed with the rest")
 
 
 def seal_run(arguments: argparse.Namespace, settings: Settings) -> Outcome:

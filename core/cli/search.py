@@ -6,10 +6,9 @@ import argparse
 from contextlib import suppress
 from dataclasses import replace
 
-from core.cli.config_options import add_config, read_config, read_source
-from core.cli.options import add_data, positive
+from core.cli.config import read_config, read_source
 from core.cli.output import INTERRUPTED, Outcome, TerminalProgress, note, plain, table
-from core.cli.parser import Parser, UsageError, set_command
+from core.cli.parser import UsageError
 from core.config import RunConfig
 from core.errors import MGMTLabError
 from core.experiments.run import run_experiment
@@ -21,56 +20,6 @@ from core.figure_text import figure_text
 from core.jobs.experiment import Display, Experiment, RunOptions
 from core.runs.records import EpochRecord
 from core.settings import Settings
-
-TRIALS = 20
-MORE = (
-    "Trials are runs like others and share one split; they are compared on the validation patients, and the test patients "
-    "stand in none of them. Interrupted or killed, it is resumed by the same command; given twice at once, two work on it. "
-    "What a trial draws depends on --seed and its number, with tpe also on the trials that had ended by then: several "
-    "workers need not repeat each other's search. `search show NAME` and `search judge NAME` take a search that is there."
-)
-
-
-def define_search(parser: Parser) -> None:
-    """Add what ``search`` takes."""
-    set_command(parser, search, MORE)
-    add_data(parser)
-    parser.add_argument("known", nargs="?", metavar="NAME", help="after show or judge: the search")
-    add_config(parser, preset="honest")
-    parser.add_argument("--trials", type=positive, default=TRIALS, metavar="N", help=f"in all (default: {TRIALS})")
-    parser.add_argument(
-        "--space",
-        action="append",
-        default=[],
-        metavar="NAME=VALUES",
-        help="what to vary: learning_rate=1e-5..1e-2:log, weight_decay=0..0.1 or optimiser=sgd,adamw; may be given again; "
-        "by default a few settings of the preset",
-    )
-    parser.add_argument(
-        "--parallel", type=positive, default=1, metavar="N", help="workers at the same time (default: 1)"
-    )
-    parser.add_argument(
-        "--storage",
-        default="",
-        metavar="URL",
-        help="a database that several hosts share, for example postgresql://user@host/database with the password in "
-        "MGMT_LAB_STORAGE_PASSWORD; by default a journal in the search's folder",
-    )
-    parser.add_argument("--name", default="search", help="of the search, and of its runs (default: search)")
-    parser.add_argument(
-        "--pruner",
-        choices=("median", "none"),
-        default="median",
-        help="end a trial that is below the median of the finished ones at the same epoch (default), or none",
-    )
-    parser.add_argument(
-        "--sampler", choices=("tpe", "random"), default="tpe", help="learn from trials that ended (default), or do not"
-    )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the sampler (default: 0)")
-    parser.add_argument(
-        "--judge", action="store_true", help="at the end, look at the test patients with the best trial"
-    )
-    parser.add_argument("--behind-queue", action="store_true", help="wait until no run trains or waits, then begin")
 
 
 def search(arguments: argparse.Namespace, settings: Settings) -> Outcome:

@@ -8,11 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.cli.config_help import describe_origin, describe_settings
-from core.cli.config_options import add_config, read_config, read_source
-from core.cli.options import add_data
+from core.cli.config import read_config, read_source
+from core.cli.config_help import describe_origin
 from core.cli.output import CLEAR_LINE, INTERRUPTED, Outcome, TerminalProgress, clock_text, note
-from core.cli.parser import Parser, UsageError, set_command
+from core.cli.parser import UsageError
 from core.errors import ConfigError
 from core.figure_text import figure_text
 from core.jobs.queue import submit
@@ -23,30 +22,6 @@ from core.settings import Settings
 from core.training.repeat import Plan, plan_from
 from core.training.torchrun import asked_size, is_follower, local_size, resume_command
 from core.training.trainer import follow, run_training
-
-
-def define_train(parser: Parser) -> None:
-    """Add what ``train`` takes."""
-    set_command(parser, train, distributed=True)
-    add_data(parser, may_lack=True)
-    add_config(parser, preset="honest")
-    parser.add_argument(
-        "--from",
-        dest="original",
-        metavar="RUN",
-        help="train a run again, on its data, with its split, threads and configuration, and what --set changes of it",
-    )
-    parser.add_argument("--note", default="", metavar="TEXT", help="a note of your own, kept with the run")
-    parser.add_argument(
-        "--run", metavar="DIR", help="a new folder for the run, or a plain name for one among the runs in MGMT_LAB_HOME"
-    )
-    parser.add_argument(
-        "--tensorboard",
-        action="store_true",
-        help="keep TensorBoard event files in the run's folder too (an extra package)",
-    )
-    parser.add_argument("--queue", action="store_true", help="put it in the queue and return; runs shows its progress")
-    parser.more_help = describe_settings
 
 
 def train(arguments: argparse.Namespace, settings: Settings) -> Outcome:

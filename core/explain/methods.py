@@ -85,3 +85,8 @@ def find_method(name: str) -> CamMethod:
         return METHODS[name]
     except KeyError:
         raise ConfigError(f"There is no map method {name!r}; choose one of: {', '.join(METHODS)}.") from None
+
+
+def describe_methods() -> str:
+    """Name each method with its summary, a line each."""
+    return "methods:\n" + "".join(f"  {method.name}: {method.summary}\n" for method in METHODS.values())

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from core.cli.reruns import FAST
+from core.experiments.controls.permutation import RERUNS
 from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.runs.folder import list_runs
@@ -73,9 +75,15 @@ def test_twin_prints_the_contract_and_goes_on_where_it_stood(command: Command, p
 
 
 def test_twin_refuses_a_bad_share_and_another_question_under_the_same_name(command: Command, patients: Path) -> None:
-    command("twin", patients, "--judged-share", "2").assert_refused("not a share")
+    command("twin", patients, "--judged-share", "2").assert_refused("not a number between 0.05 and 0.9")
     command("twin", patients, *SMALL, "--set", "test_fraction=0", "--name", "u", "--jobs", 1)
     command("twin", patients, *SMALL, "--set", "test_fraction=0", "--jobs", 1).assert_refused("test_fraction")
+
+
+def test_the_help_of_permute_names_the_defaults(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command("permute", "--help")
+    assert f"(default: {RERUNS}; with --fast {FAST})" in " ".join(capsys.readouterr().out.split())
 
 
 def test_permute_reruns_and_the_fast_form_say_what_they_are(command: Command, patients: Path) -> None:

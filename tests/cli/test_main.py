@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from core.cli.data import index
+from core.cli.main import build_parser
 from core.cli.output import Outcome
+from core.cli.parser import Parser, load
 from core.settings import PROJECT_ROOT
 from tests.cli.commands import Command
 
@@ -30,30 +34,45 @@ def test_as_a_process(home: Path, cohort: Path) -> None:
     assert (wrong.returncode, wrong.stdout, len(wrong.stderr.splitlines())) == (2, "", 1)
 
 
-def test_parsing_imports_nothing_heavy() -> None:
-    heavy = "{'torch', 'pandas', 'pydicom', 'scipy', 'streamlit', 'matplotlib'}"
-    code = f"import sys; from core.cli.main import build_parser; build_parser(); sys.exit(bool({heavy} & set(sys.modules)))"
-    assert python("-c", code).returncode == 0
+def test_every_command_has_help_which_loads_nothing_heavy() -> None:
+    """In one process: the help of all commands, their forms and actions; what that imported stands in the last line."""
+    code = """
+import argparse, sys
+from core.cli.main import build_parser
+
+def show(parser):
+    parser.complete()
+    print(parser.format_help())
+    for option in parser._actions:
+        if isinstance(option, argparse._SubParsersAction):
+            for command in option.choices.values():
+                show(command)
+
+show(build_parser())
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+    result = python("-c", code)
+    assert result.returncode == 0, result.stderr
+    *lines, loaded = result.stdout.splitlines()
+    assert sum(line.startswith("usage: python -m core") for line in lines) > 40
+    heavy = {"torch", "scipy", "pandas", "numpy", "sklearn", "pydicom", "PIL", "cv2", "matplotlib", "streamlit"}
+    assert not heavy & set(loaded.split())
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        (),
-        *(
-            (name,)
-            for name in ("phantom", "index", "prepare", "train", "runs", "evaluate", "predict", "explain", "export")
-        ),
-        ("export", "imagefolder"),
-    ],
-)
-def test_every_command_has_help(
-    command: Command, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
-) -> None:
-    with pytest.raises(SystemExit) as left:
-        command(*arguments, "--help")
-    assert left.value.code == 0
-    assert "usage: python -m core" in capsys.readouterr().out
+def commands_of(parser: Parser) -> Iterator[str]:
+    parser.complete()
+    if parser.get_default("command"):
+        yield parser.get_default("command")
+    for option in parser._actions:
+        if isinstance(option, argparse._SubParsersAction):
+            for command in option.choices.values():
+                yield from commands_of(command)
+
+
+def test_every_command_leads_to_a_function() -> None:
+    found = set(commands_of(build_parser()))
+    assert len(found) > 35
+    assert all(callable(load(reference)) for reference in found)
 
 
 def test_help_of_train_lists_the_settings(command: Command, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,9 +10,8 @@ from pathlib import Path
 from core.audit.checks import audit_cohort
 from core.audit.findings import KINDS, AuditReport, Finding
 from core.audit.split_source import Parts, read_split
-from core.cli.options import add_data, read_cohort
+from core.cli.cohort import read_cohort
 from core.cli.output import Outcome, TerminalProgress, note, plain
-from core.cli.parser import Parser, set_command
 from core.dataset.split import Split
 from core.errors import RunError
 from core.files import write_atomic
@@ -21,24 +20,6 @@ from core.settings import Settings
 
 SHOWN = 5
 """Findings of one kind, and places of one finding, that are shown in full."""
-
-
-def define_audit(parser: Parser) -> None:
-    """Add what ``audit`` takes."""
-    set_command(
-        parser,
-        audit,
-        "Reads every pixel once and remembers what it saw. Ids that are one patient stand in a table "
-        "(study_id,same_person_as,source) that --identity names, or in identity.csv in MGMT_LAB_HOME.",
-    )
-    add_data(parser)
-    parser.add_argument(
-        "--split",
-        metavar="RUN|FILE|TREE",
-        help="also find patients and images on both sides of this split: that of a run, a split.json, a CSV with the columns "
-        "name (or study_id) and part, or a folder of TRAIN, VAL and TEST",
-    )
-    parser.add_argument("--csv", metavar="FILE", help="write the findings there too, one row each")
 
 
 def audit(arguments: argparse.Namespace, settings: Settings) -> Outcome:

@@ -7,21 +7,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from core.cli.options import add_backend, add_data, on_backend, read_cohort
+from core.cli.cohort import on_backend, read_cohort
 from core.cli.output import Outcome, TerminalProgress, fault_lines, plain, table
-from core.cli.parser import Parser, set_command
 from core.data.summary import count_blank_slices, describe_cohort
 from core.settings import Settings
 
 
-def define_index(parser: Parser) -> None:
-    """Add what ``index`` takes."""
-    set_command(parser, on_backend(index))
-    add_data(parser)
-    add_backend(parser)
-    parser.add_argument("--blanks", action="store_true", help="read the pixels too and count the blank slices")
-
-
+@on_backend
 def index(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Describe a cohort from its headers, and from its pixels where blank slices are to be counted."""
     cohort = read_cohort(arguments, settings)

@@ -5,26 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from core.cli.options import positive
 from core.cli.output import Outcome, TerminalProgress
-from core.cli.parser import Parser, set_command
 from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.settings import Settings
-
-
-def define_phantom(parser: Parser) -> None:
-    """Add what ``phantom`` takes."""
-    set_command(parser, phantom)
-    parser.add_argument("folder", metavar="DIR", help="where it goes; must be empty or not exist")
-    parser.add_argument("--jobs", type=positive, metavar="N", help="processes; by default the CPUs there are")
-    for name, info in PhantomConfig.model_fields.items():
-        option = f"--{name.replace('_', '-')}"
-        text = " ".join((info.description or "").split()).replace("%", "%%")
-        if info.annotation is bool:
-            parser.add_argument(option, action="store_const", const=True, help=text)
-        else:
-            parser.add_argument(option, metavar="N", help=f"{text} (default: {info.default})")
 
 
 def phantom(arguments: argparse.Namespace, settings: Settings) -> Outcome:

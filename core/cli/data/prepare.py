@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from core.cli.config_options import add_config, read_config
-from core.cli.options import add_backend, add_data, on_backend, read_cohort
+from core.cli.cohort import on_backend, read_cohort
+from core.cli.config import read_config
 from core.cli.output import Outcome, TerminalProgress, fault_lines
-from core.cli.parser import Parser, set_command
 from core.dataset.table import build_table
 from core.settings import Settings
 
 
-def define_prepare(parser: Parser) -> None:
-    """Add what ``prepare`` takes."""
-    set_command(parser, on_backend(prepare))
-    add_data(parser)
-    add_backend(parser)
-    add_config(parser, preset="honest")
-
-
+@on_backend
 def prepare(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Prepare every series through the cache."""
     config = read_config(arguments)

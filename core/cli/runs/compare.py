@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from core.cli.output import Outcome, plain, table
-from core.cli.parser import Parser, set_command
 from core.experiments.comparison.comparison import Comparison, compare_runs
 from core.experiments.comparison.differences import value_words
 from core.figure_text import figure_text
@@ -15,21 +14,6 @@ from core.reports.comparison_page import write_comparison_page
 from core.reports.comparison_table import write_comparison_table
 from core.runs.folder import find_run
 from core.settings import Settings
-
-
-def define_compare(parser: Parser) -> None:
-    """Add what ``compare`` takes."""
-    set_command(parser, compare, "Uses stored evaluations; no test patient is evaluated.")
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="names or folders of two or more runs")
-    parser.add_argument(
-        "--part", choices=("val", "test"), default="val",
-        help="validation patients, or test patients that were evaluated with every one of the runs",
-    )  # fmt: skip
-    parser.add_argument(
-        "--reference", metavar="RUN", help="the run that the others are compared with (default: the first)"
-    )
-    parser.add_argument("--html", metavar="FILE", help="write one HTML page that needs nothing else")
-    parser.add_argument("--csv", metavar="FILE", help="write every figure, difference, setting and epoch as one table")
 
 
 def compare(arguments: argparse.Namespace, settings: Settings) -> Outcome:

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from core.cli.output import Outcome, clock_text, plain, table
-from core.cli.parser import Parser, UsageError, set_command
+from core.cli.parser import UsageError
 from core.figure_text import figure_text
 from core.runs.epoch_figures import epoch_figure
 from core.runs.filtering import RunFilter, filter_runs
@@ -17,35 +17,11 @@ from core.runs.warning_signs import read_warning_signs
 from core.settings import Settings
 
 LOG_LINES = 15
-STATES = ("queued", "running", "stopped", "failed", "interrupted", "finished")
 BEST_FIGURES = ("val_patient_auroc", "val_accuracy", "val_loss")
 EPOCH_COLUMNS = (
     *("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_patient_auroc"),
     *("gradient_norm", "seconds", "best"),
 )
-NO_FILTER: dict[str, Any] = {"state": [], "preset": [], "tag": [], "text": ""}
-
-
-def define_list(parser: Parser) -> None:
-    """Add what ``list`` takes."""
-    set_command(parser, list_all)
-    add_run(parser)
-    group = parser.add_argument_group("only some of them")
-    group.add_argument("--state", action="append", default=[], choices=STATES, help="may be given again: any of these")
-    group.add_argument("--preset", action="append", default=[], metavar="NAME", help="may be given again: any of these")
-    group.add_argument("--tag", action="append", default=[], metavar="TAG", help="may be given again: all of these")
-    group.add_argument("--text", default="", metavar="WORDS", help="in name, note, network, preset or tags")
-
-
-def define_show(parser: Parser) -> None:
-    """Add what ``show`` takes."""
-    set_command(parser, show)
-    add_run(parser)
-
-
-def add_run(parser: Parser) -> None:
-    """Add RUN for :func:`named_run`."""
-    parser.add_argument("run", nargs="?", metavar="RUN", help="a run's name or folder")
 
 
 def named_run(arguments: argparse.Namespace, settings: Settings) -> RunFolder:

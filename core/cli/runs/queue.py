@@ -5,31 +5,10 @@ from __future__ import annotations
 import argparse
 
 from core.cli.output import Outcome, table
-from core.cli.parser import Parser, set_command
-from core.cli.runs.listing import add_run, describe_run, named_run
+from core.cli.runs.listing import describe_run, named_run
 from core.jobs.queue import cancel, list_waiting, move, put_first, request_stop
 from core.runs.folder import find_run, list_runs
 from core.settings import Settings
-
-
-def define_queue(parser: Parser) -> None:
-    """Add what ``queue`` takes."""
-    set_command(parser, show_queue, "One run trains at a time, or as many as MGMT_LAB_JOBS says.")
-
-
-def define_first(parser: Parser) -> None:
-    """Add what ``first``, ``up`` and ``down`` take."""
-    set_command(parser, change_place)
-    parser.add_argument("run", metavar="RUN", help="a run's name or folder")
-
-
-define_up = define_down = define_first
-
-
-def define_cancel(parser: Parser) -> None:
-    """Add what ``cancel`` takes."""
-    set_command(parser, cancel_run)
-    parser.add_argument("run", metavar="RUN", help="a run's name or folder")
 
 
 def show_queue(arguments: argparse.Namespace, settings: Settings) -> Outcome:
@@ -74,12 +53,6 @@ def cancel_run(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         document=describe_run(run),
         lines=[f"{run.name} is out of the queue; queue it again with: runs resume {run.name}"],
     )
-
-
-def define_stop(parser: Parser) -> None:
-    """Add what ``stop`` takes."""
-    set_command(parser, stop)
-    add_run(parser)
 
 
 def stop(arguments: argparse.Namespace, settings: Settings) -> Outcome:

@@ -5,19 +5,12 @@ from __future__ import annotations
 import argparse
 
 from core.cli.output import Outcome
-from core.cli.parser import Parser, set_command
-from core.cli.runs.listing import add_run, describe_run, named_run
+from core.cli.runs.listing import describe_run, named_run
 from core.cli.train import TrainingDisplay, describe_outcome, follow_training
 from core.jobs.queue import resume as put_into_queue
 from core.settings import Settings
 from core.training.torchrun import asked_size, is_follower
 from core.training.trainer import train
-
-
-def define_resume(parser: Parser) -> None:
-    """Add what ``resume`` takes."""
-    set_command(parser, resume, distributed=True)
-    add_run(parser)
 
 
 def resume(arguments: argparse.Namespace, settings: Settings) -> Outcome:

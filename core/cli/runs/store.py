@@ -6,50 +6,13 @@ import argparse
 from pathlib import Path
 
 from core.cli.output import Outcome, plain
-from core.cli.parser import Parser, UsageError, set_command
-from core.cli.runs.listing import add_run, describe_run, named_run
+from core.cli.parser import UsageError
+from core.cli.runs.listing import describe_run, named_run
 from core.runs.folder import delete_run, find_run
 from core.runs.tags import change_tags, read_tags
 from core.runs.unbundle import import_run, name_data, read_import
 from core.settings import Settings
 from core.training.tensorboard import write_events
-
-
-def define_tag(parser: Parser) -> None:
-    """Add what ``tag`` takes."""
-    set_command(parser, tag)
-    parser.add_argument("run", metavar="RUN", help="a run's name or folder")
-    parser.add_argument("--add", action="append", default=[], metavar="TAG", help="may be given again and again")
-    parser.add_argument("--remove", action="append", default=[], metavar="TAG", help="may be given again and again")
-
-
-def define_delete(parser: Parser) -> None:
-    """Add what ``delete`` takes."""
-    set_command(
-        parser,
-        delete,
-        "This cannot be undone; the Runs page of the app has an undo.",
-    )
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="names of runs")
-    parser.add_argument("--yes", action="store_true", help="confirm; without it nothing is deleted")
-
-
-def define_import(parser: Parser) -> None:
-    """Add what ``import`` takes."""
-    set_command(
-        parser, import_from, "Everything in it is checked and its figures are computed anew; nothing is unpickled."
-    )
-    parser.add_argument("file", metavar="FILE", help="the .zip file")
-    parser.add_argument("--name", help="what to call it (default: as it was called, with a number where that is taken)")
-
-
-def define_data(parser: Parser) -> None:
-    """Add what ``data`` takes."""
-    set_command(parser, name_data_of, "It must be the very same cohort: ids, labels and series are compared.")
-    parser.add_argument("run", metavar="RUN", help="a run's name or folder")
-    parser.add_argument("data", metavar="DATA", help="the cohort's folder")
-    parser.add_argument("--labels", metavar="CSV", help="label table, where it does not lie beside the data")
-    parser.add_argument("--identity", metavar="CSV", help="table of ids that are one patient, where the run had one")
 
 
 def tag(arguments: argparse.Namespace, settings: Settings) -> Outcome:
@@ -91,12 +54,6 @@ def name_data_of(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     source = name_data(run, arguments.data, settings, arguments.labels, arguments.identity)
     document = {"run": str(run.path), "name": run.name, "data": source.model_dump(mode="json")}
     return Outcome(document=document, lines=[f"{plain(run.name)} is on {plain(source.root)}: the same cohort."])
-
-
-def define_tensorboard(parser: Parser) -> None:
-    """Add what ``tensorboard`` takes."""
-    set_command(parser, tensorboard)
-    add_run(parser)
 
 
 def tensorboard(arguments: argparse.Namespace, settings: Settings) -> Outcome:

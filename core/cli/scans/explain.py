@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.cli.output import Outcome, TerminalProgress, table, to_json
-from core.cli.parser import Parser, set_command
-from core.cli.scans.scan import add_scan, describe_source, headline, open_scan, predict_all, source_lines
+from core.cli.scans.scan import describe_source, headline, open_scan, predict_all, source_lines
 from core.data.prepare.examples import SeenSlice
 from core.errors import ConfigError
 from core.explain.cam import explain_many
-from core.explain.methods import INPUT, METHODS, CamMethod, find_method
+from core.explain.methods import INPUT, CamMethod, find_method
 from core.explain.overlay import blend
 from core.explain.validation.saliency_record import default_map
 from core.files import replace_atomically, write_atomic
@@ -28,26 +27,6 @@ from core.settings import Settings
 
 SHOWN_PX = 256
 """Images are written at least this large, so that a small model input can be read."""
-
-
-def define_explain(parser: Parser) -> None:
-    """Add what ``explain`` takes."""
-    set_command(parser, explain)
-    add_scan(parser)
-    parser.add_argument("--out", required=True, metavar="DIR", help="where the images and index.json go")
-    parser.add_argument(
-        "--method", metavar="NAME", help="how to map (default: as its map was tested, as the card says, else gradcam)"
-    )
-    parser.add_argument(
-        "--layer", metavar="NAME", help="which layer to map (default: the tested one, or the network's last)"
-    )
-    parser.add_argument("--class", dest="target", metavar="NAME", help="the class to map; by default the predicted one")
-    parser.add_argument(
-        "--opacity", type=_share, default=0.6, metavar="0..1", help="where the map is strongest (default: 0.6)"
-    )
-    parser.more_help = lambda: (
-        "methods:\n" + "".join(f"  {method.name}: {method.summary}\n" for method in METHODS.values())
-    )
 
 
 def explain(arguments: argparse.Namespace, settings: Settings) -> Outcome:
@@ -144,13 +123,3 @@ def _find_class(name: str | None, predictor: Predictor) -> int | None:
     if name not in names:
         raise ConfigError(f"There is no class {name!r}; this checkpoint has: {', '.join(names)}.")
     return names.index(name)
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 1")
-    return value

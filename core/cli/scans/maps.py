@@ -6,9 +6,8 @@ import argparse
 
 import torch
 
-from core.cli.options import add_data, positive, read_cohort
+from core.cli.cohort import read_cohort
 from core.cli.output import Outcome, TerminalProgress, table
-from core.cli.parser import Parser, set_command
 from core.errors import ConfigError
 from core.explain.validation.saliency_record import store_saliency_record
 from core.explain.validation.saliency_result import MapScore, MapTest
@@ -17,32 +16,6 @@ from core.figure_text import value_text
 from core.inference.ensemble import open_predictor
 from core.models.catalogue import find_checkpoint
 from core.settings import Settings
-
-
-def define_maps(parser: Parser) -> None:
-    """Add what ``maps`` takes."""
-    set_command(
-        parser,
-        maps,
-        "Only a synthetic cohort knows where its tumours are; on other data the test with random weights still runs.",
-    )
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint's or run's name, folder or file")
-    add_data(parser)
-    parser.add_argument("--studies", type=positive, default=8, metavar="N", help="how many studies (default: 8)")
-    parser.add_argument(
-        "--method",
-        action="append",
-        metavar="NAME",
-        help="only this method; repeat for several (default: all but occlusion, which runs the network a hundred times per "
-        "image)",
-    )
-    parser.add_argument("--layer", action="append", metavar="NAME", help="only at this layer; repeat for several")
-    parser.add_argument(
-        "--keep",
-        action="store_true",
-        help="write the test of one method at one layer into the checkpoint's card: Predict begins with that map and says what "
-        "it is worth",
-    )
 
 
 def maps(arguments: argparse.Namespace, settings: Settings) -> Outcome:

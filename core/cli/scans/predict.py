@@ -6,9 +6,7 @@ import argparse
 from collections.abc import Iterator
 
 from core.cli.output import Outcome, table
-from core.cli.parser import Parser, set_command
 from core.cli.scans.scan import (
-    add_scan,
     checkpoint_line,
     describe_source,
     headline,
@@ -18,12 +16,6 @@ from core.cli.scans.scan import (
 )
 from core.inference.prediction import Prediction
 from core.settings import Settings
-
-
-def define_predict(parser: Parser) -> None:
-    """Add what ``predict`` takes."""
-    set_command(parser, predict)
-    add_scan(parser)
 
 
 def predict(arguments: argparse.Namespace, settings: Settings) -> Outcome:

@@ -12,9 +12,7 @@ from typing import Any
 
 import torch
 
-from core.cli.options import add_assign, add_sequence
 from core.cli.output import TerminalProgress, plain
-from core.cli.parser import Parser
 from core.data import upload
 from core.data.study import Cohort
 from core.errors import DataError
@@ -25,19 +23,6 @@ from core.inference.prediction import Prediction
 from core.models.catalogue import find_checkpoint
 from core.mri import MRSequence
 from core.settings import Settings
-
-
-def add_scan(parser: Parser) -> None:
-    """Add CHECKPOINT, SCAN..., --sequence and --assign."""
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a name, a run, a folder or a .safetensors file")
-    parser.add_argument(
-        "scans",
-        nargs="+",
-        metavar="SCAN",
-        help="a study folder, DICOM files, a zip or tar.gz, NIfTI, PNG or JPEG images",
-    )
-    add_sequence(parser)
-    add_assign(parser)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.cli.options import COHORTS
+from core.cli.options.shared import COHORTS
 from core.data.clinical.labels import Target
 from core.data.cohort import scan_cohort
 from core.data.cohorts.registry import ADAPTERS, BY_NAME

@@ -1,26 +1,25 @@
-"""Options that several commands share, and what they name: the cohort, and where work is done."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import suppress
 
-from core.cli.output import Outcome, TerminalProgress
-from core.cli.parser import Command, UsageError
-from core.data.clinical.labels import Target
-from core.data.cohort import scan_cohort
-from core.data.study import Cohort
 from core.mri import MRSequence
-from core.parallel import dask_cluster
-from core.settings import Settings
 
 LAYOUTS = ("rsna", "phases", "classes", "flat")
+
+
 COHORTS = (
     *("rsna-miccai", "upenn-gbm", "ucsf-pdgm", "brats21", "brats-gli", "ds007045", "utsw-glioma", "mu-glioma-post"),
     *("lumiere", "tcga-gbm", "bids", "folder"),
 )
 """Names of the adapters (:mod:`core.data.cohorts.registry`), which are also layouts."""
+
+
 BACKENDS = ("processes", "dask")
+
 
 DATA_OPTIONS = (
     *("labels", "target", "positive", "cutoff", "session"),
@@ -76,7 +75,7 @@ def add_data(parser: argparse.ArgumentParser, name: str = "data", *, may_lack: b
 
 
 def add_backend(parser: argparse.ArgumentParser) -> None:
-    """Add --backend and --scheduler; the command must be wrapped by :func:`on_backend`."""
+    """Add --backend and --scheduler; the command must be wrapped by :func:`core.cli.cohort.on_backend`."""
     group = parser.add_argument_group("where the work is done")
     group.add_argument(
         "--backend",
@@ -85,22 +84,6 @@ def add_backend(parser: argparse.ArgumentParser) -> None:
         help="processes of this machine (the default), or the workers of a Dask cluster, which see the same folders",
     )
     group.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster, for example tcp://10.0.0.1:8786")
-
-
-def on_backend(command: Command) -> Command:
-    """Make a command do its parallel work where --backend says."""
-
-    def run(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-        if arguments.backend == "processes":
-            if arguments.scheduler:
-                raise UsageError("--scheduler names a Dask cluster; add --backend dask, or leave it out.")
-            return command(arguments, settings)
-        if not arguments.scheduler:
-            raise UsageError("--backend dask needs the cluster's address: --scheduler tcp://HOST:8786.")
-        with dask_cluster(arguments.scheduler):
-            return command(arguments, settings)
-
-    return run
 
 
 def add_overlap(parser: argparse.ArgumentParser) -> None:
@@ -147,22 +130,33 @@ def assignment(text: str) -> tuple[str, MRSequence]:
     return series_uid, names[name.lower()]
 
 
-def read_cohort(arguments: argparse.Namespace, settings: Settings) -> Cohort:
-    """Scan DATA as the options say, with progress on standard error; what did not change comes from the cache."""
-    return scan_cohort(
-        Path(arguments.data),
-        labels=Path(arguments.labels) if arguments.labels else None,
-        patient_pattern=arguments.patient_pattern,
-        layout=arguments.layout,
-        sequence=MRSequence(arguments.sequence) if arguments.sequence else None,
-        jobs=arguments.jobs,
-        progress=TerminalProgress("reading headers"),
-        settings=settings,
-        identity=Path(arguments.identity) if arguments.identity else None,
-        sequence_overrides=dict(arguments.assign or ()),
-        target=Target(column=arguments.target, positive=arguments.positive, cutoff=arguments.cutoff),
-        session=arguments.session,
+def add_run(parser: argparse.ArgumentParser, *, may_lack: bool = False) -> None:
+    """Add RUN; one that `may_lack` is looked for by :func:`core.cli.runs.listing.named_run`."""
+    parser.add_argument("run", nargs="?" if may_lack else None, metavar="RUN", help="a run's name or folder")
+
+
+def add_parallel(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add --parallel, of trainings or workers."""
+    parser.add_argument(
+        "--parallel", type=positive, default=1, metavar="N", help=f"{what} at the same time (default: 1)"
     )
+
+
+def add_behind_queue(parser: argparse.ArgumentParser) -> None:
+    """Add --behind-queue."""
+    parser.add_argument("--behind-queue", action="store_true", help="wait until no run trains or waits, then begin")
+
+
+def between(low: float, high: float) -> Callable[[str], float]:
+    """Return what reads a number from `low` to `high`."""
+
+    def read(text: str) -> float:
+        with suppress(ValueError):
+            if low <= float(text) <= high:
+                return float(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number between {low:g} and {high:g}")
+
+    return read
 
 
 def positive(text: str) -> int:
@@ -170,3 +164,18 @@ def positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return int(text)
+
+
+def add_config(parser: argparse.ArgumentParser, preset: str) -> None:
+    """Add --preset and --set."""
+    parser.add_argument(
+        "--preset", default=preset, metavar="NAME", help=f"the configuration to start from (default: {preset})"
+    )
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change one value of it; may be given again and again",
+    )

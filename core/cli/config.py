@@ -1,6 +1,6 @@
-"""Options of the commands that train or prepare: the configuration, and the data as a run names them.
+"""The configuration and the data that a command names, as a run keeps them.
 
-Apart from :mod:`core.cli.options`, because loading the configuration takes longer than ``index`` of an unchanged cohort.
+Apart from :mod:`core.cli.cohort`, because loading the configuration takes longer than ``index`` of an unchanged cohort.
 """
 
 from __future__ import annotations
@@ -12,21 +12,6 @@ from core.config import RunConfig, apply_settings
 from core.errors import DataError
 from core.presets import find_preset
 from core.runs.records import DataSource
-
-
-def add_config(parser: argparse.ArgumentParser, preset: str) -> None:
-    """Add --preset and --set."""
-    parser.add_argument(
-        "--preset", default=preset, metavar="NAME", help=f"the configuration to start from (default: {preset})"
-    )
-    parser.add_argument(
-        "--set",
-        dest="settings",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="change one value of it; may be given again and again",
-    )
 
 
 def read_config(arguments: argparse.Namespace) -> RunConfig:

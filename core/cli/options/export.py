@@ -1,0 +1,65 @@
+"""export: its forms and what they take."""
+
+from __future__ import annotations
+
+from core.cli.options.shared import add_config, add_data, add_run
+from core.cli.parser import Parser, add_commands, set_command
+
+FORMS = {
+    "imagefolder": ("export", "Write a TRAIN/VAL/TEST tree of class folders, one PNG per slice."),
+    "checkpoint": (
+        "export",
+        "Write a run's best weights as one file to pass on, in bfloat16, with its card and what evaluate has found.",
+    ),
+    "run": (
+        "export",
+        "Write a run as one zip that runs import takes in elsewhere: settings, split, curves, predictions, weights.",
+    ),
+    "report": (
+        "export",
+        "Write a run's claim sheet, one HTML page to print or save: what may be claimed and what was not checked.",
+    ),
+}
+
+
+def define_export(parser: Parser) -> None:
+    """Add the forms of ``export``."""
+    add_commands(parser, FORMS, title="forms", metavar="FORM", required=True)
+
+
+def define_imagefolder(parser: Parser) -> None:
+    """Add what ``imagefolder`` takes."""
+    set_command(parser, "core.cli.export:export_imagefolder")
+    add_data(parser)
+    add_config(parser, preset="paper")
+    parser.add_argument("--out", required=True, metavar="DIR", help="where it goes; must be empty or not exist")
+
+
+def define_checkpoint(parser: Parser) -> None:
+    """Add what ``checkpoint`` takes."""
+    set_command(parser, "core.cli.export:export_checkpoint")
+    add_run(parser)
+    parser.add_argument("--out", required=True, metavar="FILE", help="a .safetensors file; its card goes beside it")
+    parser.add_argument("--replace", action="store_true", help="overwrite the file if it exists")
+
+
+def define_run(parser: Parser) -> None:
+    """Add what ``run`` takes."""
+    set_command(
+        parser, "core.cli.export:export_whole_run", "Home folders in paths become ~; resume.pt and the log stay here."
+    )
+    parser.add_argument("run", metavar="RUN", help="a run's name or folder; not one that is being trained")
+    parser.add_argument("--out", required=True, metavar="FILE", help="a .zip file")
+    parser.add_argument("--replace", action="store_true", help="overwrite the file if it exists")
+
+
+def define_report(parser: Parser) -> None:
+    """Add what ``report`` takes."""
+    set_command(parser, "core.cli.export:export_report")
+    add_run(parser)
+    parser.add_argument("--out", metavar="FILE", help="where it goes (default: claim-RUN.html here)")
+    parser.add_argument(
+        "--audit",
+        action="store_true",
+        help="read every image of the cohort: for duplicates across the split, and for shortcuts",
+    )

@@ -1,0 +1,69 @@
+"""predict, explain and maps: what they take."""
+
+from __future__ import annotations
+
+from core.cli.options.shared import add_assign, add_data, add_sequence, between, positive
+from core.cli.parser import Parser, set_command
+
+
+def _add_scan(parser: Parser) -> None:
+    """Add CHECKPOINT, SCAN..., --sequence and --assign."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a name, a run, a folder or a .safetensors file")
+    parser.add_argument(
+        "scans",
+        nargs="+",
+        metavar="SCAN",
+        help="a study folder, DICOM files, a zip or tar.gz, NIfTI, PNG or JPEG images",
+    )
+    add_sequence(parser)
+    add_assign(parser)
+
+
+def define_predict(parser: Parser) -> None:
+    """Add what ``predict`` takes."""
+    set_command(parser, "core.cli.scans.predict:predict")
+    _add_scan(parser)
+
+
+def define_explain(parser: Parser) -> None:
+    """Add what ``explain`` takes."""
+    set_command(parser, "core.cli.scans.explain:explain")
+    _add_scan(parser)
+    parser.add_argument("--out", required=True, metavar="DIR", help="where the images and index.json go")
+    parser.add_argument(
+        "--method", metavar="NAME", help="how to map (default: as its map was tested, as the card says, else gradcam)"
+    )
+    parser.add_argument(
+        "--layer", metavar="NAME", help="which layer to map (default: the tested one, or the network's last)"
+    )
+    parser.add_argument("--class", dest="target", metavar="NAME", help="the class to map; by default the predicted one")
+    parser.add_argument(
+        "--opacity", type=between(0, 1), default=0.6, metavar="0..1", help="where the map is strongest (default: 0.6)"
+    )
+    parser.more_help = "core.explain.methods:describe_methods"
+
+
+def define_maps(parser: Parser) -> None:
+    """Add what ``maps`` takes."""
+    set_command(
+        parser,
+        "core.cli.scans.maps:maps",
+        "Only a synthetic cohort knows where its tumours are; on other data the test with random weights still runs.",
+    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint's or run's name, folder or file")
+    add_data(parser)
+    parser.add_argument("--studies", type=positive, default=8, metavar="N", help="how many studies (default: 8)")
+    parser.add_argument(
+        "--method",
+        action="append",
+        metavar="NAME",
+        help="only this method; repeat for several (default: all but occlusion, which runs the network a hundred times per "
+        "image)",
+    )
+    parser.add_argument("--layer", action="append", metavar="NAME", help="only at this layer; repeat for several")
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="write the test of one method at one layer into the checkpoint's card: Predict begins with that map and says what "
+        "it is worth",
+    )
