@@ -55,6 +55,12 @@ LATE_IMPORTS = 60
 FULLEST_FOLDER = 20
 """Ceiling on modules in one folder."""
 
+BEHIND_LOOP = 45
+"""Ceiling on modules of ours that the training loop leads to, imports inside functions counted."""
+
+LONGEST_FUNCTION, LONGEST_FILE = 90, 500
+"""Ceilings on lines, docstrings counted: a function fits two screens, a file is read at one sitting."""
+
 ENTRANCES = {"core.cli", "core.__main__"}
 """The command line stands above everything in core."""
 
@@ -147,13 +153,19 @@ def loaded_with(name: str) -> set[str]:
     return found
 
 
-def import_circles() -> list[list[str]]:
-    """Groups of modules that import each other, at the top or inside functions; a package's own __init__ is no partner."""
+def import_edges() -> dict[str, set[str]]:
+    """Which modules of ours each imports, at the top or inside functions; a package's own __init__ does not count."""
     edges: dict[str, set[str]] = {}
     for name, tree in TREES.items():
         typing_only = for_types(tree)
         found = {own(target) for node in ast.walk(tree) if node not in typing_only for target in imports_of(node)}
         edges[name] = {module for module in found if module} - {name, name.rpartition(".")[0]}
+    return edges
+
+
+def import_circles() -> list[list[str]]:
+    """Groups of modules that import each other."""
+    edges = import_edges()
     behind = {name: reach(name, edges) for name in edges}
     groups = {frozenset({name, *(other for other in behind[name] if name in behind[other])}) for name in edges}
     return sorted(sorted(group) for group in groups if len(group) > 1)
@@ -184,7 +196,7 @@ def test_what_starts_fast_loads_nothing_heavy(name: str) -> None:
 def test_index_starts_without_what_takes_longer_to_import_than_an_unchanged_cohort_to_read() -> None:
     names = ("core.cli.main", "core.cli.options.data", "core.cli.data.index")
     loaded = {target.split(".")[0] for name in names for target in loaded_with(name)}
-    assert loaded & {"pydantic", "pandas", "pydicom", *HEAVY} == set()
+    assert loaded & {"pydantic", "pandas", "pydicom", "numpy", "PIL", "scipy", *HEAVY} == set()
 
 
 def test_a_module_imports_torch_at_its_top_or_not_at_all() -> None:
@@ -222,6 +234,23 @@ def test_an_import_inside_a_function_saves_loading() -> None:
 
 def test_no_imports_in_circles() -> None:
     assert not import_circles()
+
+
+def test_the_training_loop_is_read_without_half_the_tree() -> None:
+    behind = reach("core.training.loop", import_edges())
+    assert len(behind) <= BEHIND_LOOP, f"{len(behind)}: {sorted(behind)}"
+
+
+def test_functions_and_files_are_read_at_one_sitting() -> None:
+    lines = {name: len(path.read_text().splitlines()) for name, path in modules("core", "ui", "pages")}
+    assert {name: count for name, count in lines.items() if count > LONGEST_FILE} == {}
+    functions = {
+        f"{name}.{node.name}": (node.end_lineno or 0) - node.lineno + 1
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    }
+    assert {name: count for name, count in functions.items() if count > LONGEST_FUNCTION} == {}
 
 
 def test_no_folder_holds_too_much() -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.data.formats.discovery import detect_kind, walk_files
-from core.data.formats.images import ImageSize, read_image_size
 from core.data.index.cache import index_key
 from core.data.index.folder_stamp import stamp_folders
 from core.data.index.stamped import StampedCache
@@ -16,6 +15,9 @@ from core.errors import DataError
 from core.parallel import on_cluster, run_tasks
 from core.progress import Progress
 from core.settings import Settings
+
+if TYPE_CHECKING:
+    from core.data.formats.images import ImageSize
 
 AT_ONCE = 250
 """Files that are handed to a process at a time."""
@@ -73,15 +75,15 @@ def list_images(
         for files in [list(walk_files(folders[number]))]
         for begin in range(0, len(files), AT_ONCE)
     ]
-    looked_at: dict[int, list[tuple[Path, ImageSize | str | None]]] = {number: [] for number in missing}
+    described: dict[int, list[tuple[Path, ImageSize | str | None]]] = {number: [] for number in missing}
     processes = jobs if on_cluster() else min(jobs, 1 + (total - done) // FILES_PER_PROCESS)
-    results = run_tasks(_look_at, [(files, settings) for _, files in work], jobs=processes)
+    results = run_tasks(_read_sizes, [(files, settings) for _, files in work], jobs=processes)
     for (number, files), sizes in zip(work, results, strict=True):
-        looked_at[number] += zip(files, sizes, strict=True)
+        described[number] += zip(files, sizes, strict=True)
         for path in files:
             done += 1
             progress(done, max(done, total), path.name)
-    for number, entries in looked_at.items():
+    for number, entries in described.items():
         found[number] = FolderImages(
             sizes={path: size for path, size in entries if isinstance(size, tuple)},
             faults=tuple((path, reason) for path, reason in entries if isinstance(reason, str)),
@@ -91,19 +93,21 @@ def list_images(
     return [one for one in found if one is not None]
 
 
-def _look_at(paths: Sequence[Path], settings: Settings) -> list[ImageSize | str | None]:
+def _read_sizes(paths: Sequence[Path], settings: Settings) -> list[ImageSize | str | None]:
     """Tell of each file its size, or what is wrong with it; None where it is nothing that could be a scan."""
-    return [_examine(path, settings) for path in paths]
+    from core.data.formats.images import read_image_size  # loads Pillow and NumPy: not where nothing changed
 
-
-def _examine(path: Path, settings: Settings) -> ImageSize | str | None:
-    try:
-        kind = detect_kind(path)
-        if kind == "picture":
-            return read_image_size(path, settings)
-    except DataError as error:
-        return str(error)
-    return kind and f"{path.name} is not a picture but {kind}; here only pictures are expected."
+    sizes: list[ImageSize | str | None] = []
+    for path in paths:
+        try:
+            kind = detect_kind(path)
+            if kind == "picture":
+                sizes.append(read_image_size(path, settings))
+            else:
+                sizes.append(kind and f"{path.name} is not a picture but {kind}; here only pictures are expected.")
+        except DataError as error:
+            sizes.append(str(error))
+    return sizes
 
 
 def _encode(entries: Sequence[tuple[Path, ImageSize | str | None]], folder: Path) -> dict[str, Any]:
