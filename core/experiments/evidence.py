@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
+from core.errors import RunError
 from core.experiments.twin.pair import list_pairs, read_result
+from core.jobs.experiment import Experiment, Question, list_experiments
 from core.runs.folder import RunFolder
 from core.settings import Settings
 
@@ -27,6 +28,15 @@ class Control:
     result: str = ""
     """A sentence with its figures, where it was done."""
     experiment: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A finished experiment."""
+
+    experiment: Experiment
+    question: Question
+    result: dict[str, Any]
 
 
 CONTROLS: tuple[Control, ...] = (
@@ -85,59 +95,48 @@ def find_controls(run: RunFolder, settings: Settings) -> tuple[Control, ...]:
     settings
         Where experiments and runs live.
     """
-    found: dict[str, tuple[float, str, str]] = {}
-    for when, kind, name, sentence in (*_answers(run, settings), *_twins(run, settings)):
-        if kind not in found or when >= found[kind][0]:
-            found[kind] = (when, name, sentence)
+    found: dict[str, tuple[str, str]] = {}
+    for kind, name, sentence in (*_answers(run, settings), *_twins(run, settings)):
+        found.setdefault(kind, (name, sentence))
     return tuple(
-        replace(control, done=True, experiment=found[control.kind][1], result=found[control.kind][2])
+        replace(control, done=True, experiment=found[control.kind][0], result=found[control.kind][1])
         if control.kind in found
         else control
         for control in CONTROLS
     )
 
 
-def list_answers(settings: Settings, kind: str) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """List the finished experiments of a kind, newest first: name, question and result."""
+def list_answers(settings: Settings, kind: str | None = None) -> list[Answer]:
+    """List the finished experiments of a kind, or of all kinds, newest first; a damaged one is left out."""
     found = []
-    for path in settings.experiments.glob("*/result.json"):
-        question, result = _read(path.with_name("question.json")), _read(path)
-        if question.get("kind") == kind and result:
-            found.append((path.stat().st_mtime, path.parent.name, question, result))
-    return [(name, question, result) for _, name, question, result in sorted(found, key=lambda one: -one[0])]
+    for experiment in list_experiments(settings, kind):
+        result = experiment.result()
+        if result:
+            with suppress(RunError):
+                found.append(Answer(experiment=experiment, question=experiment.question(), result=result))
+    return found
 
 
-def _answers(run: RunFolder, settings: Settings) -> Iterator[tuple[float, str, str, str]]:
-    for path in settings.experiments.glob("*/result.json"):
-        question, result = _read(path.with_name("question.json")), _read(path)
-        if result and _is_about(question, run):
-            text = str(result.get("sentence") or "finished; see its result")
-            yield path.stat().st_mtime, str(question.get("kind", "")), path.parent.name, text
+def _answers(run: RunFolder, settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Kind, name and sentence of each experiment on the run's data with its network, newest first."""
+    for answer in list_answers(settings):
+        if _is_about(answer.question, run):
+            sentence = str(answer.result.get("sentence") or "finished; see its result")
+            yield answer.question.kind, answer.experiment.name, sentence
 
 
-def _twins(run: RunFolder, settings: Settings) -> Iterator[tuple[float, str, str, str]]:
+def _twins(run: RunFolder, settings: Settings) -> Iterator[tuple[str, str, str]]:
     for pair in list_pairs(settings):
         result, member = read_result(pair), pair.runs["patient_split"]
         if result and member.source.root == run.source.root and member.config.architecture == run.config.architecture:
             kind = "random_labels" if result.get("shuffle_seed") is not None else "twin"
-            yield member.path.stat().st_mtime, kind, pair.name, str(result["sentence"])
+            yield kind, pair.name, str(result["sentence"])
 
 
-def _is_about(question: Mapping[str, Any], run: RunFolder) -> bool:
+def _is_about(question: Question, run: RunFolder) -> bool:
     """Whether an experiment is on the same data and network, and on whole heads where the run is."""
-    source = question.get("source") or question.get("data") or {}
-    config = question.get("config") or {}
-    blanked = bool((config.get("prep") or {}).get("blank_head", False))
-    return (
-        str(source.get("root", "")) == run.source.root
-        and config.get("architecture") == run.config.architecture
-        and blanked == run.config.prep.blank_head
+    return (question.source.root, question.config.architecture, question.config.prep.blank_head) == (
+        run.source.root,
+        run.config.architecture,
+        run.config.prep.blank_head,
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -291,12 +291,12 @@ class Display:
     """Called with the number of each trial of a search, and "finished", "pruned" or "failed"."""
 
 
-def list_experiments(settings: Settings, kind: str) -> list[Experiment]:
-    """Return the experiments of a kind, newest first; a damaged one is left out."""
+def list_experiments(settings: Settings, kind: str | None = None) -> list[Experiment]:
+    """Return the experiments of a kind, or of all kinds, newest first; a damaged one is left out."""
     found = []
     for path in settings.experiments.glob("*/question.json"):
         question = Experiment(path.parent)._read(path.name)
-        if isinstance(question, dict) and question.get("kind") == kind:
+        if isinstance(question, dict) and kind in (None, question.get("kind")):
             found.append((str(question.get("created", "")), path.parent))
     return [Experiment(folder) for _, folder in sorted(found, reverse=True)]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -15,6 +14,7 @@ from core.dataset.split import Split
 from core.errors import RunError
 from core.experiments.claim_sheet import gather_claim
 from core.experiments.evidence import CONTROLS, find_controls, list_answers
+from core.jobs.experiment import Experiment, Question
 from core.reports.claim_page import write_claim_page
 from core.runs.evaluation import Evaluation, store_evaluation, with_figures
 from core.runs.folder import RunFolder
@@ -165,25 +165,21 @@ def test_the_page_is_whole_html_without_scripts_and_escapes_what_it_was_told(
 
 def test_controls_are_found_among_the_experiments_on_the_same_data(run: RunFolder, settings: Settings) -> None:
     def experiment(name: str, kind: str, root: str = "/data", sentence: str = "p = 0.03, n = 24") -> None:
-        folder = settings.experiments / name
-        folder.mkdir(parents=True)
-        question = {"kind": kind, "created": name, "source": {"root": root}, "config": {"architecture": "tiny"}}
-        (folder / "question.json").write_text(json.dumps(question))
-        (folder / "result.json").write_text(json.dumps({"sentence": sentence}))
+        question = Question(kind=kind, parameters={}, config=run.config, source=DataSource(root=root))
+        Experiment.ask(settings, name, question).write_result({"sentence": sentence})
 
     experiment("a", "optimism", sentence="old")
     experiment("b", "optimism")
-    os.utime(settings.experiments / "a" / "result.json", (1, 1))
     experiment("c", "specification", root="/elsewhere")
-    (settings.experiments / "torn").mkdir()
-    (settings.experiments / "torn" / "result.json").write_text("{")
+    experiment("torn", "optimism")
+    (settings.experiments / "torn" / "question.json").write_text('{"kind": "optimism"}')
     experiment("d", "permutation", sentence="p = 0.040: AUROC by patient 0.700")
     found = {control.kind: control for control in find_controls(run, settings)}
     assert len(found) == len(CONTROLS)
     assert (found["optimism"].result, found["optimism"].experiment) == ("p = 0.03, n = 24", "b")
     assert found["permutation"].result.startswith("p = 0.040: AUROC by patient 0.700")
     assert not found["specification"].done
-    assert [name for name, _, _ in list_answers(settings, "optimism")] == ["b", "a"]
+    assert [answer.experiment.name for answer in list_answers(settings, "optimism")] == ["b", "a"]
 
 
 def test_a_run_without_a_checkpoint_has_no_sheet(settings: Settings) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.config import RunConfig
 from core.dataset.split import Split
 from core.evaluation.figure import Figure
 from core.evaluation.specification import Cell, order_cells
 from core.experiments.controls.optimism import Pair, compare_pairs
-from core.jobs.experiment import Experiment, RunOptions
+from core.jobs.experiment import Experiment, Question, RunOptions
 from core.runs.folder import RunFolder
+from core.runs.records import DataSource
 from core.runs.seal import Criterion, list_seals, make_seal
 from core.settings import Settings
 from tests.pages.reading import App, words
@@ -202,11 +203,8 @@ def test_a_hosted_visitor_names_no_folder_and_sees_no_strangers_seals(
 
 
 def store_answer(home: Settings, kind: str, result: dict[str, object]) -> None:
-    folder = home.experiments / kind
-    folder.mkdir(parents=True)
-    question = {"kind": kind, "source": {"root": "/data"}, "config": {"architecture": "resnet18"}, "parameters": {}}
-    (folder / "question.json").write_text(json.dumps(question))
-    (folder / "result.json").write_text(json.dumps(result))
+    question = Question(kind=kind, parameters={}, config=RunConfig(), source=DataSource(root="/data"))
+    Experiment.ask(home, kind, question).write_result(result)
 
 
 def test_answered_questions_are_shown_whole(open_app: App, run_with_split: RunFolder, home: Settings) -> None:

@@ -23,12 +23,11 @@ def ask_answer(kind: str) -> dict[str, Any] | None:
     answers = [] if settings.hosted else list_answers(settings, kind)
     if not answers:
         return None
-    names = [name for name, _, _ in answers]
+    names = [answer.experiment.name for answer in answers]
     name = st.selectbox("Answered", names, key=f"validity.{kind}.answer")
-    _, question, result = answers[names.index(name)]
-    root = question.get("source", {}).get("root", "")
-    st.caption(f"{plain(question.get('config', {}).get('architecture', ''))} on {plain(root)}")
-    return result
+    chosen = answers[names.index(name)]
+    st.caption(f"{plain(chosen.question.config.architecture)} on {plain(chosen.question.source.root)}")
+    return chosen.result
 
 
 def show_asking(

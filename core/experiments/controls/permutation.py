@@ -68,4 +68,4 @@ class PermutationTest:
 
 def list_permutations(settings: Settings) -> list[dict[str, Any]]:
     """What finished permutation tests found, newest first, as ``permute --json`` prints it."""
-    return [result for _, _, result in list_answers(settings, KIND)]
+    return [answer.result for answer in list_answers(settings, KIND)]
