@@ -16,6 +16,9 @@ Phase = Literal["TRAIN", "VAL", "TEST"]
 
 SeriesKind = Literal["dicom", "picture", "nifti"]
 
+ImageSize = tuple[int, int, int]
+"""Rows, columns and pages of a loose image."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:

@@ -20,7 +20,6 @@ from core.data.formats.archive import unpack
 from core.data.formats.dicom import InstanceHeader
 from core.data.formats.dicomdir import read_dicomdir
 from core.data.formats.discovery import detect_kind, is_dicomdir, walk_files
-from core.data.formats.images import ImageSize
 from core.data.formats.nifti import read_nifti_header
 from core.data.formats.untrusted_files import Budget, remove_on_error, safe_path, write_file
 from core.data.index.assign import apply_overrides, note_choices
@@ -29,7 +28,7 @@ from core.data.index.identity import person_of
 from core.data.index.layout import COMPETITION_ID, is_sequence_folder
 from core.data.index.recognise import recognise_name, strip_sequence
 from core.data.index.series import FileScan, build_series, scan_files
-from core.data.study import Cohort, Fault, Series, Study
+from core.data.study import Cohort, Fault, ImageSize, Series, Study
 from core.data.synthetic import is_synthetic
 from core.errors import DataError, EmptyCohortError
 from core.mri import MRSequence

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from core.data.study import ImageSize
 from core.errors import DataError, LimitError
 from core.mri import READER_VERSION
 from core.settings import Settings, load_settings
@@ -29,8 +30,6 @@ PAGED = frozenset({"TIFF", "GIF", "WEBP", "PNG"})
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
 NEW_SUBFILE_TYPE, NO_SLICE = 254, 0b101
 """Tag of TIFF; its bits for a reduced-resolution image and for a mask."""
-ImageSize = tuple[int, int, int]
-"""Rows, columns and pages."""
 PILLOW_ERRORS = (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, zlib.error, IndexError, KeyError)
 """What Pillow raises on damaged files, as its documentation and its issues say."""
 

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from core.data.formats.dicom import InstanceHeader
 from core.data.formats.discovery import natural_key, relative_to
-from core.data.formats.images import ImageSize
 from core.data.index.recognise import recognise_name
 from core.data.index.series import FileScan, build_series
 from core.data.index.subject_names import (
@@ -27,7 +26,7 @@ from core.data.index.subject_names import (
     subject_of_folder,
     words_of_image,
 )
-from core.data.study import Fault
+from core.data.study import Fault, ImageSize
 from core.mri import MRSequence
 from core.settings import Settings
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.data.formats.discovery import detect_kind, walk_files
 from core.data.index.cache import index_key
 from core.data.index.folder_stamp import stamp_folders
 from core.data.index.stamped import StampedCache
+from core.data.study import ImageSize
 from core.errors import DataError
 from core.parallel import on_cluster, run_tasks
 from core.progress import Progress
 from core.settings import Settings
-
-if TYPE_CHECKING:
-    from core.data.formats.images import ImageSize
 
 AT_ONCE = 250
 """Files that are handed to a process at a time."""

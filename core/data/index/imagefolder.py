@@ -10,12 +10,11 @@ from pathlib import Path
 
 from core.data.clinical.labels import normalise_id
 from core.data.formats.discovery import relative_to
-from core.data.formats.images import ImageSize
 from core.data.index.identity import person_of
 from core.data.index.image_index import list_images
 from core.data.index.layout import phase_folders, subfolders
 from core.data.index.stamped import StampedCache
-from core.data.study import Fault, Phase, Study
+from core.data.study import Fault, ImageSize, Phase, Study
 from core.errors import ConfigError
 from core.mri import MRSequence
 from core.progress import Progress

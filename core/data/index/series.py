@@ -11,7 +11,7 @@ from typing import Any
 from core.data.formats.acquisition import acquisition_of_sidecar, find_stated_slices, load_sidecar
 from core.data.formats.dicom import InstanceHeader
 from core.data.formats.discovery import detect_kind, natural_key, relative_to
-from core.data.formats.images import ImageSize, read_image_size
+from core.data.formats.images import read_image_size
 from core.data.formats.nifti import is_label_map, read_nifti_header
 from core.data.formats.series_reader import SeriesReader
 from core.data.index.assign import series_order
@@ -20,7 +20,7 @@ from core.data.index.separate import separate, set_aside
 from core.data.index.series_groups import group_headers
 from core.data.index.stack import Stack, arrange
 from core.data.sequences.names import read_name
-from core.data.study import Fault, Series, SeriesScan
+from core.data.study import Fault, ImageSize, Series, SeriesScan
 from core.errors import DataError
 from core.mri import MRSequence, Plane
 from core.settings import Settings
