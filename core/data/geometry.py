@@ -5,6 +5,7 @@ Everything is in the DICOM patient system, LPS: x grows to the patient's left, y
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,6 +27,10 @@ VIEWS: dict[Plane, tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.fl
 """Where slices, rows and columns run to in the radiological view."""
 
 
+VOXEL_AXES = {"i": 0, "j": 1, "k": 2}
+"""Stored axes as BIDS names them."""
+NEARLY_ALONG = 0.9
+"""Cosine above which an axis counts as the normal of the slices."""
 SAME_SPACING = 0.01
 """Share by which two spacings may differ and count as one: rounding, not an acquisition."""
 OTHER_SPACING = 0.03
@@ -88,6 +93,30 @@ def find_widest_axis(axes_mm: NDArray[np.float64]) -> SliceAxis:
     """
     spacing = np.linalg.norm(axes_mm, axis=0)
     return SliceAxis(2 if np.ptp(spacing) < SAME_SPACING * spacing.max() else int(np.argmax(spacing)), "spacing")
+
+
+def find_stated_slices(content: Mapping[str, Any], axes_mm: NDArray[np.float64]) -> int | None:
+    """Return which stored axis of a NIfTI volume its sidecar says that slices are stacked along; None where it does not.
+
+    Read are SliceEncodingDirection ("k-") and ImageOrientationPatientDICOM, of which the latter is believed where an axis
+    runs nearly along its normal: a volume that was resampled may have kept its sidecar.
+
+    Parameters
+    ----------
+    content
+        The fields of the sidecar.
+    axes_mm
+        (3, 3): the step along each stored axis, a column each, in LPS.
+    """
+    named = str(content.get("SliceEncodingDirection", ""))[:1]
+    if named in VOXEL_AXES:
+        return VOXEL_AXES[named]
+    try:
+        row, column = np.array(content.get("ImageOrientationPatientDICOM"), np.float64).reshape(2, 3)
+    except (TypeError, ValueError):
+        return None
+    along = np.abs(np.cross(row, column) @ (axes_mm / np.linalg.norm(axes_mm, axis=0)))
+    return int(along.argmax()) if along.max() > NEARLY_ALONG else None
 
 
 def plane_of(normal: NDArray[np.float64]) -> Plane:

@@ -10,16 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from core.errors import DataError
 
 LARGEST_SIDECAR = 4 * 2**20
 """Bytes; dcm2niix writes a few kilobytes."""
-VOXEL_AXES = {"i": 0, "j": 1, "k": 2}
-NEARLY_ALONG = 0.9
-"""Cosine above which an axis counts as the normal of the slices."""
 CLOCK = re.compile(r"(\d{1,2}):?(\d{1,2}):?(\d{1,2}(?:\.\d*)?)")
 NO_AGENT = re.compile(r"(no|none|n/?a|not? .*|nil|0|without.*|ohne.*|senza.*|sans.*|sin.*|-*)", re.IGNORECASE)
 
@@ -87,30 +81,6 @@ def load_sidecar(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise DataError(f"{path.name} holds no JSON object, so it is no sidecar; convert the scan again.")
     return content
-
-
-def find_stated_slices(content: Mapping[str, Any], axes_mm: NDArray[np.float64]) -> int | None:
-    """Return which stored axis of a NIfTI volume its sidecar says that slices are stacked along; None where it does not.
-
-    Read are SliceEncodingDirection ("k-") and ImageOrientationPatientDICOM, of which the latter is believed where an axis
-    runs nearly along its normal: a volume that was resampled may have kept its sidecar.
-
-    Parameters
-    ----------
-    content
-        The fields of the sidecar.
-    axes_mm
-        (3, 3): the step along each stored axis, a column each, in LPS.
-    """
-    named = str(content.get("SliceEncodingDirection", ""))[:1]
-    if named in VOXEL_AXES:
-        return VOXEL_AXES[named]
-    try:
-        row, column = np.array(content.get("ImageOrientationPatientDICOM"), np.float64).reshape(2, 3)
-    except (TypeError, ValueError):
-        return None
-    along = np.abs(np.cross(row, column) @ (axes_mm / np.linalg.norm(axes_mm, axis=0)))
-    return int(along.argmax()) if along.max() > NEARLY_ALONG else None
 
 
 def acquisition_of_sidecar(content: Mapping[str, Any]) -> Acquisition:
