@@ -131,34 +131,34 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
-def test_images_are_looked_at_once(images: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_are_opened_once(images: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     first = scan_cohort(images, settings=settings)
     assert first == scan_cohort(images)
     assert [len(study.series[0].files) for study in first] == [3, 3, 3]
     assert len(first.faults) == 2
     assert (first.studies[0].series[0].rows, first.studies[0].series[0].columns) == (20, 24)
-    looked_at: list[str] = []
-    examine = image_index._examine
+    opened: list[str] = []
+    read_sizes = image_index._read_sizes
 
-    def note(path: Path, limits: Settings) -> object:
-        looked_at.append(path.name)
-        return examine(path, limits)
+    def note(paths: list[Path], limits: Settings) -> object:
+        opened.extend(path.name for path in paths)
+        return read_sizes(paths, limits)
 
-    monkeypatch.setattr(image_index, "_examine", note)
+    monkeypatch.setattr(image_index, "_read_sizes", note)
     told: list[tuple[int, int]] = []
     again = scan_cohort(images, settings=settings, progress=lambda done, total, what="": told.append((done, total)))
     assert again == first
     assert told == [(11, 11)]
-    assert not looked_at
+    assert not opened
     path = images / "methylated/00001_FLAIR_0.png"
     Image.fromarray(np.zeros((50, 50), np.uint8)).save(path)
     changed = scan_cohort(images, settings=settings)
     assert changed == scan_cohort(images)
     assert changed.studies[0].series[0].rows == 50
-    assert all(name.startswith("00001") for name in looked_at[:5])
+    assert all(name.startswith("00001") for name in opened[:5])
 
 
-def test_many_images_are_looked_at_in_parallel(
+def test_many_images_are_opened_in_parallel(
     images: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = scan_cohort(images)
