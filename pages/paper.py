@@ -4,6 +4,7 @@ import streamlit as st
 
 from ui.figures.twin import draw_split_sketch
 from ui.paper.claims import ask_claim_run, show_claims, show_unreconciled, show_unstated
+from ui.paper.network import show_network
 from ui.paper.twin_start import ask_twin
 from ui.paper.twin_view import ask_pair, own_pairs, show_pair
 from ui.validity.remarks import show_falsifier
@@ -64,3 +65,5 @@ with unstated:
 with unreconciled:
     st.subheader("Not reconciled", anchor=False)
     show_unreconciled()
+with st.expander("The network that the paper describes", icon=":material/schema:"):
+    show_network()

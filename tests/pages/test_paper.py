@@ -38,6 +38,7 @@ def test_the_claims_are_shown_as_claims(open_app: App) -> None:
     assert "Split unit" in text
     assert "would come out the other way if" in text
     table = app.dataframe[0].value
+    assert [frame.value.columns[-1] for frame in app.dataframe[1:]] == ["top-5, torchvision", "152 layers"]
     assert list(table["the paper's claim"]) == ["60.49%", "93.00%", "3.0781", "0.5954", "2.2196", "1.7253", "90.87%"]
 
 
