@@ -158,9 +158,7 @@ def test_images_are_opened_once(images: Path, settings: Settings, monkeypatch: p
     assert all(name.startswith("00001") for name in opened[:5])
 
 
-def test_many_images_are_opened_in_parallel(
-    images: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_images_are_opened_in_parallel(images: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = scan_cohort(images)
     used: list[int] = []
 
