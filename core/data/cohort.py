@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
+from core.data.clinical.covariates import add_scanners
 from core.data.clinical.labels import Target, normalise_id, read_labels
 from core.data.clinical.participants import attach_labels, choose_sessions, read_levels, require_studies
 from core.data.cohorts.adapter import CohortAdapter
 from core.data.cohorts.registry import BY_NAME, FOLDER, RSNA_MICCAI, Recognised, find_preoperative, recognise_cohort
 from core.data.formats.discovery import find_dicomdirs, relative_to, walk_files
 from core.data.frames_of_reference import note_frames
-from core.data.index.assign import apply_overrides, note_choices
+from core.data.index.assign import apply_overrides, note_choices, note_doubts
 from core.data.index.cache import decode_scan, encode_scan, index_key
 from core.data.index.folder_stamp import FolderStamp, stamp_folders
 from core.data.index.identity import person_of
@@ -167,7 +168,8 @@ def scan_cohort(
         first = f"{faults[0].path}: {faults[0].reason}"
         raise EmptyCohortError(f"No study in {root} can be used. The first of {len(faults)} faults: {first}")
     cohort = apply_overrides(cohort, sequence_overrides)
-    cohort = replace(cohort, notes=(*cohort.notes, *note_choices(cohort.studies), *note_frames(cohort.studies)))
+    found_out = (*note_doubts(cohort.studies), *note_choices(cohort.studies), *note_frames(cohort.studies))
+    cohort = add_scanners(replace(cohort, notes=(*cohort.notes, *found_out)))
     cohort = replace(cohort, notes=(said, *cohort.notes), synthetic=cohort.synthetic or is_synthetic(root))
     places = (root, found.base, found.base.parent, root.parent)
     adapter = BY_NAME[cohort.adapter]

@@ -52,6 +52,11 @@ class Series:
     description: str = ""
     """SeriesDescription (0008,103E), from the allow-list; may be empty. Escape it before it becomes HTML."""
     manufacturer: str = ""
+    scanner: str = ""
+    """Manufacturer's Model Name (0008,1090), or that of the sidecar."""
+    field_strength_tesla: float | None = None
+    site: str = ""
+    """InstitutionName of a BIDS sidecar; that of a DICOM header is identifying and is not read."""
     sequence_reason: str = ""
     """Why the sequence was recognised as it was ("folder name", "file name", "SeriesDescription", ...)."""
     sequence_confidence: Literal["certain", "likely", "guess", ""] = ""

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 from core.data.clinical.label_words import is_not_known, read_number
 from core.data.clinical.labels import normalise_column
+from core.data.study import Cohort, Study
 
 COVARIATES = {
     "age": re.compile(r"age|age_(?:at|in|years)\w*|patient_age"),
     "sex": re.compile(r"sex|gender|sex_\w+"),
     "site": re.compile(r"site|cent(?:er|re)|hospital|institution|data_collection|site_\w+"),
-    "scanner": re.compile(r"scanner|scanner_model|manufacturer|manufacturer_?s?_model(?:_name)?"),
-    "field_strength": re.compile(r"(?:magnetic_)?field_strength\w*"),
+    "manufacturer": re.compile(r"manufacturer"),
+    "scanner": re.compile(r"scanner|scanner_model|manufacturer_?s?_?model(?:_?name)?"),
+    "field_strength": re.compile(r"(?:magnetic_?)?field_?strength\w*"),
     "idh": re.compile(r"idh(?!.*(?:method|date))\w*"),
     "extent": re.compile(r"eor|extent\w*resection|gtr\w*|resection_(?:status|extent|type)"),
 }
@@ -22,6 +26,42 @@ Whatever is not on the list stays in the table: a clinical table may hold dates,
 NUMBERS = frozenset({"age", "field_strength"})
 SEXES = {"m": "male", "male": "male", "f": "female", "female": "female", "w": "female"}
 MOST_CHARACTERS = 60
+NOMINAL_TESLA = (0.2, 0.35, 0.5, 1.0, 1.5, 3.0, 7.0)
+"""Field strengths of scanners; a header may state 1.494 or 2.89362."""
+GAUSS = 10_000
+"""In a tesla; some headers state the field in gauss."""
+
+
+def add_scanners(cohort: Cohort) -> Cohort:
+    """Return the cohort with what the headers or sidecars of its series say of the scanner, among the covariates.
+
+    These are ``manufacturer``, ``scanner``, ``field_strength`` (nominal, in tesla) and, of a sidecar, ``site``; of a study
+    whose series differ, what most of them say. What is known of a study already is kept.
+    """
+    return replace(
+        cohort,
+        studies=tuple(_with_scanner(study) for study in cohort.studies),
+        excluded=tuple(_with_scanner(study) for study in cohort.excluded),
+    )
+
+
+def _with_scanner(study: Study) -> Study:
+    stated: dict[str, list[str | float]] = {"manufacturer": [], "scanner": [], "field_strength": [], "site": []}
+    for series in study.series:
+        strength = _nominal_tesla(series.field_strength_tesla)
+        values = (series.manufacturer, series.scanner, strength, series.site)
+        for found, value in zip(stated.values(), values, strict=True):
+            found += [value] if value else []
+    known = {name: Counter(values).most_common(1)[0][0] for name, values in stated.items() if values}
+    return replace(study, covariates={**known, **study.covariates}) if known else study
+
+
+def _nominal_tesla(stated: float | None) -> float | None:
+    if stated is None or stated <= 0:
+        return None
+    tesla = stated / GAUSS if stated >= GAUSS / 10 else stated
+    nearest = min(NOMINAL_TESLA, key=lambda nominal: abs(nominal - tesla))
+    return nearest if abs(nearest - tesla) <= nearest / 10 else round(tesla, 2)
 
 
 def read_covariates(

@@ -127,6 +127,23 @@ def acquisition_of_sidecar(content: Mapping[str, Any]) -> Acquisition:
     )
 
 
+def scanner_of_sidecar(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the fields of a sidecar say of the scanner: manufacturer, scanner, field_strength_tesla and site."""
+
+    def text(keyword: str) -> str:
+        value = content.get(keyword)
+        return value.strip()[:64] if isinstance(value, str) else ""
+
+    strength = content.get("MagneticFieldStrength")
+    known = isinstance(strength, int | float) and math.isfinite(strength)
+    return {
+        "manufacturer": text("Manufacturer"),
+        "scanner": text("ManufacturersModelName"),
+        "field_strength_tesla": float(strength) if known and strength is not None else None,
+        "site": text("InstitutionName"),
+    }
+
+
 def split_values(text: str) -> tuple[str, ...]:
     """Split a multi-valued attribute ("SK\\\\SP") into its values, in capitals."""
     return tuple(part.strip().upper() for part in text.split("\\") if part.strip())

@@ -40,6 +40,7 @@ ATTRIBUTES = (
     "Manufacturer",
     "StudyDescription",
     "SeriesDescription",
+    "ManufacturerModelName",
     "ContrastBolusAgent",
     "ScanningSequence",
     "ScanOptions",
@@ -148,6 +149,8 @@ class InstanceHeader:
     """Written by the phantom (Image Comments (0020,4000) is its mark)."""
     frame_of_reference_uid: str = ""
     """Frame of Reference UID (0020,0052): positions of two series can be compared where theirs is the same."""
+    scanner: str = ""
+    """Manufacturer's Model Name (0008,1090)."""
     temporal_positions: int | None = None
     """Number of Temporal Positions (0020,0105)."""
     frame: int = 0
@@ -253,6 +256,7 @@ def build_header(dataset: Elements, path: Path, syntax: str, identifying: tuple[
         slice_thickness_mm=described_number(dataset, "SliceThickness"),
         field_strength_tesla=described_number(dataset, "MagneticFieldStrength"),
         manufacturer=text_of(dataset, "Manufacturer"),
+        scanner=text_of(dataset, "ManufacturerModelName"),
         synthetic=text_of(dataset, "ImageComments") == SYNTHETIC_MARK,
         frame_of_reference_uid=text_of(dataset, "FrameOfReferenceUID"),
         temporal_positions=described_integer(dataset, "NumberOfTemporalPositions"),

@@ -89,10 +89,9 @@ class NiftiHeader:
                 "left and right may be exchanged"
             )
         elif self.slice_axis.source == "convention":
-            size = " x ".join(f"{value:.3g}" for value in self.spacing_mm)
             found.append(
-                f"its voxels ({size} mm) do not tell in which plane it was acquired, and it does not state it, so it is "
-                "read as axial"
+                "it does not state in which plane it was acquired, and its voxels, about equally wide in all directions, do "
+                "not tell, so it is read as axial"
             )
         return tuple(found)
 

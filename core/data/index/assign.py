@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -67,6 +68,12 @@ def note_choices(studies: Iterable[Study]) -> tuple[str, ...]:
                 notes.append(_describe_choice(study, sequence, candidates))
     more = len(notes) - NOTES_SHOWN
     return (*notes[:NOTES_SHOWN], *([f"So in {more} further cases."] if more > 0 else []))
+
+
+def note_doubts(studies: Iterable[Study]) -> tuple[str, ...]:
+    """Say what was assumed in reading series because their files do not state it, and of how many."""
+    counts = Counter(doubt for study in studies for series in study.series for doubt in series.doubts)
+    return tuple(f"Assumed of {count} series: {doubt}." for doubt, count in sorted(counts.items()))
 
 
 def _reassign(series: Sequence[Series], overrides: Mapping[str, MRSequence]) -> tuple[Series, ...]:

