@@ -28,7 +28,7 @@ def show_configuration(run: RunFolder) -> None:
         st.markdown(f"**Differences from the preset {plain(config.preset)}**")
         show_changes(config)
         st.markdown("**Data**")
-        st.caption(plain(run.source.root))
+        st.caption(plain(run.source.places, 400))
         if run.checkpoint.exists() or run.participants():
             st.markdown("**Participants**")
             show_participants(run, key="runs.flow")

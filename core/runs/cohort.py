@@ -6,6 +6,7 @@ from pathlib import Path
 
 from core.data.clinical.labels import Target
 from core.data.cohort import scan_cohort
+from core.data.join import join_cohorts, leave_out, name_cohorts
 from core.data.study import Cohort
 from core.dataset.shuffle import shuffle_labels
 from core.errors import DataError
@@ -32,11 +33,27 @@ def open_cohort(source: DataSource, progress: Progress = silent, settings: Setti
     DataError
         The cohort cannot be read.
     """
+    if any(not one.named for one in source.joined):
+        raise DataError(
+            "This run was imported and joins several cohorts, whose folders here cannot be named one by one; train it anew "
+            "on them with leave-one-cohort-out."
+        )
     if not source.named:
         raise DataError(
             "This run was imported, and where its data lies here has not been said; name it on the Runs page, or with: "
             "python -m core runs data RUN DATA."
         )
+    cohort = _scan(source, progress, settings)
+    if source.joined:
+        sources = (source, *source.joined)
+        names = name_cohorts(Path(one.root) for one in sources)
+        others = [_scan(one, progress, settings) for one in source.joined]
+        cohort = join_cohorts(dict(zip(names, [cohort, *others], strict=True)))
+    return cohort if source.shuffle_seed is None else shuffle_labels(cohort, source.shuffle_seed)
+
+
+def _scan(source: DataSource, progress: Progress, settings: Settings | None) -> Cohort:
+    """Scan one cohort, without those that another one has."""
     cohort = scan_cohort(
         Path(source.root),
         labels=Path(source.labels) if source.labels else None,
@@ -50,4 +67,4 @@ def open_cohort(source: DataSource, progress: Progress = silent, settings: Setti
         target=Target(column=source.target, positive=source.positive, cutoff=source.cutoff),
         session=source.session,
     )
-    return cohort if source.shuffle_seed is None else shuffle_labels(cohort, source.shuffle_seed)
+    return leave_out(cohort, source.leave_out) if source.leave_out else cohort

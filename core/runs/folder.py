@@ -380,4 +380,4 @@ def absolute_source(source: DataSource) -> DataSource:
     """Make the paths in a data source absolute."""
     paths = {"root": source.root, "labels": source.labels, "identity": source.identity}
     absolute = {name: str(Path(path).expanduser().resolve()) for name, path in paths.items() if path}
-    return source.model_copy(update=absolute)
+    return source.model_copy(update={**absolute, "joined": tuple(absolute_source(one) for one in source.joined)})

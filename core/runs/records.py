@@ -45,13 +45,17 @@ class DataSource(_Record):
     """Numbers of the column from here on are positive."""
     session: str | None = None
     """Which session of each person is used; None is the pre-operative or first."""
+    leave_out: tuple[str, ...] = ()
+    """Persons who are excluded, because another of several joined cohorts has them; sorted."""
+    joined: tuple[DataSource, ...] = ()
+    """Further cohorts that are joined to this one (:func:`core.data.join.join_cohorts`)."""
 
     @model_serializer(mode="wrap")
     def _leave_out(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Write the four youngest fields only where they are set: documents stored before are compared with these."""
+        """Write the youngest fields only where they are set: documents stored before are compared with these."""
         document: dict[str, Any] = write(self)
-        younger = ("target", "positive", "cutoff", "session")
-        return {name: value for name, value in document.items() if name not in younger or value is not None}
+        younger = ("target", "positive", "cutoff", "session", "leave_out", "joined")
+        return {name: value for name, value in document.items() if name not in younger or value not in (None, (), [])}
 
     @field_validator("assign")
     @classmethod
@@ -75,6 +79,11 @@ class DataSource(_Record):
         given = [(name, getattr(self, name)) for name in names if getattr(self, name) is not None]
         words = [word for name, value in given for word in (f"--{name.replace('_', '-')}", str(value))]
         return [*words, *(word for uid, sequence in self.assign for word in ("--assign", f"{uid}={sequence}"))]
+
+    @property
+    def places(self) -> str:
+        """Its folder, or all of several joined cohorts."""
+        return ", ".join([self.root, *(one.root for one in self.joined)])
 
     @property
     def named(self) -> bool:

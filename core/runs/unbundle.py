@@ -229,7 +229,9 @@ def _localise(run: RunFolder, manifest: BundleManifest, status: RunStatus, sourc
         message = "Imported before it had finished, without what resuming needs: resuming it begins at epoch 1."
     changes = {"state": "finished" if status.state == "finished" else "stopped", "message": message, "owner": ""}
     write_atomic(run.path / IMPORTED, note.model_dump_json(indent=1))
-    here = source.model_copy(update={"root": UNNAMED, "labels": None, "identity": None})
+    unnamed = {"root": UNNAMED, "labels": None, "identity": None}
+    joined = tuple(one.model_copy(update=unnamed) for one in source.joined)
+    here = source.model_copy(update={**unnamed, "joined": joined})
     write_atomic(run.path / "data.json", here.model_dump_json(indent=1))
     run.write_status(status.model_copy(update=changes))
     for name in (MANIFEST, CARD, TEST_EVALUATIONS):

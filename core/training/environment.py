@@ -82,12 +82,12 @@ def write_environment(spec: TrainingSpec, state: TrainingState, participants: di
 def describe_command(config: RunConfig, source: DataSource, threads: int, processes: int = 1) -> str:
     """The command that trains the same run again, with so many threads in each of so many processes of one machine.
 
-    Empty where none can: shuffled labels, a preset that is gone.
+    Empty where none can: shuffled labels, joined cohorts, a preset that is gone.
 
     The split must be the one that the configuration draws; :func:`write_environment` sees to that.
     """
     preset = PRESETS.get(config.preset)
-    if source.shuffle_seed is not None or preset is None:
+    if source.shuffle_seed is not None or source.joined or source.leave_out or preset is None:
         return ""
     launcher = ["python"] if processes == 1 else ["torchrun", "--nproc_per_node", str(processes)]
     words = [*launcher, "-m", "core", "train", source.root, "--preset", config.preset, *source.options]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.audit.crosswalk import read_crosswalk
-from core.audit.marks import mark_cohort, thin_marks
+from core.audit.marks import PersonMarks, mark_cohort, thin_marks
 from core.audit.persons import Overlap, PersonMatches, drop_overlap, match_persons, read_pairs
 from core.data.study import Cohort
 from core.dataset.predictions import build_predictions
@@ -101,27 +102,65 @@ def evaluate_run(
     if other is None:
         rows, digest, notes = _own_rows(run, table, cohort, part)
     else:
-        rows, notes = _other_rows(run, table, cohort, card)
+        rows, notes = _other_rows(run.name, table, cohort, card)
         digest = other.digest
-    labels = _labels(table, rows, card, cohort)
     evaluated: EvaluatedPart = part if other is None else "data"
-    evaluation = build_evaluation(
-        card,
-        build_predictions(table.rows.iloc[rows], _score(model, card, table, rows, progress)).assign(label=labels),
-        part=evaluated,
-        data=str(cohort.root),
-        leaky=card.split_unit == "slice" and other is None,
-        synthetic=cohort.synthetic,
-        created=now(),
-        notes=notes,
-        overlap=overlap.to_dict() if overlap else None,
-    )
+    evaluation = _evaluate_rows(model, card, cohort, table, rows, progress, part=evaluated, notes=notes)
+    evaluation = replace(evaluation, overlap=overlap.to_dict() if overlap else None)
     if evaluated != "val":
         known = {"cohort_digest": cohort.digest, "partition": partition} if other is None else {}
         looked_at = record_evaluation(digest, run.name, settings, **known, persons=seen)
         evaluation = replace(evaluation, looked_at=looked_at)
     store_evaluation(run, evaluation, digest)
     return evaluation
+
+
+def evaluate_cohort(checkpoint: Path, cohort: Cohort, settings: Settings, progress: Progress = silent) -> Evaluation:
+    """Return the evaluation of a checkpoint on all labelled studies of a cohort; nothing is stored, nothing counted.
+
+    Whether its patients are among them is for the caller to see to.
+
+    Raises
+    ------
+    CheckpointError
+        The file is damaged, or an ensemble.
+    EvaluationError
+        The cohort has no labels, is the one it was trained on, or its classes mean something else.
+    SequenceError
+        It holds none of the sequences that the checkpoint was trained on.
+    """
+    from core.models.checkpoint import load_model
+
+    model, card = load_model(checkpoint)
+    if cohort.digest == card.cohort_digest:
+        raise EvaluationError(f"{cohort.root} is the cohort that {card.name} was trained on; name another one.")
+    table = build_table(cohort, card.config.prep, settings, progress=progress)
+    rows, notes = _other_rows(card.name, table, cohort, card)
+    return _evaluate_rows(model, card, cohort, table, rows, progress, part="data", notes=notes)
+
+
+def _evaluate_rows(
+    model: nn.Module,
+    card: CheckpointCard,
+    cohort: Cohort,
+    table: SliceTable,
+    rows: NDArray[np.int64],
+    progress: Progress,
+    *,
+    part: EvaluatedPart,
+    notes: tuple[str, ...],
+) -> Evaluation:
+    labels = _labels(table, rows, card, cohort)
+    return build_evaluation(
+        card,
+        build_predictions(table.rows.iloc[rows], _score(model, card, table, rows, progress)).assign(label=labels),
+        part=part,
+        data=str(cohort.root),
+        leaky=card.split_unit == "slice" and part != "data",
+        synthetic=cohort.synthetic,
+        created=now(),
+        notes=notes,
+    )
 
 
 def _own_rows(
@@ -167,14 +206,16 @@ def _without_own(
     )
     overlap = drop_overlap(other, matches, pairs)
     gone = {match.person for match in overlap.dropped}
-    left = (one for one in theirs.persons if one.person not in gone)
-    return overlap, tuple(
-        mark for one in left for mark in (*sorted(one.uids)[:1], *thin_marks(one.pixels, LEDGER_MARKS))
-    )
+    return overlap, list_ledger_marks(one for one in theirs.persons if one.person not in gone)
+
+
+def list_ledger_marks(persons: Iterable[PersonMarks]) -> tuple[str, ...]:
+    """Return by what the ledger knows persons of another cohort again: a UID and some slices of each, as digests."""
+    return tuple(mark for one in persons for mark in (*sorted(one.uids)[:1], *thin_marks(one.pixels, LEDGER_MARKS)))
 
 
 def _other_rows(
-    run: RunFolder, table: SliceTable, cohort: Cohort, card: CheckpointCard
+    name: str, table: SliceTable, cohort: Cohort, card: CheckpointCard
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     labelled = table.rows["label"].to_numpy() >= 0
     if not labelled.any():
@@ -184,7 +225,7 @@ def _other_rows(
     unseen = sorted(set(table.rows["sequence"][labelled & ~known]))
     if not (labelled & known).any():
         raise SequenceError(
-            f"{run.name} was trained on {', '.join(card.sequences)}; {cohort.root} holds only {', '.join(unseen)}."
+            f"{name} was trained on {', '.join(card.sequences)}; {cohort.root} holds only {', '.join(unseen)}."
         )
     notes = [f"Left out, because the checkpoint has never seen them: {', '.join(unseen)}."] if unseen else []
     return np.flatnonzero(labelled & known).astype(np.int64), tuple(notes)

@@ -102,7 +102,7 @@ def show(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     left = f", {clock_text(described['seconds_left'])} left" if described["seconds_left"] is not None else ""
     lines = [
         f"{run.name}: {described['state']}, epoch {described['epoch']} of {described['epochs']}{left}",
-        f"{config.preset} preset, {config.architecture}, split by {config.split.split_unit}, data {run.source.root}",
+        f"{config.preset} preset, {config.architecture}, split by {config.split.split_unit}, data {run.source.places}",
         *([f"note: {plain(described['note'])}"] if described["note"] else []),
         *([f"tags: {plain(', '.join(described['tags']))}"] if described["tags"] else []),
         *([plain(described["message"])] if described["message"] else []),
