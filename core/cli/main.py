@@ -64,6 +64,14 @@ COMMANDS = {
         "training",
         "Cross-validation by patient: each fold is evaluated once, by a model trained and selected without it.",
     ),
+    "external": (
+        "external",
+        "A checkpoint on cohorts that it never saw: AUROC and calibration on each, their mean, and what a further one's may be.",
+    ),
+    "leave-one-cohort-out": (
+        "external",
+        "Train on all cohorts but one, or all sites but one, and evaluate on the one; each in turn.",
+    ),
 }
 """Where the options of each command stand, and its line of help; the order is that of the help."""
 

@@ -14,7 +14,7 @@ from core.evaluation.figure import Figure
 from core.evaluation.power import smallest_auroc
 from core.experiments.controls.shortcuts import CONTROLS, find_shortcuts
 from core.experiments.evidence import CONTROLS as EVERY_CONTROL
-from core.experiments.evidence import Control, find_controls
+from core.experiments.evidence import Control, find_controls, find_external
 from core.figure_text import value_text
 from core.models.card import CheckpointCard, read_card
 from core.progress import Progress, silent
@@ -94,6 +94,7 @@ def gather_claim(
     card, split = read_card(run.checkpoint), run.split()
     flow = run.participants()
     participants = tuple(list_flow(flow)) if flow else ()
+    external = find_external(run, settings)
     test = read_evaluation(run, "test")
     others = _other_cohorts(run)
     seal = seal_of_run(run, settings, test.patient if test else None)
@@ -114,7 +115,7 @@ def gather_claim(
         controls=controls,
         leakage=_leakage(split, leakage),
         unchecked=_unchecked(card, split, test, others, seal, controls, leakage),
-        checklist=_checklist(run.config, card, split, test, others, seal, controls, participants),
+        checklist=_checklist(run.config, card, split, test, others, seal, controls, participants, external),
     )
 
 
@@ -277,6 +278,7 @@ def _checklist(
     seal: SealReport,
     controls: tuple[Control, ...],
     participants: tuple[tuple[str, int, int], ...],
+    external: str,
 ) -> tuple[ChecklistItem, ...]:
     held_out = card.patients.get("test", 0)
     size = (
@@ -307,7 +309,8 @@ def _checklist(
          "Reliability curve, Brier score."),
         ("Usefulness", "", "Decision curve, or why none is needed."),
         ("Robustness and controls", sensitivity, "Permutation, random labels, shortcuts, other reasonable choices."),
-        ("External validation", f"{len(others)} other cohorts" if others else "", "Patients of another institution."),
+        ("External validation", external or (f"{len(others)} other cohorts" if others else ""),
+         "Patients of another institution."),
         ("Explanations", "", "Whether maps were checked against a truth and randomised weights."),
         ("Failures and subgroups", "", "Which patients are misclassified, and whether subgroups differ."),
         ("Availability", f"MGMT Lab {card.versions.get('mgmt-lab', '')}, split and settings in the run's folder",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core.errors import RunError
+from core.experiments.external.parameters import EXTERNAL, digest_file
 from core.experiments.twin.pair import list_pairs, read_result
 from core.jobs.experiment import Experiment, Question, list_experiments
 from core.runs.folder import RunFolder
@@ -104,6 +105,20 @@ def find_controls(run: RunFolder, settings: Settings) -> tuple[Control, ...]:
         else control
         for control in CONTROLS
     )
+
+
+def find_external(run: RunFolder, settings: Settings) -> str:
+    """Return what the newest external validation of a run found; empty where there was none.
+
+    One of an earlier training in the same folder is of another checkpoint, and does not count.
+    """
+    digest = digest_file(run.checkpoint)
+    for answer in list_answers(settings, EXTERNAL):
+        if answer.question.parameters.get("sha256") == digest:
+            removed = sum(one["overlap"]["count"] for one in answer.result["cohorts"])
+            dropped = f" {removed} persons were dropped as known already." if removed else ""
+            return f"{answer.result['sentence']}{dropped} ({answer.experiment.name})"
+    return ""
 
 
 def list_answers(settings: Settings, kind: str | None = None) -> list[Answer]:

@@ -8,6 +8,9 @@ from typing import Any
 from core.errors import ConfigError
 from core.experiments.controls import optimism, permutation, specification
 from core.experiments.controls.retrain import measure_optimism, measure_specification, permute_labels
+from core.experiments.external.evaluate import evaluate_externally
+from core.experiments.external.leave_out import leave_one_out
+from core.experiments.external.parameters import EXTERNAL, LEAVE_OUT
 from core.experiments.folds import candidates
 from core.experiments.folds.cross_validation import cross_validate
 from core.experiments.search import search
@@ -23,6 +26,8 @@ KINDS: dict[str, Conduct] = {
     permutation.KIND: permute_labels,
     candidates.KIND: cross_validate,
     search.KIND: run_search,
+    EXTERNAL: evaluate_externally,
+    LEAVE_OUT: leave_one_out,
 }
 """How each kind of question is answered."""
 

@@ -19,7 +19,11 @@ SHOWN = (
 
 def write_claim_page(sheet: ClaimSheet) -> str:
     """Return the page; every text from elsewhere is escaped."""
-    areas = [(whose, found["auroc"]) for whose, found in sheet.figures.items() if found["auroc"].value is not None]
+    areas = [
+        {"name": f"{whose}, n = {found['auroc'].n}", "kind": "cohort", **found["auroc"].to_dict()}
+        for whose, found in sheet.figures.items()
+        if found["auroc"].value is not None
+    ]
     figures = {whose: _rows(found) for whose, found in sheet.figures.items()}
     controls = [
         (control.title, control.asks, control.result or "not done", control.otherwise) for control in sheet.controls

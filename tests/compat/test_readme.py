@@ -18,7 +18,7 @@ COMMANDS = sorted({
     line.split("#")[0].strip() for line in README.splitlines() if line.startswith("python -m core ")
 })  # fmt: skip
 BENCHMARKS = sorted(set(re.findall(r"`python (benchmarks/[^`]+)`", README)))
-TRAINING = {"train", "twin", "permute", "optimism", "specification", "search", "cross-validate"}
+TRAINING = {"train", "twin", "permute", "optimism", "specification", "search", "cross-validate", "leave-one-cohort-out"}
 SMALLER = {
     "phantom": ["--studies", "2", "--slices", "4", "--size", "32"],
     "search": ["--trials", "1", "--parallel", "1"],

@@ -30,12 +30,17 @@ OVERLAP_OPTIONS = ("crosswalk", "pairs")
 """Those of :func:`add_overlap`."""
 
 
-def add_data(parser: argparse.ArgumentParser, name: str = "data", *, may_lack: bool = False) -> None:
-    """Add DATA and the options that say how to read it; `name` "--data", or `may_lack`, makes it optional."""
+def add_data(
+    parser: argparse.ArgumentParser, name: str = "data", *, may_lack: bool = False, several: bool = False
+) -> None:
+    """Add DATA and the options that say how to read it; `name` "--data", or `may_lack`, makes it optional.
+
+    With `several` it is COHORT, once or more often.
+    """
     parser.add_argument(
         name,
-        metavar="DATA",
-        nargs="?" if may_lack else None,
+        metavar="COHORT" if several else "DATA",
+        nargs="+" if several else "?" if may_lack else None,
         help="a cohort: the competition's folder (its root or its train/), a TRAIN/VAL/TEST tree, class folders, or a "
         "flat folder of images",
     )
