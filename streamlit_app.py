@@ -28,6 +28,7 @@ st.navigation(
         st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:", url_path="compare"),
         st.Page("pages/sweeps.py", title="Sweeps", icon=":material/tune:", url_path="sweeps"),
         st.Page("pages/cross_validation.py", title="Folds", icon=":material/splitscreen:", url_path="cross_validation"),
+        st.Page("pages/external.py", title="External", icon=":material/public:", url_path="external"),
         st.Page("pages/paper.py", title="Paper", icon=":material/article:", url_path="paper"),
         st.Page("pages/validity.py", title="Validity", icon=":material/balance:", url_path="validity"),
     ],

@@ -34,7 +34,7 @@ def draw_folds(result: dict[str, Any], palette: Palette) -> go.Figure:
         (means, palette.text, "diamond", 9),
         (whole, palette.accent, "diamond", 13),
     ):
-        _add_points(figure, part, colour, symbol, size)
+        add_points(figure, part, colour, symbol, size)
     figure.add_vline(x=0.5, line={"color": palette.muted, "width": 1, "dash": "dash"})
     lows = [one["low"] if one["low"] is not None else one["value"] for _, one in (*rows, *means, *whole)]
     known = [low for low in lows if low is not None]
@@ -95,9 +95,10 @@ def _distance(one: dict[str, Any], end: str) -> float:
     return abs(one[end] - one["value"]) if one.get(end) is not None else 0.0
 
 
-def _add_points(
+def add_points(
     figure: go.Figure, rows: Sequence[tuple[str, dict[str, Any]]], colour: str, symbol: str, size: int
 ) -> None:
+    """Add rows of a forest plot, each a name and a figure as JSON has it; those without a value are left out."""
     known = [(name, one) for name, one in rows if one["value"] is not None]
     if not known:
         return
