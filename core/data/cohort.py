@@ -21,7 +21,7 @@ from core.data.index.assign import apply_overrides, note_choices, note_doubts
 from core.data.index.cache import decode_scan, encode_scan, index_key
 from core.data.index.folder_stamp import FolderStamp, stamp_folders
 from core.data.index.identity import person_of
-from core.data.index.imagefolder import find_positive, name_some, scan_images
+from core.data.index.imagefolder import find_positive, scan_images
 from core.data.index.layout import (
     COMPETITION_ID,
     LAYOUTS,
@@ -30,7 +30,6 @@ from core.data.index.layout import (
     is_sequence_folder,
     phase_folders,
     study_folders,
-    subfolders,
 )
 from core.data.index.pointers import describe_missing, describe_pointer
 from core.data.index.stamped import StampedCache
@@ -232,9 +231,7 @@ def _scan_sessions(found: Recognised, reading: _Reading, jobs: int, progress: Pr
                 covariates={"site": one.site} if one.site else {},
             )
         )
-    read = {path for one in found.sessions for path in (one.folder, *one.folder.parents)}
-    other = [folder.name for folder in subfolders(found.sessions[0].folder.parent) if folder not in read]
-    notes = [f"Not read, for these folders are no sessions of {adapter.title}: {name_some(other)}."] if other else []
+    notes = found.note_unread(root)
     notes += [f"Not verified on files of {adapter.title}: {text}." for text in adapter.unverified]
     if adapter.post_operative:
         notes.append(f"All sessions of {adapter.title} are after the operation.")

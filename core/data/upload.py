@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import IO
 
 from core.data.clinical.labels import normalise_id
+from core.data.cohorts.adapter import CohortAdapter
+from core.data.cohorts.registry import Recognised, recognise_cohort
 from core.data.formats.archive import unpack
 from core.data.formats.dicom import InstanceHeader
 from core.data.formats.dicomdir import read_dicomdir
@@ -24,6 +26,7 @@ from core.data.formats.nifti import read_nifti_header
 from core.data.formats.untrusted_files import Budget, remove_on_error, safe_path, write_file
 from core.data.index.assign import apply_overrides, note_choices
 from core.data.index.examinations import find_patients
+from core.data.index.folder_scan import choose_named, name_series
 from core.data.index.identity import person_of
 from core.data.index.layout import COMPETITION_ID, is_sequence_folder
 from core.data.index.recognise import recognise_name, strip_sequence
@@ -49,6 +52,13 @@ class _Group:
     name: str
     root: Path
     """What fault paths are relative to."""
+    person: str = ""
+    session: str = ""
+    """Where the folder is one of a public cohort: whose it is, and which session."""
+    adapter: CohortAdapter | None = None
+    """What names its files, likewise."""
+    kinds: dict[Path, MRSequence | None] = field(default_factory=dict)
+    """The sequences that it names."""
     assumed: bool = False
     """Whether images were put together only because they lie in one folder."""
     headers: list[InstanceHeader] = field(default_factory=list)
@@ -108,7 +118,8 @@ def open_scan(
     DICOM files belong together by Study Instance UID (0020,000D) and Patient ID, unless a folder named as the competition's
     (00430/FLAIR) says whose they are. Images belong together by the patient number in their names; without
     one, the images of one folder are taken as slices of one scan, and an image handed in by itself is a
-    study of its own. A NIfTI file belongs to the study that its name states.
+    study of its own. A NIfTI file belongs to the study that its name states. A folder of a public cohort, or of one of its
+    persons or sessions, is read as :func:`core.data.cohort.scan_cohort` reads it.
 
     Parameters
     ----------
@@ -142,9 +153,9 @@ def open_scan(
     """
     unpacked: list[Path] = []
     try:
-        groups, faults = _sort_paths(paths, workspace, settings, unpacked)
+        groups, faults, notes = _sort_paths(paths, workspace, settings, unpacked)
         cohort = _build_cohort(paths, groups, faults, settings, sequence)
-        cohort = apply_overrides(cohort, sequence_overrides)
+        cohort = apply_overrides(replace(cohort, notes=(*notes, *cohort.notes)), sequence_overrides)
     except BaseException:
         for folder in unpacked:
             shutil.rmtree(folder, ignore_errors=True)
@@ -154,19 +165,53 @@ def open_scan(
 
 def _sort_paths(
     paths: Sequence[Path], workspace: Path, settings: Settings, unpacked: list[Path]
-) -> tuple[list[_Group], list[Fault]]:
-    """Unpack and read headers, and put every file to its study; `unpacked` receives the folders that are made."""
+) -> tuple[list[_Group], list[Fault], list[str]]:
+    """Unpack and read headers, and put every file to its study; `unpacked` receives the folders that are made.
+
+    A folder that is laid out as a public cohort, or as one of its sessions, is read by the rules of its adapter.
+    """
     groups: dict[object, _Group] = {}
+    notes: list[str] = []
     faults: list[Fault] = []
     claimed = Budget(settings)
     for handed, files in _gather(paths, workspace, settings, faults, unpacked):
         root = handed if handed.is_dir() else handed.parent
-        scan = scan_files(files, root, settings)
-        if settings.hosted:
-            claimed.take_bytes(_claimed_bytes(scan, settings))
-        faults += scan.faults
-        _sort_files(scan, handed, root, _name_of(handed, workspace), groups)
-    return list(groups.values()), faults
+        recognised = recognise_cohort(handed) if handed.is_dir() else None
+        named = _sort_sessions(recognised, files, root) if recognised else [(files, None)]
+        notes += _note_cohort(recognised, handed) if recognised else []
+        for chosen, group in named:
+            scan = scan_files(chosen, root, settings)
+            if settings.hosted:
+                claimed.take_bytes(_claimed_bytes(scan, settings))
+            faults += scan.faults
+            if group is None:
+                _sort_files(scan, handed, root, _name_of(handed, workspace), groups)
+            else:
+                group.niftis += scan.niftis
+                group.headers += scan.headers
+                group.images |= scan.images
+                groups[group.root, group.name] = group
+    return list(groups.values()), faults, notes
+
+
+def _sort_sessions(
+    recognised: Recognised, files: Sequence[Path], root: Path
+) -> list[tuple[Sequence[Path], _Group | None]]:
+    """Return the files of each session of a public cohort that its adapter names, and the group that they belong to."""
+    named: list[tuple[Sequence[Path], _Group | None]] = []
+    for one in recognised.sessions:
+        below = [path for path in files if one.folder in path.parents]
+        kinds = (
+            choose_named(one.folder, below, recognised.adapter) if recognised.adapter.files else dict.fromkeys(below)
+        )
+        group = _Group(name=one.study_id, root=root, person=one.person, session=one.session, kinds=kinds)
+        group.adapter = recognised.adapter
+        named.append((list(kinds), group))
+    return named
+
+
+def _note_cohort(recognised: Recognised, handed: Path) -> list[str]:
+    return [f"Read as {recognised.adapter.title}.", *recognised.note_unread(handed)]
 
 
 def _claimed_bytes(scan: FileScan, settings: Settings) -> int:
@@ -194,12 +239,19 @@ def _build_cohort(
             headers=tuple(group.headers), niftis=tuple(group.niftis), images=group.images, faults=()
         )
         found = build_series(study_id, files_of_study, group.root, settings, sequence)
-        series = _drop_large(found.series, group.headers, settings, faults)
+        named = found.series if group.adapter is None else name_series(found.series, group.kinds, group.adapter)
+        series = _drop_large(named, group.headers, settings, faults)
         faults += found.faults
         notes += found.notes
         synthetic = synthetic or found.synthetic
         if series:
-            studies[study_id] = Study(study_id=study_id, person=person_of(study_id), label=None, series=series)
+            studies[study_id] = Study(
+                study_id=study_id,
+                person=person_of(group.person or study_id),
+                label=None,
+                series=series,
+                session=group.session,
+            )
     if not studies:
         raise EmptyCohortError(_nothing_found(paths, faults))
     return Cohort(

@@ -1,6 +1,7 @@
 import io
 import struct
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,13 +10,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.data.cohort import scan_cohort
 from core.data.formats.archive import unpack
 from core.data.formats.untrusted_files import safe_path
-from core.data.study import Cohort
+from core.data.study import Cohort, Study
 from core.data.upload import open_scan, receive
 from core.errors import ArchiveError, DataError, EmptyCohortError, LimitError, StorageError
 from core.mri import MRSequence, Plane
 from core.settings import Settings
+from tests.data.cohorts.trees import (
+    write_bids,
+    write_brats21,
+    write_ds007045,
+    write_lumiere,
+    write_mu,
+    write_ucsf,
+    write_upenn,
+)
 from tests.data.dicom_files import write_mr, write_series
 
 STACK = np.random.default_rng(0).integers(0, 4000, (4, 6, 5)).astype(np.uint16)
@@ -233,3 +244,45 @@ def test_the_real_series_from_a_zip_without_extensions(tmp_path: Path, settings:
     cohort = open_scan([archive], tmp_path / "work", settings)
     assert found(cohort) == {"study": [("FLAIR", 60)]}
     assert cohort["study"].series[0].sequence_reason == "SeriesDescription 'FLAIR'"
+
+
+@pytest.mark.parametrize(
+    "write", [write_upenn, write_ucsf, write_brats21, write_ds007045, write_mu, write_lumiere, write_bids]
+)
+def test_a_public_cohort_is_read_as_index_reads_it(
+    tmp_path: Path, settings: Settings, write: Callable[[Path], Path]
+) -> None:
+    root = write(tmp_path / "data")
+    indexed = scan_cohort(root, session="all", jobs=1)
+    expected = {one.study_id: one for one in (*indexed, *indexed.excluded) if one.series}
+    handed = open_scan([root], tmp_path / "w" / "work", settings)
+    for read in (handed, open_scan([zip_folder(root, tmp_path / "study.zip")], tmp_path / "w" / "work", settings)):
+        assert {one.study_id: (one.person, one.session) for one in read} == {
+            study_id: (one.person, one.session) for study_id, one in expected.items()
+        }
+        for one in read:
+            assert [(series.sequence, series.files[0].name, series.sequence_confidence) for series in one.series] == [
+                (series.sequence, series.files[0].name, series.sequence_confidence)
+                for series in expected[one.study_id].series
+            ]
+    assert handed.notes[0].startswith("Read as ")
+    first = next(iter(handed))
+    alone = open_scan([session_folder(first)], tmp_path / "w" / "work", settings)
+    assert [(one.study_id, [series.sequence for series in one.series]) for one in alone] == [
+        (first.study_id, [series.sequence for series in first.series])
+    ]
+
+
+def session_folder(study: Study) -> Path:
+    """The folder of a session: that of its files, or the one above ``anat``."""
+    folder = study.series[0].files[0].parent
+    return folder.parent if folder.name == "anat" else folder
+
+
+def zip_folder(folder: Path, archive: Path) -> Path:
+    """Zip a folder, as a browser hands in its files: with their paths below it."""
+    with zipfile.ZipFile(archive, "w") as opened:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                opened.write(path, path.relative_to(folder))
+    return archive

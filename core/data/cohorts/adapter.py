@@ -64,12 +64,14 @@ class CohortAdapter:
     """What of this no stored file of the cohort has shown."""
 
     def find_sessions(self, root: Path) -> list[SessionFolder]:
-        """Return the sessions below a folder, or the folder itself where it is one; none where it is another cohort's."""
+        """Return the sessions below a folder, or the folder itself where it is one or one person's; none where it is another's."""
         for base in self.bases:
             found = list(self._sessions_in(root / base)) if (root / base).is_dir() else []
             if any(self._holds_images(one.folder) for one in found[:LOOKED_AT]) or (found and not self.files):
                 return found
-        return [one for one in self._sessions_in(root.parent) if one.folder == root and self._holds_images(root)]
+        around = [one for base in (root.parent, root.parent.parent) for one in self._sessions_in(base)]
+        own = [one for one in around if one.folder == root or root in one.folder.parents]
+        return own if any(self._holds_images(one.folder) for one in own) else []
 
     def choose_files(self, names: Iterable[str]) -> dict[str, MRSequence | None]:
         """Return which of a session's files (paths below its folder) are read, and each one's sequence where it is known."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.data.clinical.spreadsheet import read_sheets
-from core.data.cohorts.adapter import CohortAdapter, SessionFolder
+from core.data.cohorts.adapter import CohortAdapter, SessionFolder, list_folders
 from core.data.cohorts.bids import BIDS
 from core.data.cohorts.brats21 import BRATS21
 from core.data.cohorts.brats_gli import BRATS_GLI
@@ -18,6 +18,7 @@ from core.data.cohorts.tcga_gbm import TCGA_GBM
 from core.data.cohorts.ucsf_pdgm import UCSF_PDGM
 from core.data.cohorts.upenn_gbm import UPENN_GBM
 from core.data.cohorts.utsw_glioma import UTSW_GLIOMA
+from core.data.index.imagefolder import name_some
 from core.errors import ConfigError
 
 FOLDER = CohortAdapter(name="folder", title="a folder of studies", study=r"(?P<person>.+)")
@@ -36,6 +37,18 @@ class Recognised:
 
     adapter: CohortAdapter
     sessions: tuple[SessionFolder, ...]
+
+    def note_unread(self, root: Path) -> list[str]:
+        """Name the folders below the one that was named, beside the sessions, that are none: they are not read."""
+        base = self.sessions[0].folder.parent
+        read = {path for one in self.sessions for path in (one.folder, *one.folder.parents)}
+        beside = list_folders(base) if base == root or root in base.parents else []
+        other = [folder.name for folder in beside if folder not in read]
+        return (
+            [f"Not read, for these folders are no sessions of {self.adapter.title}: {name_some(other)}."]
+            if other
+            else []
+        )
 
 
 def recognise_cohort(root: Path, stated: str | None = None) -> Recognised | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from core.data.formats.discovery import walk_files
 from core.data.index.assign import series_order
 from core.data.index.examinations import split_examinations
 from core.data.index.series import build_series, scan_files
-from core.data.study import ExaminationScan, FolderScan
+from core.data.study import ExaminationScan, FolderScan, Series
 from core.errors import DataError
 from core.mri import MRSequence
 from core.settings import Settings
@@ -76,25 +76,37 @@ def _scan_named(
     sequence: MRSequence | None,
 ) -> FolderScan:
     """Read the files that an adapter names, as what it names them."""
-    names = {path.relative_to(folder).as_posix(): path for path in files}
-    chosen = adapter.choose_files(names)
-    scanned = scan_files([names[name] for name in chosen], root, settings)
+    kinds = choose_named(folder, files, adapter)
+    scanned = scan_files(kinds, root, settings)
     built = build_series(study_id, scanned, root, settings, sequence)
-    kinds = {names[name]: kind for name, kind in chosen.items() if kind is not None}
-    reason = f"file names of {adapter.title}"
-    series = tuple(
-        replace(one, sequence=kinds[one.files[0]], sequence_reason=reason, sequence_confidence="certain")
-        if one.files[0] in kinds
-        else one
-        for one in built.series
-    )
-    ordered = tuple(sorted(series, key=series_order))
+    series = name_series(built.series, kinds, adapter)
     return FolderScan(
-        examinations=(ExaminationScan(series=ordered),) if ordered else (),
+        examinations=(ExaminationScan(series=series),) if series else (),
         faults=(*scanned.faults, *built.faults),
         synthetic=built.synthetic,
         notes=built.notes,
     )
+
+
+def choose_named(folder: Path, files: Iterable[Path], adapter: CohortAdapter) -> dict[Path, MRSequence | None]:
+    """Return which files of a session's folder an adapter names, and the sequence of each that it knows."""
+    names = {path.relative_to(folder).as_posix(): path for path in files}
+    return {names[name]: kind for name, kind in adapter.choose_files(names).items()}
+
+
+def name_series(
+    series: Iterable[Series], kinds: Mapping[Path, MRSequence | None], adapter: CohortAdapter
+) -> tuple[Series, ...]:
+    """Return series with the sequences that an adapter knows of their files (:func:`choose_named`), in order."""
+    reason = f"file names of {adapter.title}"
+    known = {path: kind for path, kind in kinds.items() if kind is not None}
+    named = [
+        replace(one, sequence=known[one.files[0]], sequence_reason=reason, sequence_confidence="certain")
+        if one.files[0] in known
+        else one
+        for one in series
+    ]
+    return tuple(sorted(named, key=series_order))
 
 
 def share_series(one: Path, other: Path) -> bool:
