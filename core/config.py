@@ -81,7 +81,7 @@ class PrepConfig(_Config):
     """On a common grid, what to do with a study whose series state different frames of reference, so that a voxel is not the same place in all of them: 'refuse' leaves the study out, 'assume_registered' takes it as it is. Series that state no frame (NIfTI) are assumed to be registered, and the answer says so."""
 
     reader_version: Annotated[int, Field(ge=1, le=READER_VERSION)] = READER_VERSION
-    """How files are read that leave it open: 2 takes the slices of a NIfTI volume in the plane of its acquisition, where this is known, else as axial, and the 16-bit pictures of a series in one window; 1 takes slices along the widest spacing and each picture in a window of its own, as runs did before this setting existed."""
+    """How files are read that leave it open: 2 takes the slices of a NIfTI volume in the plane of its acquisition, where this is known, else as axial, and the 16-bit images of a series in one window; 1 takes slices along the widest spacing and each image in a window of its own, as runs did before this setting existed."""
 
     @model_validator(mode="before")
     @classmethod

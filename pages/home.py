@@ -32,8 +32,8 @@ def show_sample(cohort: Cohort) -> None:
     with st.grid(4, min_column_width=140, gap="small"):
         for stack in stacks:
             middle = len(stack.pixels) // 2
-            picture = compose_slice(stack, middle, field_mm=1.12 * stack.extent_mm, side_px=384)
-            st.image(picture, caption=f"{stack.sequence}, {stack.plane}", width="stretch")
+            image = compose_slice(stack, middle, field_mm=1.12 * stack.extent_mm, side_px=384)
+            st.image(image, caption=f"{stack.sequence}, {stack.plane}", width="stretch")
 
 
 def checkpoint_words() -> str:

@@ -1,4 +1,4 @@
-"""search: many configurations on one split, the best by the validation patients, and one look at the test patients."""
+"""search: many configurations on one split, the best by the validation patients, and one evaluation on the test patients."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def search(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Search, show or judge."""
     if arguments.data in ("show", "judge") and arguments.known:
         found = find_search(settings, arguments.known, storage=arguments.storage)
-        return _answer(found, settings, judge=arguments.data == "judge")
+        return _answer(found, settings, evaluate=arguments.data == "judge")
     if arguments.known:
         raise UsageError(f"{arguments.known!r} is one word too many; name DATA alone, or show NAME, or judge NAME.")
     settings = replace(settings, threads=arguments.jobs or settings.threads)
@@ -46,12 +46,12 @@ def search(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     except KeyboardInterrupt:
         with suppress(MGMTLabError):  # Before its first trial there is nothing to show.
             found = find_search(settings, arguments.name, storage=arguments.storage)
-            outcome = replace(_answer(found, settings, judge=False), exit_status=INTERRUPTED)
+            outcome = replace(_answer(found, settings, evaluate=False), exit_status=INTERRUPTED)
             note(f"Stopped; the same command resumes {found.name}.")
             return outcome
         raise
     found = find_search(settings, arguments.name, storage=arguments.storage)
-    return _answer(found, settings, judge=arguments.judge)
+    return _answer(found, settings, evaluate=arguments.judge)
 
 
 def _read_parameters(arguments: argparse.Namespace) -> SearchParameters:
@@ -66,13 +66,13 @@ def _read_parameters(arguments: argparse.Namespace) -> SearchParameters:
     return SearchParameters(space=tuple(space), sampler=arguments.sampler, pruner=arguments.pruner, seed=arguments.seed)
 
 
-def _answer(found: Search, settings: Settings, *, judge: bool) -> Outcome:
+def _answer(found: Search, settings: Settings, *, evaluate: bool) -> Outcome:
     lines: list[str] = []
-    if judge:
-        evaluation, looked = evaluate_best(found, settings, TerminalProgress("test slices"))
+    if evaluate:
+        evaluation, counted = evaluate_best(found, settings, TerminalProgress("test slices"))
         lines.append(f"On the test patients: AUROC {figure_text(evaluation.patient['auroc'])}")
-        if not looked:
-            lines.append("This was judged before; nobody looked again.")
+        if not counted:
+            lines.append("This trial was evaluated before; it counts as no further evaluation.")
     result = read_result(found, settings)
     lines = [*_describe(result, found.config), *lines, _test_line(result), plain(found.folder)]
     return Outcome(document={"experiment": str(found.folder), **result.to_dict()}, lines=lines)
@@ -106,13 +106,13 @@ def _describe(result: SearchResult, config: RunConfig) -> list[str]:
 def _test_line(result: SearchResult) -> str:
     times = "once" if result.looked_at == 1 else f"{result.looked_at} times"
     if not result.looked_at:
-        return f"The {result.test_patients} test patients have not been looked at."
+        return f"The {result.test_patients} test patients have not been evaluated."
     warning = (
-        " WARNING: whoever chooses after looking makes the figure optimistic; only the first look is worth its face value."
+        " WARNING: a choice that follows an evaluation makes the figure optimistic; only the first one is worth its face value."
         if result.looked_at > 1
         else ""
     )
-    return f"The {result.test_patients} test patients have been looked at {times}, by any run.{warning}"
+    return f"The {result.test_patients} test patients have been evaluated {times}, with any run.{warning}"
 
 
 def _short(value: object) -> str:

@@ -50,8 +50,8 @@ FILES_PER_PROCESS = 2000
 LAYOUT_WORDS = {
     "rsna": "the competition's layout (one folder per study, one per sequence)",
     "phases": "an ImageFolder tree with phases",
-    "classes": "class folders of pictures",
-    "flat": "a flat folder of pictures",
+    "classes": "class folders of images",
+    "flat": "a flat folder of images",
 }
 
 
@@ -407,7 +407,7 @@ def _scan_image_tree(
             f"Classes in the order of their names: {', '.join(names)}; {names[positive]!r} counts as positive."
         )
     if any(series.sequence is MRSequence.UNKNOWN for study in found.studies for series in study.series):
-        notes.append("Pictures do not say which MR sequence they are; state it with --sequence.")
+        notes.append("Images do not say which MR sequence they are; state it with --sequence.")
     return Cohort(
         root=reading.root,
         layout=layout.name,

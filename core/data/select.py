@@ -27,7 +27,7 @@ def select_sources(study: Study, prep: PrepConfig) -> list[Source]:
     Parameters
     ----------
     study
-        Its label is not looked at.
+        Its label is not used.
     prep
         ``sequences``, ``series_selection`` and ``grid_mm``.
 

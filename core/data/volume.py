@@ -139,7 +139,7 @@ def read_volume(
     """
     settings = settings or load_settings()
     if series.kind == "picture":
-        raise DataError(f"Study {series.study_id}: loose pictures have no geometry and form no volume.")
+        raise DataError(f"Study {series.study_id}: loose images have no geometry and form no volume.")
     if series.kind == "dicom":
         return _read_dicom(series, settings, contents)
     path = series.files[0]

@@ -62,7 +62,7 @@ def export_imagefolder(table: SliceTable, split: Split, folder: Path, *, progres
     total = sum(len(indices) for indices in rows.values())
     if not total:
         raise DataError(
-            "The split names no picture of this cohort, so there is nothing to export; make the split from this cohort."
+            "The split names no image of this cohort, so there is nothing to export; make the split from this cohort."
         )
     beside = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}.part")
     written: dict[str, dict[str, int]] = {}

@@ -16,7 +16,7 @@ from core.errors import SplitError
 def make_folds(table: SliceTable, folds: int, seed: int) -> tuple[tuple[str, ...], ...]:
     """Assign the labelled persons of a table to folds; see :func:`deal_folds`.
 
-    TRAIN, VAL and TEST folders are not looked at: every labelled person is in exactly one fold.
+    TRAIN, VAL and TEST folders are ignored: every labelled person is in exactly one fold.
 
     Raises
     ------

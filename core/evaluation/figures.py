@@ -168,7 +168,7 @@ def _check(
             "give one row per label and one column per class."
         )
     if len(truth) == 0:
-        raise EvaluationError("There is nothing to judge: no labelled slice is in this part.")
+        raise EvaluationError("There is nothing to evaluate: no labelled slice is in this part.")
     if not np.isfinite(scores).all():
         raise EvaluationError("The logits are not finite numbers; the checkpoint's weights are damaged, train again.")
     return _Case(

@@ -113,7 +113,7 @@ def sharing_factor(folds: int) -> float:
     """Return by how much the variance of a mean over k folds is enlarged for the training patients that they share.
 
     ``1 + k / (k - 1)``: the variance of a mean of k values, ``v / k``, becomes ``v (1 / k + 1 / (k - 1))``, the share of
-    judged to training patients added. Without signal two folds' networks each rank the other's training patients, and the
+    evaluated to training patients added. Without signal two folds' networks each rank the other's training patients, and the
     same chance likeness of two patients counts in both folds: the true variance is then up to twice DeLong's
     (``benchmarks/bench_folds.py``).
 

@@ -115,7 +115,7 @@ def explain_each(
     numbers = range(len(prepared.pixels)) if images is None else images
     outside = [index for index in numbers if not 0 <= index < len(prepared.pixels)]
     if outside:
-        raise ConfigError(f"There is no picture {outside[0]}; this series has 0 to {len(prepared.pixels) - 1}.")
+        raise ConfigError(f"There is no image {outside[0]}; this series has 0 to {len(prepared.pixels) - 1}.")
     target = predictor.card.positive_class if target_class is None else target_class
     if not 0 <= target < len(predictor.card.class_names):
         names = ", ".join(f"{index} {name}" for index, name in enumerate(predictor.card.class_names))

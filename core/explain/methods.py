@@ -64,7 +64,7 @@ METHODS: Mapping[str, CamMethod] = {
         CamMethod(
             name="layercam-smooth",
             title="LayerCAM, smoothed",
-            summary="LayerCAM, blurred by 2% of the picture's side, so that a patch outweighs a speck beside it.",
+            summary="LayerCAM, blurred by 2% of the image's side, so that a patch outweighs a speck beside it.",
             implementation="LayerCAM",
             smooth=0.02,
         ),

@@ -114,7 +114,7 @@ def _check_histogram(name: str, pixels: NDArray[np.uint8], card: CheckpointCard)
         value=distance,
         limit=GREY_LIMIT,
         sentence=(
-            f"{name}: its grey values are unlike those of the training pictures (Jensen-Shannon distance "
+            f"{name}: its grey values are unlike those of the training images (Jensen-Shannon distance "
             f"{distance:.2f}; up to {GREY_LIMIT:.2f} is usual), so the checkpoint's figures do not hold for it."
         ),
     )

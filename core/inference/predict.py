@@ -82,7 +82,7 @@ class Predictor:
         Parameters
         ----------
         study
-            The study; its label is not looked at.
+            The study; its label is not used.
         synthetic
             Whether it is known to be synthetic (``Cohort.synthetic``).
         cache

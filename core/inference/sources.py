@@ -14,7 +14,7 @@ from core.models.card import CheckpointCard
 from core.mri import MRSequence
 
 UNNAMED_WARNING = (
-    "The pictures do not say which MR sequence they are, and this checkpoint was trained on {known}; "
+    "The images do not say which MR sequence they are, and this checkpoint was trained on {known}; "
     "the answer holds only if they are one of these. Name the sequence if you know it."
 )
 
@@ -115,7 +115,7 @@ def _remedy(study: Study, card: CheckpointCard) -> str:
         return "All its series are set aside; assign one of these sequences to the right one."
     if set(card.sequences) == {MRSequence.UNKNOWN}:
         return (
-            "It learnt from pictures that do not name their sequence: hand in such pictures, or train a checkpoint on "
+            "It learnt from images that do not name their sequence: hand in such images, or train a checkpoint on "
             "a cohort that names them."
         )
     if all(series.sequence == MRSequence.UNKNOWN for series in study.series if not is_set_aside(series)):

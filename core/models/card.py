@@ -28,7 +28,7 @@ RESTORE = "Restore the file from where it came from, or train anew."
 EVALUATED_PATIENTS = {
     "data": "patients of another cohort",
     "test": "untouched test patients",
-    "folds": "patients, each judged by a member that never saw it",
+    "folds": "patients, each evaluated by a member that never saw it",
     "val": "validation patients, which chose the epoch",
 }
 """Parts that a card may have figures of, the most informative first."""

@@ -61,7 +61,7 @@ def _what_it_is(card: CheckpointCard) -> list[str]:
         f"- split: by {card.split_unit}{' (leaky: slices of one patient on both sides)' if card.split_unit == 'slice' else ''}",
         f"- weights started from: {card.weights_origin}",
         f"- threshold {card.threshold:.3f} and temperature {card.temperature:.3f}, both chosen on validation patients",
-        f"- picture: {card.config.prep.size_px} x {card.config.prep.size_px} px, planes seen: {', '.join(card.planes) or 'not stated'}",
+        f"- image: {card.config.prep.size_px} x {card.config.prep.size_px} px, planes seen: {', '.join(card.planes) or 'not stated'}",
     ]
 
 

@@ -36,7 +36,7 @@ def write_ensemble(path: Path, members: Sequence[Path], *, name: str, figures: M
     name
         What it is called.
     figures
-        By patient, within folds: each patient judged by a member that never saw it.
+        By patient, within folds: each patient evaluated by a member that never saw it.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def _require_compatible(cards: Sequence[CheckpointCard]) -> None:
     if len(cards) < 2:
         raise CheckpointError("An ensemble needs two members or more.")
     properties: dict[str, list[object]] = {
-        "see differently prepared pictures": [card.config.prep for card in cards],
+        "see differently prepared images": [card.config.prep for card in cards],
         "are different networks": [card.config.architecture for card in cards],
         "know different classes": [(card.class_names, card.positive_class) for card in cards],
     }

@@ -49,7 +49,7 @@ def necrotic_fraction(z: float) -> float:
     """Radius of the necrotic core as a share of the tumour's radius: the trait, and all that `z` changes.
 
     It rises with z between 0.15 and 0.87 and is steepest at z = 1.2, between the middles of the cohorts of
-    signal 1 and 3. It does not depend on the signal, so that a model of one cohort can be judged on another.
+    signal 1 and 3. It does not depend on the signal, so that a model of one cohort can be evaluated on another.
     """
     return float(0.15 + 0.72 / (1 + np.exp(-0.9 * (z - 1.2))))
 

@@ -27,7 +27,7 @@ REPORTED = ("val_patient_auroc", "val_loss", "val_accuracy", "train_loss")
 def write_comparison_page(comparison: Comparison) -> str:
     """Return the page; every text that comes from a run is escaped."""
     labels = [run.label for run in comparison.runs]
-    judged = [(run.label, run.evaluation.patient) for run in comparison.runs if run.evaluation is not None]
+    evaluated = [(run.label, run.evaluation.patient) for run in comparison.runs if run.evaluation is not None]
     adjusted = len(comparison.differences) > 1
     return render_page(
         "comparison.html",
@@ -57,11 +57,11 @@ def write_comparison_page(comparison: Comparison) -> str:
             )
             for item in comparison.differences
         ],
-        figures_header=("figure", *(label for label, _ in judged)),
+        figures_header=("figure", *(label for label, _ in evaluated)),
         figures=[
-            (title, *(figure_text(figures.get(name)) for _, figures in judged))
+            (title, *(figure_text(figures.get(name)) for _, figures in evaluated))
             for name, title in FIGURE_TITLES.items()
-            if any(name in figures for _, figures in judged)
+            if any(name in figures for _, figures in evaluated)
         ],
         settings_header=("", "setting", *labels),
         settings=[(row.group, row.name, *(value_words(value) for value in row.values)) for row in comparison.settings],

@@ -31,7 +31,7 @@ def test_it_is_answered_once_and_its_ensemble_predicts_by_name(command: Command,
     }
     text = command("predict", "mine", scan).stdout
     assert "its 2 members" in text
-    assert "each judged by a member that never saw it" in text
+    assert "each evaluated by a member that never saw it" in text
     again = command("cross-validate", patients, *SMALL, "--name", "mine")
     assert "AUROC by patient within folds" in again.stdout
     command("cross-validate", patients, *SMALL, "--name", "mine", "--seeds", "2").assert_refused(

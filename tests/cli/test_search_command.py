@@ -27,14 +27,14 @@ def test_a_search_is_shown_and_judged_once(command: Command, patients: Path) -> 
     assert found["noise"]["compared"] == 2
     assert found["test"]["looked_at"] == 0
     shown = command("search", "show", "search")
-    assert "have not been looked at" in shown.stdout
+    assert "have not been evaluated" in shown.stdout
     assert "Were all 2 trials equally good" in shown.stdout
     judged = command("search", "judge", "search", "--json").json
     assert judged["test"]["looked_at"] == 1
     assert judged["test"]["judgement"]["patient"]["auroc"]["n"] == judged["test"]["patients"]
     again = command("search", patients, *SMALL, "--trials", "2", "--judge")
-    assert "nobody looked again" in again.stdout
-    assert "looked at once" in again.stdout
+    assert "counts as no further evaluation" in again.stdout
+    assert "evaluated once" in again.stdout
     assert len(list_runs(load_settings())) == 2
     ledger = (load_settings().runs / "test_looks.jsonl").read_text()
     assert len(ledger.splitlines()) == 1
@@ -49,7 +49,7 @@ def test_more_than_one_look_is_warned_of(command: Command, patients: Path) -> No
     settings = load_settings()
     record_evaluation(find_search(settings, "search").split.test_digest, "another", settings)
     assert "WARNING" not in command("search", "show", "search").stdout
-    assert "looked at 2 times, by any run. WARNING" in command("search", "judge", "search").stdout
+    assert "evaluated 2 times, with any run. WARNING" in command("search", "judge", "search").stdout
 
 
 def test_what_cannot_be_searched_is_one_line(command: Command, patients: Path) -> None:

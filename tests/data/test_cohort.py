@@ -207,7 +207,7 @@ def test_class_folders_without_patients(tmp_path: Path) -> None:
     assert cohort.class_names[cohort.positive_class] == "yes"
     assert {series.sequence for series in cohort.series} == {MRSequence.T1WCE}
     assert [fault.path for fault in cohort.faults] == ["no/broken.jpg"]
-    assert any("2 pictures name no patient (leading digits)" in note for note in cohort.notes)
+    assert any("2 images name no patient (leading digits)" in note for note in cohort.notes)
 
 
 def test_the_patient_pattern_finds_the_patient(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_the_layout_can_be_insisted_on(tmp_path: Path) -> None:
     assert scan_cohort(tmp_path).layout == "rsna"
     insisted = scan_cohort(tmp_path, layout="classes")
     assert insisted.class_names == ("00001", "00002")
-    assert insisted.notes[0] == "Read as class folders of pictures, as stated."
+    assert insisted.notes[0] == "Read as class folders of images, as stated."
     with pytest.raises(ConfigError, match="no layout 'dicom'"):
         scan_cohort(tmp_path, layout="dicom")
 

@@ -124,5 +124,5 @@ def test_a_cancelled_export_leaves_nothing(table: SliceTable, split: Split, tmp_
 
 
 def test_a_split_of_another_cohort_is_an_error(split: Split, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="names no picture of this cohort"):
+    with pytest.raises(DataError, match="names no image of this cohort"):
         export_imagefolder(make_table({"77777": 1}), split, tmp_path / "tree")

@@ -119,7 +119,7 @@ def test_predicted_class_follows_the_threshold() -> None:
 @pytest.mark.parametrize(
     ("labels", "logits", "message"),
     [
-        ([], np.empty((0, 2)), "nothing to judge"),
+        ([], np.empty((0, 2)), "nothing to evaluate"),
         ([0, 1], np.zeros((2, 3)), "do not fit"),
         ([0, 1], np.array([[0.0, np.nan], [0.0, 1.0]]), "not finite"),
     ],

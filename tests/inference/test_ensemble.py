@@ -71,7 +71,7 @@ def test_its_card_is_its_own(ensemble: Path) -> None:
     members, card = read_ensemble(ensemble)
     assert read_card(ensemble) == card
     assert len(members) == len(card.members) == 3
-    assert card.reported_auroc() == ("patients, each judged by a member that never saw it", AUROC["auroc"])
+    assert card.reported_auroc() == ("patients, each evaluated by a member that never saw it", AUROC["auroc"])
     assert card.temperature == 1.0
     assert card.threshold == pytest.approx(expit(logit([0.2, 0.5, 0.6]).mean()))
     assert card.intensity["FLAIR"] == pytest.approx([1.0, 0.0])

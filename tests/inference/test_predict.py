@@ -158,7 +158,7 @@ def test_a_checkpoint_of_unnamed_images_refuses_a_named_sequence(
     write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
 ) -> None:
     predictor = Predictor(write_checkpoint(sequences=(MRSequence.UNKNOWN,)))
-    with pytest.raises(SequenceError, match="learnt from pictures that do not name their sequence"):
+    with pytest.raises(SequenceError, match="learnt from images that do not name their sequence"):
         predictor.predict(study(replace(write_series(MRSequence.FLAIR), kind="dicom")))
     assert not predictor.predict(study(write_series(MRSequence.UNKNOWN))).warnings
 

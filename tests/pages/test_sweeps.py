@@ -205,7 +205,7 @@ def test_looks_at_the_test_patients_are_told(open_app: App, searched: str, home:
         record_evaluation(open_digest(home, searched), run, home)
     app = open_app("sweeps.py", query={"search": searched})
     assert app.metric[2].value == "2 times"
-    assert any("looked at before" in warning.value for warning in app.warning)
+    assert any("evaluated before" in warning.value for warning in app.warning)
 
 
 def test_the_best_trial_opens_on_train(open_app: App, searched: str, finished_run: RunFolder) -> None:

@@ -265,4 +265,4 @@ def test_an_audit_for_the_claim_sheet_says_what_it_found_and_what_it_could_not_a
     assert not app.exception
     assert not app.error
     assert "Near-duplicate images on both sides" not in words(app)
-    assert "Shortcuts: could not be asked: A linear head is judged with at least 6 patients" in words(app)
+    assert "Shortcuts: could not be asked: A linear head is evaluated with at least 6 patients" in words(app)

@@ -181,7 +181,7 @@ def _show_finding(cohort: Cohort, finding: Finding) -> None:
 
 def _show_images(cohort: Cohort, places: Sequence[str]) -> None:
     """Show the slices that a finding names, side by side; series and studies show their middle slice."""
-    found = [picture for place in places[:IMAGES] if (picture := _find_image(cohort, place)) is not None]
+    found = [image for place in places[:IMAGES] if (image := _find_image(cohort, place)) is not None]
     if not found:
         return
     with st.grid(max(2, len(found)), min_column_width=120, gap="small"):

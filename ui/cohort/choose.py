@@ -79,7 +79,7 @@ def _ask_folder() -> None:
         persist_state="session",
         placeholder="/data/rsna-miccai-brain-tumor-radiogenomic-classification",
         help="The competition's folder or its train/, a TRAIN/VAL/TEST tree, class folders, or a flat folder of "
-        "pictures with a label table.",
+        "images with a label table.",
     )
     with st.expander("How to read it", icon=":material/tune:"), st.grid(2, min_column_width=240):
         labels = st.text_input(

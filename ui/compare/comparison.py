@@ -125,11 +125,11 @@ def show_curves(comparison: Comparison) -> None:
 
 def show_figures_of_runs(comparison: Comparison) -> None:
     """Every figure by patient with its interval and n, a column per run."""
-    judged = [(run.label, run.evaluation) for run in comparison.runs if run.evaluation is not None]
-    names = [name for name in FIGURE_TITLES if any(name in evaluation.patient for _, evaluation in judged)]
+    evaluated = [(run.label, run.evaluation) for run in comparison.runs if run.evaluation is not None]
+    names = [name for name in FIGURE_TITLES if any(name in evaluation.patient for _, evaluation in evaluated)]
     rows = [
         {"figure by patient": FIGURE_TITLES[name]}
-        | {label: figure_text(evaluation.patient.get(name)) for label, evaluation in judged}
+        | {label: figure_text(evaluation.patient.get(name)) for label, evaluation in evaluated}
         for name in names
     ]
     if rows:

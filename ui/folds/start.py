@@ -79,7 +79,7 @@ def _ask_parameters() -> CrossValidationParameters | None:
         height=90,
         placeholder=EXAMPLE,
         help="A setting and the values to try on each line, as --set takes them; every combination is a candidate. Leave it "
-        "empty to judge the one configuration above.",
+        "empty to evaluate the one configuration above.",
     )
     vary: dict[str, list[str]] = {}
     for line in text.splitlines():

@@ -1,4 +1,4 @@
-"""The study that is looked at: the sample, an upload, a path on this computer, or one of the cohort's."""
+"""The study that is shown: the sample, an upload, a path on this computer, or one of the cohort's."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def show_level(
     labels, logits
         Of shape (rows,) and (rows, classes).
     figures
-        From :func:`core.evaluation.figures.judge`.
+        From :func:`core.evaluation.figures.evaluate`.
     unit
         "patients" or "slices".
     class_names, positive_class, threshold, temperature

@@ -31,7 +31,7 @@ PARTS: dict[EvaluatedPart, str] = {"val": "Validation", "test": "Test", "data": 
 def show_evaluation(run: RunFolder) -> None:
     """Let the visitor choose who is evaluated, and show the evaluation; the test patients only after a click that counts."""
     if not run.checkpoint.exists():
-        st.caption("There is nothing to judge before the first finished epoch.")
+        st.caption("There is nothing to evaluate before the first finished epoch.")
         return
     part: EvaluatedPart = st.segmented_control(
         "Judged on",
@@ -92,13 +92,13 @@ def _show_other(run: RunFolder) -> None:
     st.caption(
         f"The current cohort: {plain(cohort.root)}, {len(cohort.labelled)} labelled studies. This look is counted too."
     )
-    if st.button("Judge on this cohort", icon=":material/visibility:", key=f"judge.{run.name}.other"):
-        _judge_other(run, cohort)
+    if st.button("Evaluate on this cohort", icon=":material/visibility:", key=f"judge.{run.name}.other"):
+        _evaluate_other(run, cohort)
     if stored is not None:
         _show(stored, run)
 
 
-def _judge_other(run: RunFolder, cohort: Cohort) -> None:
+def _evaluate_other(run: RunFolder, cohort: Cohort) -> None:
     bar = ProgressBar("Judging another cohort", "slices")
     evaluate_run(run, "test", current_settings(), other=cohort, progress=bar)
     st.rerun()
@@ -154,6 +154,6 @@ def _show_meaning(evaluation: Evaluation, run: RunFolder) -> None:
     except MGMTLabError:
         return
     if newer != evaluation.epoch:
-        st.caption(f":material/info: The best weights are now of epoch {newer}; judge again to see them.")
+        st.caption(f":material/info: The best weights are now of epoch {newer}; evaluate again to see them.")
     for note in (*describe_overlap(evaluation.overlap), *evaluation.notes):
         st.caption(plain(note, 400))

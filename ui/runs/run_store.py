@@ -105,7 +105,7 @@ def show_origin(run: RunFolder) -> None:
     if run.source.named:
         return
     st.caption(
-        f"Its data lay at {plain(origin.data)}. Curves and figures need no data; to judge its test patients here, say "
+        f"Its data lay at {plain(origin.data)}. Curves and figures need no data; to evaluate its test patients here, say "
         "where the same cohort lies."
     )
     current = chosen_cohort()

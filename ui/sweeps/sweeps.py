@@ -161,21 +161,21 @@ def _show_best(search: Search, result: SearchResult, *, running: bool) -> None:
 
 
 def _show_test(search: Search, result: SearchResult, *, running: bool) -> None:
-    """The test patients: how often they were looked at, the button that looks, and the figure."""
+    """The test patients: how often they were evaluated, the button that evaluates, and the figure."""
     times = "once" if result.looked_at == 1 else f"{result.looked_at} times" if result.looked_at else "never"
-    st.metric(f"{result.test_patients} test patients, looked at", times)
+    st.metric(f"{result.test_patients} test patients, evaluated", times)
     if result.evaluation is not None:
         figure = Figure(**result.evaluation["patient"]["auroc"])
         st.markdown(f"**AUROC on the test patients:** {figure_text(figure, 'patients')}")
     else:
-        st.caption("They stand in no trial. Look once, when the search is over: each look is counted.")
+        st.caption("They stand in no trial. Evaluate them once, when the search is over: every evaluation is counted.")
     if result.looked_at > 1 or (result.looked_at and result.evaluation is None):
         st.warning(
-            "These patients have been looked at before: whoever chooses by what they saw makes the figure optimistic.",
+            "These patients have been evaluated before: a choice that follows an evaluation makes the figure optimistic.",
             icon=":material/warning:",
         )
     if result.evaluation is None and st.button(
-        "Look at the test patients",
+        "Evaluate the test patients",
         icon=":material/visibility:",
         key=f"sweeps.{search.name}.judge",
         disabled=running or not search.split.test,

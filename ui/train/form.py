@@ -25,7 +25,7 @@ MAIN_FIELDS = (
 )
 HIDDEN_FIELDS = frozenset({"preset"})
 GROUP_TITLES = {
-    "prep": "Pictures",
+    "prep": "Images",
     "optimiser": "Optimiser",
     "schedule": "Learning rate over time",
     "split": "Split",

@@ -73,7 +73,7 @@ def show_leak(found: LeakMeter, key: str) -> None:
     synthetic = "synthetic " if found.synthetic else ""
     st.caption(
         f"{found.slices} {plain(', '.join(found.sequences))} slices of {found.patients} {synthetic}patients; "
-        f"{found.folds} parts, {found.repeats} times anew. On the right every point judges the same slices and searches "
+        f"{found.folds} parts, {found.repeats} times anew. On the right every point evaluates the same slices and searches "
         "equally many: where siblings enter, other patients' slices leave. Intervals (95%) are over patients."
     )
     for note in found.notes:

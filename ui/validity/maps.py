@@ -152,8 +152,8 @@ def _show_examples(found: MapTest) -> None:
                 images["the biomarker"] = _draw_changed(example, example.changed)
             st.caption(f"{example.study_id}, {example.sequence}")
             with st.grid(3, min_column_width=90, gap="small"):
-                for caption, picture in images.items():
-                    st.image(picture, caption=caption, width="stretch")
+                for caption, image in images.items():
+                    st.image(image, caption=caption, width="stretch")
 
 
 def _draw(example: MapExample, heat: NDArray[np.float32]) -> Image.Image:
@@ -161,19 +161,19 @@ def _draw(example: MapExample, heat: NDArray[np.float32]) -> Image.Image:
 
 
 def _draw_changed(example: MapExample, changed: NDArray[np.bool_]) -> Image.Image:
-    picture = np.repeat(example.image[..., None], 3, axis=2)
-    picture[changed] = picture[changed] // 2 + np.array([0, 110, 60], np.uint8)
-    return _outline(example, picture)
+    image = np.repeat(example.image[..., None], 3, axis=2)
+    image[changed] = image[changed] // 2 + np.array([0, 110, 60], np.uint8)
+    return _outline(example, image)
 
 
-def _outline(example: MapExample, picture: NDArray[np.uint8]) -> Image.Image:
+def _outline(example: MapExample, image: NDArray[np.uint8]) -> Image.Image:
     if example.tumour is not None:
         inner = example.tumour.copy()
         for axis in (0, 1):
             for step in (-1, 1):
                 inner &= np.roll(example.tumour, step, axis)
-        picture[example.tumour & ~inner] = 255
-    return Image.fromarray(picture)
+        image[example.tumour & ~inner] = 255
+    return Image.fromarray(image)
 
 
 def _table(found: MapTest) -> pd.DataFrame:

@@ -46,7 +46,7 @@ def draw_section() -> None:
             else 0.5
         )
         own = int(
-            st.number_input("Patients that you can judge on", 8, 100_000, _own_patients(), 1, key="validity.power.n")
+            st.number_input("Patients that you can evaluate", 8, 100_000, _own_patients(), 1, key="validity.power.n")
         )
     needed = {
         power: patients_needed(value, other, power=power, design=design, correlation=correlation)

@@ -24,7 +24,7 @@ SIDES: Mapping[Plane, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SliceStack:
-    """One series, ready to be looked at."""
+    """One series, ready to be shown."""
 
     sequence: MRSequence
     plane: Plane

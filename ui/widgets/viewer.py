@@ -73,13 +73,13 @@ class _Overlay:
     method: str
     layer: str
 
-    def tint(self, number: int, index: int, picture: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    def tint(self, number: int, index: int, image: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
         layer = self.maps.get((number, index))
         if layer is None or self.opacity == 0:
             return None
         strongest = max((other.raw_max for other in self.maps.values()), default=0.0)
         scale = layer.raw_max / strongest if self.common and strongest > 0 else 1.0
-        return blend(picture, layer.heat * np.float32(scale), self.opacity)
+        return blend(image, layer.heat * np.float32(scale), self.opacity)
 
 
 def jump_to(key: str, plane: Plane, position: float) -> None:
@@ -212,7 +212,7 @@ def _choose_position(plane: Plane, stacks: list[SliceStack], *, key: str, seen_o
         st.session_state[name] = min(positions, key=lambda position: abs(position - wanted))
     if len(positions) == 1:
         return positions[0]
-    title = f"{str(plane).capitalize()} position, mm {AXIS_NAMES[plane]}" if in_mm else "Picture"
+    title = f"{str(plane).capitalize()} position, mm {AXIS_NAMES[plane]}" if in_mm else "Image"
     chosen = st.select_slider(
         title,
         positions,

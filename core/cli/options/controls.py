@@ -55,7 +55,7 @@ def define_twin(parser: Parser) -> None:
     set_command(
         parser,
         "core.cli.reruns:twin",
-        "Both arms are trained on equally many slices and judged on the same ones; given again, it is resumed.",
+        "Both arms are trained on equally many slices and evaluated on the same ones; given again, it is resumed.",
     )
     add_data(parser)
     add_config(parser, preset="paper")
@@ -73,7 +73,7 @@ def define_twin(parser: Parser) -> None:
         type=between(SMALLEST_SHARE, LARGEST_SHARE),
         default=0.25,
         metavar="SHARE",
-        help="of each judged patient's slices; the rest are its siblings (default: 0.25)",
+        help="of each evaluated patient's slices; the rest are its siblings (default: 0.25)",
     )
     parser.add_argument("--queue", action="store_true", help="put both runs into the queue and return")
 

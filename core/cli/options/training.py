@@ -35,7 +35,7 @@ def define_cross_validate(parser: Parser) -> None:
     set_command(
         parser,
         "core.cli.cross_validate:cross_validate",
-        "With --vary it is nested: candidates are compared inside, and the winner alone is judged on the fold. Report "
+        "With --vary it is nested: candidates are compared inside, and the winner alone is evaluated on the fold. Report "
         "that form when anything was tuned. Interrupted or killed, it is resumed by the same command. The networks of the "
         "folds answer together as an ensemble: python -m core predict NAME SCAN.",
     )
@@ -114,9 +114,7 @@ def define_search(parser: Parser) -> None:
         "--sampler", choices=("tpe", "random"), default="tpe", help="learn from trials that ended (default), or do not"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the sampler (default: 0)")
-    parser.add_argument(
-        "--judge", action="store_true", help="at the end, look at the test patients with the best trial"
-    )
+    parser.add_argument("--judge", action="store_true", help="at the end, evaluate the best trial on the test patients")
     add_behind_queue(parser)
 
 

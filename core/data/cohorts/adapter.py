@@ -18,8 +18,8 @@ FilePattern = tuple[str, MRSequence | None]
 NIFTI = r"\.nii(?:\.gz)?"
 
 
-LOOKED_AT = 20
-"""Sessions that are looked at to tell whether a cohort is this one."""
+SAMPLED = 20
+"""Sessions that are read to tell whether a cohort is this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class CohortAdapter:
     tables: tuple[str, ...] = ()
     """Names of its clinical table (patterns of a shell), beside the studies or above them."""
     required: str = ""
-    """Pattern of a file that no other cohort of such folders has; one session that is looked at must hold it."""
+    """Pattern of a file that no other cohort of such folders has; one session of those must hold it."""
     ratings: str = ""
     """Name of a table whose rows say "Pre-Op" of a person and a session."""
     post_operative: bool = False
@@ -67,7 +67,7 @@ class CohortAdapter:
         """Return the sessions below a folder, or the folder itself where it is one or one person's; none where it is another's."""
         for base in self.bases:
             found = list(self._sessions_in(root / base)) if (root / base).is_dir() else []
-            if any(self._holds_images(one.folder) for one in found[:LOOKED_AT]) or (found and not self.files):
+            if any(self._holds_images(one.folder) for one in found[:SAMPLED]) or (found and not self.files):
                 return found
         around = [one for base in (root.parent, root.parent.parent) for one in self._sessions_in(base)]
         own = [one for one in around if one.folder == root or root in one.folder.parents]

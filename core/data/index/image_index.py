@@ -1,4 +1,4 @@
-"""Which files of a folder are images, and how large: looked at in parallel, and kept for the next time."""
+"""Which files of a folder are images, and how large: read in parallel, and kept for the next time."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _read_sizes(paths: Sequence[Path], settings: Settings) -> list[ImageSize | s
             if kind == "picture":
                 sizes.append(read_image_size(path, settings))
             else:
-                sizes.append(kind and f"{path.name} is not a picture but {kind}; here only pictures are expected.")
+                sizes.append(kind and f"{path.name} is not an image but {kind}; here only images are expected.")
         except DataError as error:
             sizes.append(str(error))
     return sizes

@@ -191,7 +191,7 @@ def _describe(studies: tuple[Study, ...], loose: int, patient_pattern: str | Non
     if loose:
         how = f"the pattern {patient_pattern}" if patient_pattern else "leading digits"
         notes.append(
-            f"{loose} pictures name no patient ({how}): each counts as a person of its own, so slices of one patient "
+            f"{loose} images name no patient ({how}): each counts as a person of its own, so slices of one patient "
             "may stand on both sides of a split."
         )
     phases: dict[str, set[str]] = defaultdict(set)

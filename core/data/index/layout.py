@@ -30,11 +30,11 @@ PHASES: dict[str, Phase] = {
 COMPETITION_ID = re.compile(r"\d{5}")
 SCANS: frozenset[FileKind] = frozenset({"dicom", "nifti", "packed"})
 """Kinds of files that make a folder a study."""
-LOOKED_AT = 64
-"""Files of a folder that are looked at to tell what it holds."""
+SAMPLED = 64
+"""Files of a folder that are opened to tell what it holds."""
 EXPECTED = (
     "expected studies as ID/SEQUENCE/*.dcm (the competition's root or its train folder), TRAIN/VAL/TEST or plain "
-    "class folders of pictures, or pictures with a label table"
+    "class folders of images, or images with a label table"
 )
 
 
@@ -138,4 +138,4 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _kinds(files: Iterator[Path]) -> set[FileKind]:
-    return {kind for kind in map(detect_kind, islice(files, LOOKED_AT)) if kind}
+    return {kind for kind in map(detect_kind, islice(files, SAMPLED)) if kind}

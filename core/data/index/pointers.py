@@ -15,14 +15,14 @@ REMEDIES = {
     "link": "links to files that are not there; copy these too, or name the folder that they lie in",
     "sidecar": "sidecars (.json) of images that are not there; fetch these with: datalad get -r . (or from where the data came)",
 }
-MOST_LOOKED_AT = 20_000
+MOST_FILES = 20_000
 
 
 def describe_missing(folder: Path) -> str:
     """Say why a folder without images has none, and what fetches them; an empty text where nothing tells."""
     counts: Counter[str] = Counter()
     for number, path in enumerate(folder.rglob("*")):
-        if number >= MOST_LOOKED_AT:
+        if number >= MOST_FILES:
             break
         kind = _kind_of(path)
         if kind:

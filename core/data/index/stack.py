@@ -76,7 +76,7 @@ def arrange(headers: Sequence[InstanceHeader]) -> Stack:
     mosaic = next((header for header in ordered if "MOSAIC" in header.acquisition.image_type), None)
     if mosaic:
         raise MixedSeriesError(
-            f"{mosaic.path.name} is a Siemens mosaic (many slices tiled into one picture), not an anatomical slice; "
+            f"{mosaic.path.name} is a Siemens mosaic (many slices tiled into one image), not an anatomical slice; "
             "hand in the structural series."
         )
     if len(ordered) == 1 and not _has_geometry(ordered[0]):

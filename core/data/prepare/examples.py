@@ -137,7 +137,7 @@ def build_examples(
     prep
         ``form`` and ``channels`` say how.
     slices
-        Where the n slices come from; its pixels are not looked at.
+        Where the n slices come from; its pixels are not read.
     sequences
         Names of the sequences that are there, in order; empty for a series of its own.
 
@@ -228,9 +228,9 @@ def draw(grey: NDArray[np.float32], frame: ImageFrame, size_px: int) -> NDArray[
     return image
 
 
-def resize(picture: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+def resize(image: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
     """Resize to (rows, columns) with a triangle filter as wide as the shrinking asks for."""
-    if picture.shape == shape:
-        return np.asarray(picture, np.float32)
-    image = Image.fromarray(np.ascontiguousarray(picture, np.float32))
-    return np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BILINEAR), np.float32)
+    if image.shape == shape:
+        return np.asarray(image, np.float32)
+    pillow = Image.fromarray(np.ascontiguousarray(image, np.float32))
+    return np.asarray(pillow.resize((shape[1], shape[0]), Image.Resampling.BILINEAR), np.float32)

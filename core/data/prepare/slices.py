@@ -89,7 +89,7 @@ def prepare_volumes(volumes: Sequence[Volume | None], prep: PrepConfig) -> Prepa
         Voxels (slices, rows, columns) with their spacing in millimetres, not changed: one volume, or those of a study
         on one grid, in the order of the channels; None where the study lacks a sequence.
     prep
-        How; ``sequences`` is not looked at.
+        How; ``sequences`` is not used.
 
     Returns
     -------
@@ -206,7 +206,7 @@ def prepare_images(series: Series, prep: PrepConfig, settings: Settings | None =
     """
     if prep.form != "slice" or prep.channels != "grey":
         raise DataError(
-            f"Study {series.study_id}: loose pictures have no place in the patient, so they form no volume and have no "
+            f"Study {series.study_id}: loose images have no place in the patient, so they form no volume and have no "
             "neighbours. Hand in DICOM or NIfTI, or choose form 'slice' with channels 'grey'."
         )
     kept: list[tuple[int, str, ImageFrame, NDArray[np.uint8]]] = []
@@ -227,7 +227,7 @@ def prepare_images(series: Series, prep: PrepConfig, settings: Settings | None =
             index += 1
     if not kept:
         reason = faults[0].reason if faults else "it lists no files."
-        raise DataError(f"No picture of study {series.study_id} can be used: {reason}")
+        raise DataError(f"No image of study {series.study_id} can be used: {reason}")
     return PreparedSeries(
         pixels=np.stack([pixels for *_, pixels in kept]),
         slice_index=np.array([number for number, *_ in kept], np.int32),

@@ -34,7 +34,7 @@ from core.settings import Settings
 PREPARED_PX = 96
 """Four prepared pixels become one of a thumbnail in each direction."""
 DOSES = (0.0, 0.25, 0.5, 0.75, 1.0)
-JUDGED_SHARE = 0.25
+EVALUATED_SHARE = 0.25
 """Of a patient's slices in the dose curve; the rest are the siblings that may stand in training."""
 MOST_SLICES = 6000
 """Of a larger cohort whole patients are drawn: the distances of all pairs must fit into memory."""
@@ -43,7 +43,7 @@ FEWEST_PATIENTS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DosePoint:
-    """Accuracy of the nearest neighbour where a share of the judged patients has sibling slices in training."""
+    """Accuracy of the nearest neighbour where a share of the evaluated patients has sibling slices in training."""
 
     share: float
     true: Figure
@@ -158,10 +158,10 @@ def meter_prep(cohort: Cohort) -> PrepConfig:
 def measure_leak(
     table: SliceTable, *, repeats: int = 20, folds: int = 5, seed: int = 0, synthetic: bool = False
 ) -> LeakMeter:
-    """Judge a nearest neighbour on thumbnails by slice and by patient, with true and with shuffled labels.
+    """Evaluate a nearest neighbour on thumbnails by slice and by patient, with true and with shuffled labels.
 
     Each repeat deals the slices, and the patients, out to `folds` parts anew and shuffles the labels among the
-    patients anew; each slice is judged once a repeat, by its nearest neighbour in the other parts. A slice's score
+    patients anew; each slice is evaluated once a repeat, by its nearest neighbour in the other parts. A slice's score
     is its share of hits over the repeats, so that an interval is about patients, not about the luck of one split.
 
     Parameters
@@ -259,8 +259,8 @@ def _nearest(distances: NDArray[np.float32], fold: NDArray[np.intp], parts: int)
     """Nearest slice in the other parts: (slices,)."""
     nearest = np.empty(len(fold), np.intp)
     for part in range(parts):
-        judged, training = np.flatnonzero(fold == part), np.flatnonzero(fold != part)
-        nearest[judged] = training[distances[np.ix_(judged, training)].argmin(axis=1)]
+        evaluated, training = np.flatnonzero(fold == part), np.flatnonzero(fold != part)
+        nearest[evaluated] = training[distances[np.ix_(evaluated, training)].argmin(axis=1)]
     return nearest
 
 
@@ -271,41 +271,41 @@ def _dose_hits(
     parts: int,
     generator: np.random.Generator,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Hits with true and with shuffled labels, (doses, slices) each, and which slices were judged: (slices,).
+    """Hits with true and with shuffled labels, (doses, slices) each, and which slices were evaluated: (slices,).
 
-    At every dose the same slices are judged and the training part is equally large: where siblings enter, as
+    At every dose the same slices are evaluated and the training part is equally large: where siblings enter, as
     many slices of other patients leave.
     """
     true, other = np.zeros((2, len(DOSES), len(fold)))
-    judged = _choose_judged(slices.member, generator)
+    evaluated = _choose_evaluated(slices.member, generator)
     for part in range(parts):
-        inside = np.flatnonzero((fold == part) & judged)
+        inside = np.flatnonzero((fold == part) & evaluated)
         held = generator.permutation(np.unique(slices.member[inside]))
         strangers = generator.permutation(np.flatnonzero(fold != part))
         for place, share in enumerate(DOSES):
             with_siblings = held[: round(share * len(held))]
-            siblings = np.flatnonzero(np.isin(slices.member, with_siblings) & ~judged)[: len(strangers) - 1]
+            siblings = np.flatnonzero(np.isin(slices.member, with_siblings) & ~evaluated)[: len(strangers) - 1]
             training = np.concatenate([siblings, strangers[: len(strangers) - len(siblings)]])
             neighbour = training[slices.distances[np.ix_(inside, training)].argmin(axis=1)]
             true[place, inside] = slices.labels[neighbour] == slices.labels[inside]
             other[place, inside] = shuffled[neighbour] == shuffled[inside]
-    return true, other, judged
+    return true, other, evaluated
 
 
-def _choose_judged(member: NDArray[np.intp], generator: np.random.Generator) -> NDArray[np.bool_]:
-    """Choose a share of each patient's slices, at least one and never all; a patient of one slice is not judged."""
-    judged = np.zeros(len(member), bool)
+def _choose_evaluated(member: NDArray[np.intp], generator: np.random.Generator) -> NDArray[np.bool_]:
+    """Choose a share of each patient's slices, at least one and never all; a patient of one slice is not evaluated."""
+    evaluated = np.zeros(len(member), bool)
     for patient in np.unique(member):
         own = generator.permutation(np.flatnonzero(member == patient))
-        count = min(max(round(JUDGED_SHARE * len(own)), 1), len(own) - 1)
-        judged[own[:count]] = True
-    return judged
+        count = min(max(round(EVALUATED_SHARE * len(own)), 1), len(own) - 1)
+        evaluated[own[:count]] = True
+    return evaluated
 
 
 def _dose_curve(
     doses: Sequence[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]], slices: _Slices
 ) -> tuple[DosePoint, ...]:
-    times = np.sum([judged for _, _, judged in doses], axis=0)
+    times = np.sum([evaluated for _, _, evaluated in doses], axis=0)
     seen = times > 0
     means = [np.sum([dose[kind] for dose in doses], axis=0)[:, seen] / times[seen] for kind in (0, 1)]
     return tuple(

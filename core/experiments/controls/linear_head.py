@@ -75,7 +75,7 @@ def evaluate_head(
     fewest = min(int(truth.sum()), int((~truth).sum()))
     if fewest < FEWEST_PER_CLASS:
         raise EvaluationError(
-            f"A linear head is judged with at least {FEWEST_PER_CLASS} patients of each class; here the smaller has "
+            f"A linear head is evaluated with at least {FEWEST_PER_CLASS} patients of each class; here the smaller has "
             f"{fewest}. Add patients."
         )
     folds = min(FOLDS, fewest // 2)

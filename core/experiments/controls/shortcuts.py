@@ -69,11 +69,11 @@ CONTROLS: tuple[Control, ...] = (
         title="Slices shuffled",
         sees="true slices, each dealt out to some patient anew",
         found="something is found where nothing is left: distrust the procedure, or take it as the one in twenty by chance",
-        other_way="It would find something if the procedure itself leaked, for its pictures say nothing of their patients.",
+        other_way="It would find something if the procedure itself leaked, for its images say nothing of their patients.",
     ),
     Control(
         name="pictures",
-        title="Pictures as they are",
+        title="Images as they are",
         sees="the whole slices, 24 x 24 pixels",
         found="the slices predict the label, by the tumour or by anything else that shows in them",
         other_way="It would find nothing if the label did not show in coarse grey levels; a network sees finer ones.",

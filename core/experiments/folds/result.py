@@ -208,7 +208,7 @@ def _sentence(
     who = f"{'synthetic ' if cohort.synthetic else ''}patients"
     text = (
         f"AUROC by patient within folds, averaged over {count} folds, with its 95% interval: {figure_text(auroc, who)}, each "
-        "judged by a network that never saw it."
+        "evaluated by a network that never saw it."
     )
     spread = _spread([one["auroc"]["value"] for one in by_seed])
     if spread is not None:

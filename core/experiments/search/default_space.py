@@ -47,7 +47,7 @@ def default_space(preset: str) -> tuple[SpaceEntry, ...]:
         entries["momentum"] = SpaceEntry(text="momentum=0.8..0.99", reason="trades against the learning rate of SGD")
     else:
         entries["rotation_degrees"] = SpaceEntry(
-            text="rotation_degrees=0..25", reason="how much the pictures vary: the guard against having few patients"
+            text="rotation_degrees=0..25", reason="how much the images vary: the guard against having few patients"
         )
     return tuple(entry for name, entry in entries.items() if name not in stated)
 

@@ -122,7 +122,7 @@ def compare_twins(
     trained_on: int,
     progress: Progress = silent,
 ) -> TwinResult:
-    """Judge both arms' best weights on the test slices, which are the same; each look is counted.
+    """Evaluate both arms' best weights on the test slices, which are the same; every evaluation is counted.
 
     Parameters
     ----------

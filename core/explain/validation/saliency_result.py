@@ -40,7 +40,7 @@ class MapScore:
     """ROAD: half the difference in log-odds between taking away what the map marks least and most; above 0, the answer
     rests on what is marked. None for volumes and several channels."""
     random_road: Figure | None
-    """ROAD of the random network's maps, judged on the trained network."""
+    """ROAD of the random network's maps, evaluated on the trained network."""
     similarity: tuple[Figure, ...]
     """Mean structural similarity (SSIM, -1..1) of the map with that of the network randomised from the head down to
     each of ``MapTest.stages``: near 1 means that the map does not depend on the weights that were replaced."""

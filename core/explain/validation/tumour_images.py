@@ -101,10 +101,10 @@ def choose_images(
     first = list(cohort)[:studies]
     for done, study in enumerate(first, start=1):
         chosen += _of_study(predictor, cohort, study, settings, per_series, known)
-        progress(done, len(first), f"pictures of {study.study_id}")
+        progress(done, len(first), f"images of {study.study_id}")
     if not chosen:
         raise DataError(
-            f"{cohort.root} has no picture to test maps on: none of its first {studies} studies can be used by "
+            f"{cohort.root} has no image to test maps on: none of its first {studies} studies can be used by "
             f"{predictor.card.name!r}, or none shows a tumour."
         )
     return chosen

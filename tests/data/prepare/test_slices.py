@@ -208,5 +208,5 @@ def test_a_prepared_image_is_not_changed_again(tmp_path: Path) -> None:
 
 def test_no_usable_image_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "c.png").write_text("no picture")
-    with pytest.raises(DataError, match="No picture of study 1 can be used"):
+    with pytest.raises(DataError, match="No image of study 1 can be used"):
         prepare_images(image_series(tmp_path / "c.png"), SMALL)

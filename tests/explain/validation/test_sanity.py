@@ -167,5 +167,5 @@ def test_nothing_to_test_is_said(
     predictor: Predictor, cohort: Cohort, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tumour_images, "LEAST_TUMOUR", {"slice": 2.0})
-    with pytest.raises(DataError, match="no picture to test maps on"):
+    with pytest.raises(DataError, match="no image to test maps on"):
         measure_maps(predictor, cohort, settings)
