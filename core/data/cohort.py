@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import gc
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 from core.data.clinical.covariates import add_scanners
-from core.data.clinical.labels import Target, normalise_id, read_labels
-from core.data.clinical.participants import attach_labels, choose_sessions, read_levels, require_studies
-from core.data.cohorts.adapter import CohortAdapter
+from core.data.clinical.label_table import find_table, label_studies
+from core.data.clinical.labels import Target
+from core.data.clinical.participants import choose_sessions
 from core.data.cohorts.registry import BY_NAME, FOLDER, RSNA_MICCAI, Recognised, find_preoperative, recognise_cohort
-from core.data.formats.discovery import find_dicomdirs, relative_to, walk_files
+from core.data.formats.discovery import find_dicomdirs, relative_to
 from core.data.frames_of_reference import note_frames
 from core.data.index.assign import apply_overrides, note_choices, note_doubts
-from core.data.index.cache import decode_scan, encode_scan, index_key
-from core.data.index.folder_stamp import FolderStamp, stamp_folders
+from core.data.index.folder_stamp import stamp_folders
 from core.data.index.identity import person_of
 from core.data.index.imagefolder import find_positive, scan_images
 from core.data.index.layout import (
@@ -27,61 +22,25 @@ from core.data.index.layout import (
     LAYOUTS,
     Layout,
     detect_layout,
-    is_sequence_folder,
     phase_folders,
-    study_folders,
 )
 from core.data.index.pointers import describe_missing, describe_pointer
 from core.data.index.stamped import StampedCache
 from core.data.index.study_ids import name_studies
-from core.data.index.subject_names import is_session_name, subject_of_folder
-from core.data.study import Cohort, Fault, FolderScan, Study
+from core.data.study import Cohort, Fault, Study
+from core.data.study_folders import Reading, StudyFolder, list_studies, scan_studies
 from core.data.synthetic import is_synthetic
-from core.errors import EmptyCohortError, LabelError
+from core.errors import EmptyCohortError
 from core.mri import CLASS_NAMES, MRSequence
-from core.parallel import on_cluster, run_tasks
 from core.progress import Progress, silent
 from core.settings import Settings, load_settings
 
-LABEL_FILE = "train_labels.csv"
-TABLES = (".csv", ".tsv", ".xlsx")
-FILES_PER_PROCESS = 2000
-"""Below so many files a further process costs more than it saves."""
 LAYOUT_WORDS = {
     "rsna": "the competition's layout (one folder per study, one per sequence)",
     "phases": "an ImageFolder tree with phases",
     "classes": "class folders of images",
     "flat": "a flat folder of images",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _StudyFolder:
-    """One study's part of the work, as it travels to another process: where it lies, not its thousands of files."""
-
-    study_id: str
-    folder: Path
-    stamp: FolderStamp
-    alone: bool = False
-    """Whether it is all that there is."""
-    adapter: str = ""
-    """Name of the adapter that says which of its files are read; empty where all are."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Reading:
-    """What is the same for every study."""
-
-    root: Path
-    sequence: MRSequence | None
-    limits: Settings
-    cache: StampedCache | None
-    identity: Path | None = None
-
-    def key(self, study: _StudyFolder) -> tuple[object, ...]:
-        """What a study's entry in the cache is found by: paths of faults are relative to the root."""
-        places = (self.root.absolute(), study.folder.absolute())
-        return index_key(self.limits, "study", *places, study.study_id, study.alone, study.adapter, self.sequence)
 
 
 def scan_cohort(
@@ -150,30 +109,39 @@ def scan_cohort(
     """
     limits = settings or load_settings()
     cache = StampedCache(folder=settings.cache / "index") if settings else None
+    reading = Reading(root=root, sequence=sequence, limits=limits, cache=cache, identity=identity)
     recognised = None if layout in LAYOUTS else recognise_cohort(root, layout)
     found = Layout(name="rsna", base=root, stated=layout is not None) if recognised else _detect(root, layout)
-    title = recognised.adapter.title if recognised else LAYOUT_WORDS[found.name]
-    said = f"Read as {title}{', as stated' if found.stated else ''}."
-    reading = _Reading(root=root, sequence=sequence, limits=limits, cache=cache, identity=identity)
     if recognised:
         cohort = _scan_sessions(recognised, reading, jobs or limits.threads, progress)
     elif found.name == "rsna":
         cohort = _scan_studies(found, reading, jobs or limits.threads, progress)
     else:
         cohort = _scan_image_tree(found, reading, patient_pattern, jobs or limits.threads, progress)
-    cohort = replace(cohort, faults=tuple(_explain(fault, root) for fault in cohort.faults))
-    if not cohort.studies:
-        faults = cohort.faults or (Fault(path=root.name, reason="it holds no images"),)
-        first = f"{faults[0].path}: {faults[0].reason}"
-        raise EmptyCohortError(f"No study in {root} can be used. The first of {len(faults)} faults: {first}")
-    cohort = apply_overrides(cohort, sequence_overrides)
-    found_out = (*note_doubts(cohort.studies), *note_choices(cohort.studies), *note_frames(cohort.studies))
-    cohort = add_scanners(replace(cohort, notes=(*cohort.notes, *found_out)))
-    cohort = replace(cohort, notes=(said, *cohort.notes), synthetic=cohort.synthetic or is_synthetic(root))
+    cohort = _require_studies(replace(cohort, faults=tuple(_explain(fault, root) for fault in cohort.faults)))
+    cohort = add_scanners(_note_reading(apply_overrides(cohort, sequence_overrides), recognised, found))
     places = (root, found.base, found.base.parent, root.parent)
     adapter = BY_NAME[cohort.adapter]
     cohort = choose_sessions(cohort, session, find_preoperative(adapter, places))
-    return _attach_labels(cohort, found, labels or _find_table(adapter, places), target or Target())
+    return label_studies(cohort, found, labels or find_table(adapter, places), target or Target())
+
+
+def _require_studies(cohort: Cohort) -> Cohort:
+    """Return a cohort that has studies; raises EmptyCohortError, with the first fault, where it has none."""
+    if cohort.studies:
+        return cohort
+    faults = cohort.faults or (Fault(path=cohort.root.name, reason="it holds no images"),)
+    first = f"{faults[0].path}: {faults[0].reason}"
+    raise EmptyCohortError(f"No study in {cohort.root} can be used. The first of {len(faults)} faults: {first}")
+
+
+def _note_reading(cohort: Cohort, recognised: Recognised | None, found: Layout) -> Cohort:
+    """Say how the folder was read, what was assumed of its series, which were chosen and in which frames of reference they lie."""
+    title = recognised.adapter.title if recognised else LAYOUT_WORDS[found.name]
+    said = f"Read as {title}{', as stated' if found.stated else ''}."
+    doubts = (*note_doubts(cohort.studies), *note_choices(cohort.studies), *note_frames(cohort.studies))
+    notes = (said, *cohort.notes, *doubts)
+    return replace(cohort, notes=notes, synthetic=cohort.synthetic or is_synthetic(cohort.root))
 
 
 def _detect(root: Path, stated: str | None) -> Layout:
@@ -199,20 +167,15 @@ def _explain(fault: Fault, root: Path) -> Fault:
     return replace(fault, reason=missing) if missing else fault
 
 
-def _find_table(adapter: CohortAdapter, places: Sequence[Path]) -> Path | None:
-    names = [path for place in places if (path := place / LABEL_FILE).is_file()]
-    return adapter.find_table(places) or next(iter(names), None)
-
-
-def _scan_sessions(found: Recognised, reading: _Reading, jobs: int, progress: Progress) -> Cohort:
+def _scan_sessions(found: Recognised, reading: Reading, jobs: int, progress: Progress) -> Cohort:
     """Read the sessions that an adapter found, of each the files that it names."""
     root, adapter = reading.root, found.adapter
     stamps = stamp_folders([one.folder for one in found.sessions], jobs)
     work = [
-        _StudyFolder(study_id=one.study_id, folder=one.folder, stamp=stamp, adapter=adapter.name)
+        StudyFolder(study_id=one.study_id, folder=one.folder, stamp=stamp, adapter=adapter.name)
         for one, stamp in zip(found.sessions, stamps, strict=True)
     ]
-    scans = _scan_all(work, reading, jobs, progress)
+    scans = scan_studies(work, reading, jobs, progress)
     studies: list[Study] = []
     faults: list[Fault] = []
     for one, scan in zip(found.sessions, scans, strict=True):
@@ -247,10 +210,10 @@ def _scan_sessions(found: Recognised, reading: _Reading, jobs: int, progress: Pr
     )
 
 
-def _scan_studies(layout: Layout, reading: _Reading, jobs: int, progress: Progress) -> Cohort:
+def _scan_studies(layout: Layout, reading: Reading, jobs: int, progress: Progress) -> Cohort:
     root = reading.root
-    work = _list_studies(layout.base, jobs)
-    scans = _scan_all(work, reading, jobs, progress)
+    work = list_studies(layout.base, jobs)
+    scans = scan_studies(work, reading, jobs, progress)
     excluded: list[Study] = []
     faults: list[Fault] = []
     for item, scan in zip(work, scans, strict=True):
@@ -305,88 +268,8 @@ def _check_dicomdir(folder: Path, root: Path, settings: Settings) -> list[Fault]
     return check_references(folder, root, settings)
 
 
-def _list_studies(base: Path, jobs: int) -> list[_StudyFolder]:
-    """List the studies and the state of their folders, without opening a file."""
-    folders = study_folders(base)
-    if len(folders) > 1 and not any(map(_is_numbered, folders[:2])) and _scanner().share_series(folders[0], folders[1]):
-        folders = [base]
-    ids = [normalise_id((folder.parent if is_sequence_folder(folder) else folder).name) for folder in folders]
-    clashes = {study_id for study_id, count in Counter(ids).items() if count > 1}
-    return [
-        _StudyFolder(
-            study_id=folder.name if study_id in clashes else study_id, folder=folder, stamp=stamp, alone=folder == base
-        )
-        for folder, study_id, stamp in zip(folders, ids, stamp_folders(folders, jobs), strict=True)
-    ]
-
-
-def _is_numbered(folder: Path) -> bool:
-    """Whether a folder is named as a person or a session is."""
-    return bool(COMPETITION_ID.fullmatch(folder.name) or subject_of_folder(folder.name)) or is_session_name(folder.name)
-
-
-def _scanner() -> ModuleType:
-    """What reads headers, and with it pydicom: not needed where nothing changed."""
-    from core.data.index import folder_scan
-
-    return folder_scan
-
-
-def _scan_all(work: Sequence[_StudyFolder], reading: _Reading, jobs: int, progress: Progress) -> list[FolderScan]:
-    """Take the studies that did not change from the cache, and read the others in processes."""
-    with _without_collecting():
-        scans = [_recall(study, reading) for study in work]
-    missing = [number for number, scan in enumerate(scans) if scan is None]
-    done = len(work) - len(missing)
-    if done:
-        progress(done, len(work), "from the cache")
-    file_count = sum(work[number].stamp.file_count for number in missing)
-    processes = jobs if on_cluster() else min(jobs, 1 + file_count // FILES_PER_PROCESS)
-    found = run_tasks(_scan_study, [(work[number], reading) for number in missing], jobs=processes)
-    for number, scan in zip(missing, found, strict=True):
-        scans[number] = scan
-        done += 1
-        progress(done, len(work), work[number].study_id)
-    if missing and reading.cache:
-        reading.cache.prune()
-    return [scan for scan in scans if scan is not None]
-
-
-@contextmanager
-def _without_collecting() -> Iterator[None]:
-    """Keep the garbage collector from searching, again and again, what is made by the hundred thousand and kept."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-def _recall(study: _StudyFolder, reading: _Reading) -> FolderScan | None:
-    document = reading.cache.find(reading.key(study), study.stamp.digest) if reading.cache else None
-    return decode_scan(document, study.folder) if document else None
-
-
-def _scan_study(study: _StudyFolder, reading: _Reading) -> FolderScan:
-    scan: FolderScan = _scanner().scan_folder(
-        study.study_id,
-        study.folder,
-        walk_files(study.folder),
-        reading.root,
-        reading.limits,
-        sequence=reading.sequence,
-        alone=study.alone,
-        adapter=BY_NAME[study.adapter] if study.adapter else None,
-    )
-    if reading.cache:
-        reading.cache.keep(reading.key(study), study.stamp.digest, encode_scan(scan, study.folder))
-    return scan
-
-
 def _scan_image_tree(
-    layout: Layout, reading: _Reading, patient_pattern: str | None, jobs: int, progress: Progress
+    layout: Layout, reading: Reading, patient_pattern: str | None, jobs: int, progress: Progress
 ) -> Cohort:
     found = scan_images(
         layout.base,
@@ -417,35 +300,6 @@ def _scan_image_tree(
         faults=found.faults,
         notes=(*notes, *_note_same_persons(found.studies)),
     )
-
-
-def _attach_labels(cohort: Cohort, layout: Layout, labels: Path | None, target: Target) -> Cohort:
-    """Give studies without class folders their labels, and say what did not fit."""
-    if layout.name in ("phases", "classes"):
-        if labels is None:
-            return cohort
-        return replace(cohort, notes=(*cohort.notes, f"{labels.name} was not used: the class folders are the labels."))
-    known = [study_id for study in cohort for study_id in (study.study_id, study.person)]
-    if labels is None and layout.name == "rsna" and cohort.adapter == FOLDER.name:
-        labels = _find_any_table((cohort.root, layout.base), target, known)
-    if labels is None:
-        note = f"No label table: name one with --labels, or put {LABEL_FILE} beside the studies."
-        return replace(cohort, notes=(*cohort.notes, note))
-    table = read_labels(labels, target=target, known_ids=known)
-    return require_studies(attach_labels(cohort, table, read_levels(labels)))
-
-
-def _find_any_table(places: Iterable[Path], target: Target, known: Sequence[str]) -> Path | None:
-    """Return the one table beside the studies that holds labels of theirs; None where there is none, or several."""
-    found = []
-    for path in {path for place in places for path in place.iterdir() if path.suffix.lower() in TABLES}:
-        try:
-            table = read_labels(path, target=target, known_ids=known)
-        except LabelError:
-            continue
-        if table.find(*known):
-            found.append(path)
-    return found[0] if len(found) == 1 else None
 
 
 def _note_same_persons(studies: Iterable[Study]) -> list[str]:

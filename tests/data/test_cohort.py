@@ -76,7 +76,7 @@ def test_a_study_folder_alone_and_a_series_folder_alone(tmp_path: Path) -> None:
 def test_processes_find_the_same_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = write_competition(tmp_path)
     alone = scan_cohort(root, jobs=1)
-    monkeypatch.setattr("core.data.cohort.FILES_PER_PROCESS", 4)
+    monkeypatch.setattr("core.data.study_folders.FILES_PER_PROCESS", 4)
     seen: list[tuple[int, int, str]] = []
     together = scan_cohort(root, jobs=2, progress=lambda done, total, what="": seen.append((done, total, what)))
     assert together == alone
