@@ -9,6 +9,7 @@ from core.data.clinical.participants import describe_flow, tabulate_covariates
 from core.data.study import Cohort, Fault, Study
 from ui.cohort.audit_view import show_audit
 from ui.cohort.choose import ask_cohort, show_cohort_line, show_series, show_synthetic_truth
+from ui.cohort.share import show_sharing
 from ui.figures.cohort import (
     draw_blank_slices,
     draw_flow,
@@ -178,3 +179,4 @@ with report_errors():
     show_audit(cohort)
 with report_errors():
     show_browser(cohort)
+show_sharing(cohort)

@@ -20,7 +20,7 @@ LAYERS = (
     ("core.data",),
     ("core.phantom",),
     ("core.dataset",),
-    ("core.audit", "core.inference"),
+    ("core.audit", "core.deidentify", "core.inference"),
     ("core.explain",),
     ("core.runs",),
     ("core.training",),

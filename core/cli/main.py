@@ -20,6 +20,10 @@ COMMANDS = {
     "index": ("data", "Say what a cohort holds: studies, series, labels, planes, spacings."),
     "prepare": ("data", "Fill the cache of prepared images; can be interrupted and resumed."),
     "audit": ("data", "Say what is wrong with a cohort, each finding with its files and its remedy."),
+    "deidentify": (
+        "data",
+        "Write a copy of a cohort that does not tell whose its scans are: no names, moved dates, new UIDs.",
+    ),
     "train": ("training", "Train a network; Ctrl-C stops it, runs resume resumes it."),
     "runs": (
         "runs",

@@ -1,4 +1,4 @@
-"""index, prepare and audit: what they take."""
+"""index, prepare, audit and deidentify: what they take."""
 
 from __future__ import annotations
 
@@ -38,3 +38,18 @@ def define_audit(parser: Parser) -> None:
         "name (or study_id) and part, or a folder of TRAIN, VAL and TEST",
     )
     parser.add_argument("--csv", metavar="FILE", help="write the findings there too, one row each")
+
+
+def define_deidentify(parser: Parser) -> None:
+    """Add what ``deidentify`` takes."""
+    set_command(
+        parser,
+        "core.cli.data.deidentify:deidentify",
+        "Follows the Basic Profile of DICOM PS3.15: names, ids, private attributes and free text go, UIDs are replaced "
+        "alike everywhere, dates are moved by one span per person. The source is only read; an interrupted copy is resumed.",
+    )
+    add_data(parser)
+    parser.add_argument("--out", required=True, metavar="DIR", help="the copy's folder: new or empty, outside DATA")
+    parser.add_argument(
+        "--mapping", metavar="CSV", help="write there who has which pseudonym; without it nobody can go back"
+    )
