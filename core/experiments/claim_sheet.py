@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from core.audit.checks import audit_split
 from core.config import RunConfig
 from core.data.clinical.participants import list_flow
+from core.data.join import name_cohorts
 from core.dataset.split import Split
 from core.errors import EvaluationError, RunError
 from core.evaluation.figure import Figure
@@ -105,7 +107,7 @@ def gather_claim(
     return ClaimSheet(
         run=run.name,
         created=now(),
-        sentence=_sentence(card, test, others),
+        sentence=_sentence(card, test, others, external),
         banners=_banners(card, split),
         participants=participants,
         protocol=_protocol(run, card, split),
@@ -153,8 +155,10 @@ def _other_cohorts(run: RunFolder) -> list[Evaluation]:
     return [found for digest in digests if (found := read_evaluation(run, "data", digest)) is not None]
 
 
-def _sentence(card: CheckpointCard, test: Evaluation | None, others: list[Evaluation]) -> str:
+def _sentence(card: CheckpointCard, test: Evaluation | None, others: list[Evaluation], external: str) -> str:
     kind = "synthetic " if card.synthetic else ""
+    if len(others) > 1:
+        return f"External validation. {external}" if external else _range(others)
     evaluations = [("patients of another cohort", one) for one in others] + (
         [("test patients of the same cohort, which chose nothing", test)] if test else []
     )
@@ -174,6 +178,17 @@ def _sentence(card: CheckpointCard, test: Evaluation | None, others: list[Evalua
         )
     told = "It is told from 0.5" if figure.low > 0.5 else "Its interval holds 0.5: it is not told from guessing"
     return f"On {figure.n} {kind}{whose}, the AUROC by patient with its 95% interval is {value_text(figure)}. {told}."
+
+
+def _range(others: list[Evaluation]) -> str:
+    """What may be said of several cohorts that nobody has put together: none of them is picked out."""
+    values = [value for other in others if (value := other.patient["auroc"].value) is not None]
+    if not values:
+        return f"On {len(others)} other cohorts, no AUROC can be given."
+    return (
+        f"On {len(others)} other cohorts the AUROC by patient lies between {min(values):.3f} and {max(values):.3f}; what they say "
+        "together has not been asked (external)."
+    )
 
 
 def _banners(card: CheckpointCard, split: Split) -> tuple[str, ...]:
@@ -222,8 +237,9 @@ def _figures(
     card: CheckpointCard, test: Evaluation | None, others: list[Evaluation]
 ) -> dict[str, Mapping[str, Figure]]:
     found: dict[str, Mapping[str, Figure]] = {}
-    for number, other in enumerate(others, start=1):
-        found[f"Patients of another cohort{f' ({number})' if len(others) > 1 else ''}"] = other.patient
+    names = name_cohorts(Path(other.data) for other in others)
+    for name, other in zip(names, others, strict=True):
+        found[f"Patients of another cohort{f': {name}' if len(others) > 1 else ''}"] = other.patient
     if test is not None:
         found["Test patients, which chose nothing" if not test.leaky else "Test part of a leaky split"] = test.patient
     val = card.metrics.get("val", {}).get("patient")

@@ -117,7 +117,7 @@ def find_external(run: RunFolder, settings: Settings) -> str:
         if answer.question.parameters.get("sha256") == digest:
             removed = sum(one["overlap"]["count"] for one in answer.result["cohorts"])
             dropped = f" {removed} persons were dropped as known already." if removed else ""
-            return f"{answer.result['sentence']}{dropped} ({answer.experiment.name})"
+            return f"{answer.result['sentence']}{dropped} Asked as {answer.experiment.name}."
     return ""
 
 

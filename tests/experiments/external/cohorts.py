@@ -9,17 +9,19 @@ from pathlib import Path
 from core.phantom.cohort import LABEL_FILE, make_phantom
 from core.phantom.config import PhantomConfig
 
-__all__ = ["SHARED", "copy_persons", "make_cohorts"]
+__all__ = ["SHARED", "STUDIES", "copy_persons", "make_cohorts"]
 
+STUDIES = 8
+"""Persons of each cohort, half of them methylated."""
 SHARED = 2
 """Persons of the first cohort who are in the third too."""
 
 
-def make_cohorts(folder: Path, studies: int = 12) -> list[Path]:
+def make_cohorts(folder: Path) -> list[Path]:
     """Make three cohorts of small scans."""
     roots = [folder / name for name in ("north", "south", "east")]
     for seed, root in enumerate(roots):
-        make_phantom(root, PhantomConfig(studies=studies, slices=4, size=32, signal=3.0, seed=seed), jobs=1)
+        make_phantom(root, PhantomConfig(studies=STUDIES, slices=4, size=32, signal=3.0, seed=seed), jobs=1)
     copy_persons(roots[0], roots[2], SHARED)
     return roots
 

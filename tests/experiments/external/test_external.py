@@ -23,7 +23,7 @@ from core.runs.folder import RunFolder
 from core.runs.records import DataSource
 from core.settings import Settings
 from core.training.trainer import run_training
-from tests.experiments.external.cohorts import SHARED
+from tests.experiments.external.cohorts import SHARED, STUDIES
 from tests.training.tiny import tiny_config
 
 
@@ -43,9 +43,14 @@ def test_it_is_answered_cohort_by_cohort_without_the_runs_own_patients(
     experiment = ask(settings, run.checkpoint, roots[1:])
     result = run_experiment(experiment, settings, RunOptions())
     south, east = result["cohorts"]
-    assert (south["name"], south["n"], south["positive"], south["overlap"]["count"]) == ("south", 12, 6, 0)
-    # The third cohort has twelve of its own, and two of those that the run was trained on.
-    assert (east["n"], east["overlap"]["count"]) == (12, SHARED)
+    assert (south["name"], south["n"], south["positive"], south["overlap"]["count"]) == (
+        "south",
+        STUDIES,
+        STUDIES // 2,
+        0,
+    )
+    # The third cohort has as many of its own, and two of those that the run was trained on.
+    assert (east["n"], east["overlap"]["count"]) == (STUDIES, SHARED)
     assert {person["in"] for person in east["overlap"]["persons"]} == {"the checkpoint's own patients"}
     assert all(
         person["reasons"] == ["equal pixels"] or "equal" in person["reasons"][0]
@@ -71,9 +76,17 @@ def test_it_is_answered_cohort_by_cohort_without_the_runs_own_patients(
     assert experiment.result() == json.loads(json.dumps(result))
 
     sheet = gather_claim(run, settings)
+    assert (
+        sheet.sentence
+        == f"External validation. {result['sentence']} {SHARED} persons were dropped as known already. Asked as outside."
+    )
+    assert {"Patients of another cohort: south", "Patients of another cohort: east"} < set(sheet.figures)
     answer = next(item.answer for item in sheet.checklist if item.topic == "External validation")
     assert result["sentence"].rstrip(".") in answer
     assert not any("external validation" in text for text in sheet.unchecked)
+    shutil.rmtree(experiment.folder)
+    low, high = sorted(one["auroc"]["value"] for one in result["cohorts"])
+    assert f"between {low:.3f} and {high:.3f}" in gather_claim(run, settings).sentence
 
 
 def test_a_killed_one_goes_on_with_the_next_and_what_is_done_is_kept(
@@ -123,7 +136,7 @@ def test_a_cohort_that_changed_is_evaluated_again(
         second = run_experiment(ask(settings, run.checkpoint, roots[1:2]), settings, RunOptions())
     finally:
         labels.write_text(before)
-    assert (first["cohorts"][0]["n"], second["cohorts"][0]["n"]) == (12, 11)
+    assert (first["cohorts"][0]["n"], second["cohorts"][0]["n"]) == (STUDIES, STUDIES - 1)
 
 
 def test_a_checkpoint_that_came_alone_says_that_its_patients_are_not_known(
@@ -135,7 +148,7 @@ def test_a_checkpoint_that_came_alone_says_that_its_patients_are_not_known(
     south, east = result["cohorts"]
     assert result["subject"]["run"] == ""
     assert "the file says nothing of them" in south["overlap"]["unchecked"][0]
-    assert east["n"] == 12 + SHARED
+    assert east["n"] == STUDIES + SHARED
     with pytest.raises(EvaluationError, match="was trained on"):
         run_experiment(ask(settings, alone, roots[:1], "own"), settings, RunOptions())
     alone.write_bytes(run.checkpoint.read_bytes() + b" ")
@@ -154,7 +167,7 @@ def test_of_a_person_in_two_cohorts_the_first_keeps_it(
     alone.write_bytes(run.checkpoint.read_bytes())
     copy = tmp_path / "copy" / "south-again"
     shutil.copytree(roots[1], copy)
-    with pytest.raises(OverlapError, match="All 12 persons"):
+    with pytest.raises(OverlapError, match=f"All {STUDIES} persons"):
         run_experiment(ask(settings, alone, [roots[1], copy], "twice"), settings, RunOptions())
     assert count_evaluated(ask_again(settings, "twice"))[0] == 1, "the one before it is kept"
 

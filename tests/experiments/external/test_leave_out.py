@@ -17,7 +17,7 @@ from core.progress import Progress
 from core.runs.cohort import open_cohort
 from core.runs.records import DataSource
 from core.settings import Settings
-from tests.experiments.external.cohorts import SHARED
+from tests.experiments.external.cohorts import SHARED, STUDIES
 from tests.training.tiny import tiny_config
 
 CONFIG = tiny_config(
@@ -35,9 +35,9 @@ def test_each_cohort_is_judged_by_a_network_that_never_saw_it(settings: Settings
     experiment = Experiment.ask(settings, "left", question)
     result = run_experiment(experiment, settings, RunOptions())
     assert [(one["name"], one["n"], one["overlap"]["count"]) for one in result["cohorts"]] == [
-        ("east", 12, SHARED),
-        ("north", 12, 0),
-        ("south", 12, 0),
+        ("east", STUDIES, SHARED),
+        ("north", STUDIES, 0),
+        ("south", STUDIES, 0),
     ]
     assert {person["in"] for person in result["cohorts"][0]["overlap"]["persons"]} == {"north"}
     for run in experiment.members():
@@ -88,7 +88,7 @@ def test_what_cannot_be_left_out_is_refused(settings: Settings, roots: list[Path
     with pytest.raises(ConfigError, match="within one cohort"):
         ask_leave_out(CONFIG, sources(roots[:2]), by="site")
     experiment = Experiment.ask(settings, "sites", ask_leave_out(CONFIG, sources(roots[:1]), by="site"))
-    with pytest.raises(SplitError, match="not stated 12"):
+    with pytest.raises(SplitError, match=f"not stated {STUDIES}"):
         run_experiment(experiment, settings, RunOptions())
 
 
