@@ -41,6 +41,7 @@ ODD_CHARACTERS = re.compile(r"[^\w.\- ]")
 PATIENT_NUMBER = re.compile(r"\d+(?=[_\-])")
 """The patient in an image's name: leading digits that something follows, as in 00430_FLAIR_012.png."""
 NO_NAME = "scan"
+ONE_SCAN = "its pictures name no patient and are taken as slices of one scan, for they lie in one folder"
 UNPACKED = (".zip", ".tar", ".tgz", ".tar.gz")
 """What is unpacked where it lies in a folder; office documents are zips, too."""
 
@@ -240,6 +241,10 @@ def _build_cohort(
         )
         found = build_series(study_id, files_of_study, group.root, settings, sequence)
         named = found.series if group.adapter is None else name_series(found.series, group.kinds, group.adapter)
+        if group.assumed and len(group.images) > 1:
+            named = tuple(
+                replace(one, doubts=(*one.doubts, ONE_SCAN)) if one.kind == "picture" else one for one in named
+            )
         series = _drop_large(named, group.headers, settings, faults)
         faults += found.faults
         notes += found.notes

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import PrepConfig
+from core.data.cohorts.registry import BY_NAME
 from core.data.formats.nifti import read_nifti
 from core.data.geometry import find_turn
 from core.data.prepare.cache import load_prepared
@@ -25,8 +26,6 @@ from core.settings import Settings
 
 SEGMENTATION = re.compile(r"(^|[-_.])seg([-_.]|$)|(^|[-_.])mask([-_.]|$)", re.IGNORECASE)
 """Names of segmentations, as BraTS has them: BraTS2021_00000_seg.nii.gz, BraTS-GLI-00000-000-seg.nii.gz."""
-TUMOUR = (1, 3, 4)
-"""BraTS labels of the tumour's core: necrosis 1, enhancing 4 (3 since 2023); oedema, 2, is not part of it."""
 
 
 def load_masks(
@@ -63,7 +62,7 @@ def load_masks(
     masks: dict[int, NDArray[np.bool_]] = {}
     for done, row in enumerate(rows, start=1):
         study = cohort[str(table.rows["study_id"].iloc[row])]
-        mask = find_mask(cohort.root, study, settings)
+        mask = find_mask(cohort, study, settings)
         if mask is not None:
             (source,) = select_sources(study, prep)
             masks[int(row)] = draw_mask(mask, source, load_prepared(source, prep, settings), prep, settings)[0]
@@ -77,23 +76,28 @@ def load_masks(
     return masks
 
 
-def find_mask(root: Path, study: Study, settings: Settings) -> Volume | None:
+def find_mask(cohort: Cohort, study: Study, settings: Settings) -> Volume | None:
     """Return a study's tumour mask: 1.0 inside, 0.0 elsewhere; None where there is none.
+
+    It is the phantom's truth, a segmentation by the names of the cohort's adapter, or one beside the scans by BraTS' names.
 
     Raises
     ------
     DataError
         The mask is damaged.
     """
-    if has_truth(root):
-        return read_truth(root, study.study_id).tumour
+    if has_truth(cohort.root):
+        return read_truth(cohort.root, study.study_id).tumour
+    adapter = BY_NAME[cohort.adapter]
     folders = sorted({file.parent for series in study.series for file in series.files})
-    found = [path for folder in folders for path in sorted(folder.glob("*.nii*")) if SEGMENTATION.search(_stem(path))]
+    found = adapter.find_masks(study.study_id, folders) or [
+        path for folder in folders for path in sorted(folder.glob("*.nii*")) if SEGMENTATION.search(_stem(path))
+    ]
     if not found:
         return None
     array, header = read_nifti(found[0], settings)
     turn = find_turn(header.affine, array.shape)
-    tumour = np.isin(np.rint(turn.apply(array)).astype(np.int64), TUMOUR).astype(np.float32)
+    tumour = np.isin(np.rint(turn.apply(array)).astype(np.int64), adapter.tumour_labels).astype(np.float32)
     return Volume(
         voxels=Voxels(tumour),
         affine=turn.affine,

@@ -12,7 +12,7 @@ from core.data.prepare.examples import PreparedSeries
 from core.evaluation.calibration import to_probabilities
 from core.evaluation.figures import predict_classes
 from core.inference.predict import Predictor
-from core.models.card import ENSEMBLE, read_ensemble
+from core.models.card import ENSEMBLE, read_as_today, read_ensemble
 
 
 def open_predictor(path: Path) -> Predictor:
@@ -37,7 +37,7 @@ class Ensemble(Predictor):
         """Load every member; raises CheckpointError where one is missing or damaged."""
         files, card = read_ensemble(path)
         self.path = path
-        self.card = card
+        self.card = read_as_today(card)
         self._members = tuple(Predictor(file) for file in files)
         first = self._members[0]
         self.architecture, self.compute, self.model = first.architecture, first.compute, first.model

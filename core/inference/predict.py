@@ -29,7 +29,7 @@ from core.evaluation.figures import predict_classes
 from core.inference.ood import run_checks
 from core.inference.prediction import Prediction, SeriesPrediction, SlicePrediction
 from core.inference.sources import choose_sources, warn_missing
-from core.models.card import CheckpointCard
+from core.models.card import CheckpointCard, read_as_today
 from core.models.checkpoint import load_model
 from core.models.forward import choose_compute, score_images
 from core.models.registry import find_architecture
@@ -64,7 +64,7 @@ class Predictor:
         """Load a checkpoint; raises CheckpointError where it is missing, damaged or of another schema."""
         model, card = load_model(path)
         self.path = path
-        self.card: CheckpointCard = card
+        self.card: CheckpointCard = read_as_today(card)
         self.architecture = find_architecture(card.config.architecture)
         # The answer must not depend on what the training machine was good at.
         self.compute = choose_compute(apply_settings(card.config, {"device": "auto", "precision": "float32"}))

@@ -68,6 +68,11 @@ def _about_reading(used: Sequence[Series], prep: PrepConfig) -> list[str]:
             assumed.setdefault(doubt, []).append(str(series.sequence))
     warnings = [f"{_join(dict.fromkeys(names))}: {doubt}." for doubt, names in assumed.items()]
     for series in used if prep.reader_version == 1 and not prep.grid_mm else ():
+        if series.kind == "picture" and series.slice_total > len(series.files):
+            warnings.append(
+                f"{series.sequence}: of each file the first page alone is read, as in the training of this checkpoint "
+                "(reader_version 1)."
+            )
         plane = find_plane_before(series)
         if plane != series.plane:
             warnings.append(

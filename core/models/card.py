@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from core.config import RunConfig
 from core.errors import CheckpointError
 from core.files import replace_atomically
-from core.mri import MRSequence
+from core.mri import READER_VERSION, MRSequence
 
 SCHEMA_VERSION = 1
 ENSEMBLE_SCHEMA_VERSION = 1
@@ -131,6 +131,18 @@ def read_card(path: Path) -> CheckpointCard:
         raise CheckpointError(f"The card of {path} is damaged: {where}: {first['msg']}. {RESTORE}") from error
     except (ValueError, AttributeError) as error:
         raise CheckpointError(f"The card of {path} is damaged: {error}. {RESTORE}") from error
+
+
+def read_as_today(card: CheckpointCard) -> CheckpointCard:
+    """Return a card with today's reader where its training left nothing open to an older one: synthetic cohorts are DICOM.
+
+    So a scan is answered the same whether it comes as DICOM or as NIfTI. Others keep the reader they were trained with
+    (``PrepConfig.reader_version``).
+    """
+    if not card.synthetic or card.config.prep.reader_version == READER_VERSION:
+        return card
+    prep = card.config.prep.model_copy(update={"reader_version": READER_VERSION})
+    return card.model_copy(update={"config": card.config.model_copy(update={"prep": prep})})
 
 
 def read_ensemble(path: Path) -> tuple[list[Path], CheckpointCard]:

@@ -198,6 +198,13 @@ def test_what_was_assumed_in_reading_is_said_with_the_answer(
     ]
 
 
+def test_a_checkpoint_of_synthetic_scans_reads_by_todays_rules(write_checkpoint: Callable[..., Path]) -> None:
+    config = RunConfig(prep=PrepConfig(size_px=64, slice_count=3, reader_version=1), weights="none")
+    for synthetic, version in ((True, 2), (False, 1)):
+        card = Predictor(write_checkpoint(config=config, synthetic=synthetic)).card
+        assert card.config.prep.reader_version == version
+
+
 def test_what_is_none_of_the_four_is_left_out_with_the_reason(
     write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
 ) -> None:

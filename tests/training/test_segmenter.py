@@ -103,14 +103,14 @@ def test_a_segmentation_beside_the_scans_is_the_mask(cohort: Cohort, settings: S
     shutil.copytree(cohort.root, tmp_path / "bare", ignore=shutil.ignore_patterns("truth*", "synthetic.json"))
     bare = scan_cohort(tmp_path / "bare")
     study = bare.studies[0]
-    assert find_mask(bare.root, study, settings) is None
+    assert find_mask(bare, study, settings) is None
     tumour = read_truth(cohort.root, study.study_id).tumour
     labels = np.where(tumour.array > 0.5, 4, 0).astype(np.uint8)
     labels[0, 0, 0] = 2  # oedema is no tumour
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ tumour.affine  # NIfTI counts to the right and to the front
     path = study.series[0].files[0].parent / "BraTS2021_00000_seg.nii.gz"
     nibabel.save(nibabel.Nifti1Image(labels, affine), path)
-    found = find_mask(bare.root, study, settings)
+    found = find_mask(bare, study, settings)
     assert found is not None
     assert found.array.sum() == (labels == 4).sum()
     table = build_table(bare, CONFIG.prep, settings, jobs=1)

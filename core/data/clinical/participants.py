@@ -17,10 +17,12 @@ from core.data.formats.discovery import natural_key
 from core.data.index.imagefolder import name_some
 from core.data.study import Cohort, Study
 from core.errors import ConfigError, EmptyCohortError
+from core.mri import MRSequence
 
 ALL_SESSIONS = "all"
 LAST_SESSION = "last"
 VALUES_SHOWN = 3
+FOUR_SEQUENCES = frozenset(MRSequence) - {MRSequence.UNKNOWN}
 BEFORE = re.compile(r"(?i)pre(?![a-z])|pre[-_ ]?op|baseline|before")
 AFTER = re.compile(r"(?i)post(?![a-z])|post[-_ ]?op|follow|fu(?![a-z])|after|recurr")
 
@@ -75,8 +77,9 @@ def choose_sessions(
     cohort
         Not changed.
     wanted
-        None: the one before the operation, else the first. "last", "all", or the name of a session, which persons
-        without it do not have.
+        None: the one before the operation, else the first; where that one lacks one of the four sequences, the first that
+        has them all, of sessions before the operation if it is one, never one after it instead. "last", "all", or the name
+        of a session, which persons without it do not have.
 
     preoperative
         Person and session of those that a table of the cohort says are before the operation.
@@ -97,12 +100,20 @@ def choose_sessions(
             f"No study is of session {wanted!r}; there are: {name_some(sessions)}. Choose one with --session, or {ALL_SESSIONS}."
         )
     reasons: dict[str, str] = {}
+    completed = 0
     for studies in persons.values():
         ordered = sorted(studies, key=lambda study: (_rank(study, preoperative), natural_key(study.session)))
         if wanted in (None, LAST_SESSION):
             used = ordered[0] if wanted is None else max(studies, key=lambda study: natural_key(study.session))
+            if wanted is None and _count_sequences(studies, used.session) < len(FOUR_SEQUENCES):
+                rank = _rank(used, preoperative)
+                alike = [study for study in ordered if _rank(study, preoperative) == rank]
+                whole = [one for one in alike if _count_sequences(studies, one.session) == len(FOUR_SEQUENCES)]
+                completed += bool(whole)
+                used = next(iter(whole), used)
             kept = {study.study_id for study in studies if study.session == used.session}
             why = f"session {used.session or 'without a name'} of the same person is used"
+            why += "" if used in ordered[:1] or wanted else ", for it has all four sequences"
         else:
             kept = {study.study_id for study in studies if study.session == wanted}
             why = f"session {wanted} was asked for"
@@ -115,12 +126,20 @@ def choose_sessions(
         replace(study, excluded=reasons[study.study_id], label=None) for study in cohort if study.study_id in reasons
     )
     note = f"Sessions: {len(excluded)} of {len(cohort)} studies are other sessions of persons whose {wanted or 'first or pre-operative'} one is used."
+    if completed:
+        note += f" For {completed} of {len(persons)} persons a later one is used, for the first lacks one of the four sequences and it has all."
     return replace(
         cohort,
         studies=tuple(study for study in cohort if study.study_id not in reasons),
         excluded=(*cohort.excluded, *excluded),
         notes=(*cohort.notes, *([note] if excluded else [])),
     )
+
+
+def _count_sequences(studies: Iterable[Study], session: str) -> int:
+    """Count which of the four sequences a person's studies of one session have together."""
+    found = {series.sequence for study in studies if study.session == session for series in study.series}
+    return len(found.intersection(FOUR_SEQUENCES))
 
 
 def _rank(study: Study, preoperative: Collection[tuple[str, str]]) -> int:

@@ -47,7 +47,11 @@ class CohortAdapter:
     files: tuple[FilePattern, ...] = ()
     """The four sequences; the first pattern that fits decides. Empty: every file is read and says itself what it is."""
     masks: str = ""
-    """Pattern of its segmentations, likewise."""
+    """Pattern of the names of its segmentations of the tumour."""
+    mask_folders: tuple[str, ...] = ()
+    """Where they lie if not beside the scans, from a session's folder; "{id}" stands for the study."""
+    tumour_labels: tuple[int, ...] = (1, 3, 4)
+    """Their labels of the tumour's core; BraTS: necrosis 1, enhancing 4 (3 since 2023). Oedema, 2, is not part of it."""
     bases: tuple[str, ...] = ("",)
     """Folders below the one that a person names in which session folders lie; the first that holds some is used."""
     variants: tuple[str, ...] = ("",)
@@ -86,6 +90,16 @@ class CohortAdapter:
         counts = Counter(variant for _, variant, _ in found)
         best = max(self.variants, key=lambda variant: (counts[variant], -self.variants.index(variant)))
         return {name: sequence for name, variant, sequence in found if variant == best}
+
+    def find_masks(self, study_id: str, folders: Iterable[Path]) -> list[Path]:
+        """Return a study's segmentations by this cohort's names, beside its files or where the cohort keeps them."""
+        if not self.masks:
+            return []
+        beside = list(folders)
+        apart = [folder / place.format(id=study_id) for folder in beside for place in self.mask_folders]
+        found = [path for folder in (*beside, *apart) if folder.is_dir() for path in sorted(folder.iterdir())]
+        named = [path for path in found if re.fullmatch(self.masks, path.name)]
+        return [path for path in named if path.parent in beside or path.name.startswith(study_id)]
 
     def find_table(self, places: Iterable[Path]) -> Path | None:
         """Return the clinical table, the newest by its name where there are several."""

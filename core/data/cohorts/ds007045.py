@@ -26,6 +26,7 @@ DS007045 = CohortAdapter(
         (rf"{DERIVED}_flair{SPACE}{NIFTI}", MRSequence.FLAIR),
     ),
     masks=rf"{DERIVED}_MNI-?152_tumor-mask{NIFTI}",
+    mask_folders=("../../segmentation/{id}", "../../segmentation"),
     bases=("", "derivatives/processing"),
     tables=("participants.tsv",),
 )

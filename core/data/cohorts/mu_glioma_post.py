@@ -17,6 +17,7 @@ MU_GLIOMA_POST = CohortAdapter(
         (rf"(?:.*[_-])?t2f{NIFTI}", MRSequence.FLAIR),
     ),
     masks=rf"(?i)(?:.*[_-])?tumor-?mask{NIFTI}",
+    tumour_labels=(1, 3),
     tables=("MU-Glioma-Post_ClinicalData*.xlsx",),
     post_operative=True,
     unverified=("the names of the images", "the values of the column MGMT methylation"),

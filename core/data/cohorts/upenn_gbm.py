@@ -17,6 +17,7 @@ UPENN_GBM = CohortAdapter(
         (rf"{PREFIX}FLAIR{NIFTI}", MRSequence.FLAIR),
     ),
     masks=rf"{PREFIX}(?:automated_approx_)?segm{NIFTI}",
+    mask_folders=("../../images_segm", "../../automated_segm"),
     bases=("images_structural", "NIfTI-files/images_structural", ""),
     tables=("UPENN-GBM_clinical_info*.csv",),
 )

@@ -256,3 +256,28 @@ def test_a_plain_folder_takes_the_one_table_that_holds_its_labels(tmp_path: Path
     assert cohort["Anna"].covariates == {"age": 61.5}
     table.with_name("again.csv").write_bytes(table.read_bytes())
     assert any("No label table" in note for note in scan_cohort(tmp_path / "data").notes)
+
+
+def test_of_a_persons_sessions_one_with_all_four_sequences_is_used_but_none_after_the_operation_instead(
+    tmp_path: Path,
+) -> None:
+    four = ("T1w", "ce-gad_T1w", "T2w", "FLAIR")
+    held = {
+        "sub-1": {"ses-1": four[:2], "ses-2": four},
+        "sub-2": {"ses-preop": four[:3], "ses-postop": four},
+        "sub-3": {"ses-1": four, "ses-2": four},
+        "sub-4": {"ses-1": four[:1], "ses-2": four[:3]},
+    }
+    for person, sessions in held.items():
+        for session, kinds in sessions.items():
+            trees.put(tmp_path / person / session / "anat", [f"{person}_{session}_{kind}.nii" for kind in kinds])
+    cohort = scan_cohort(tmp_path, jobs=1)
+    assert [(study.person, study.session) for study in cohort] == [
+        ("sub-1", "ses-2"), ("sub-2", "ses-preop"), ("sub-3", "ses-1"), ("sub-4", "ses-1"),
+    ]  # fmt: skip
+    (note,) = [note for note in cohort.notes if note.startswith("Sessions: ")]
+    assert note.endswith(
+        "For 1 of 4 persons a later one is used, for the first lacks one of the four sequences and it has all."
+    )
+    reason = next(study.excluded for study in cohort.excluded if study.study_id == "sub-1_ses-1")
+    assert "session ses-2 of the same person is used, for it has all four sequences" in reason
