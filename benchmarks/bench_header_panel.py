@@ -1,0 +1,95 @@
+"""Does the panel of headers find a single one that goes with the label, and nothing where none does?
+
+Aim: power and family-wise error of ``core.experiments.controls.header_panel``. Data: 200 patients, 40 planted headers of five
+kinds (normal, skewed, two values, many values, rounded), one at a time, among 60 that say nothing; a planted header has an
+AUROC of 0.60, 0.65 or 0.70. Estimand: the share of cohorts in which the planted header is found at a family-wise p of 0.05,
+and the share of clean cohorts in which anything is found. Rules, fixed before the run: at 0.70 at least 95% found; clean at
+most 5%, each less or more twice its Monte Carlo error.
+
+    python benchmarks/bench_header_panel.py [--cohorts 200]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import numpy as np
+import pandas as pd
+from measuring import machine, parse_arguments, print_table
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from core.evaluation.intervals import wilson_interval
+from core.experiments.controls.header_panel import associate_headers
+
+PATIENTS, PLANTED, NOISE, LEVEL = 200, 40, 60, 0.05
+STRENGTHS = (0.60, 0.65, 0.70)
+
+
+def shape_header(values: NDArray[np.float64], kind: int) -> NDArray[np.float64]:
+    """Give normal values one of five forms; the two that lose order keep most of it."""
+    if kind == 0:
+        return values
+    if kind == 1:
+        return np.exp(values)
+    if kind == 2:
+        return np.digitize(values, [0.0]).astype(np.float64)
+    if kind == 3:
+        return np.digitize(values, np.linspace(-1.5, 1.5, 7)).astype(np.float64)
+    return np.round(values)
+
+
+def move_by(auroc: float, kind: int) -> float:
+    """Return the shift of the positive class that gives a header of a kind this AUROC."""
+    if kind == 2:  # two values, cut at 0: AUROC = (1 + P(1|yes) - P(1|no)) / 2
+        return float(norm.ppf(0.5 + (2 * auroc - 1)))
+    return float(np.sqrt(2) * norm.ppf(auroc))
+
+
+def draw_cohort(rng: np.random.Generator, header: int | None, auroc: float) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """Draw one cohort; `header` is the number of the planted one."""
+    labels = rng.permutation(np.arange(PATIENTS) < PATIENTS // 2).astype(np.int64)
+    noise = {f"noise {number}": shape_header(rng.normal(size=PATIENTS), number % 5) for number in range(NOISE)}
+    if header is not None:
+        values = rng.normal(size=PATIENTS) + move_by(auroc, header % 5) * labels
+        noise[f"planted {header}"] = shape_header(values, header % 5)
+    return pd.DataFrame(noise), labels
+
+
+def main() -> None:
+    """Draw cohorts, test them and print the shares."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cohorts", type=int, default=400, help="for each strength, and clean ones (default: 400)")
+    parser.set_defaults(shuffles=9999)
+    arguments = parse_arguments(parser, cohorts=10, shuffles=199)
+    print(machine())
+    rng = np.random.default_rng(0)
+    rows, passed = [], True
+    for auroc in (*STRENGTHS, None):
+        found = 0
+        for number in range(arguments.cohorts):
+            planted = None if auroc is None else number % PLANTED
+            table, labels = draw_cohort(rng, planted, auroc or 0.5)
+            results = associate_headers(table, labels, shuffles=arguments.shuffles, seed=number)
+            hits = [one.name for one in results if one.p_value <= LEVEL]
+            found += bool(hits) if planted is None else f"planted {planted}" in hits
+        share = found / arguments.cohorts
+        low, high = wilson_interval(found, arguments.cohorts)
+        error = 2 * np.sqrt(LEVEL * (1 - LEVEL) / arguments.cohorts)
+        rows.append((
+            "clean: anything found" if auroc is None else f"planted at AUROC {auroc:.2f}: found",
+            f"{found} of {arguments.cohorts}",
+            f"{share:.3f} ({low:.3f} to {high:.3f})",
+        ))  # fmt: skip
+        if auroc is None:
+            passed &= share <= LEVEL + error
+        elif auroc == max(STRENGTHS):
+            passed &= share >= 0.95 - error
+        print(rows[-1][0], file=sys.stderr, flush=True)
+    print_table(f"n = {PATIENTS} patients, {arguments.shuffles} shuffles", ("cohorts", "count", "share (95%)"), rows)
+    sys.exit(not (passed or arguments.tiny))
+
+
+if __name__ == "__main__":
+    main()
