@@ -78,8 +78,13 @@ def _describe_shortcuts(found: Shortcuts) -> list[str]:
             lines += [
                 f"{control.title} ({control.sees}):",
                 f"  AUROC by patient {figure_text(result.auroc)}, permutation p = {result.p_value:.3f} "
-                f"(N = {len(result.null)})" + (f": {control.found}." if found.found(control.name) else "."),
+                f"(N = {len(result.null)}), {found.adjust(control.name):.3f} after Holm"
+                + (f": {control.found}." if found.found(control.name) else "."),
             ]
     if found.found("headers"):
         lines.append(f"The headers' model leans on: {', '.join(plain(name) for name in found.features)}.")
+    for one in found.panel[:3]:
+        lines.append(
+            f"  {plain(one.name)} by itself: AUROC {one.auroc:.3f} (n = {one.patients}), p over all headers = {one.p_value:.4f}"
+        )
     return [*lines, *(plain(note) for note in found.notes)]

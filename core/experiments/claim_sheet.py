@@ -144,7 +144,9 @@ def ask_shortcuts(run: RunFolder, settings: Settings, progress: Progress = silen
     for one in CONTROLS:
         result = found.results.get(one.name)
         if result is not None and one.name != "pictures":
-            told.append(f"{one.title.lower()}: AUROC {value_text(result.auroc)}, p = {result.p_value:.3f}")
+            told.append(
+                f"{one.title.lower()}: AUROC {value_text(result.auroc)}, p after Holm = {found.adjust(one.name):.3f}"
+            )
     guilty = [one.title.lower() for one in CONTROLS if one.name != "pictures" and found.found(one.name)]
     verdict = f"The label is predicted by: {', '.join(guilty)}." if guilty else "None predicts the label."
     return replace(control, done=True, result=f"{verdict} {'; '.join(told)}; n = {found.patients} patients")

@@ -72,7 +72,7 @@ def show_shortcuts(found: Shortcuts) -> None:
     for control in warned:
         result = found.results[control.name]
         st.warning(
-            f"**{control.title}**: {control.found}. AUROC {figure_text(result.auroc, 'patients')}, permutation p = {result.p_value:.3f}.",
+            f"**{control.title}**: {control.found}. AUROC {figure_text(result.auroc, 'patients')}, p after Holm = {found.adjust(control.name):.3f}.",
             icon=":material/route:",
         )
     if not warned:
@@ -104,6 +104,7 @@ def show_shortcuts(found: Shortcuts) -> None:
                 ),
                 "n (patients)": found.results[control.name].auroc.n,
                 "permutation p": f"{found.results[control.name].p_value:.3f}",
+                "p after Holm": f"{found.adjust(control.name):.3f}",
                 "the other way": control.other_way,
             }
             for control in shown
@@ -117,5 +118,29 @@ def show_shortcuts(found: Shortcuts) -> None:
         f"Logistic regressions on {found.patients}{synthetic} patients, nested cross-validation by patient ({first.auroc.method}); "
         f"{len(first.null)} label shuffles each, p = (1 + b)/(1 + N), so that p cannot be below {1 / (1 + len(first.null)):.3f}."
     )
+    if found.panel:
+        _show_panel(found)
     for note in found.notes:
         st.caption(plain(note))
+
+
+def _show_panel(found: Shortcuts) -> None:
+    """Each header by itself: a model of all of them hardly sees a single one."""
+    with st.expander(f"Each of {len(found.panel)} headers by itself", icon=":material/list:"):
+        st.dataframe(
+            pd.DataFrame(
+                {
+                    "header": plain(one.name),
+                    "AUROC, these patients": number_text(one.auroc),
+                    "p over all headers": f"{one.p_value:.4f}",
+                    "n (patients)": one.patients,
+                }
+                for one in found.panel
+            ),
+            hide_index=True,
+        )
+        st.caption(
+            "The AUROC is that of the header on the same patients, in the direction that fits, so that it is never below 0.5. p "
+            "counts how often any header does as well with shuffled labels. Words (of sites, devices, protocols) are compared "
+            "as digests and never shown."
+        )

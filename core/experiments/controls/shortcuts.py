@@ -1,6 +1,7 @@
 """Does something that is not the tumour give the label away? Controls that need no training, in seconds.
 
-*Headers*: a logistic regression on what the headers say (scanner, plane, spacing, matrix, slices) and no pixel.
+*Headers*: a logistic regression on what the headers say (scanner, protocol, times, plane, spacing, ...) and no pixel, and
+each header by itself (:mod:`core.experiments.controls.header_panel`).
 *Blanked brain*: the same head on thumbnails in which every head is one grey: outline and background are left.
 *Shuffled slices*: on true thumbnails, but every slice assigned to a random patient: nothing is left to find.
 *Images*: on the thumbnails as they are, to compare the others with.
@@ -26,14 +27,21 @@ from core.dataset.slice_table import SliceTable
 from core.dataset.table import build_table
 from core.errors import EvaluationError
 from core.evaluation.metrics import Floats, Integers
+from core.evaluation.permutation import adjust_holm
 from core.experiments.controls.head_result import HeadResult, mean_by_patient
+from core.experiments.controls.header_panel import HeaderAssociation, associate_headers, read_acquisition
 from core.experiments.controls.leak_meter import meter_prep
 from core.experiments.controls.thumbnails import make_thumbnails
 from core.progress import Progress, silent
 from core.settings import Settings
 
 SURPRISE = 0.05
-"""Largest permutation p at which a control counts as predicting the label."""
+"""Largest p, after Holm over the controls, at which one counts as predicting the label."""
+SUSPECTS = ("headers", "panel", "blanked", "shuffled")
+"""Tests that are corrected together. "panel" is of each header by itself; whole images are there to compare with."""
+PANEL_SHOWN = 12
+FEWEST_ALIKE = 3
+"""Patients who share a word of a header; a rarer one (a serial number of its own) can tell nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +61,7 @@ CONTROLS: tuple[Control, ...] = (
     Control(
         name="headers",
         title="Headers only",
-        sees="scanner, plane, spacing, matrix and number of slices; no pixel",
+        sees="scanner, site, protocol, times, field strength, plane, spacing, matrix and number of slices; no pixel",
         found="metadata predict the label: a network can learn the scanner instead of the tumour",
         other_way="It would find something if the classes had been scanned differently: other scanners, protocols or sites.",
     ),
@@ -91,12 +99,28 @@ class Shortcuts:
     slices: int
     features: dict[str, float]
     """What the headers' model uses: summed absolute weights, largest first, by the header's name."""
+    panel: tuple[HeaderAssociation, ...]
+    """Each header by itself, the strongest first."""
     synthetic: bool
     notes: tuple[str, ...] = ()
 
+    def adjust(self, name: str) -> float:
+        """Return a control's p after Holm over all of them; "pictures", to compare with, stands alone."""
+        if name not in SUSPECTS:
+            return self.results[name].p_value
+        p_values = {one: self.results[one].p_value for one in SUSPECTS if one in self.results}
+        if self.panel:
+            p_values["panel"] = self.panel[0].p_value
+        adjusted = adjust_holm(p_values)
+        return (
+            min(adjusted[one] for one in ("headers", "panel") if one in adjusted)
+            if name == "headers"
+            else adjusted[name]
+        )
+
     def found(self, name: str) -> bool:
-        """Whether a control predicts the label better than chance: p at most 0.05."""
-        return name in self.results and self.results[name].p_value <= SURPRISE
+        """Whether a control predicts the label better than chance: p at most 0.05 after Holm."""
+        return name in self.results and self.adjust(name) <= SURPRISE
 
     def to_dict(self) -> dict[str, Any]:
         """As ``shortcuts --json`` prints it."""
@@ -107,6 +131,7 @@ class Shortcuts:
                 controls[control.name] = {
                     "auroc": result.auroc.to_dict(),
                     "p": result.p_value,
+                    "p_holm": self.adjust(control.name),
                     "permutations": len(result.null),
                     "null_mean": float(result.null.mean()),
                     "predicts": self.found(control.name),
@@ -116,6 +141,7 @@ class Shortcuts:
         return {
             "controls": controls,
             "features": self.features,
+            "panel": [association.to_dict() for association in self.panel[:PANEL_SHOWN]],
             "patients": self.patients,
             "slices": self.slices,
             "synthetic": self.synthetic,
@@ -187,6 +213,7 @@ def find_shortcuts(
         patients=len(truth),
         slices=len(rows),
         features=weights,
+        panel=tuple(associate_headers(headers, labels, seed=seed)),
         synthetic=cohort.synthetic,
         notes=tuple(notes),
     )
@@ -195,7 +222,7 @@ def find_shortcuts(
 def describe_headers(study: Study) -> dict[str, float | str]:
     """Return what a study's headers say of the acquisition, by plain names; nothing that needs a pixel.
 
-    Spacings are in millimetres. Absent attributes are left out.
+    Spacings are in millimetres. Absent attributes are left out; names of places, devices and protocols are digests.
     """
     found: dict[str, float | str] = {"series": float(len(study.series))}
     for series in sorted(study.series, key=lambda one: (str(one.sequence), one.series_uid)):
@@ -206,6 +233,7 @@ def describe_headers(study: Study) -> dict[str, float | str]:
             found[f"{start} plane"] = str(series.plane)
         if series.manufacturer:
             found["scanner"] = series.manufacturer
+        found |= {f"{start} {name}": value for name, value in read_acquisition(series).items()}
         if series.spacing_mm is not None:
             between, rows, _ = series.spacing_mm
             found[f"{start} slice distance (mm)"], found[f"{start} pixel (mm)"] = float(between), float(rows)
@@ -223,6 +251,8 @@ def _header_table(cohort: Cohort) -> tuple[pd.DataFrame, Integers, list[Study]]:
     numbers = frame.drop(columns=words).astype(np.float64)
     missing = numbers.isna().astype(np.float64).add_suffix(" missing")
     coded = pd.get_dummies(frame[words].fillna("missing"), prefix_sep=": ", dtype=np.float64) if words else None
+    if coded is not None:
+        coded = coded.loc[:, coded.sum() >= FEWEST_ALIKE]
     parts = [numbers.fillna(numbers.median()).fillna(0.0), missing, *([] if coded is None else [coded])]
     table = pd.concat(parts, axis=1)
     labels = np.array([int(study.label == cohort.positive_class) for study in chosen], np.int64)
