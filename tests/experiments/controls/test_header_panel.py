@@ -53,9 +53,7 @@ def test_the_direction_does_not_matter_and_columns_of_one_header_are_one() -> No
     assert associate_headers(table[[]], LABELS) == []
 
 
-@pytest.mark.parametrize(
-    "name", ["MagneticFieldStrength", "StationName", "ProtocolName"]
-)
+@pytest.mark.parametrize("name", ["MagneticFieldStrength", "StationName", "ProtocolName"])
 def test_a_header_equal_to_the_label_is_found_in_a_cohort(
     source: Path, tmp_path: Path, settings: Settings, name: str
 ) -> None:
