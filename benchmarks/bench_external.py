@@ -7,8 +7,8 @@ were dropped, each for what it is, and where the resumed result is the same and 
 
 Beside it AUROCs are drawn: cohorts whose true AUROCs differ on the logit scale, 30 patients of each class. Counted is how often
 the interval of the mean (Paule and Mandel, Hartung-Knapp) holds the true mean, and the prediction interval a further cohort's
-true AUROC. It passes where the first is at least 93% and the second at least 88%, in every setting: prediction intervals from
-few cohorts are known to fall short (Partlett and Riley 2017).
+true AUROC. It passes where the first is at least 93% and the second at least 92%, in every setting. Beside it stands the usual
+prediction interval (Higgins, Thompson and Spiegelhalter), which takes the variance between cohorts for known.
 
     python benchmarks/bench_external.py [--draws 2000]
 """
@@ -30,11 +30,11 @@ from typing import Any
 
 import numpy as np
 from measuring import PROJECT, machine, parse_arguments, print_table
-from scipy.special import expit, ndtri
+from scipy.special import expit, logit, ndtri, stdtrit
 
 from core.config import apply_settings
 from core.evaluation.intervals import measure_auroc, wilson_interval
-from core.evaluation.meta_analysis import pool_aurocs
+from core.evaluation.meta_analysis import PooledAuroc, pool_aurocs
 from core.experiments.external.parameters import ask_external
 from core.experiments.run import run_experiment
 from core.figure_text import figure_text, interval_text
@@ -46,7 +46,7 @@ from core.runs.records import DataSource
 from core.settings import Settings, load_settings
 from core.training.trainer import run_training
 
-LEAST_MEAN, LEAST_PREDICTION = 0.93, 0.88
+LEAST_MEAN, LEAST_PREDICTION = 0.93, 0.92
 COHORTS = (3, 5, 10)
 SPREADS = (0.0, 0.3, 0.6)
 """Standard deviation of the true logits between cohorts."""
@@ -149,10 +149,10 @@ def end_to_end(options: argparse.Namespace, folder: Path) -> bool:
     return right and same and untouched
 
 
-def coverage(cohorts: int, spread: float, draws: int, generator: np.random.Generator) -> tuple[int, int]:
-    """How often the mean's interval holds the true mean, and the prediction interval a further cohort's AUROC."""
+def coverage(cohorts: int, spread: float, draws: int, generator: np.random.Generator) -> tuple[int, int, int]:
+    """How often the mean's interval holds the true mean, and ours and the usual prediction interval a further AUROC."""
     positive = np.repeat([False, True], OF_EACH_CLASS)
-    held = predicted = 0
+    held = predicted = usual = 0
     for _ in range(draws):
         truths = generator.normal(MEAN, spread, cohorts + 1)
         apart = np.sqrt(2) * ndtri(expit(truths))
@@ -167,7 +167,15 @@ def coverage(cohorts: int, spread: float, draws: int, generator: np.random.Gener
         assert pooled.prediction.high is not None
         held += pooled.mean.low <= expit(MEAN) <= pooled.mean.high
         predicted += pooled.prediction.low <= expit(truths[-1]) <= pooled.prediction.high
-    return held, predicted
+        usual += abs(truths[-1] - logit(pooled.mean.value)) <= usual_half_width(pooled, cohorts)
+    return held, predicted, usual
+
+
+def usual_half_width(pooled: PooledAuroc, cohorts: int) -> float:
+    """Half the usual prediction interval on the logit scale, from the mean's interval and tau^2."""
+    assert pooled.tau_squared is not None
+    error = (logit(pooled.mean.high) - logit(pooled.mean.low)) / 2 / stdtrit(cohorts - 1, 0.975)
+    return float(stdtrit(cohorts - 2, 0.975) * np.sqrt(pooled.tau_squared + error**2))
 
 
 def simulate(draws: int) -> bool:
@@ -180,7 +188,11 @@ def simulate(draws: int) -> bool:
             cells = [f"{100 * one / draws:.1f}% ({interval_text(*wilson_interval(one, draws))})" for one in counts]
             passed &= counts[0] / draws >= LEAST_MEAN and counts[1] / draws >= LEAST_PREDICTION
             rows.append((cohorts, spread, *cells))
-    print_table("intervals over cohorts", ("cohorts", "spread", "mean held", "a further cohort held"), rows)
+    print_table(
+        "intervals over cohorts",
+        ("cohorts", "spread", "mean held", "a further cohort held", "the usual interval"),
+        rows,
+    )
     print(
         f"n = {draws} samples a setting; mean at least {LEAST_MEAN:.0%}, prediction at least {LEAST_PREDICTION:.0%}\n"
     )

@@ -40,7 +40,7 @@ def test_the_report_says_what_the_figures_rest_on_and_escapes_names() -> None:
     assert "<b>north</b>" not in page
     assert "&lt;b&gt;north" in page
     for text in (
-        "Paule and Mandel", "k - 2 degrees of freedom", "never seen them: T2w", "UIDs could not be compared",
+        "Paule and Mandel", "Nagashima", "never seen them: T2w", "UIDs could not be compared",
         "tiny (3 persons)", "They share patients", "none: the classes are separated", "own test patients", "Synthetic",
     ):  # fmt: skip
         assert text in page, text

@@ -184,7 +184,7 @@ def _judge(
         }
         judged.append(found)
         matrix.append(_cell("all others", member.group, found["auroc"], "left out"))
-    return judged, matrix
+    return judged, sorted(matrix, key=lambda cell: cell["kind"] != "left out")
 
 
 def _judge_alone(member: GroupMember, cohort: Cohort, groups: Groups, settings: Settings) -> list[dict[str, Any]]:
