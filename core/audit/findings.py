@@ -223,6 +223,11 @@ KINDS: dict[str, Kind] = {
     "blank-slices": _kind(
         "Blank slices at the ends", "note", "Nothing to do: they are left out of training and kept in the viewer."
     ),
+    "unstated-geometry": _kind(
+        "Geometry that files do not state",
+        "note",
+        "What is assumed is said with every answer. Export the scans again with orientation, spacing and sidecars to be sure.",
+    ),
     "mixed-planes": _kind(
         "Different planes within a study",
         "note",

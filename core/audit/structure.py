@@ -43,6 +43,7 @@ def find_structural(cohort: Cohort) -> Iterator[Finding]:
     yield from _find_label_gaps(cohort)
     yield from _find_flagged(cohort)
     yield from _find_known_patients(cohort)
+    yield from _find_doubts(cohort)
     yield from _find_mixed_planes(cohort)
     yield from _find_file_order(cohort)
 
@@ -116,6 +117,15 @@ def _find_known_patients(cohort: Cohort) -> Iterator[Finding]:
     for ids in groups.values():
         if len(ids) > 1:
             yield find("known-same-patient", ids, f"Studies {' and '.join(ids)} are one patient by the identity table.")
+
+
+def _find_doubts(cohort: Cohort) -> Iterator[Finding]:
+    of_doubt: dict[str, list[str]] = {}
+    for series in cohort.series:
+        for doubt in series.doubts:
+            of_doubt.setdefault(doubt, []).append(series_name(series))
+    for doubt, names in of_doubt.items():
+        yield find("unstated-geometry", names, f"{len(names)} series: {doubt}.")
 
 
 def _find_mixed_planes(cohort: Cohort) -> Iterator[Finding]:

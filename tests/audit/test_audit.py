@@ -21,6 +21,7 @@ NEEDS_MORE = {
     "unsupported-syntax",
     "too-large",
     "archive-inside",
+    "unstated-geometry",
     "not-mr",
     "patient-on-both-sides",
     "series-on-both-sides",

@@ -14,7 +14,7 @@ FileKind = Literal["dicom", "picture", "nifti", "archive", "packed"]
 """*packed* is a scan inside a compressed file that is not read."""
 
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
-IMAGE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"GIF8", b"II*\0", b"MM\0*")
+IMAGE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"GIF8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
 TAR_SUFFIXES = (".tar", ".tgz", ".tar.gz")
 ARCHIVE_SUFFIXES = (".zip", *TAR_SUFFIXES, ".rar", ".7z")
@@ -53,17 +53,19 @@ def detect_kind(path: Path) -> FileKind | None:
         return None
     if start.startswith(ZIP_START) or start[TAR_MAGIC] == b"ustar" or name.endswith(ARCHIVE_SUFFIXES):
         return "archive"
+    picture = start.startswith(IMAGE_STARTS) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
+    prefixed = start[128:132] == b"DICM"
+    if packed and (prefixed or picture or (looks_like_dicom(start) and not name.endswith(".nii.gz"))):
+        return "packed"
+    if suffix in PACKED_SUFFIXES and Path(name).with_suffix("").suffix in SCAN_SUFFIXES:
+        return "packed"
+    if prefixed:
+        return "dicom"
+    if picture:
+        return "picture"
     if name.endswith((".nii", ".nii.gz")):
         return "nifti"
-    dicom = start[128:132] == b"DICM" or suffix in DICOM_SUFFIXES or looks_like_dicom(start)
-    picture = start.startswith(IMAGE_STARTS) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
-    if (packed and (dicom or picture)) or (
-        suffix in PACKED_SUFFIXES and Path(name).with_suffix("").suffix in SCAN_SUFFIXES
-    ):
-        return "packed"
-    if picture and start[128:132] != b"DICM":
-        return "picture"
-    if dicom:
+    if suffix in DICOM_SUFFIXES or looks_like_dicom(start):
         return "dicom"
     return "picture" if suffix in IMAGE_SUFFIXES else None
 

@@ -63,3 +63,11 @@ def test_one_sample_without_a_photometric_interpretation_is_grey(tmp_path: Path,
     colour = write_mr(tmp_path / "FLAIR" / "b.dcm", PhotometricInterpretation="RGB", SamplesPerPixel=3)
     (fault,) = scan_series("1", [colour], tmp_path, settings).faults
     assert "colour picture (RGB)" in fault.reason
+
+
+def test_a_dicom_file_or_a_picture_named_as_nifti_is_what_it_is(tmp_path: Path) -> None:
+    write_mr(tmp_path / "a.dcm").rename(tmp_path / "a.nii")
+    Image.fromarray(np.full((4, 4), 90, np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "a.png").rename(tmp_path / "b.nii")
+    (tmp_path / "c.nii").write_bytes(b"torn")
+    assert [detect_kind(tmp_path / f"{name}.nii") for name in "abc"] == ["dicom", "picture", "nifti"]

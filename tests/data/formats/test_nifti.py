@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from core.audit.structure import find_structural
 from core.config import PrepConfig
+from core.data.cohort import scan_cohort
 from core.data.formats.nifti import read_nifti_header
 from core.data.index.series import scan_series
 from core.data.prepare.cache import load_prepared
@@ -146,6 +148,8 @@ def test_a_volume_that_does_not_say_how_it_lies_has_no_plane_and_no_place(tmp_pa
     assert series.plane is Plane.UNKNOWN
     assert series.spacing_mm == pytest.approx((5, 1, 1))
     assert "how it lies" in series.doubts[0]
+    (finding,) = [one for one in find_structural(scan_cohort(tmp_path)) if one.kind == "unstated-geometry"]
+    assert "how it lies" in finding.message
     with pytest.raises(DataError, match="how it lies"):
         prepare_source((series,), PrepConfig(grid_mm=3))
 
