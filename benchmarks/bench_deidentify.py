@@ -66,7 +66,7 @@ TEXTS = ("LO", "LT", "SH", "ST", "PN", "UT", "UC", "AE")
 def main() -> int:
     """Plant, de-identify, search, compare, and return 1 where a rule does not hold."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--persons", type=int, default=40)
+    parser.add_argument("--persons", type=int, default=12)
     arguments = parse_arguments(parser, persons=2)
     rows: list[tuple[Any, ...]] = []
     wrong: list[str] = []
