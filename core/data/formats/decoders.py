@@ -26,8 +26,6 @@ from core.settings import PROJECT_ROOT
 
 KEPT = 4
 """Idle workers that are kept warm; there are as many as threads that decode at once."""
-PIPE_BYTES = 2**20
-"""Of a pipe, where the system lets it be chosen: a slice goes through in one piece."""
 
 
 class DecodeError(RuntimeError):
@@ -51,7 +49,6 @@ class _Worker:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 bufsize=0,
-                pipesize=PIPE_BYTES,
             )
         except OSError as error:
             raise DicomError(f"compressed pixels cannot be read here: no decoder can be started ({error}).") from error
