@@ -12,8 +12,8 @@ ENV PATH=/home/lab/.local/bin:$PATH \
     STREAMLIT_CLIENT_SHOW_ERROR_DETAILS=none \
     STREAMLIT_SERVER_MAX_UPLOAD_SIZE=500
 
-COPY --chown=lab requirements.txt .
-RUN pip install --no-cache-dir --user -r requirements.txt
+COPY --chown=lab requirements.txt requirements-raw.txt ./
+RUN pip install --no-cache-dir --user -r requirements.txt && pip install --no-cache-dir --user --no-deps -r requirements-raw.txt
 COPY --chown=lab . .
 
 EXPOSE 8501

@@ -47,6 +47,10 @@ class FrameOfReferenceError(DataError):
     """Series that are to share one grid and state different frames of reference."""
 
 
+class RawStepError(DataError):
+    """A step of the processing from raw whose check failed, so that the study is refused."""
+
+
 class LimitError(DataError):
     """Something larger than this installation accepts (see :mod:`core.settings`)."""
 

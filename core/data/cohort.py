@@ -180,8 +180,9 @@ def _scan_sessions(found: Recognised, reading: Reading, jobs: int, progress: Pro
     faults: list[Fault] = []
     for one, scan in zip(found.sessions, scans, strict=True):
         faults += scan.faults
-        missing = "" if scan.examinations else describe_missing(one.folder) or "no image of the four sequences"
-        if missing:
+        missing = one.refused
+        if not missing and not scan.examinations:
+            missing = describe_missing(one.folder) or "no image of the four sequences"
             faults.append(Fault(path=relative_to(one.folder, root), reason=missing))
         studies.append(
             Study(

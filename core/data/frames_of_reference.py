@@ -39,7 +39,7 @@ def check_frames(source: Sequence[Series], prep: PrepConfig) -> None:
     if prep.grid_mm and prep.frames == "refuse" and compare_frames(source) == "different":
         raise FrameOfReferenceError(
             f"Study {source[0].study_id}: its series lie in different frames of reference ({_describe(source)}), so a common "
-            "grid would lay different places over each other. Register them to one another and hand in the result, or, "
+            "grid would lay different places over each other. Register them (prepare --from raw does it), or, "
             "where you know that they are registered, train with --set frames=assume_registered."
         )
 

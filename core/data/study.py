@@ -68,11 +68,13 @@ class Series:
     burned_in: bool = False
     """Whether text may be burned into the pixels."""
     frame_of_reference_uid: str = ""
-    """Frame of Reference UID (0020,0052) of all its files; empty where none is stated (NIfTI has none) or they differ."""
+    """Frame of Reference UID (0020,0052) of all its files, or of the sidecar of NIfTI; empty where none is stated or they differ."""
     slice_axis: int | None = None
     """Which stored axis the slices of a NIfTI volume are stacked along, as its sidecar states it; None where it does not."""
     doubts: tuple[str, ...] = ()
     """What was assumed in reading it because its files do not state it, a clause each: "it is read as axial, ..."."""
+    processing: str = ""
+    """What was done to it here (:class:`core.data.raw.config.RawConfig`), as its sidecar says; empty for a scan as it came."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,8 @@ class SliceTable:
     faults: tuple[Fault, ...] = ()
     blank_counts: tuple[int, ...] = ()
     """Blank slices of each array's series."""
+    processing: str = ""
+    """How its series were processed from raw (``Series.processing``); empty where one of them was not, or in several ways."""
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,14 @@ def build_table(
             *(fault for piece in prepared for fault in piece.faults),
         ),
         blank_counts=tuple(piece.blank_count for piece in prepared),
+        processing=_name_processing(source for _, source, _ in usable),
     )
+
+
+def _name_processing(sources: Iterable[Source]) -> str:
+    """Return how all of some series were processed from raw; empty where they were not all processed alike."""
+    found = {series.processing for source in sources for series in source}
+    return found.pop() if len(found) == 1 else ""
 
 
 def _select(cohort: Cohort, prep: PrepConfig) -> list[tuple[Study, Source, int]]:

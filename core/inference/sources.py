@@ -57,7 +57,7 @@ def choose_sources(study: Study, card: CheckpointCard) -> tuple[list[Source], li
             f"has {found}. {_remedy(study, card)}"
         )
     warnings += [sentence for source in sources for sentence in warn_frames(source, prep)]
-    return sources, [*warnings, *_about_reading(used, prep)]
+    return sources, [*warnings, *_about_processing(used, card), *_about_reading(used, prep)]
 
 
 def _about_reading(used: Sequence[Series], prep: PrepConfig) -> list[str]:
@@ -80,6 +80,17 @@ def _about_reading(used: Sequence[Series], prep: PrepConfig) -> list[str]:
                 f"it is {series.plane}."
             )
     return warnings
+
+
+def _about_processing(used: Sequence[Series], card: CheckpointCard) -> list[str]:
+    """Say where a checkpoint learnt from scans that were processed from raw, and these are not, or otherwise."""
+    other = [str(one.sequence) for one in used if one.processing != card.processing]
+    if not card.processing or not other:
+        return []
+    return [
+        f"{_join(other)} did not go through the processing that this checkpoint's training scans went through "
+        f"({card.processing}), so its figures do not hold for it; hand the scan in with --from raw, or switch on Process from raw."
+    ]
 
 
 def _about_choice(sequence: MRSequence, study: Study, used: Sequence[Series]) -> list[str]:

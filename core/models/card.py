@@ -49,6 +49,8 @@ class CheckpointCard(BaseModel):
     planes: tuple[str, ...] = ()
     synthetic: bool
     """Trained on the synthetic cohort: its answer on a real scan means nothing."""
+    processing: str = ""
+    """How its training scans were processed from raw (``Series.processing``); empty for scans as they came."""
     labels_shuffled: bool = False
     """Trained on labels shuffled among the patients: a control, whose answers mean nothing on any scan."""
     cohort_digest: str

@@ -155,6 +155,7 @@ def _describe_checkpoint(
         sequences=_list_sequences(spec),
         planes=tuple(sorted(table.rows["plane"].iloc[spec.train_rows].unique())),
         synthetic=spec.synthetic,
+        processing=table.processing,
         labels_shuffled=spec.run.source.shuffle_seed is not None,
         cohort_digest=split.cohort_digest,
         split_unit=split.unit,

@@ -119,3 +119,25 @@ def test_export_by_the_paper_says_that_it_leaks(command: Command, cohort: Path, 
     result = command("export", "imagefolder", cohort, "--out", tmp_path / "tree", "--jobs", 1, *TINY)
     assert result.status == 0
     assert "LEAKY" in result.stdout
+
+
+@pytest.mark.usefixtures("home")
+def test_prepare_from_raw_writes_a_cohort_and_says_what_was_done(
+    command: Command, cohort: Path, tmp_path: Path
+) -> None:
+    words = ("prepare", cohort, "--from", "raw", "--steps", "orient", "--out", tmp_path / "out", "--jobs", 1, *TINY)
+    first = command(*words, "--json").json
+    assert first["studies"] == 8
+    assert (first["raw"]["processed"], first["raw"]["reused"], first["raw"]["refused"]) == (8, 0, [])
+    assert first["raw"]["processing"] == "raw 1: orient"
+    assert first["raw"]["cpu_seconds_per_series"] > 0
+    assert command(*words, "--json").json["raw"]["reused"] == 8
+    index = command("index", tmp_path / "out", "--jobs", 1, "--json").json
+    assert (index["cohort"], index["labels"]) == ("processed", {"0": 4, "1": 4})
+    assert any("raw 1: orient: 8 studies" in line for line in command(*words).stdout.splitlines())
+
+
+@pytest.mark.usefixtures("home")
+def test_options_of_raw_need_from_raw(command: Command, cohort: Path, tmp_path: Path) -> None:
+    assert "add --from raw" in command("prepare", cohort, "--out", tmp_path / "out").stderr
+    assert "--steps are those of --from raw" in command("prepare", cohort, "--steps", "n4").stderr

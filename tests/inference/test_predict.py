@@ -382,3 +382,14 @@ def test_an_older_checkpoint_has_no_set_of_classes(
     prediction = Predictor(write_checkpoint()).predict(study(write_series(MRSequence.FLAIR)))
     assert prediction.possible is None
     assert prediction.to_dict()["possible"] is None
+
+
+def test_a_checkpoint_of_processed_scans_says_so_of_one_as_it_came(
+    write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
+) -> None:
+    card = Predictor(write_checkpoint(processing="raw 1: n4, brain")).card
+    came = write_series(MRSequence.FLAIR)
+    _, warnings = choose_sources(study(came), card)
+    assert any("FLAIR did not go through the processing" in one and "--from raw" in one for one in warnings)
+    _, warnings = choose_sources(study(replace(came, processing="raw 1: n4, brain")), card)
+    assert not any("processing" in one for one in warnings)

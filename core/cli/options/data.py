@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.cli.options.shared import add_backend, add_config, add_data
+from core.cli.options.shared import add_backend, add_config, add_data, add_raw
 from core.cli.parser import Parser, set_command
 
 
@@ -19,6 +19,12 @@ def define_prepare(parser: Parser) -> None:
     set_command(parser, "core.cli.data.prepare:prepare")
     add_data(parser)
     add_backend(parser)
+    add_raw(parser)
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        help="with --from raw: where the processed cohort goes, a cohort as any other (default: a folder in the cache)",
+    )
     add_config(parser, preset="honest")
 
 

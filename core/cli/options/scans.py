@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.cli.options.shared import add_assign, add_data, add_sequence, between, positive
+from core.cli.options.shared import add_assign, add_data, add_raw, add_sequence, between, positive
 from core.cli.parser import Parser, set_command
 
 
@@ -17,6 +17,7 @@ def _add_scan(parser: Parser) -> None:
     )
     add_sequence(parser)
     add_assign(parser)
+    add_raw(parser)
 
 
 def define_predict(parser: Parser) -> None:

@@ -13,12 +13,14 @@ LAYOUTS = ("rsna", "phases", "classes", "flat")
 
 COHORTS = (
     *("rsna-miccai", "upenn-gbm", "ucsf-pdgm", "brats21", "brats-gli", "ds007045", "utsw-glioma", "mu-glioma-post"),
-    *("lumiere", "tcga-gbm", "bids", "folder"),
+    *("lumiere", "tcga-gbm", "bids", "processed", "folder"),
 )
 """Names of the adapters (:mod:`core.data.cohorts.registry`), which are also layouts."""
 
 
 BACKENDS = ("processes", "dask")
+RAW_STEPS = ("orient", "n4", "register", "brain", "grid")
+"""Those of :mod:`core.data.raw.config`, which takes longer to import."""
 
 
 DATA_OPTIONS = (
@@ -103,6 +105,24 @@ def add_overlap(parser: argparse.ArgumentParser) -> None:
         "--pairs",
         metavar="CSV",
         help="pairs that look like one scan: written there, to be marked yes or no in the column same, and read again",
+    )
+
+
+def add_raw(parser: argparse.ArgumentParser) -> None:
+    """Add --from and --steps; :func:`core.cli.raw.read_raw` reads them."""
+    group = parser.add_argument_group("scans as they came from the scanner")
+    group.add_argument(
+        "--from",
+        dest="origin",
+        choices=("raw",),
+        help="raw: the scans are neither registered nor skull-stripped; process them first, and refuse by name what fails a check",
+    )
+    group.add_argument(
+        "--steps",
+        nargs="+",
+        choices=RAW_STEPS,
+        metavar="STEP",
+        help="only these steps of --from raw (default: all of %(choices)s)",
     )
 
 

@@ -13,7 +13,9 @@ from typing import Any
 import torch
 
 from core.cli.output import TerminalProgress, plain
+from core.cli.raw import read_raw
 from core.data import upload
+from core.data.raw.cohort import process_scan
 from core.data.study import Cohort
 from core.errors import DataError
 from core.figure_text import figure_text
@@ -38,6 +40,10 @@ def open_scan(arguments: argparse.Namespace, settings: Settings) -> Iterator[tup
             sequence_overrides=dict(arguments.assign or ()),
         )
         torch.set_num_threads(settings.threads)
+        raw = read_raw(arguments)
+        if raw is not None:
+            progress = TerminalProgress("processing from raw")
+            cohort = process_scan(cohort, raw, Path(workspace) / "processed", settings, progress)
         yield open_predictor(path), cohort
 
 

@@ -31,6 +31,8 @@ class SessionFolder:
     session: str
     folder: Path
     site: str = ""
+    refused: str = ""
+    """Why it takes no part, where that is known already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from core.data.cohorts.brats_gli import BRATS_GLI
 from core.data.cohorts.ds007045 import DS007045
 from core.data.cohorts.lumiere import LUMIERE
 from core.data.cohorts.mu_glioma_post import MU_GLIOMA_POST
+from core.data.cohorts.processed import PROCESSED
 from core.data.cohorts.rsna_miccai import RSNA_MICCAI
 from core.data.cohorts.tcga_gbm import TCGA_GBM
 from core.data.cohorts.ucsf_pdgm import UCSF_PDGM
@@ -24,6 +25,7 @@ from core.errors import ConfigError
 FOLDER = CohortAdapter(name="folder", title="a folder of studies", study=r"(?P<person>.+)")
 """Any other tree: its names and headers tell what it holds."""
 ADAPTERS = (
+    PROCESSED,
     *(UPENN_GBM, UCSF_PDGM, BRATS21, BRATS_GLI, DS007045, UTSW_GLIOMA, MU_GLIOMA_POST, LUMIERE, TCGA_GBM),
     BIDS,
 )

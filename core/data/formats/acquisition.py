@@ -55,6 +55,8 @@ class Acquisition:
     inversion_time_ms: float | None = None
     flip_angle_deg: float | None = None
     series_number: int | None = None
+    synthetic: bool = False
+    """Of a sidecar: whether the scan is synthetic."""
     acquired_seconds: float | None = field(default=None, compare=False)
     """Acquisition Time (0008,0032) of one of its images, since midnight; the images of a series differ in it."""
 
@@ -123,6 +125,7 @@ def acquisition_of_sidecar(content: Mapping[str, Any]) -> Acquisition:
         inversion_time_ms=milliseconds("InversionTime"),
         flip_angle_deg=number("FlipAngle"),
         series_number=None if series_number is None else int(series_number),
+        synthetic=content.get("Synthetic") is True,
         acquired_seconds=seconds_of(text("AcquisitionTime")),
     )
 

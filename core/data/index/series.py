@@ -120,7 +120,8 @@ def build_series(
     return SeriesScan(
         series=tuple(sorted(recognised, key=series_order)),
         faults=(*files.faults, *parts.faults),
-        synthetic=any(header.synthetic for header in files.headers),
+        synthetic=any(header.synthetic for header in files.headers)
+        or any(one.acquisition is not None and one.acquisition.synthetic for _, one in parts.series),
         notes=tuple(parts.notes),
     )
 
@@ -260,6 +261,8 @@ def _nifti_series(
         slice_axis=slice_axis,
         doubts=header.doubts,
         **scanner_of_sidecar(sidecar),
+        frame_of_reference_uid=str(sidecar.get("FrameOfReferenceUID", ""))[:64],
+        processing=str(sidecar.get("Processing", ""))[:256],
     )
     return series, evidence
 

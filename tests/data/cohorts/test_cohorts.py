@@ -85,7 +85,7 @@ def test_a_cohort_is_read_by_its_adapter(tmp_path: Path, name: str) -> None:
 
 
 def test_every_adapter_has_such_a_tree() -> None:
-    assert {adapter.name for adapter in ADAPTERS} - EXPECTED.keys() == {"brats-gli"}
+    assert {adapter.name for adapter in ADAPTERS} - EXPECTED.keys() == {"brats-gli", "processed"}
 
 
 @pytest.mark.parametrize("name", EXPECTED)

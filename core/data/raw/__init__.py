@@ -1,0 +1,1 @@
+"""From a scan as it came to one that is bias-corrected, co-registered and without a skull: NIfTI that is read as any other."""
