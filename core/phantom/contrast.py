@@ -13,8 +13,6 @@ from core.phantom.anatomy import Brain
 from core.phantom.fields import FloatArray, Grid
 from core.phantom.tumour import Tumour
 
-TISSUES = ("fluid", "grey", "white", "vessel", "dura", "core", "ring", "oedema")
-
 SIGNAL: dict[MRSequence, dict[str, float]] = {
     MRSequence.T1W: {
         "fluid": 0.16, "grey": 0.52, "white": 0.74, "vessel": 0.40, "dura": 0.95, "core": 0.29, "ring": 0.64, "oedema": 0.50,

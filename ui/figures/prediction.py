@@ -150,9 +150,9 @@ def _add_series(
         x=[float(stack.positions[index]) for index in shown],
         y=list(values),
         mode="lines+markers",
-        name=str(stack.sequence),
+        name=stack.title,
         line={"color": colour, "width": 1.5},
         marker={"color": colour, "size": 8, "symbol": SYMBOLS[stack.sequence]},
         customdata=[index + 1 for index in shown],
-        hovertemplate=f"{stack.sequence} slice %{{customdata}}, %{{x:.1f}}{unit}: %{{y:{digits}}}<extra></extra>",
+        hovertemplate=f"{stack.title} slice %{{customdata}}, %{{x:.1f}}{unit}: %{{y:{digits}}}<extra></extra>",
     )

@@ -153,7 +153,7 @@ def _show_jumps(stacks: list[SliceStack], positive: str, key: str) -> None:
                 continue
             stack, index = found
             if st.button(
-                f"Slice with the {title} probability: {stack.sequence} {index + 1}, {stack.probabilities[index]:.2f}",
+                f"Slice with the {title} probability: {stack.title} {index + 1}, {stack.probabilities[index]:.2f}",
                 icon=icon,
                 key=f"{key}.jump.{title}",
                 type="tertiary",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -49,19 +50,18 @@ def _explain(
 
     predictor = load_predictor(Path(key[0]))
     layers: dict[tuple[int, int], MapLayer] = {}
-    numbers = {str(stack.sequence): number for number, stack in reversed(list(enumerate(_stacks)))}
     for part in _prediction.series:
         with admitted(current_settings()):
             cams = explain_many(predictor, part.prepared, method=method, target_class=target, layer=layer)
         for seen in part.seen:
-            number = numbers.get(seen.sequence)
-            index = None if number is None else _stack_index(_stacks[number], seen, part)
-            if number is None or index is None:
-                continue
-            heat, raw_max = cams[seen.example].of_slice(seen)
-            if not part.together:  # else the viewer shows the prepared images themselves
-                heat = _lay_back(heat, part.prepared, seen.example, _stacks[number])
-            layers[number, index] = MapLayer(heat=heat, raw_max=raw_max)
+            for number, stack in enumerate(_stacks):
+                index = _stack_index(stack, seen, part)
+                if index is None:
+                    continue
+                heat, raw_max = cams[seen.example].of_slice(seen)
+                if not part.together:  # else the viewer shows the prepared images themselves
+                    heat = _lay_back(heat, part.prepared, seen.example, stack)
+                layers[number, index] = MapLayer(heat=heat, raw_max=raw_max)
     return layers
 
 
@@ -90,18 +90,28 @@ def layer_titles(card: CheckpointCard) -> dict[str, str]:
 def study_stacks(study: Study, prediction: Prediction | None) -> tuple[list[SliceStack], list[Fault]]:
     """The study's series for the viewer, in the usual order, with the answer for each slice that the model saw.
 
-    Of several series of one sequence, the one that the model saw stands for it; without a prediction the first
-    does, which is the one that it would see. Where the model saw the series on a common grid, that is what is shown.
+    Of several series of one sequence, those that the model saw are shown; without a prediction the first one, which it
+    would see. Where the model saw the series on a common grid, that is what is shown.
     """
     parts = prediction.series if prediction else ()
-    asked = {series.sequence: series for part in parts for series in part.together or (part.series,)}
     on_grid = {seen.sequence: part for part in parts if part.together for seen in part.seen}
+    own = [part.series for part in parts if not part.together]
+    shown = {str(series.sequence) for series in own} | set(on_grid)
     first = {series.sequence: series for series in reversed(study.series)}
-    chosen = [asked.get(sequence, one) for sequence, one in first.items() if str(sequence) not in on_grid]
-    stacks, faults = load_stacks(tuple(chosen))
+    stacks, faults = load_stacks((*own, *(one for sequence, one in first.items() if str(sequence) not in shown)))
     stacks += [_grid_stack(part, MRSequence(name)) for name, part in on_grid.items()]
     stacks.sort(key=lambda stack: list(MRSequence).index(stack.sequence))
-    return [_with_answers(stack, parts) for stack in stacks], faults
+    return [_with_answers(stack, parts) for stack in _number(stacks)], faults
+
+
+def _number(stacks: Sequence[SliceStack]) -> list[SliceStack]:
+    """Number the stacks of each sequence, so that two of one sequence have a title each."""
+    counts: Counter[MRSequence] = Counter()
+    numbered = []
+    for stack in stacks:
+        counts[stack.sequence] += 1
+        numbered.append(replace(stack, number=counts[stack.sequence]))
+    return numbered
 
 
 def _grid_stack(part: SeriesPrediction, sequence: MRSequence) -> SliceStack:
@@ -130,7 +140,7 @@ def _with_answers(stack: SliceStack, parts: Sequence[SeriesPrediction]) -> Slice
         index: part.slices[seen.example].probability
         for part in parts
         for seen in part.seen
-        if seen.sequence == stack.sequence and (index := _stack_index(stack, seen, part)) is not None
+        if (index := _stack_index(stack, seen, part)) is not None
     }
     return replace(stack, probabilities=answers) if answers else stack
 
@@ -145,11 +155,13 @@ def strongest_slice(stacks: list[SliceStack], *, highest: bool = True) -> tuple[
 
 
 def _stack_index(stack: SliceStack, seen: SeenSlice, part: SeriesPrediction) -> int | None:
-    """A slice's place in the viewer.
+    """A slice's place in a stack of the viewer; None where the stack is of another series.
 
     It is its own index in a volume, its number among the readable loose images, and its number among those that the
     model saw on a common grid.
     """
+    if seen.sequence != stack.sequence or stack.series_uid != ("" if part.together else part.series.series_uid):
+        return None
     if part.together:
         return [one.slice_index for one in _seen_of(part, stack.sequence)].index(seen.slice_index)
     if stack.in_mm:

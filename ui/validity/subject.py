@@ -17,7 +17,6 @@ from ui.runs.evaluation_view import evaluate_validation
 from ui.runs.runs import own_runs
 from ui.validity.remarks import mark_simulated
 from ui.widgets.errors import report_errors
-from ui.widgets.text import plain
 
 LAST_RUN = "validity.last_run"
 SIMULATED = "a simulated model"
@@ -166,8 +165,3 @@ def _ask_simulated(*, offer_training: bool) -> Subject:
         temperature=1.0,
         key="simulated",
     )
-
-
-def subject_line(subject: Subject) -> str:
-    """Who is spoken of, as markdown."""
-    return f"{plain(subject.name)}: {subject.whose}"

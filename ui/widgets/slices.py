@@ -46,6 +46,13 @@ class SliceStack:
     """Whether these are slices of a common grid, as the model saw them, and not the series' own."""
     probabilities: Mapping[int, float] = field(default_factory=dict)
     """Answer for each slice that the model saw, by slice index."""
+    number: int = 1
+    """Of several stacks of one sequence."""
+
+    @property
+    def title(self) -> str:
+        """The sequence, with a number from the second stack of it on."""
+        return str(self.sequence) if self.number == 1 else f"{self.sequence} ({self.number})"
 
     @property
     def extent_mm(self) -> float:

@@ -52,12 +52,11 @@ def edit_sequences(study: Study, stacks: Sequence[SliceStack], key: str) -> dict
 
 
 def _list_series(study: Study, stacks: Sequence[SliceStack]) -> pd.DataFrame:
-    by_sequence = {stack.sequence: stack for stack in stacks}
+    by_series = {stack.series_uid: stack for stack in stacks if not stack.on_grid}
+    on_grid = {stack.sequence: stack for stack in stacks if stack.on_grid}
     rows = []
     for series in study.series:
-        stack = by_sequence.get(series.sequence)
-        if stack is not None and stack.series_uid not in ("", series.series_uid):
-            stack = None  # of several series of one sequence, another one is shown
+        stack = by_series.get(series.series_uid) or on_grid.get(series.sequence)
         own = None if stack is None or stack.on_grid else stack
         spacing = series.spacing_mm
         rows.append(

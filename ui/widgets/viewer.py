@@ -238,9 +238,9 @@ def _cell(number: int, stack: SliceStack, index: int | None, *, field_mm: float,
         compose_slice(stack, index, field_mm=field_mm, tint=tint),
         width="stretch",
         output_format="PNG",
-        alt=f"{stack.sequence} slice {'' if index is None else index + 1}",
+        alt=f"{stack.title} slice {'' if index is None else index + 1}",
     )
-    st.markdown(f"**{stack.sequence}** " + _slice_words(stack, index), width="stretch")
+    st.markdown(f"**{stack.title}** " + _slice_words(stack, index), width="stretch")
     if stack.probabilities:
         st.caption(_answer_words(number, stack, index, overlay))
 

@@ -96,11 +96,6 @@ class NiftiHeader:
         return tuple(found)
 
 
-def is_nifti_name(name: str) -> bool:
-    """Whether a file name is that of a single-file NIfTI image."""
-    return name.lower().endswith((".nii", ".nii.gz"))
-
-
 def read_nifti_header(
     path: Path, settings: Settings | None = None, slice_axis: int | None = None, *, widest: bool = False
 ) -> NiftiHeader:

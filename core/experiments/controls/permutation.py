@@ -14,8 +14,6 @@ from pydantic import BaseModel, ConfigDict
 
 from core.evaluation.figure import Figure
 from core.evaluation.permutation import permutation_p
-from core.experiments.evidence import list_answers
-from core.settings import Settings
 
 KIND = "permutation"
 RERUNS = 19
@@ -64,8 +62,3 @@ class PermutationTest:
             "leaky": self.leaky,
             "sentence": self.sentence,
         }
-
-
-def list_permutations(settings: Settings) -> list[dict[str, Any]]:
-    """What finished permutation tests found, newest first, as ``permute --json`` prints it."""
-    return [answer.result for answer in list_answers(settings, KIND)]

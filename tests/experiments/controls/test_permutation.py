@@ -10,7 +10,8 @@ from core.config import RunConfig
 from core.data.cohort import scan_cohort
 from core.errors import ConfigError, EvaluationError
 from core.experiments.controls.frozen import frozen_features, permute_frozen
-from core.experiments.controls.permutation import KIND, PermutationParameters, list_permutations
+from core.experiments.controls.permutation import KIND, PermutationParameters
+from core.experiments.evidence import list_answers
 from core.experiments.run import run_experiment
 from core.jobs.experiment import Display, Experiment, RunOptions, make_question
 from core.progress import Progress
@@ -41,7 +42,7 @@ def test_shuffles_are_trained_and_p_counts_them(settings: Settings, source: Data
     assert len(found["null"]) == found["permutations"] == 3
     assert found["p"] == (1 + better) / 4
     assert observed["n"] == 4
-    assert list_permutations(settings) == [found]
+    assert [answer.result for answer in list_answers(settings, KIND)] == [found]
     assert found["sentence"].startswith(f"p = {found['p']:.3f}: AUROC by patient {observed['value']:.3f}")
     assert Experiment(settings.experiments / "p").status().state == "finished"
 
@@ -79,7 +80,7 @@ def test_what_was_cut_off_is_resumed(settings: Settings, source: DataSource) -> 
 
     with pytest.raises(CutError):
         ask(settings, source, **telling(cut))
-    assert list_permutations(settings) == []
+    assert list_answers(settings, KIND) == []
     assert len(ask(settings, source)["null"]) == 3
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,24 @@ def test_answers_stand_at_the_slices_that_the_model_saw(study: Study) -> None:
     assert strongest_slice(stacks) == (seen, int(prepared.slice_index[-1]))
     assert strongest_slice(stacks, highest=False) == (seen, int(prepared.slice_index[0]))
     assert all(not stack.probabilities for stack in stacks if stack is not seen)
+
+
+def test_every_series_that_the_model_saw_is_shown_with_its_own_answers(study: Study) -> None:
+    flair, other = study.find(MRSequence.FLAIR), study.find(MRSequence.T2W)
+    assert flair is not None
+    assert other is not None
+    second = replace(other, sequence=MRSequence.FLAIR)
+    study = replace(study, series=tuple(second if one is other else one for one in study.series))
+    prep = PrepConfig(size_px=32, slice_count=3)
+    answers = [answer_all(one, prepare_source((one,), prep), study.study_id) for one in (flair, second)]
+    both = replace(answers[0], series=(*answers[0].series, *answers[1].series))
+    stacks, _ = study_stacks(study, both)
+    assert [stack.title for stack in stacks] == ["FLAIR", "FLAIR (2)", "T1w", "T1wCE"]
+    assert [stack.series_uid for stack in stacks[:2]] == [flair.series_uid, second.series_uid]
+    alone, _ = study_stacks(study, answers[0])
+    assert [stack.title for stack in alone] == ["FLAIR", "T1w", "T1wCE"]
+    for stack, part in zip(stacks, both.series, strict=False):
+        assert list(stack.probabilities) == list(part.prepared.slice_index)
 
 
 def test_a_series_that_cannot_be_read_is_named_and_the_rest_is_shown(study: Study) -> None:
