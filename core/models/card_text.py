@@ -37,7 +37,7 @@ def _maps(card: CheckpointCard) -> list[str]:
     return [
         "## Its map",
         "",
-        f"{test['method']} at {test['layer']}, on {test['pictures']} pictures of {test['studies']} synthetic studies, which "
+        f"{test['method']} at {test['layer']}, on {test['pictures']} images of {test['studies']} synthetic studies, which "
         "alone know where the tumour is. Strongest inside the tumour:",
         "",
         "| map | share |",

@@ -53,6 +53,6 @@ def check_launcher(environ: Mapping[str, str] | None = None) -> None:
 
 
 def resume_command(run_path: object, size: int) -> str:
-    """The command that goes on with a run of so many processes."""
+    """Return the command that resumes a run of so many processes."""
     launcher = "python" if size == 1 else f"torchrun --nproc_per_node {size}"
     return f"{launcher} -m core runs resume {run_path}"

@@ -1,8 +1,8 @@
-"""How much a split by slice can leak, measured in seconds and with nothing trained.
+"""Leakage of a split by slice, measured with a nearest neighbour and without training.
 
-A slice's nearest neighbour in plain pixels is nearly always a slice of the same patient. Where slices are dealt out
-singly, copying that neighbour's label is therefore nearly always right, whatever the label means: it is as good with
-labels that were shuffled among the patients. Whatever a network reaches by slice must be read beside this figure.
+A slice's nearest neighbour in pixel space is nearly always a slice of the same patient. With a split by slice, copying
+that neighbour's label is therefore nearly always right, whatever the label means: as often with labels that were
+shuffled among the patients. A network's accuracy by slice must be read beside this figure.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Does something that is not the tumour give the label away? Controls that need no training, in seconds.
+"""Controls without training: whether headers, or what lies outside the brain, predict the label.
 
 *Headers*: a logistic regression on what the headers say (scanner, protocol, times, plane, spacing, ...) and no pixel, and
 each header by itself (:mod:`core.experiments.controls.header_panel`).
-*Blanked brain*: the same head on thumbnails in which every head is one grey: outline and background are left.
+*Blanked brain*: the same model on thumbnails in which every head is one grey: outline and background are left.
 *Shuffled slices*: on true thumbnails, but every slice assigned to a random patient: nothing is left to find.
-*Images*: on the thumbnails as they are, to compare the others with.
+*Images*: on the thumbnails as they are, for comparison.
 
 A network sees more than thumbnails do: ``train DATA --set blank_head=true`` trains one on blanked heads.
 """
@@ -35,7 +35,7 @@ from core.experiments.controls.thumbnails import make_thumbnails
 from core.progress import Progress, silent
 from core.settings import Settings
 
-SURPRISE = 0.05
+SIGNIFICANT_P = 0.05
 """Largest p, after Holm over the controls, at which one counts as predicting the label."""
 SUSPECTS = ("headers", "panel", "blanked", "shuffled")
 """Tests that are corrected together. "panel" is of each header by itself; whole images are there to compare with."""
@@ -75,7 +75,7 @@ CONTROLS: tuple[Control, ...] = (
     Control(
         name="shuffled",
         title="Slices shuffled",
-        sees="true slices, each dealt out to some patient anew",
+        sees="true slices, each assigned to a random patient",
         found="something is found where nothing is left: distrust the procedure, or take it as the one in twenty by chance",
         other_way="It would find something if the procedure itself leaked, for its images say nothing of their patients.",
     ),
@@ -120,7 +120,7 @@ class Shortcuts:
 
     def found(self, name: str) -> bool:
         """Whether a control predicts the label better than chance: p at most 0.05 after Holm."""
-        return name in self.results and self.adjust(name) <= SURPRISE
+        return name in self.results and self.adjust(name) <= SIGNIFICANT_P
 
     def to_dict(self) -> dict[str, Any]:
         """As ``shortcuts --json`` prints it."""
