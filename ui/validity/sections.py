@@ -15,7 +15,6 @@ from ui.validity import (
     optimism,
     permutation,
     power,
-    random_labels,
     seal,
     shortcuts,
     specification,
@@ -102,7 +101,7 @@ SECTIONS: tuple[Section, ...] = (
         title="Random labels",
         question="What does the same network reach where nothing can be learnt?",
         group=CONTROL,
-        draw=random_labels.draw_section,
+        draw=twin.draw_random_labels,
     ),
     Section(
         name="permutation",

@@ -1,4 +1,4 @@
-"""Twin run: what siblings in training are worth."""
+"""Twin run: what siblings in training are worth; and the same with shuffled labels, where nothing can be learnt."""
 
 from __future__ import annotations
 
@@ -15,12 +15,31 @@ def draw_section() -> None:
         "One configuration, trained twice on equally many slices and evaluated on the **same** test slices. In one arm other "
         "slices of the evaluated patients, their **siblings**, are in training; in the other they are not. Nothing else differs."
     )
-    pairs = own_pairs(shuffled=False)
-    with st.expander("A new twin run", icon=":material/add_circle:", expanded=not pairs):
-        ask_twin("validity.twin", shuffled=False)
-    pair = ask_pair(pairs, key="validity.twin.pair")
-    if pair is not None:
-        show_pair(pair, key="validity.twin")
+    _show_pairs("A new twin run", key="validity.twin", shuffled=False)
     show_falsifier(
         "the tumour told the label as clearly as the head tells the patient: the arm without siblings would keep up."
     )
+
+
+def draw_random_labels() -> None:
+    """Start a pair on shuffled labels, and show the newest one."""
+    st.markdown(
+        "The labels are **dealt out to the patients anew**: no scan can tell them. With siblings in training the network "
+        "still looks good, because it recognizes heads. Without, it must fall to chance; the best of many epochs on few "
+        "validation patients still lies above 0.5 by choice alone, which is why the test patients are shown beside it."
+    )
+    _show_pairs("A new run on shuffled labels", key="validity.random", shuffled=True)
+    show_falsifier(
+        "a split by patient still let something of the evaluated patients through (two ids of one person, a duplicate): the "
+        "arm without siblings would then beat chance on shuffled labels."
+    )
+
+
+def _show_pairs(title: str, key: str, *, shuffled: bool) -> None:
+    """Let the visitor start a pair and choose among those there are."""
+    pairs = own_pairs(shuffled=shuffled)
+    with st.expander(title, icon=":material/add_circle:", expanded=not pairs):
+        ask_twin(key, shuffled=shuffled)
+    pair = ask_pair(pairs, key=f"{key}.pair")
+    if pair is not None:
+        show_pair(pair, key=key)
