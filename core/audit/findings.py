@@ -129,6 +129,17 @@ KINDS: dict[str, Kind] = {
         "Add the pair to identity.csv in MGMT_LAB_HOME (study_id,same_person_as,source), so that splits keep them "
         "together; or delete one of the two.",
     ),
+    "person-in-two-cohorts": _kind(
+        "One person in two cohorts",
+        "error",
+        "Count such a person once: evaluate RUN --data and external leave the run's own patients out; elsewhere take one of "
+        "the two out of its cohort.",
+    ),
+    "same-scan-in-two-cohorts": _kind(
+        "What looks like one scan in two cohorts",
+        "error",
+        "Look at both scans and say of each pair whether it is one person: --pairs FILE writes the table to be marked.",
+    ),
     "duplicate-between-patients": _kind(
         "Same pixels in two patients",
         "error",

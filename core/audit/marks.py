@@ -1,7 +1,7 @@
-"""By what the persons of a cohort are known again elsewhere: ids, UIDs and pixels, all as digests.
+"""By what the persons of a cohort are known again elsewhere: ids, UIDs and pixels as digests, and fingerprints of brains.
 
 A digest tells whether two things are equal and nothing else, so that a run can keep the marks of its patients
-(:mod:`core.runs.persons`) without keeping a name or a picture. Marks of pixels are read only where a person asks for a
+(:mod:`core.runs.persons`) without keeping a name or a picture; a fingerprint is a brain in blocks of 7 mm. Marks of pixels are read only where a person asks for a
 comparison, and stay in the cache until a file changes.
 """
 
@@ -18,10 +18,12 @@ from typing import Any
 import numpy as np
 
 from core.audit.duplicates import LEAST_TISSUE
+from core.audit.fingerprint import take_fingerprint
 from core.audit.pixels import INLINE, digest_image, entry_of, read_slices, share_of_tissue
 from core.data.clinical.labels import id_key
 from core.data.formats.dicom import read_header
 from core.data.study import Cohort, Series, Study
+from core.data.volume import read_volume
 from core.errors import DataError
 from core.files import replace_atomically
 from core.mri import MRSequence
@@ -51,6 +53,8 @@ class PersonMarks:
     """Of StudyInstanceUID, SeriesInstanceUID and SOPInstanceUID."""
     pixels: tuple[str, ...] = ()
     """Of slices that show something, as decoded, in canonical orientation and spatial order."""
+    prints: tuple[tuple[MRSequence, bytes], ...] = ()
+    """Of each volume that shows a brain, its sequence and its fingerprint (:mod:`core.audit.fingerprint`)."""
     part: str = ""
     """In which part of a run's split it stands: "train", "val" or "test"; empty for a cohort."""
 
@@ -113,7 +117,7 @@ def mark_cohort(
         if isinstance(content, str):
             faults.append(f"{series.study_id}/{series.sequence}: {content}")
         else:
-            read.setdefault(series.study_id, []).append(content)
+            read.setdefault(series.study_id, []).append(content | {"sequence": series.sequence})
     return CohortMarks(
         name=str(cohort.root),
         family=family_of(cohort),
@@ -177,6 +181,7 @@ def _mark_persons(cohort: Cohort, read: Mapping[str, Iterable[Mapping[str, Any]]
                     + [uid for content in contents for uid in content["uids"]]
                 ),
                 pixels=tuple(dict.fromkeys(mark for content in contents for mark in content["pixels"])),
+                prints=tuple((one["sequence"], one["levels"]) for one in contents if one["levels"]),
             )
         )
     return tuple(persons)
@@ -187,15 +192,22 @@ def _mark_series(series: Series, settings: Settings) -> Path | str:
     entry = entry_of(series, settings, "persons", VERSION)
     if entry.exists():
         return entry
+    levels = None
     try:
-        slices, _, _ = read_slices(series, settings)
+        if series.kind == "picture":
+            slices, _, _ = read_slices(series, settings)
+        else:
+            volume, _ = read_volume(series, settings)
+            slices, levels = list(volume.array), take_fingerprint(volume.array, volume.affine)
     except DataError as error:
         return str(error)
     shown = [one for one in slices if np.ptp(one) > 0]
     marked = [one for one in shown if share_of_tissue(one) >= LEAST_TISSUE] or shown
     pixels = np.array([digest_image(one)[0] for one in marked], dtype=np.uint64)
     with replace_atomically(entry, durable=False) as beside, beside.open("wb") as file:
-        np.savez(file, allow_pickle=False, pixels=pixels, uids=np.array(_read_uids(series, settings), dtype=np.str_))
+        uids = np.array(_read_uids(series, settings), dtype=np.str_)
+        levels = np.zeros(0, np.uint8) if levels is None else levels
+        np.savez_compressed(file, allow_pickle=False, pixels=pixels, uids=uids, levels=levels)
     return entry
 
 
@@ -214,7 +226,7 @@ def _open_entry(entry: Path) -> dict[str, Any] | str:
     try:
         with np.load(entry, allow_pickle=False) as content:
             pixels = [f"{mark:016x}" for mark in content["pixels"].tolist()]
-            return {"pixels": pixels, "uids": content["uids"].tolist()}
+            return {"pixels": pixels, "uids": content["uids"].tolist(), "levels": content["levels"].tobytes()}
     except (OSError, ValueError, KeyError, EOFError):
         entry.unlink(missing_ok=True)
         return "its entry in the cache was damaged; try again."

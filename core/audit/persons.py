@@ -10,12 +10,13 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from core.audit.crosswalk import Crosswalk
+from core.audit.fingerprint import find_alike, to_levels
 from core.audit.marks import CohortMarks
 from core.data.clinical.labels import IdKey, id_key, normalise_column
 from core.data.clinical.spreadsheet import read_sheets
@@ -119,18 +120,24 @@ def match_persons(
     for reason, ones, others in _certain_marks(one, other, crosswalk):
         for pair in _pair_up(ones, others):
             found.setdefault(pair, []).append(reason)
-    known = pairs or {}
-    for (person, same_as), same in _known_pairs(one, other, known):
+    answers = {(same_as, person): same for (person, same_as), same in _known_pairs(one, other, pairs or {})}
+    for pair, same in answers.items():
         if same:
-            found.setdefault((same_as, person), []).append("confirmed by hand")
+            found.setdefault(pair, []).append("confirmed by hand")
     parts = {person.person: person.part for person in one.persons}
     matches = [
         PersonMatch(person=theirs, same_as=ours, reasons=tuple(reasons), certain=True, part=parts[ours])
         for (ours, theirs), reasons in found.items()
     ]
+    settled = {match.person for match in matches}
+    different = {pair for pair, same in answers.items() if not same}
+    for (ours, theirs), correlation in _find_same_scans(one, other, settled, different).items():
+        reason = f"same scan by its pixels (correlation {correlation:.2f})"
+        matches.append(PersonMatch(person=theirs, same_as=ours, reasons=(reason,), certain=False, part=parts[ours]))
     return PersonMatches(
         matches=tuple(sorted(matches, key=lambda match: (not match.certain, match.person, match.same_as))),
         compared=(len(one.persons), len(other.persons)),
+        different=len(different),
         unchecked=tuple(_list_unchecked(one, other)),
     )
 
@@ -282,12 +289,51 @@ def _known_pairs(one: CohortMarks, other: CohortMarks, pairs: Pairs) -> Iterator
             yield (theirs[person], ours[same_as]), same
 
 
+def _find_same_scans(
+    one: CohortMarks, other: CohortMarks, settled: Collection[str], different: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], float]:
+    """Return pairs of persons, ours and theirs, whose fingerprints are those of one scan, with their correlation."""
+    found: dict[tuple[str, str], float] = {}
+    sequences = {sequence for person in one.persons for sequence, _ in person.prints}
+    for wanted in sorted(sequences):
+        ours, theirs = (
+            [
+                (person.person, to_levels(content))
+                for person in cohort.persons
+                for of, content in person.prints
+                if of == wanted
+            ]
+            for cohort in (one, other)
+        )
+        theirs = [pair for pair in theirs if pair[0] not in settled]
+        skip = (
+            {
+                (number, at)
+                for number, (mine, _) in enumerate(ours)
+                for at, (yours, _) in enumerate(theirs)
+                if (mine, yours) in different
+            }
+            if different
+            else set()
+        )
+        for match in find_alike([levels for _, levels in ours], [levels for _, levels in theirs], skip=skip):
+            pair = ours[match.one][0], theirs[match.other][0]
+            found[pair] = max(found.get(pair, 0.0), match.correlation)
+    return found
+
+
 def _list_unchecked(one: CohortMarks, other: CohortMarks) -> Iterator[str]:
     for cohort in (one, other):
         without = [person.person for person in cohort.persons if not person.pixels]
         if without:
             yield f"The pixels of {_some(without)} of {cohort.name} could not be compared."
         yield from cohort.faults[:NAMED]
+        flat = sum(not person.prints for person in cohort.persons)
+        if flat:
+            yield (
+                f"{flat} of {len(cohort.persons)} persons of {cohort.name} have no volume of a brain in thin enough slices: a copy "
+                "of theirs that was registered, resampled or saved in 8 bits would not be found."
+            )
     if not all(any(person.uids for person in cohort.persons) for cohort in (one, other)):
         yield "DICOM UIDs could not be compared: one of the two has none."
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from core.audit.fingerprint import pack_levels, unpack_levels
 from core.audit.marks import CohortMarks, PersonMarks, digest_mark, mark_cohort, thin_marks
 from core.data.study import Cohort, Study
 from core.dataset.split import PARTS, Split
@@ -111,6 +112,7 @@ def _encode(marks: CohortMarks) -> str:
         {
             "person": digest_mark(one.person), "part": one.part, "keys": sorted(one.keys), "uids": sorted(one.uids),
             "pixels": list(one.pixels),
+            "prints": [[str(sequence), pack_levels(content)] for sequence, content in one.prints],
         }
         for one in marks.persons
     ]  # fmt: skip
@@ -133,6 +135,7 @@ def _decode(content: Mapping[str, Any], run: RunFolder) -> CohortMarks:
             keys=frozenset(map(str, one["keys"])),
             uids=frozenset(map(str, one["uids"])),
             pixels=tuple(map(str, one["pixels"])),
+            prints=tuple((MRSequence(sequence), unpack_levels(text)) for sequence, text in one.get("prints", ())),
             part=str(one["part"]),
         )
         for one in content["persons"]

@@ -26,6 +26,8 @@ NEEDS_MORE = {
     "patient-on-both-sides",
     "series-on-both-sides",
     "duplicate-on-both-sides",
+    "person-in-two-cohorts",
+    "same-scan-in-two-cohorts",
 }
 """Kinds that cannot be planted: they need a split, real ids, or files of another kind, and have tests of their own."""
 

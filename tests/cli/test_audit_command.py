@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 from core.data.cohort import scan_cohort
@@ -51,3 +52,25 @@ def test_audit_of_a_split_that_was_written_down(
 
 def test_a_split_that_is_not_there_is_one_line(command: Command, cohort: Path) -> None:
     command("audit", cohort, "--split", "nowhere").assert_refused("nowhere")
+
+
+def test_audit_of_two_cohorts_names_who_is_in_both(command: Command, cohort: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(cohort, copy)
+    gone = sorted((copy / "train").iterdir())[0]
+    shutil.rmtree(gone)
+    result = command("audit", cohort, copy, "--jobs", 1, "--json")
+    assert result.status == 0
+    found = [one for one in result.json["findings"] if one["kind"] == "person-in-two-cohorts"]
+    assert len(found) == 7
+    assert all(place.startswith((f"{cohort.name}/", "copy/")) for one in found for place in one["where"])
+    overlap = result.json["overlap"][0]
+    assert (overlap["certain"], overlap["probable"], overlap["compared"]) == (7, 0, {"persons": 7, "with": 8})
+    assert all(one["certain"] and "equal UIDs" in one["reasons"] for one in overlap["persons"])
+    assert result.json["roots"] == [str(cohort), str(copy)]
+
+
+def test_a_crosswalk_needs_two_cohorts(command: Command, cohort: Path, tmp_path: Path) -> None:
+    command("audit", cohort, "--crosswalk", tmp_path / "x.csv").assert_refused("--crosswalk is about persons of two")
+    (tmp_path / "x.csv").write_text("id,patient_id\nq1,q2\n")
+    command("audit", cohort, cohort, "--crosswalk", tmp_path / "x.csv", "--jobs", 1).assert_refused("names nobody of")

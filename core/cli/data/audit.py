@@ -7,11 +7,17 @@ from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
-from core.audit.checks import audit_cohort
+from core.audit.checks import audit_cohorts
+from core.audit.crosswalk import read_crosswalk
 from core.audit.findings import KINDS, AuditReport, Finding
+from core.audit.persons import read_pairs, write_pairs
 from core.audit.split_source import Parts, read_split
 from core.cli.cohort import read_cohort
+from core.cli.options.shared import OVERLAP_OPTIONS
 from core.cli.output import Outcome, TerminalProgress, note, plain
+from core.cli.parser import UsageError
+from core.data.cohort import scan_cohort
+from core.data.study import Cohort
 from core.dataset.split import Split
 from core.errors import RunError
 from core.files import write_atomic
@@ -23,18 +29,42 @@ SHOWN = 5
 
 
 def audit(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """Audit DATA, alone or with a split; findings are no failure."""
+    """Audit DATA, alone, with a split, or with other cohorts; findings are no failure."""
     split = _find_split(arguments.split, settings) if arguments.split else None
+    useless = [name for name in OVERLAP_OPTIONS if getattr(arguments, name) is not None]
+    if useless and not arguments.others:
+        raise UsageError(f"--{useless[0]} is about persons of two cohorts, and only one is given; name the other too.")
     cohort = read_cohort(arguments, settings)
-    report = audit_cohort(
-        cohort, settings, split=split, jobs=arguments.jobs, progress=TerminalProgress("reading pixels")
+    others = [_read_other(Path(place), arguments.jobs, settings) for place in arguments.others]
+    report, overlaps = audit_cohorts(
+        [cohort, *others],
+        settings,
+        split=split,
+        crosswalk=read_crosswalk(Path(arguments.crosswalk)) if arguments.crosswalk else None,
+        pairs=read_pairs(Path(arguments.pairs)) if arguments.pairs else None,
+        jobs=arguments.jobs,
+        progress=TerminalProgress("reading pixels"),
     )
+    probable = [match for overlap in overlaps for match in overlap.matches.probable]
+    if arguments.pairs and probable:
+        write_pairs(Path(arguments.pairs), probable)
+        note(f"{len(probable)} pairs that look like one scan are in {arguments.pairs}, to be marked yes or no.")
     if arguments.csv:
         path = Path(arguments.csv).expanduser()
         write_atomic(path, report.to_csv())
         note(f"{len(report.findings)} findings are in {path}.")
     document = {**report.to_dict(), "root": str(cohort.root), "synthetic": cohort.synthetic}
-    return Outcome(document=document, lines=_describe(report))
+    if others:
+        document |= {
+            "roots": [str(one.root) for one in (cohort, *others)],
+            "overlap": [one.to_dict() for one in overlaps],
+        }
+    unchecked = [plain(text) for overlap in overlaps for text in overlap.matches.unchecked]
+    return Outcome(document=document, lines=[*_describe(report), *unchecked])
+
+
+def _read_other(root: Path, jobs: int | None, settings: Settings) -> Cohort:
+    return scan_cohort(root, jobs=jobs, progress=TerminalProgress("reading headers"), settings=settings)
 
 
 def _find_split(named: str, settings: Settings) -> Split | Parts:

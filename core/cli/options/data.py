@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.cli.options.shared import add_backend, add_config, add_data, add_raw
+from core.cli.options.shared import add_backend, add_config, add_data, add_overlap, add_raw
 from core.cli.parser import Parser, set_command
 
 
@@ -37,6 +37,13 @@ def define_audit(parser: Parser) -> None:
         "(study_id,same_person_as,source) that --identity names, or in identity.csv in MGMT_LAB_HOME.",
     )
     add_data(parser)
+    parser.add_argument(
+        "others",
+        metavar="OTHER",
+        nargs="*",
+        help="more cohorts, read as they are found: each is audited, and persons who are in two of them are named",
+    )
+    add_overlap(parser)
     parser.add_argument(
         "--split",
         metavar="RUN|FILE|TREE",
