@@ -9,6 +9,7 @@ from core.data.clinical.participants import describe_flow, tabulate_covariates
 from core.data.study import Cohort, Fault, Study
 from ui.cohort.audit_view import show_audit
 from ui.cohort.choose import ask_cohort, show_cohort_line, show_series, show_synthetic_truth
+from ui.cohort.overlap_view import show_overlap
 from ui.cohort.share import show_sharing
 from ui.figures.cohort import (
     draw_blank_slices,
@@ -23,7 +24,7 @@ from ui.predict.prediction import study_stacks
 from ui.widgets.errors import report_errors
 from ui.widgets.loaders import count_all_slices, count_blanks, load_chosen_cohort
 from ui.widgets.page import begin_page
-from ui.widgets.state import Scan, choose_scan
+from ui.widgets.state import Scan, choose_scan, current_settings
 from ui.widgets.study_view import show_faults, show_notes
 from ui.widgets.text import plain
 from ui.widgets.theme import current_palette, draw
@@ -177,6 +178,8 @@ show_charts(cohort)
 show_faults(cohort.faults)
 with report_errors():
     show_audit(cohort)
+    if not current_settings().hosted:
+        show_overlap(cohort)
 with report_errors():
     show_browser(cohort)
 show_sharing(cohort)

@@ -89,7 +89,7 @@ def take_fingerprint(array: Array, affine: Array) -> Levels | None:
         (4, 4): its indices to LPS millimetres (:class:`core.data.volume.Volume`).
     """
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    if not np.all(np.isfinite(spacing)) or spacing.min() <= 0 or spacing.max() > THICKEST_MM:
+    if not np.all(np.isfinite(spacing)) or spacing.min() <= 0 or spacing.max() > THICKEST_MM or np.ptp(array) == 0:
         return None
     coarse, shown = _to_blocks(array, affine)
     mask = _find_brain(shown)
@@ -167,7 +167,7 @@ def unpack_levels(text: str) -> bytes:
         pairs = np.frombuffer(inflate.decompress(base64.b64decode(text, validate=True), SIZE**3), np.uint8)
     except zlib.error as error:
         raise ValueError("not a fingerprint") from error
-    if len(pairs) * 2 != SIZE**3:
+    if len(pairs) * 2 != SIZE**3 or not inflate.eof:
         raise ValueError("not a fingerprint")
     return np.stack([pairs >> 4, pairs & 15], axis=1).astype(np.uint8).tobytes()
 
@@ -258,7 +258,7 @@ def _split_level(values: Array) -> float:
     sums = (counts * middles).cumsum()
     with np.errstate(divide="ignore", invalid="ignore"):
         between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    return float(middles[np.nanargmax(between)])
+    return float(middles[np.nan_to_num(between).argmax()])
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -347,7 +347,7 @@ def _ask_about(matches: Sequence[PersonMatch], pairs_file: Path | None) -> str:
         remedy = "Name a table with --pairs FILE: they are written there, to be marked yes or no in its column same"
     else:
         write_pairs(pairs_file, matches)
-        remedy = f"Look at both, write yes or no into the column same of {pairs_file}, and run the same command again"
+        remedy = f"Look at both, write yes or no into the column same of {pairs_file}, and ask again"
     return f"{count} like the same scan, and nobody has said whether it is: {named}{more}. {remedy}."
 
 

@@ -47,3 +47,20 @@ def test_a_runs_split_can_be_checked(open_app: App, phantom_folder: Path, finish
     app.button(key="audit.start").click().run()
     assert not app.exception
     assert "16 series in the split" in words(app)
+
+
+def test_who_is_in_another_cohort_too_is_shown(open_app: App, phantom_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(phantom_folder, folder)
+    shutil.rmtree(sorted((folder / "train").iterdir())[0])
+    app = open_app("cohort.py", phantom_folder)
+    assert "Nobody twice" in words(app)
+    app.text_input(key="overlap.root").set_value(str(folder)).run()
+    app.button(key="overlap.start").click().run()
+    assert not app.exception
+    assert not app.error
+    values = {metric.label: metric.value for metric in app.metric}
+    assert (values["In both"], values["Persons compared"]) == ("3", "4 with 3")
+    app.text_input(key="overlap.root").set_value(str(tmp_path / "nowhere")).run()
+    app.button(key="overlap.start").click().run()
+    assert "nowhere" in app.error[0].value

@@ -25,6 +25,8 @@ from ui.widgets.progress import ProgressBar
 from ui.widgets.state import current_settings
 from ui.widgets.text import plain
 
+PAIRS = "pairs.csv"
+"""In MGMT_LAB_HOME: pairs of persons that look like one scan, for the person to mark."""
 PARTS: dict[EvaluatedPart, str] = {"val": "Validation", "test": "Test", "data": "Another cohort"}
 
 
@@ -100,7 +102,9 @@ def _show_other(run: RunFolder) -> None:
 
 def _evaluate_other(run: RunFolder, cohort: Cohort) -> None:
     bar = ProgressBar("Judging another cohort", "slices")
-    evaluate_run(run, "test", current_settings(), other=cohort, progress=bar)
+    settings = current_settings()
+    pairs = None if settings.hosted else settings.home / PAIRS
+    evaluate_run(run, "test", settings, other=cohort, progress=bar, pairs=pairs)
     st.rerun()
 
 
