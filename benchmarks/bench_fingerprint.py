@@ -1,6 +1,6 @@
 """Is the same scan found again after what data sets do to it, and nobody taken for somebody else?
 
-    python benchmarks/bench_fingerprint.py [--persons 500] [--seed 0] [--jobs 2]
+    python benchmarks/bench_fingerprint.py [--persons 500] [--seed 0] [--jobs 2] [--keep FOLDER]
 
 Each person is a synthetic head (T1wCE, 1.8 mm) with cerebrospinal fluid, skull, scalp, neck and face around the brain, in a
 pose of its own, with noise: the original. Copies of it, each kind on its own: cut to 5 mm slices; moved (rigid, up to about
@@ -21,6 +21,7 @@ import io
 import sys
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from measuring import machine, parse_arguments, print_table
@@ -29,6 +30,7 @@ from PIL import Image
 from scipy.ndimage import affine_transform, distance_transform_edt, zoom  # type: ignore[attr-defined]
 
 from core.audit.fingerprint import SAME, Levels, compare, find_alike, take_fingerprint
+from core.files import replace_atomically
 from core.mri import MRSequence
 from core.parallel import run_tasks
 from core.phantom.anatomy import draw_brain, rotation_matrix
@@ -53,10 +55,13 @@ def main() -> int:
     parser.add_argument("--persons", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument(
+        "--keep", type=Path, help="folder in which fingerprints are kept, so that a run can be taken up again"
+    )
     arguments = parse_arguments(parser, persons=3, jobs=1)
     started = time.process_time()
-    tasks = [(arguments.seed, index) for index in range(arguments.persons)]
-    prints = list(run_tasks(make_prints, tasks, jobs=arguments.jobs))
+    tasks = [(arguments.seed, index, arguments.keep) for index in range(arguments.persons)]
+    prints = list(run_tasks(keep_prints, tasks, jobs=arguments.jobs))
     originals = [one["original"] for one in prints]
     rows: list[tuple[object, ...]] = []
     wrong = 0
@@ -97,6 +102,19 @@ def main() -> int:
     )
     print(f"{time.process_time() - started:.0f} s of CPU in this process; misses and false matches: {wrong}")
     return 1 if wrong and not arguments.tiny else 0
+
+
+def keep_prints(seed: int, index: int, folder: Path | None) -> dict[str, Levels]:
+    """Return what :func:`make_prints` does, from the folder where it is there."""
+    if folder is None:
+        return make_prints(seed, index)
+    path = folder / f"{seed}-{index}.npz"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with replace_atomically(path, durable=False) as beside, beside.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **make_prints(seed, index))
+    with np.load(path, allow_pickle=False) as content:
+        return {kind: content[kind] for kind in content.files}
 
 
 def make_prints(seed: int, index: int) -> dict[str, Levels]:
@@ -164,8 +182,12 @@ def add_skull(image: Volume, mask: NDArray[np.bool_], rng: np.random.Generator) 
 
 def smooth_noise(shape: tuple[int, ...], rng: np.random.Generator, knots: int) -> Volume:
     """Noise of unit variance at so many knots an axis, drawn smoothly in between."""
-    coarse = rng.standard_normal((knots,) * 3).astype(np.float32)
-    return zoom(coarse, np.array(shape) / knots, order=1)
+    field = rng.standard_normal((knots,) * 3).astype(np.float32)
+    for axis, count in enumerate(shape):
+        places = np.linspace(0, knots - 1, count)[:, None]
+        weights = np.clip(1 - np.abs(places - np.arange(knots)), 0, None).astype(np.float32)
+        field = np.moveaxis(np.tensordot(weights, field, (1, axis)), 0, axis)
+    return field
 
 
 def add_noise(head: Volume, rng: np.random.Generator) -> Volume:

@@ -335,11 +335,11 @@ def _rotation(degrees: Sequence[float]) -> Array:
     return matrix
 
 
-def _warp(image: Array, warp: Array, order: int = 1) -> Array:
-    """Sample an image at the fixed grid's places under an affine map (3, 4) about the middle."""
+def _warp(image: Array, warp: Array, stride: int = 1) -> Array:
+    """Sample an image at every so many places of the fixed grid under an affine map (3, 4) about the middle."""
     middle = (SIZE - 1) / 2
     offset = warp[:, 3] + middle - warp[:, :3] @ np.full(3, middle)
-    return affine_transform(image, warp[:, :3], offset, order=order, prefilter=False)
+    return affine_transform(image, warp[:, :3] * stride, offset, (SIZE // stride,) * 3, order=1)
 
 
 def _register(fixed: _Features, moving: _Features, number: int, warp: Array) -> Array:
@@ -401,10 +401,10 @@ def _correlate(fixed: _Features, moving: _Features, warp: Array) -> float:
 
 def _propose(ones: Sequence[Levels], others: Sequence[Levels], same_list: bool) -> Iterator[list[int]]:
     """Yield, for each of `others`, the likeliest of `ones`, by coarse details turned a little each way."""
-    targets = np.stack([_coarse_vector(_Features.of(one).details[0]) for one in ones])
+    targets = np.stack([_coarse_vector(_Features.of(one).details[0][::2, ::2, ::2]) for one in ones])
     for number, other in enumerate(others):
         source = _Features.of(other).details[0]
-        turned = np.stack([_coarse_vector(_warp(source, turn)) for turn in _turns()])
+        turned = np.stack([_coarse_vector(_warp(source, turn, stride=2)) for turn in _turns()])
         likeness = (targets @ turned.T).max(axis=1)
         if same_list:
             likeness[number] = -np.inf
@@ -419,6 +419,6 @@ def _turns() -> tuple[Array, ...]:
 
 
 def _coarse_vector(detail: Array) -> Array:
-    vector = detail[::2, ::2, ::2].ravel()
+    vector = detail.ravel()
     vector = vector - vector.mean()
     return vector / max(float(np.linalg.norm(vector)), 1e-6)
