@@ -161,7 +161,8 @@ def compare_strangers(members: list[Levels]) -> list[float]:
 
 def add_skull(image: Volume, mask: NDArray[np.bool_], rng: np.random.Generator) -> Volume:
     """Put fluid, skull and scalp of uneven thickness around a brain, and a neck and a face below it."""
-    outside = distance_transform_edt(~mask).astype(np.float32) * np.float32(MM)
+    half = distance_transform_edt(~mask[::2, ::2, ::2]).astype(np.float32) * np.float32(2 * MM)
+    outside = np.where(mask, 0, zoom(half, 2, order=1)[: mask.shape[0], : mask.shape[1], : mask.shape[2]])
     outside += np.where(outside > 0, smooth_noise(image.shape, rng, 10) * np.float32(1.2), 0)
     fluid = rng.uniform(2, 3)
     skull = fluid + rng.uniform(5, 7)
@@ -235,7 +236,7 @@ def to_scores(volume: Volume, inside: NDArray[np.bool_]) -> Volume:
 
 def to_bytes(volume: Volume, inside: NDArray[np.bool_]) -> Volume:
     """8 bits between the 1st and the 99th percentile, with a gamma of 0.7; 0 outside."""
-    low, high = np.percentile(volume[inside > 0], (1, 99))
+    low, high = np.percentile(volume[inside > 0][::4], (1, 99))
     scaled = np.clip((volume - low) / (high - low), 0, 1) ** 0.7
     return np.where(inside, np.rint(scaled * 255), 0).astype(np.float32)
 
