@@ -85,9 +85,7 @@ def train_session(
     log.info("%s: %d studies, %d labelled", cohort.root, len(cohort), len(cohort.labelled))
     for fault in table.faults:
         log.warning("left out: %s: %s", fault.path, fault.reason)
-    split = _share_split(run, cohort, table)
-    if run is not None and not (run.path / PERSONS).exists():
-        store_persons(run, cohort, split, settings, progress)
+    split = _share_split(run, cohort, table, settings, progress)
     on_prepared()
     yield from fit(
         task.config, table, split, run=run, synthetic=cohort.synthetic,
@@ -132,8 +130,10 @@ def _check_that_data_are_there(cohort: Cohort, table: SliceTable) -> None:
         )
 
 
-def _share_split(run: RunFolder | None, cohort: Cohort, table: SliceTable) -> Split:
-    """Take the run's split, or draw it and keep it in the run's folder; give it to all processes.
+def _share_split(
+    run: RunFolder | None, cohort: Cohort, table: SliceTable, settings: Settings, progress: Progress
+) -> Split:
+    """Take the run's split, or draw it and keep it, with the marks of its patients, in the run's folder; give it to all processes.
 
     Raises
     ------
@@ -154,6 +154,8 @@ def _share_split(run: RunFolder | None, cohort: Cohort, table: SliceTable) -> Sp
                 f"{cohort.root} is no longer what {run.name} was split on (digest {cohort.digest}, then "
                 f"{split.cohort_digest}); restore the data, or start a new run."
             )
+        if not (run.path / PERSONS).exists():
+            store_persons(run, cohort, split, settings, progress)
         return json.dumps([split.to_json(), _digest(table)])
 
     def compare() -> None:
