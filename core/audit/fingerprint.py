@@ -295,7 +295,7 @@ class _Features:
         return _features(levels.tobytes())
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def _features(content: bytes) -> _Features:
     levels = to_levels(content)
     inside = levels > 0
