@@ -41,6 +41,7 @@ def define_audit(parser: Parser) -> None:
         "others",
         metavar="OTHER",
         nargs="*",
+        default=[],
         help="more cohorts, read as they are found: each is audited, and persons who are in two of them are named",
     )
     add_overlap(parser)
