@@ -38,8 +38,10 @@ SIZE = 24
 LEVELS = 15
 COARSE_MM = 4.0
 """Blocks in which head and brain are looked for."""
-LARGEST_BRAIN_ML = 2200
-"""What is larger is a head with its skull: brains have 900 to 1,900 ml, whole heads in a field of view 2,500 and more."""
+CLOSED = 3
+"""Blocks of a gap that is closed where a whole head is looked for."""
+LARGEST_BRAIN_ML = 2400
+"""What is larger is a head with its skull: brains have 900 to 1,900 ml, whole heads in a field of view 2,600 and more."""
 LARGEST_HEAD_ML = 6000
 """Where more is shown beside a blanked background, it is noise, and what is shown is split from it by brightness."""
 SMALLEST_BRAIN_ML = 200
@@ -58,7 +60,9 @@ MARGIN = 1.15
 """The box of the blocks over that of the brain."""
 TURN_DEGREES = 6.0
 """By so much, or not, each axis is turned for the comparison of coarse shapes."""
-CANDIDATES = 4
+SHIFT_BLOCKS = 1.5
+"""And by so much, or not, it is moved up or down: where the brain of a whole head ends below is a guess."""
+CANDIDATES = 6
 """Likeliest partners of each scan that are registered."""
 SAME = 0.82
 """Correlation from which two are the same scan; benchmarks/bench_fingerprint.py measures both sides of it."""
@@ -237,9 +241,11 @@ def _block_weights(count: int, spacing: float) -> Array:
 def _find_brain(shown: Array) -> NDArray[np.bool_] | None:
     """Return where the brain is, in blocks: what is not background, of a whole head without scalp, skull and neck."""
     block_ml = COARSE_MM**3 / 1000
-    mask = shown > 0.5
-    mask = _largest(binary_fill_holes(binary_closing(mask)))
-    if mask.sum() * block_ml > LARGEST_BRAIN_ML:
+    shown_blocks = shown > 0.5
+    mask = _largest(binary_fill_holes(binary_closing(shown_blocks)))
+    whole = _fill_slices(shown_blocks)
+    if whole.sum() * block_ml > LARGEST_BRAIN_ML:
+        mask = whole
         padded = np.pad(mask, 1)
         padded[:, :, 0] = padded[:, :, 1]  # the neck goes on below
         depth = distance_transform_edt(padded)[1:-1, 1:-1, 1:-1] * COARSE_MM
@@ -248,6 +254,14 @@ def _find_brain(shown: Array) -> NDArray[np.bool_] | None:
         if len(tops):
             mask[:, :, : max(0, int(tops[-1] - BRAIN_HEIGHT_MM / COARSE_MM))] = False
     return mask if mask.sum() * block_ml >= SMALLEST_BRAIN_ML else None
+
+
+def _fill_slices(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Close gaps of some blocks, as skull and sinuses leave between scalp and brain, and fill what each axial slice encloses."""
+    closed = binary_closing(np.pad(mask, CLOSED), iterations=CLOSED)[CLOSED:-CLOSED, CLOSED:-CLOSED, CLOSED:-CLOSED]
+    for axial in np.moveaxis(closed, 2, 0):
+        axial[:] = binary_fill_holes(axial)
+    return _largest(closed)
 
 
 def _split_level(values: Array) -> float:
@@ -416,7 +430,10 @@ def _propose(ones: Sequence[Levels], others: Sequence[Levels], same_list: bool) 
 @lru_cache(maxsize=1)
 def _turns() -> tuple[Array, ...]:
     angles = (-TURN_DEGREES, 0.0, TURN_DEGREES)
-    return tuple(np.hstack([_rotation(one), np.zeros((3, 1))]) for one in product(angles, repeat=3))
+    shifts = (-SHIFT_BLOCKS, 0.0, SHIFT_BLOCKS)
+    return tuple(
+        np.hstack([_rotation(one), [[0.0], [0.0], [shift]]]) for one in product(angles, repeat=3) for shift in shifts
+    )
 
 
 def _coarse_vector(detail: Array) -> Array:
