@@ -14,6 +14,7 @@ from core.mri import MRSequence
 from ui.predict.answer import show_answer, show_slice_charts
 from ui.predict.map_worth import show_map_worth
 from ui.predict.prediction import layer_titles, load_maps, load_prediction, study_stacks
+from ui.predict.raw import ask_raw, process_chosen, show_steps
 from ui.predict.scans import keep_upload, open_chosen_scan
 from ui.widgets.checkpoints import ask_checkpoint, show_card
 from ui.widgets.errors import report_errors
@@ -165,6 +166,12 @@ if cohort is None:
     st.stop()
 study = ask_study(cohort)
 show_head(cohort, study)
+raw = ask_raw(study)
+if raw is not None:
+    with report_errors():
+        cohort = process_chosen(cohort, study, raw)
+        study = cohort[study.study_id]
+        show_steps(study)
 prediction = None
 card = None
 if path:

@@ -89,7 +89,7 @@ def _about_processing(used: Sequence[Series], card: CheckpointCard) -> list[str]
         return []
     return [
         f"{_join(other)} did not go through the processing that this checkpoint's training scans went through "
-        f"({card.processing}), so its figures do not hold for it; hand the scan in with --from raw, or switch on Process from raw."
+        f"({card.processing}), so its figures do not hold for it; hand the scan in with --from raw, or press Process from raw."
     ]
 
 

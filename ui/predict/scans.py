@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -41,6 +42,11 @@ def _remove(folder: Path) -> None:
 def _session_folder() -> Path:
     """A temporary folder that is removed when the session ends; uploads are written nowhere else."""
     return Path(tempfile.mkdtemp(prefix="mgmt-lab-"))
+
+
+def processed_folder(what: str) -> Path:
+    """Return where a scan that is processed from raw lies, for as long as the session lasts."""
+    return _session_folder() / "processed" / hashlib.sha256(what.encode()).hexdigest()[:16]
 
 
 def keep_upload(files: Sequence[UploadedFile], sequence: MRSequence | None) -> Scan:

@@ -9,6 +9,8 @@ from typing import Literal, cast
 
 import streamlit as st
 
+from core.data.raw.config import RawConfig
+from core.data.study import Study
 from core.mri import MRSequence
 from core.runs.records import DataSource
 from core.settings import Settings, load_settings
@@ -78,3 +80,17 @@ def chosen_scan() -> Scan | None:
 def choose_scan(scan: Scan | None) -> None:
     """Make a study the current one."""
     st.session_state["scan"] = scan
+
+
+def chosen_raw(study: Study) -> RawConfig | None:
+    """How Predict processes a study from raw; None takes it as it came."""
+    return cast("RawConfig | None", st.session_state.get("raw", {}).get(_place_of(study)))
+
+
+def choose_raw(study: Study, config: RawConfig | None) -> None:
+    """Have a study processed from raw, or taken as it came; another study is taken as it came."""
+    st.session_state["raw"] = {} if config is None else {_place_of(study): config}
+
+
+def _place_of(study: Study) -> str:
+    return f"{study.study_id} {study.series[0].files[0]}"

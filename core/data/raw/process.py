@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -53,15 +53,6 @@ class ProcessedStudy:
     """Steps, versions, parameters, transforms and the figures of each check, as :data:`RECORD` holds them."""
     reused: bool
     """Whether it was there already."""
-
-    def previews(self) -> dict[str, dict[str, NDArray[np.uint8]]]:
-        """Return one axial slice (rows, columns) of every sequence, by step and sequence; "came" is before the first."""
-        found: dict[str, dict[str, NDArray[np.uint8]]] = {}
-        with np.load(self.folder / PREVIEWS) as stored:
-            for name in stored.files:
-                step, _, sequence = name.partition(".")
-                found.setdefault(step, {})[sequence] = stored[name]
-        return found
 
 
 def process_study(
@@ -135,6 +126,35 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None
+
+
+def read_previews(folder: Path) -> dict[str, dict[str, NDArray[np.uint8]]]:
+    """Return one axial slice (rows, columns) of every sequence, by step and sequence; "came" is before the first step."""
+    found: dict[str, dict[str, NDArray[np.uint8]]] = {}
+    with np.load(folder / PREVIEWS) as stored:
+        for name in stored.files:
+            step, _, sequence = name.partition(".")
+            found.setdefault(step, {})[sequence] = stored[name]
+    return found
+
+
+def describe_checks(record: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return what each check measured, one row a step and sequence: "step", "sequence", "measured"."""
+    rows = []
+    for step, found in record["checks"].items():
+        for sequence, figures in found.items():
+            measured = figures.items() if isinstance(figures, dict) else [("faults", "; ".join(figures))]
+            told = [f"{name.replace('_', ' ')} {_tell(value)}" for name, value in measured if name != "matrix"]
+            rows.append({"step": step, "sequence": sequence, "measured": ", ".join(told)})
+    return rows
+
+
+def _tell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, dict):
+        return " then ".join(_tell(one) for one in value.values())
+    return " x ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _reopen(study: Study, folder: Path, record: dict[str, Any], settings: Settings, *, reused: bool) -> ProcessedStudy:

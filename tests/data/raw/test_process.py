@@ -45,8 +45,13 @@ def test_series_come_out_registered_on_one_grid_with_a_record(study: Study, tmp_
     record = json.loads((found.folder / process.RECORD).read_text())
     assert record["checks"]["register"]["FLAIR"]["rotation_degrees"] == pytest.approx(8.8, abs=0.5)
     assert record["reference"] == "T1wCE"
-    assert set(found.previews()) == {"came", "orient", "register", "grid"}
-    assert found.previews()["grid"]["FLAIR"].max() > 100
+    previews = process.read_previews(found.folder)
+    assert set(previews) == {"came", "orient", "register", "grid"}
+    assert previews["grid"]["FLAIR"].max() > 100
+    told = {(row["step"], row["sequence"]): row["measured"] for row in process.describe_checks(record)}
+    assert told["orient", "FLAIR"] == "from LPS, to LPS"
+    assert "overlap 0." in told["register", "FLAIR"]
+    assert "matrix" not in told["register", "FLAIR"]
 
 
 def test_what_is_there_is_read_again_until_the_source_or_the_steps_change(

@@ -1,0 +1,91 @@
+"""A scan as it came from the scanner: which steps are done to it, and its slices before and after each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import streamlit as st
+
+from core.admission import admitted
+from core.data.raw.config import INSTALL, STEP_TITLES, STEPS, RawConfig
+from core.data.study import Cohort, Study
+from ui.predict.scans import processed_folder
+from ui.widgets.progress import ProgressBar, offer_cancel
+from ui.widgets.state import choose_raw, chosen_raw, current_settings
+
+
+def ask_raw(study: Study) -> RawConfig | None:
+    """Ask whether a study is processed from raw, and by which steps; None where it is taken as it came."""
+    chosen = chosen_raw(study)
+    with st.expander("Is it as it came from the scanner?", icon=":material/build:", expanded=chosen is not None):
+        st.caption(
+            "A scan that is neither registered nor skull-stripped can go through these steps first. Each is checked, and a scan "
+            "that fails a check is refused with the reason. It takes about a minute. Brain extraction learnt from T1w of healthy "
+            "adults: look at the slices below."
+        )
+        steps = st.pills(
+            "Steps",
+            STEPS,
+            selection_mode="multi",
+            default=STEPS,
+            format_func=STEP_TITLES.__getitem__,
+            key="predict.raw.steps",
+            persist_state="session",
+            help=f"Brain extraction needs deepbet, an extra: {INSTALL}",
+        )
+        with st.container(horizontal=True, gap="small"):
+            if st.button("Process from raw", icon=":material/build:", disabled=not steps, key="predict.raw"):
+                choose_raw(study, RawConfig(steps=tuple(step for step in STEPS if step in steps)))
+                st.rerun()
+            if chosen is not None and st.button("Take it as it came", icon=":material/undo:", key="predict.raw.undo"):
+                choose_raw(study, None)
+                st.rerun()
+    return chosen
+
+
+def process_chosen(cohort: Cohort, study: Study, config: RawConfig) -> Cohort:
+    """Return one study of a cohort, processed from raw: once in a session, and kept only there.
+
+    Raises
+    ------
+    DataError
+        A check failed, or it cannot be read.
+    ConfigError
+        Brain extraction is not installed.
+    """
+    from core.data.raw.cohort import process_scan
+
+    settings = current_settings()
+    alone = replace(cohort, studies=(study,), faults=())
+    folder = processed_folder(f"{study.study_id} {config.name} {study.series[0].files[0]}")
+    offer_cancel("predict.raw.cancel", "The scan stays as it came.")
+    bar = ProgressBar("Processing from raw", "steps")
+    try:
+        with admitted(settings):
+            return process_scan(alone, config, folder, settings, bar)
+    finally:
+        bar.close()
+
+
+def show_steps(study: Study) -> None:
+    """One slice of each sequence before and after each step, and the figures of the checks."""
+    from core.data.raw.process import describe_checks, read_previews, read_record
+
+    folder = Path(study.series[0].files[0]).parent
+    record = read_record(folder)
+    if record is None:
+        return
+    previews = read_previews(folder)
+    titles: dict[str, str] = {"came": "As it came", **{str(step): title for step, title in STEP_TITLES.items()}}
+    with st.expander("Before and after", icon=":material/compare:", expanded=True):
+        for step, images in previews.items():
+            st.markdown(f"**{titles[step]}**")
+            with st.grid(len(images), min_column_width=150):
+                for sequence, pixels in images.items():
+                    st.image(pixels, caption=sequence, width="stretch")
+        st.dataframe(describe_checks(record), hide_index=True)
+        st.caption(
+            "One axial slice through the middle of the reference, at the same place in each picture. "
+            f"{record['processing']}; {record['cpu_seconds']:.0f} CPU seconds."
+        )
