@@ -11,7 +11,6 @@ from core.admission import admitted
 from core.data.raw.config import INSTALL, STEP_TITLES, STEPS, RawConfig
 from core.data.study import Cohort, Study
 from ui.predict.scans import processed_folder
-from ui.widgets.progress import ProgressBar, offer_cancel
 from ui.widgets.state import choose_raw, chosen_raw, current_settings
 
 
@@ -59,13 +58,11 @@ def process_chosen(cohort: Cohort, study: Study, config: RawConfig) -> Cohort:
     settings = current_settings()
     alone = replace(cohort, studies=(study,), faults=())
     folder = processed_folder(f"{study.study_id} {config.name} {study.series[0].files[0]}")
-    offer_cancel("predict.raw.cancel", "The scan stays as it came.")
-    bar = ProgressBar("Processing from raw", "steps")
-    try:
-        with admitted(settings):
-            return process_scan(alone, config, folder, settings, bar)
-    finally:
-        bar.close()
+    place = st.empty()
+    with place.container(), st.spinner("Processing from raw, about a minute …"), admitted(settings):
+        processed = process_scan(alone, config, folder, settings)
+    place.empty()
+    return processed
 
 
 def show_steps(study: Study) -> None:
@@ -77,14 +74,28 @@ def show_steps(study: Study) -> None:
     if record is None:
         return
     previews = read_previews(folder)
+    order = list(previews)
     titles: dict[str, str] = {"came": "As it came", **{str(step): title for step, title in STEP_TITLES.items()}}
     with st.expander("Before and after", icon=":material/compare:", expanded=True):
-        for step, images in previews.items():
-            st.markdown(f"**{titles[step]}**")
-            with st.grid(len(images), min_column_width=150):
-                for sequence, pixels in images.items():
+        shown = st.segmented_control(
+            "Step",
+            ["all", *order[1:]],
+            format_func=lambda step: titles.get(step, "All steps"),
+            default="all",
+            required=True,
+            key="predict.raw.shown",
+        )
+        last = order[-1] if shown == "all" else str(shown)
+        for step in (order[0] if shown == "all" else order[order.index(last) - 1], last):
+            st.markdown(f"**{'After' if step == last else 'Before'}**: {titles[step].lower()}")
+            with st.grid(len(previews[step]), min_column_width=150):
+                for sequence, pixels in previews[step].items():
                     st.image(pixels, caption=sequence, width="stretch")
-        st.dataframe(describe_checks(record), hide_index=True)
+        st.dataframe(
+            describe_checks(record),
+            hide_index=True,
+            column_config={"measured": st.column_config.TextColumn(width="large")},
+        )
         st.caption(
             "One axial slice through the middle of the reference, at the same place in each picture. "
             f"{record['processing']}; {record['cpu_seconds']:.0f} CPU seconds."
