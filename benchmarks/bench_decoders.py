@@ -341,7 +341,7 @@ def measure_price(folder: Path, arguments: argparse.Namespace) -> None:
             (
                 syntax.name.split(",")[0],
                 *(1000 * cpu[way] / slices for way in ways),
-                cpu["worker"] / cpu["here"],
+                cpu["worker"] / cpu["here"] if cpu["here"] else np.nan,  # the clock ticks in hundredths of a second
                 1000 * (cpu["worker"] - cpu["here"]) / slices,
                 *(1000 * wall[way] / slices for way in ways),
                 wall["worker"] / wall["here"],
