@@ -12,6 +12,9 @@ from core.models.card_text import describe_card
 from core.runs.evaluation import read_evaluation
 from core.runs.folder import RunFolder
 
+NOT_PUBLISHED = ("data", "overlap")
+"""Of an evaluation: the folder of a cohort on this machine, and the ids of persons who are in two."""
+
 
 def publish_checkpoint(run: RunFolder, destination: Path, *, replace: bool = False) -> CheckpointCard:
     """Write a run's best checkpoint in float16, and beside it its card as Markdown.
@@ -63,5 +66,7 @@ def _stored_evaluations(run: RunFolder) -> dict[str, Any]:
     others = [other for digest in digests if (other := read_evaluation(run, "data", digest)) is not None]
     if others:
         found["data"] = max(others, key=lambda other: len(other.patient_ids)).to_dict()
-    # The folder of a cohort on this machine is not published.
-    return {part: {name: value for name, value in content.items() if name != "data"} for part, content in found.items()}
+    return {
+        part: {name: value for name, value in content.items() if name not in NOT_PUBLISHED}
+        for part, content in found.items()
+    }

@@ -30,7 +30,7 @@ def test_the_matrix_marks_own_test_patients() -> None:
     (heat,) = draw_matrix(make_external(2, left_out=True)["matrix"], LIGHT).data
     assert list(heat.y) == ["all others", "cohort-0", "cohort-1"]
     assert heat.text[1][0].startswith("0.700*")
-    assert heat.text[0][0] == "0.700<br>0.50 to 0.90"
+    assert heat.text[0][0] == "0.700<br>0.500 to 0.900"
 
 
 def test_the_report_says_what_the_figures_rest_on_and_escapes_names() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from core.figure_text import ABSENT, number_text
+from core.figure_text import ABSENT, interval_text, number_text
 from core.reports.external_page import list_forest
 from core.reports.palette import Palette, new_figure
 from ui.figures.folds import ROW_PX, add_points
@@ -77,8 +77,8 @@ def _cell_text(cell: Mapping[str, Any] | None) -> str:
     auroc = cell["auroc"]
     if auroc["value"] is None:
         return ABSENT
-    limits = "" if auroc["low"] is None else f"<br>{auroc['low']:.2f} to {auroc['high']:.2f}"
-    return f"{number_text(auroc['value'])}{mark}{limits}"
+    limits = interval_text(auroc["low"], auroc["high"])
+    return f"{number_text(auroc['value'])}{mark}" + (f"<br>{limits}" if limits else "")
 
 
 def _short(name: str, most: int = LONGEST) -> str:
