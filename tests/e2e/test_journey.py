@@ -27,6 +27,7 @@ PAGES = {
     "compare": "Compare",
     "sweeps": "Sweeps",
     "cross_validation": "Cross-validation",
+    "external": "External validation",
     "paper": "The paper",
     "validity": "Validity",
 }
