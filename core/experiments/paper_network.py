@@ -19,8 +19,6 @@ class ResidualNetwork:
     torchvision_errors: tuple[float, float]
     blocks: tuple[int, int, int, int]
     """Residual blocks of conv2_x to conv5_x (Figure 2)."""
-    paper_multiply_adds: float
-    """10⁹, for an image of 224 x 224 and 1,000 classes (Figure 2, there called FLOPs)."""
 
     @property
     def name(self) -> str:
@@ -47,35 +45,30 @@ NETWORKS: tuple[ResidualNetwork, ...] = (
         paper_errors=(30.24, 10.92),
         torchvision_errors=(30.24, 10.92),
         blocks=(2, 2, 2, 2),
-        paper_multiply_adds=1.8,
     ),
     ResidualNetwork(
         depth=34,
         paper_errors=(26.70, 8.58),
         torchvision_errors=(26.69, 8.58),
         blocks=(3, 4, 6, 3),
-        paper_multiply_adds=3.6,
     ),
     ResidualNetwork(
         depth=50,
         paper_errors=(23.85, 7.13),
         torchvision_errors=(23.87, 7.14),
         blocks=(3, 4, 6, 3),
-        paper_multiply_adds=3.8,
     ),
     ResidualNetwork(
         depth=101,
         paper_errors=(22.63, 6.44),
         torchvision_errors=(22.63, 6.45),
         blocks=(3, 4, 23, 3),
-        paper_multiply_adds=7.6,
     ),
     ResidualNetwork(
         depth=152,
         paper_errors=(21.69, 5.94),
         torchvision_errors=(21.69, 5.95),
         blocks=(3, 8, 36, 3),
-        paper_multiply_adds=11.3,
     ),
 )
 """The five of Figures 1 and 2."""

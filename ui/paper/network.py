@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.experiments.paper_network import NETWORKS, STAGES
+from core.models.zoo import FIGURE_2
 
 
 def show_network() -> None:
@@ -45,6 +46,6 @@ def show_network() -> None:
         for stage, (name, size) in enumerate(STAGES)
     ]
     rows.append(("end", "1 x 1", *("average pool, 1,000 outputs, softmax" for _ in NETWORKS)))
-    rows.append(("10⁹ multiply-adds", "", *(f"{network.paper_multiply_adds:.1f}" for network in NETWORKS)))
+    rows.append(("10⁹ multiply-adds", "", *(f"{FIGURE_2[network.name]:.1f}" for network in NETWORKS)))
     columns = ["layer", "output", *(f"{network.depth} layers" for network in NETWORKS)]
     st.dataframe(pd.DataFrame(rows, columns=columns), hide_index=True, height="content")

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from core.cli.options.shared import add_behind_queue, add_config, add_data, add_parallel, between, positive
+from core.cli.options.shared import (
+    add_behind_queue,
+    add_config,
+    add_data,
+    add_parallel,
+    add_settings,
+    add_vary,
+    between,
+    positive,
+)
 from core.cli.parser import Parser, set_command
 
 SMALLEST_SHARE, LARGEST_SHARE = 0.05, 0.9
@@ -39,13 +48,9 @@ def define_shortcuts(parser: Parser) -> None:
 
 
 def _add_prep(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--set",
-        dest="settings",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="change how slices are prepared (sequences, slice_count, slice_span, size_px, ...); by default the paper "
+    add_settings(
+        parser,
+        "change how slices are prepared (sequences, slice_count, slice_span, size_px, ...); by default the paper "
         "preset's at 96 px, of the sequence that most studies have",
     )
 
@@ -115,14 +120,7 @@ def define_specification(parser: Parser) -> None:
     """Add what ``specification`` takes."""
     set_command(parser, "core.cli.questions:specification", RESUMED)
     _add_shared(parser, "specification")
-    parser.add_argument(
-        "--vary",
-        action="append",
-        nargs="+",
-        default=[],
-        metavar="NAME VALUE",
-        help="a setting and the values to try, for example: --vary seed 0 1 2 --vary sequences T1wCE FLAIR,T1w",
-    )
+    add_vary(parser, "--vary seed 0 1 2 --vary sequences T1wCE FLAIR,T1w")
     parser.add_argument("--csv", metavar="FILE", help="write every cell as a table")
 
 

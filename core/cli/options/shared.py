@@ -196,11 +196,21 @@ def add_config(parser: argparse.ArgumentParser, preset: str) -> None:
     parser.add_argument(
         "--preset", default=preset, metavar="NAME", help=f"the configuration to start from (default: {preset})"
     )
+    add_settings(parser, "change one value of it; may be given again and again")
+
+
+def add_settings(parser: argparse.ArgumentParser, said: str) -> None:
+    """Add --set with its help."""
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE", help=said)
+
+
+def add_vary(parser: argparse.ArgumentParser, example: str) -> None:
+    """Add --vary; its help ends with an example."""
     parser.add_argument(
-        "--set",
-        dest="settings",
+        "--vary",
         action="append",
+        nargs="+",
         default=[],
-        metavar="NAME=VALUE",
-        help="change one value of it; may be given again and again",
+        metavar="NAME VALUE",
+        help=f"a setting and the values to try, for example: {example}",
     )

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from core.cli.options.shared import add_backend, add_behind_queue, add_config, add_data, add_parallel, positive
+from core.cli.options.shared import (
+    add_backend,
+    add_behind_queue,
+    add_config,
+    add_data,
+    add_parallel,
+    add_vary,
+    positive,
+)
 from core.cli.parser import Parser, set_command
 
 
@@ -43,15 +51,7 @@ def define_cross_validate(parser: Parser) -> None:
     add_config(parser, preset="honest")
     parser.add_argument("--folds", type=positive, default=5, metavar="K", help="parts of the patients (default: 5)")
     parser.add_argument("--seeds", type=positive, default=1, metavar="S", help="repeats, each dealt anew (default: 1)")
-    parser.add_argument(
-        "--vary",
-        action="append",
-        nargs="+",
-        default=[],
-        metavar="NAME VALUE",
-        help="a setting and the values to try, for example: --vary learning_rate 0.001 0.0001; every combination of "
-        "several is a candidate",
-    )
+    add_vary(parser, "--vary learning_rate 0.001 0.0001; every combination of several is a candidate")
     parser.add_argument(
         "--inner-folds",
         type=positive,
