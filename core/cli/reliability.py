@@ -12,7 +12,7 @@ from core.errors import EvaluationError
 from core.evaluation.calibration import calibrate_left_out, to_probabilities
 from core.evaluation.conformal import evaluate_sets, ideal_set_size, sets_left_out
 from core.evaluation.curves import reliability_bins
-from core.evaluation.thresholds import SHARES, decision_curve, evaluate_thresholds
+from core.evaluation.thresholds import SHARES, decision_curve, decision_words, evaluate_thresholds
 from core.figure_text import figure_text, interval_text
 from core.runs.evaluation import Evaluation, read_best_known
 from core.runs.folder import find_run
@@ -100,10 +100,12 @@ def thresholds(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         "n": len(positive),
         "chosen_on_validation": evaluation.threshold,
         "thresholds": rows,
+        "adds_something_to_both": curve.adds.tolist(),
     }
     lines = [
         f"{_whose(evaluation)}; the threshold chosen on validation patients is {evaluation.threshold:.3f}",
         *table(shown, header),
+        decision_words(curve),
     ]
     return Outcome(document=document, lines=lines)
 

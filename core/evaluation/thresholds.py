@@ -6,11 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtri
 
 from core.evaluation.figure import Figure
 from core.evaluation.intervals import share_figure
 from core.evaluation.metrics import Floats
+
+LOWEST, HIGHEST = 0.1, 0.9
+"""Threshold probabilities that a decision curve is read between unless others are stated before it is seen."""
+DRAWS = 2000
+"""Of the band's bootstrap."""
 
 SHARES: dict[str, str] = {
     "sensitivity": "sensitivity",
@@ -41,13 +45,18 @@ class DecisionCurve:
     thresholds: Floats
     model: Floats
     low: Floats
-    """Ends of the model's pointwise 95 % interval."""
+    """Ends of the model's 95 % band, which holds at all thresholds together."""
     high: Floats
     all: Floats
     """Of calling everybody positive; calling nobody has none, neither good nor bad."""
     gain_low: Floats
-    """Lower end of the interval of what the model adds to the better of both, compared patient by patient."""
+    """Lower end of the band of what the model adds to the better of both, at all thresholds together."""
     n: int
+
+    @property
+    def adds(self) -> Floats:
+        """Thresholds at which the model adds something to calling everybody, and to calling nobody, positive."""
+        return self.thresholds[self.gain_low > 0]
 
 
 def evaluate_thresholds(positive: ArrayLike, probabilities: ArrayLike, thresholds: ArrayLike) -> list[OperatingPoint]:
@@ -81,35 +90,76 @@ def evaluate_thresholds(positive: ArrayLike, probabilities: ArrayLike, threshold
 
 
 def decision_curve(
-    positive: ArrayLike, probabilities: ArrayLike, thresholds: ArrayLike | None = None, confidence: float = 0.95
+    positive: ArrayLike,
+    probabilities: ArrayLike,
+    thresholds: ArrayLike | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
 ) -> DecisionCurve:
-    """Compute the net benefit of acting on a model, per patient, in units of true positives.
+    """Return the net benefit of acting on a model, per patient, in units of true positives, with a simultaneous band.
 
     ``TP / n - FP / n * t / (1 - t)``: a threshold probability of t says that a false alarm weighs ``t / (1 - t)`` of a
-    found patient. The interval comes from the spread of the patients' own contributions.
+    found patient. The band comes from the spread of the patients' own contributions, and is as wide as the largest deviation
+    over all thresholds asks for: who searches a curve for a place where it looks good finds one by chance less often than the
+    level says. Among noise it finds one in under 1%, where pointwise intervals do in 3 to 12% (``tests/evaluation``).
+
+    Parameters
+    ----------
+    positive, probabilities
+        Arrays of shape (patients,).
+    thresholds
+        Those that are stated before the curve is seen; by default 0.10, 0.11 to 0.90.
+    confidence
+        Level of the band.
+    seed
+        Of the bootstrap.
 
     Notes
     -----
-    Vickers and Elkin 2006, "Decision curve analysis: a novel method for evaluating prediction models".
+    Vickers and Elkin 2006, "Decision curve analysis: a novel method for evaluating prediction models". The band: a Gaussian
+    multiplier bootstrap of the largest standardized deviation (Chernozhukov, Chetverikov and Kato 2013). Where few patients are
+    called, or few are not, none of them may be of the rarer class and the spread looks like 0; a contribution is therefore
+    never taken to vary less than where the model is of no use, that is where a share of t of those patients are positive.
     """
     truth = np.asarray(positive, dtype=bool)
-    probability = np.asarray(probabilities, dtype=np.float64)
-    grid = np.linspace(0.01, 0.99, 99) if thresholds is None else np.asarray(thresholds, dtype=np.float64)
-    weight = grid / (1 - grid)
-    each = np.where(truth[:, None], 1.0, -weight)
-    gained = np.where(probability[:, None] >= grid, each, 0.0)
-    n = len(truth)
-    model, low, high = _mean_with_interval(gained, confidence)
-    gain_low = np.minimum(low, _mean_with_interval(gained - each, confidence)[1])
+    grid = np.linspace(LOWEST, HIGHEST, 81) if thresholds is None else np.asarray(thresholds, dtype=np.float64)
+    called = np.asarray(probabilities, dtype=np.float64)[:, None] >= grid
+    each = np.where(truth[:, None], 1.0, -grid / (1 - grid))
+    n, every = len(truth), each.mean(axis=0)
+    gained = np.where(called, each, 0.0)
+    model = gained.mean(axis=0)
+    counts = np.concatenate([called.sum(axis=0), n - called.sum(axis=0)])
+    useless = np.sqrt(counts * np.tile(grid / (1 - grid), 2)) / n
+    half = _simultaneous_half(np.concatenate([gained, gained - each], axis=1), useless, confidence, seed)
+    of_model = _simultaneous_half(gained, useless[: len(grid)], confidence, seed)
     return DecisionCurve(
-        thresholds=grid, model=model, low=low, high=high, all=each.mean(axis=0), gain_low=gain_low, n=n
+        thresholds=grid,
+        model=model,
+        low=model - of_model,
+        high=model + of_model,
+        all=every,
+        gain_low=np.minimum(model - half[: len(grid)], model - every - half[len(grid) :]),
+        n=n,
     )
 
 
-def _mean_with_interval(values: Floats, confidence: float) -> tuple[Floats, Floats, Floats]:
-    """Mean over patients (rows) with its normal interval, column by column."""
-    mean = values.mean(axis=0)
-    if len(values) < 2:
-        return mean, np.full_like(mean, -np.inf), np.full_like(mean, np.inf)
-    half = ndtri(0.5 + confidence / 2) * values.std(axis=0, ddof=1) / np.sqrt(len(values))
-    return mean, mean - half, mean + half
+def decision_words(curve: DecisionCurve) -> str:
+    """Say where the model adds something to both of calling everybody and nobody positive, as a sentence."""
+    between = f"the thresholds from {curve.thresholds.min():.2f} to {curve.thresholds.max():.2f}"
+    if not len(curve.adds):
+        return f"Nowhere among {between} is it shown to add something to both."
+    return f"Of {between} it adds something to both at {curve.adds.min():.2f} to {curve.adds.max():.2f}."
+
+
+def _simultaneous_half(values: Floats, least: Floats, confidence: float, seed: int) -> Floats:
+    """Half widths of a band around the means over patients (rows), column by column."""
+    n = len(values)
+    if n < 2:
+        return np.full(values.shape[1], np.inf)
+    around = values - values.mean(axis=0)
+    spread, directions = np.linalg.eigh(around.T @ around / (n - 1) / n)
+    noise = np.random.default_rng(seed).standard_normal((DRAWS, len(spread)))
+    moved = noise * np.sqrt(np.clip(spread, 0, None)) @ directions.T
+    errors = around.std(axis=0, ddof=0) / np.sqrt(n - 1)
+    largest = np.abs(np.divide(moved, errors, out=np.zeros_like(moved), where=errors > 0)).max(axis=1)
+    return np.quantile(largest, confidence) * np.maximum(errors, least)

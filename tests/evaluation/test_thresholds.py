@@ -58,5 +58,26 @@ def test_a_model_adds_nothing_where_it_calls_everybody_and_something_where_it_te
     told = decision_curve(LABELS == 1, np.where(LABELS == 1, 0.8, 0.2), [0.1, 0.5])
     assert told.gain_low[0] <= 0  # everybody is called at 0.1, as calling all does
     assert told.gain_low[1] > 0.3
-    noise = decision_curve(LABELS == 1, GENERATOR.random(200))
-    assert (noise.gain_low <= 0).mean() > 0.95
+
+
+def test_noise_is_hardly_ever_said_to_add_something() -> None:
+    generator = np.random.default_rng(1)
+    claims = 0
+    for _ in range(300):
+        labels = generator.random(117) < 0.525
+        claims += len(decision_curve(labels, 1 / (1 + np.exp(-generator.normal(0.1, 0.5, 117)))).adds) > 0
+    assert claims <= 6  # pointwise intervals: 25
+
+
+def test_the_band_holds_at_all_thresholds_together() -> None:
+    generator = np.random.default_rng(2)
+    grid = np.linspace(0.2, 0.8, 13)
+    many = generator.normal(size=200_000)
+    rate = 1 / (1 + np.exp(-many))
+    truth = np.array([np.where(rate >= t, rate - (1 - rate) * t / (1 - t), 0).mean() for t in grid])
+    held = 0
+    for _ in range(300):
+        p = 1 / (1 + np.exp(-generator.normal(size=150)))
+        curve = decision_curve(generator.random(150) < p, p, grid)
+        held += bool(((curve.low <= truth) & (truth <= curve.high)).all())
+    assert held / 300 >= 0.93  # pointwise intervals: 0.67

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.evaluation.thresholds import SHARES, decision_curve, evaluate_thresholds
+from core.evaluation.thresholds import SHARES, decision_curve, decision_words, evaluate_thresholds
 from core.figure_text import interval_text, number_text
 from ui.figures.reliability import draw_decision, draw_threshold_shares
 from ui.validity.remarks import show_falsifier
@@ -45,15 +45,9 @@ def draw_section() -> None:
         key=f"validity.decision.{subject.key}",
         alt="net benefit against the threshold probability",
     )
-    better = curve.gain_low > 0
-    where = curve.thresholds[better]
     st.caption(
-        (
-            f"It adds something to both (interval of the difference above 0) between {where.min():.2f} and {where.max():.2f}. "
-            if len(where)
-            else "Nowhere does it add something to both for certain. "
-        )
-        + f"On {subject.whose}; bands are pointwise 95% intervals. Vickers and Elkin 2006."
+        f"{decision_words(curve)} On {subject.whose}; the band holds at all these thresholds together (95%). "
+        "Vickers and Elkin 2006."
     )
     show_falsifier(
         "positive patients had clearly higher probabilities, and these were calibrated: a threshold on "
