@@ -1,4 +1,4 @@
-"""Which controls were run on what a run was trained on, and what they found."""
+"""Which controls belong to a run, and what they found."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from core.errors import RunError
+from core.config import RunConfig, leaf_values
+from core.dataset.split import Split
+from core.errors import MGMTLabError, RunError
 from core.experiments.external.parameters import EXTERNAL, digest_file
 from core.experiments.twin.pair import list_pairs, read_result
 from core.jobs.experiment import Experiment, Question, list_experiments
 from core.runs.folder import RunFolder
+from core.runs.records import DataSource
+from core.runs.seal import IRRELEVANT
 from core.settings import Settings
 
 
@@ -29,6 +33,21 @@ class Control:
     result: str = ""
     """A sentence with its figures, where it was done."""
     experiment: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """An answered control: what it is about, and what it found."""
+
+    kind: str
+    name: str
+    source: DataSource
+    config: RunConfig
+    split: Split | None
+    """Of one of its trainings; None where none is recorded."""
+    units: tuple[str, ...]
+    """By what it splits; a twin run by both."""
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +104,16 @@ CONTROLS: tuple[Control, ...] = (
     ),
 )
 
+BY_KIND = {control.kind: control for control in CONTROLS}
+RANDOM_LABELS = "random_labels"
+BY_PATIENT = frozenset({"optimism", "specification", "cross_validation"})
+"""Kinds that split by patient, whatever their configuration says."""
+FREE = IRRELEVANT | {"seed", "precision", "split_unit"}
+"""Settings in which a control may differ from a run; the split's unit is compared by itself."""
+
 
 def find_controls(run: RunFolder, settings: Settings) -> tuple[Control, ...]:
-    """Return the controls on the run's data with the run's network; the newest of each kind counts.
+    """Return the controls of a run; the newest of each kind that belongs to it counts, and one that does not says why.
 
     Parameters
     ----------
@@ -96,15 +122,51 @@ def find_controls(run: RunFolder, settings: Settings) -> tuple[Control, ...]:
     settings
         Where experiments and runs live.
     """
-    found: dict[str, tuple[str, str]] = {}
-    for kind, name, sentence in (*_answers(run, settings), *_twins(run, settings)):
-        found.setdefault(kind, (name, sentence))
-    return tuple(
-        replace(control, done=True, experiment=found[control.kind][0], result=found[control.kind][1])
-        if control.kind in found
-        else control
-        for control in CONTROLS
-    )
+    found: dict[str, Control] = {}
+    for subject in (*_subjects(settings), *_twins(settings)):
+        known = found.get(subject.kind)
+        if subject.kind not in BY_KIND or (known is not None and known.done):
+            continue
+        reason = explain_difference(subject, run)
+        if not reason:
+            found[subject.kind] = replace(
+                BY_KIND[subject.kind], done=True, experiment=subject.name, result=subject.sentence
+            )
+        elif known is None:
+            result = f"not counted: {subject.name} is of another {reason}"
+            found[subject.kind] = replace(BY_KIND[subject.kind], experiment=subject.name, result=result)
+    return tuple(found.get(control.kind, control) for control in CONTROLS)
+
+
+def explain_difference(subject: Subject, run: RunFolder) -> str:
+    """Return why a control does not belong to a run: "" where it does.
+
+    It belongs where cohort (its content, wherever it lies), labels, unit of the split and configuration are the run's. Seeds
+    and what says only how a result is computed may differ. Of labels that were shuffled on purpose, the cohort is named by
+    its source and its persons, because a digest covers the labels.
+    """
+    ours, theirs = run.source, subject.source
+    if any(getattr(ours, name) != getattr(theirs, name) for name in ("target", "positive", "cutoff")):
+        return "target: it predicts other labels"
+    split = run.split()
+    shuffled = theirs.shuffle_seed != ours.shuffle_seed
+    if shuffled and subject.kind != RANDOM_LABELS:
+        return "labelling: one of both is shuffled"
+    if subject.split is None:
+        return "cohort, as far as is known: it recorded none"
+    if shuffled:
+        if theirs.model_copy(update={"shuffle_seed": ours.shuffle_seed}) != ours:
+            return "cohort"
+        if subject.split.unit == split.unit and not set(_units(subject.split)) <= set(_units(split)):
+            return "cohort: it holds other persons"
+    elif subject.split.cohort_digest != split.cohort_digest:
+        return "cohort: other studies, series or labels"
+    unit = run.config.split.split_unit
+    if unit not in subject.units:
+        return f"unit of the split: by {' and '.join(subject.units)}, not by {unit}"
+    values, own = leaf_values(subject.config), leaf_values(run.config)
+    other = [name for name in own if name not in FREE and values[name] != own[name]]
+    return f"configuration: {', '.join(f'{name} {values[name]}, not {own[name]}' for name in other)}" if other else ""
 
 
 def find_external(run: RunFolder, settings: Settings) -> str:
@@ -132,26 +194,30 @@ def list_answers(settings: Settings, kind: str | None = None) -> list[Answer]:
     return found
 
 
-def _answers(run: RunFolder, settings: Settings) -> Iterator[tuple[str, str, str]]:
-    """Kind, name and sentence of each experiment on the run's data with its network, newest first."""
+def _subjects(settings: Settings) -> Iterator[Subject]:
+    """Every answered experiment, newest first."""
     for answer in list_answers(settings):
-        if _is_about(answer.question, run):
-            sentence = str(answer.result.get("sentence") or "finished; see its result")
-            yield answer.question.kind, answer.experiment.name, sentence
+        question, split = answer.question, None
+        with suppress(MGMTLabError):
+            split = answer.experiment.split() or next((member.split() for member in answer.experiment.members()), None)
+        yield Subject(
+            kind=question.kind, name=answer.experiment.name, source=question.source, config=question.config, split=split,
+            units=("patient",) if question.kind in BY_PATIENT else (question.config.split.split_unit,),
+            sentence=str(answer.result.get("sentence") or "finished; see its result"),
+        )  # fmt: skip
 
 
-def _twins(run: RunFolder, settings: Settings) -> Iterator[tuple[str, str, str]]:
+def _twins(settings: Settings) -> Iterator[Subject]:
     for pair in list_pairs(settings):
         result, member = read_result(pair), pair.runs["patient_split"]
-        if result and member.source.root == run.source.root and member.config.architecture == run.config.architecture:
-            kind = "random_labels" if result.get("shuffle_seed") is not None else "twin"
-            yield kind, pair.name, str(result["sentence"])
+        if result:
+            with suppress(MGMTLabError):
+                yield Subject(
+                    kind="twin" if result.get("shuffle_seed") is None else RANDOM_LABELS, name=pair.name,
+                    source=member.source, config=member.config, split=member.split(), units=("patient", "slice"),
+                    sentence=str(result["sentence"]),
+                )  # fmt: skip
 
 
-def _is_about(question: Question, run: RunFolder) -> bool:
-    """Whether an experiment is on the same data and network, and on whole heads where the run is."""
-    return (question.source.root, question.config.architecture, question.config.prep.blank_head) == (
-        run.source.root,
-        run.config.architecture,
-        run.config.prep.blank_head,
-    )
+def _units(split: Split) -> tuple[str, ...]:
+    return (*split.train, *split.val, *split.test)

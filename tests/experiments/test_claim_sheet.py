@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from core.config import apply_settings
 from core.dataset.split import Split
 from core.errors import RunError
 from core.experiments.claim_sheet import gather_claim
@@ -163,23 +165,69 @@ def test_the_page_is_whole_html_without_scripts_and_escapes_what_it_was_told(
     assert "n = 40" in parser.text
 
 
-def test_controls_are_found_among_the_experiments_on_the_same_data(run: RunFolder, settings: Settings) -> None:
-    def experiment(name: str, kind: str, root: str = "/data", sentence: str = "p = 0.03, n = 24") -> None:
-        question = Question(kind=kind, parameters={}, config=run.config, source=DataSource(root=root))
-        Experiment.ask(settings, name, question).write_result({"sentence": sentence})
+def answer(
+    settings: Settings,
+    run: RunFolder,
+    name: str,
+    kind: str,
+    sentence: str = "p = 0.03, n = 24",
+    split: Split | None = SPLIT,
+    source: DataSource | None = None,
+    **changes: object,
+) -> None:
+    """An answered experiment on the run's cohort."""
+    config = apply_settings(run.config, changes)
+    question = Question(kind=kind, parameters={}, config=config, source=source or run.source)
+    experiment = Experiment.ask(settings, name, question)
+    if split is not None:
+        experiment.write_split(split)
+    experiment.write_result({"sentence": sentence})
 
-    experiment("a", "optimism", sentence="old")
-    experiment("b", "optimism")
-    experiment("c", "specification", root="/elsewhere")
-    experiment("torn", "optimism")
+
+def test_controls_are_found_among_the_experiments_on_the_same_data(run: RunFolder, settings: Settings) -> None:
+    answer(settings, run, "a", "optimism", sentence="old")
+    answer(settings, run, "b", "optimism", seed=7)
+    answer(settings, run, "torn", "optimism")
     (settings.experiments / "torn" / "question.json").write_text('{"kind": "optimism"}')
-    experiment("d", "permutation", sentence="p = 0.040: AUROC by patient 0.700")
+    answer(settings, run, "d", "permutation", sentence="p = 0.040: AUROC by patient 0.700")
     found = {control.kind: control for control in find_controls(run, settings)}
     assert len(found) == len(CONTROLS)
     assert (found["optimism"].result, found["optimism"].experiment) == ("p = 0.03, n = 24", "b")
     assert found["permutation"].result.startswith("p = 0.040: AUROC by patient 0.700")
     assert not found["specification"].done
     assert [answer.experiment.name for answer in list_answers(settings, "optimism")] == ["b", "a"]
+
+
+ELSEWHERE = replace(SPLIT, cohort_digest="f" * 12)
+
+
+@pytest.mark.parametrize(
+    ("told", "options"),
+    [
+        ("cohort", {"split": ELSEWHERE}),
+        ("cohort", {"split": None}),
+        ("target", {"source": DataSource(root="/data", target="IDH", positive="mutant")}),
+        ("labelling", {"source": DataSource(root="/data", shuffle_seed=1)}),
+        ("unit", {"split_unit": "slice"}),
+        ("configuration: epochs 9, not 1", {"epochs": 9}),
+        ("configuration: slice_count", {"slice_count": 3}),
+    ],
+)
+def test_a_control_of_something_else_is_not_counted_and_says_why(
+    run: RunFolder, settings: Settings, told: str, options: dict[str, Any]
+) -> None:
+    answer(settings, run, "other", "permutation", **options)
+    control = next(one for one in find_controls(run, settings) if one.kind == "permutation")
+    assert not control.done
+    assert control.result.startswith(f"not counted: other is of another {told}")
+    assert control.result in write_claim_page(gather_claim(run, settings))
+    answer(settings, run, "own", "permutation")
+    assert next(one for one in find_controls(run, settings) if one.kind == "permutation").done
+
+
+def test_a_copy_of_the_cohort_in_another_folder_is_the_same_cohort(run: RunFolder, settings: Settings) -> None:
+    answer(settings, run, "moved", "permutation", source=DataSource(root="/copied"))
+    assert next(one for one in find_controls(run, settings) if one.kind == "permutation").done
 
 
 def test_a_run_without_a_checkpoint_has_no_sheet(settings: Settings) -> None:

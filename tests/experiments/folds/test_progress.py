@@ -15,10 +15,11 @@ from core.runs.folder import RunFolder
 from core.runs.records import DataSource
 from core.settings import Settings
 from tests.pages.conftest import make_record
-from tests.training.tiny import tiny_config
+from tests.training.tiny import make_images, tiny_config
 
 CONFIG = tiny_config("epochs=4")
 SOURCE = DataSource(root="/data")
+SPLIT = make_images(persons=24)[1]
 
 
 @pytest.fixture
@@ -35,6 +36,7 @@ def begun(settings: Settings) -> Path:
     (folder / "question.json").write_text(json.dumps(question))
     for name, epochs, state in (("a", 4, "finished"), ("b", 1, "stopped")):
         run = RunFolder.create(settings, CONFIG, SOURCE, folder=folder / "runs" / name, state=state)  # type: ignore[arg-type]
+        (run.path / "split.json").write_text(SPLIT.to_json())
         for epoch in range(1, epochs + 1):
             run.append_epoch(make_record(epoch).model_copy(update={"seconds": 2.0}))
     return folder
@@ -51,7 +53,7 @@ def test_all_trainings_are_one_bar(begun: Path, settings: Settings) -> None:
 
 
 def test_the_claim_sheet_takes_its_sentence(begun: Path, settings: Settings) -> None:
-    run = RunFolder.create(settings, CONFIG, SOURCE, "judged")
+    run = RunFolder.create(settings, CONFIG, SOURCE, "judged", split=SPLIT)
     done = {control.kind: control for control in find_controls(run, settings)}["cross_validation"].done
     assert not done
     (begun / "result.json").write_text(json.dumps({"sentence": "0.7 within folds"}))
