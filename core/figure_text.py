@@ -65,5 +65,10 @@ def figure_text(figure: StoredFigure | None, unit: str = "", *, signed: bool = F
     return f"{value_text(figure, signed=signed)}, n = {'not kept' if count is None else count}{unit and f' {unit}'}"
 
 
+def figure_ends(figure: StoredFigure) -> tuple[float | None, float | None, float | None]:
+    """Value, low and high of a figure, each None where there is none."""
+    return _field(figure, "value"), _field(figure, "low"), _field(figure, "high")
+
+
 def _field(figure: StoredFigure, name: str) -> Any:
     return figure.get(name) if isinstance(figure, Mapping) else getattr(figure, name, None)

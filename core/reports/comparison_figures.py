@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from core.experiments.comparison.comparison import ComparedRun, Comparison
 from core.figure_text import figure_text
+from core.reports.marks import add_diagonal, add_reference, interval_bars, show_unit_square
 from core.reports.palette import Palette, new_figure, run_style
 from core.runs.records import EpochRecord
 
@@ -51,14 +52,14 @@ def draw_courses(comparison: Comparison, name: str, palette: Palette, *, height:
             marker={"size": 4},
             hovertemplate=f"{label}, epoch %{{x}}: %{{y:.4g}}<extra></extra>",
         )
-        best = run.best
+        best, ends = run.best, {"value": name, "low": f"{name}_low", "high": f"{name}_high"}
         if best is not None and _value(best, name) is not None:
             figure.add_scatter(
                 x=[best.epoch],
                 y=[_value(best, name)],
                 mode="markers",
                 marker={"color": colour, "size": 11, "symbol": "diamond"},
-                error_y=_interval(best, name, colour),
+                error_y=interval_bars([{end: _value(best, field) for end, field in ends.items()}], colour),
                 hovertemplate=f"{label}, best epoch %{{x}}: %{{y:.4g}}<extra></extra>",
                 showlegend=False,
             )
@@ -67,14 +68,14 @@ def draw_courses(comparison: Comparison, name: str, palette: Palette, *, height:
     if "auroc" in name or "accuracy" in name:
         figure.update_yaxes(range=[-0.03, 1.03])
     if "auroc" in name:
-        figure.add_hline(y=0.5, line={"color": palette.warning, "width": 1, "dash": "dash"})
+        add_reference(figure, palette, y=0.5, colour=palette.warning)
     return figure
 
 
 def draw_roc_of_runs(comparison: Comparison, palette: Palette, *, height: int = 420) -> go.Figure:
     """ROC curves by patient, the AUROC with interval and n in each name; chance as the diagonal."""
     figure = new_figure(palette, x="1 − specificity", y="sensitivity", height=height)
-    _add_diagonal(figure, palette)
+    add_diagonal(figure, palette)
     for index, run in enumerate(comparison.runs):
         curve = run.roc()
         if curve is None or run.evaluation is None:
@@ -95,7 +96,7 @@ def draw_roc_of_runs(comparison: Comparison, palette: Palette, *, height: int = 
 def draw_reliability_of_runs(comparison: Comparison, palette: Palette, *, height: int = 420) -> go.Figure:
     """Probability said against share observed, by patient, with Wilson intervals; the diagonal keeps every promise."""
     figure = new_figure(palette, x="probability of the positive class", y="share that was positive", height=height)
-    _add_diagonal(figure, palette)
+    add_diagonal(figure, palette)
     for index, run in enumerate(comparison.runs):
         bins = run.reliability()
         if bins is None:
@@ -109,12 +110,9 @@ def draw_reliability_of_runs(comparison: Comparison, palette: Palette, *, height
             line={"color": colour, "dash": dash, "width": 1},
             marker={"color": colour, "size": 8},
             text=[figure_text(one, "patients") for one in bins.figures],
-            error_y={
-                "type": "data", "symmetric": False, "array": bins.high - bins.observed,
-                "arrayminus": bins.observed - bins.low, "thickness": 1, "width": 0, "color": colour,
-            },
+            error_y=interval_bars(bins.figures, colour),
             hovertemplate=f"{_label(run)}: said %{{x:.3f}}, was %{{text}}<extra></extra>",
-        )  # fmt: skip
+        )
     return _square(figure)
 
 
@@ -143,7 +141,7 @@ def draw_differences(comparison: Comparison, palette: Palette) -> go.Figure | No
             hovertemplate=f"{_cut(item.run)}: {figure_text(item.figure, signed=True)}<extra></extra>",
             showlegend=False,
         )
-    figure.add_vline(x=0, line={"color": palette.warning, "width": 1, "dash": "dash"})
+    add_reference(figure, palette, x=0, colour=palette.warning)
     ends = [0.0, *(end for trace in figure.data for end in trace.x)]
     margin = 0.06 * (max(ends) - min(ends)) or 0.1
     figure.update_xaxes(range=[min(ends) - margin, max(ends) + margin])
@@ -159,16 +157,6 @@ def _value(record: EpochRecord, name: str) -> float | None:
     return value
 
 
-def _interval(record: EpochRecord, name: str, colour: str) -> dict[str, object] | None:
-    value, low, high = (_value(record, field) for field in (name, f"{name}_low", f"{name}_high"))
-    if value is None or low is None or high is None:
-        return None
-    return {
-        "type": "data", "symmetric": False, "array": [high - value], "arrayminus": [value - low], "thickness": 1,
-        "width": 0, "color": colour,
-    }  # fmt: skip
-
-
 def _label(run: ComparedRun) -> str:
     return _cut(run.label) + (" (leaky)" if run.leaky else "")
 
@@ -179,16 +167,8 @@ def _cut(text: str) -> str:
     return escape(short).replace("%{", "% {")
 
 
-def _add_diagonal(figure: go.Figure, palette: Palette) -> None:
-    figure.add_scatter(
-        x=[0, 1], y=[0, 1], mode="lines", line={"color": palette.muted, "width": 1, "dash": "dash"}, hoverinfo="skip",
-        showlegend=False,
-    )  # fmt: skip
-
-
 def _square(figure: go.Figure) -> go.Figure:
-    figure.update_xaxes(range=[-0.02, 1.02])
-    figure.update_yaxes(range=[-0.02, 1.02])
+    show_unit_square(figure)
     # Below the plot, one run a line: the names carry the figures and are long.
     figure.update_layout(legend={"orientation": "v", "y": -0.2, "yanchor": "top"})
     return figure

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 from core.evaluation.figure import Figure
 from core.experiments.controls.leak_meter import LeakMeter
 from core.figure_text import figure_text
+from core.reports.marks import add_band, add_forest, add_reference
 from core.reports.palette import Palette, new_figure
-from ui.figures.validity import add_band
 
 
 def draw_leak(found: LeakMeter, palette: Palette) -> go.Figure:
@@ -24,13 +24,8 @@ def draw_leak(found: LeakMeter, palette: Palette) -> go.Figure:
     )
     for place, (name, colour, figures, symbol) in enumerate(series):
         shift = 0.14 if place == 0 else -0.14
-        _add_points(figure, [1 + shift, shift], figures, name, colour, symbol, "slices")
-    figure.add_vline(
-        x=found.majority,
-        line={"color": palette.muted, "width": 1, "dash": "dash"},
-        annotation={"text": f"commoner class {found.majority:.2f}", "font": {"size": 11, "color": palette.text}},
-        annotation_position="bottom right",
-    )
+        add_forest(figure, [1 + shift, shift], figures, colour, symbol, name=name, unit="slices", size=10)
+    add_reference(figure, palette, f"commoner class {found.majority:.2f}", x=found.majority, position="bottom right")
     figure.update_xaxes(range=[0.28, 1.04])
     figure.update_yaxes(tickvals=[1, 0], ticktext=[name.replace(" ", "<br>", 1) for name in rows], range=[-0.55, 1.5])
     return figure
@@ -47,8 +42,7 @@ def draw_dose(found: LeakMeter, palette: Palette) -> go.Figure:
         ("labels shuffled by patient", palette.error, [point.shuffled for point in found.dose], "dot"),
     ):
         if all(one.low is not None and one.high is not None for one in figures):
-            lows, highs = [one.low or 0.0 for one in figures], [one.high or 0.0 for one in figures]
-            add_band(figure, share, lows, highs, colour, 0.13)
+            add_band(figure, share, [one.low for one in figures], [one.high for one in figures], colour, opacity=0.13)
         figure.add_scatter(
             x=share,
             y=[one.value for one in figures],
@@ -58,12 +52,7 @@ def draw_dose(found: LeakMeter, palette: Palette) -> go.Figure:
             customdata=[figure_text(one, "slices") for one in figures],
             hovertemplate=f"{name}, %{{x:.0f}}%: %{{customdata}}<extra></extra>",
         )
-    figure.add_hline(
-        y=found.majority,
-        line={"color": palette.muted, "width": 1, "dash": "dash"},
-        annotation={"text": f"commoner class {found.majority:.2f}", "font": {"size": 11, "color": palette.text}},
-        annotation_position="bottom right",
-    )
+    add_reference(figure, palette, f"commoner class {found.majority:.2f}", y=found.majority)
     figure.update_xaxes(range=[-4, 104], tickvals=share, ticksuffix="%")
     figure.update_yaxes(range=[0.28, 1.04])
     return figure
@@ -102,44 +91,9 @@ def draw_intervals(
         (True, palette.error, "better than chance", "diamond"),
     ):
         rows = [row for row in range(len(names)) if found[row] is flag]
-        if rows:
-            _add_points(
-                figure, [places[row] for row in rows], [figures[row] for row in rows], name, colour, symbol, unit
-            )
-    figure.add_vline(x=0.5, line={"color": palette.muted, "width": 1, "dash": "dash"})
+        shown = [figures[row] for row in rows]
+        add_forest(figure, [places[row] for row in rows], shown, colour, symbol, name=name, unit=unit, size=10)
+    add_reference(figure, palette, x=0.5)
     figure.update_xaxes(range=[-0.02, 1.04])
     figure.update_yaxes(tickvals=places, ticktext=list(names), range=[-0.6, len(names) - 0.4])
     return figure
-
-
-def _add_points(
-    figure: go.Figure,
-    places: Sequence[float],
-    figures: Sequence[Figure],
-    name: str,
-    colour: str,
-    symbol: str,
-    unit: str,
-) -> None:
-    values = [one.value or 0.0 for one in figures]
-    ends = [
-        (0.0, 0.0) if one.low is None or one.high is None else (value - one.low, one.high - value)
-        for one, value in zip(figures, values, strict=True)
-    ]
-    figure.add_scatter(
-        x=values,
-        y=list(places),
-        mode="markers",
-        name=name,
-        marker={"color": colour, "size": 10, "symbol": symbol},
-        error_x={
-            "type": "data",
-            "array": [above for _, above in ends],
-            "arrayminus": [below for below, _ in ends],
-            "color": colour,
-            "thickness": 2,
-            "width": 5,
-        },
-        customdata=[figure_text(one, unit) for one in figures],
-        hovertemplate=f"{name}: %{{customdata}}<extra></extra>",
-    )

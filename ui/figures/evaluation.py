@@ -9,20 +9,14 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
 from core.evaluation.curves import Curve
+from core.reports.marks import add_diagonal, add_reference, show_unit_square
 from core.reports.palette import Palette, new_figure
 
 
 def draw_roc(curve: Curve, caption: str, palette: Palette, *, positive: str) -> go.Figure:
     """Sensitivity against 1 - specificity, chance as the diagonal; `caption` is the AUROC with interval and n."""
     figure = new_figure(palette, x="1 − specificity", y=f"sensitivity for {positive}", height=320)
-    figure.add_scatter(
-        x=[0, 1],
-        y=[0, 1],
-        mode="lines",
-        line={"color": palette.muted, "width": 1, "dash": "dash"},
-        hoverinfo="skip",
-        showlegend=False,
-    )
+    add_diagonal(figure, palette)
     _add_curve(figure, curve, palette, "1 − specificity %{x:.3f}, sensitivity %{y:.3f}")
     return _finish(figure, caption, palette)
 
@@ -32,12 +26,7 @@ def draw_precision_recall(
 ) -> go.Figure:
     """Precision against recall, the share of positives as the line that guessing reaches."""
     figure = new_figure(palette, x=f"recall of {positive}", y="precision", height=320)
-    figure.add_hline(
-        y=prevalence,
-        line={"color": palette.muted, "width": 1, "dash": "dash"},
-        annotation={"text": f"share of {positive} {prevalence:.2f}", "font": {"size": 11, "color": palette.text}},
-        annotation_position="top left",
-    )
+    add_reference(figure, palette, f"share of {positive} {prevalence:.2f}", y=prevalence, position="top left")
     _add_curve(figure, curve, palette, "recall %{x:.3f}, precision %{y:.3f}")
     return _finish(figure, caption, palette)
 
@@ -100,8 +89,7 @@ def _add_curve(figure: go.Figure, curve: Curve, palette: Palette, words: str) ->
 
 
 def _finish(figure: go.Figure, caption: str, palette: Palette) -> go.Figure:
-    figure.update_xaxes(range=[-0.02, 1.02])
-    figure.update_yaxes(range=[-0.02, 1.02])
+    show_unit_square(figure)
     figure.update_layout(title=_title(caption, palette))
     return figure
 

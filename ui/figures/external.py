@@ -10,8 +10,9 @@ import plotly.graph_objects as go
 
 from core.figure_text import ABSENT, interval_text, number_text
 from core.reports.external_page import list_forest
+from core.reports.marks import add_forest, add_reference
 from core.reports.palette import Palette, new_figure
-from ui.figures.folds import ROW_PX, add_points
+from ui.figures.folds import ROW_PX
 
 LONGEST = 34
 """Characters of a cohort's name."""
@@ -20,10 +21,10 @@ LONGEST = 34
 def draw_forest(result: Mapping[str, Any], palette: Palette) -> go.Figure:
     """Every cohort's AUROC with its interval, the mean, and where a further cohort's would lie."""
     rows = list_forest(result)
-    named = {kind: [(_short(row["name"]), row) for row in rows if row["kind"] == kind] for kind in ("cohort", "mean")}
     figure = new_figure(palette, x="AUROC by patient", height=100 + ROW_PX * len(rows))
-    add_points(figure, named["cohort"], palette.text, "square", 8)
-    add_points(figure, named["mean"], palette.accent, "diamond", 13)
+    for kind, colour, symbol, size in (("cohort", palette.text, "square", 8), ("mean", palette.accent, "diamond", 13)):
+        shown = [row for row in rows if row["kind"] == kind]
+        add_forest(figure, [_short(row["name"]) for row in shown], shown, colour, symbol, size=size)
     for row in rows:
         if row["kind"] == "prediction":
             figure.add_scatter(
@@ -35,7 +36,7 @@ def draw_forest(result: Mapping[str, Any], palette: Palette) -> go.Figure:
                 hovertemplate="%{y}: %{text}<extra></extra>",
                 showlegend=False,
             )
-    figure.add_vline(x=0.5, line={"color": palette.muted, "width": 1, "dash": "dash"})
+    add_reference(figure, palette, x=0.5)
     lows = [row["low"] if row["low"] is not None else row["value"] for row in rows if row["kind"] != "prediction"]
     figure.update_xaxes(range=[max(-0.02, min([0.45, *lows]) - 0.03), 1.02])
     names = [_short(row["name"]) for row in rows]

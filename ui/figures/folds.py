@@ -8,6 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from core.figure_text import figure_text
+from core.reports.marks import add_forest, add_reference, interval_bars
 from core.reports.palette import Palette, new_figure
 
 ROW_PX = 24
@@ -34,8 +35,8 @@ def draw_folds(result: dict[str, Any], palette: Palette) -> go.Figure:
         (means, palette.text, "diamond", 9),
         (whole, palette.accent, "diamond", 13),
     ):
-        add_points(figure, part, colour, symbol, size)
-    figure.add_vline(x=0.5, line={"color": palette.muted, "width": 1, "dash": "dash"})
+        add_forest(figure, [name for name, _ in part], [one for _, one in part], colour, symbol, size=size)
+    add_reference(figure, palette, x=0.5)
     lows = [one["low"] if one["low"] is not None else one["value"] for _, one in (*rows, *means, *whole)]
     known = [low for low in lows if low is not None]
     figure.update_xaxes(range=[max(-0.02, min([0.45, *known]) - 0.03), 1.02])
@@ -69,15 +70,7 @@ def draw_candidates(result: dict[str, Any], titles: Sequence[str], palette: Pale
                 "color": [palette.accent if won else palette.muted for won in chosen],
                 "line": {"width": 1, "color": palette.surface},
             },
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": [_distance(one, "high") for one in inner],
-                "arrayminus": [_distance(one, "low") for one in inner],
-                "color": palette.muted,
-                "thickness": 1,
-                "width": 0,
-            },
+            error_y=interval_bars(inner, palette.muted),
             text=[
                 f"{figure_text(one)}, {'chosen' if won else 'not chosen'}"
                 for one, won in zip(inner, chosen, strict=True)
@@ -88,36 +81,3 @@ def draw_candidates(result: dict[str, Any], titles: Sequence[str], palette: Pale
     figure.update_layout(scattermode="group")  # side by side: their intervals would lie on each other
     figure.update_xaxes(showgrid=False, ticks="")
     return figure
-
-
-def _distance(one: dict[str, Any], end: str) -> float:
-    """From a figure to an end of its interval; 0 where there is none."""
-    return abs(one[end] - one["value"]) if one.get(end) is not None else 0.0
-
-
-def add_points(
-    figure: go.Figure, rows: Sequence[tuple[str, dict[str, Any]]], colour: str, symbol: str, size: int
-) -> None:
-    """Add rows of a forest plot, each a name and a figure as JSON has it; those without a value are left out."""
-    known = [(name, one) for name, one in rows if one["value"] is not None]
-    if not known:
-        return
-    values = [one["value"] for _, one in known]
-    figure.add_scatter(
-        x=values,
-        y=[name for name, _ in known],
-        mode="markers",
-        marker={"color": colour, "size": size, "symbol": symbol},
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": [one["high"] - one["value"] if one["high"] is not None else 0 for _, one in known],
-            "arrayminus": [one["value"] - one["low"] if one["low"] is not None else 0 for _, one in known],
-            "color": colour,
-            "thickness": 2 if size > 10 else 1.5,
-            "width": 0,
-        },
-        text=[figure_text(one) for _, one in known],
-        hovertemplate="%{y}: %{text}<extra></extra>",
-        showlegend=False,
-    )

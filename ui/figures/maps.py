@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import plotly.graph_objects as go
 
-from core.evaluation.figure import Figure
 from core.explain.methods import METHODS
 from core.explain.validation.saliency_result import MapScore, MapTest
 from core.figure_text import figure_text
+from core.reports.marks import add_forest, add_reference, interval_bars
 from core.reports.palette import Palette, new_figure
 
 
@@ -21,14 +19,10 @@ def draw_hits(found: MapTest, palette: Palette) -> go.Figure:
         ("as learnt", palette.accent, "circle", [score.hits for score in ordered], 0.17),
         ("random weights", palette.error, "diamond", [score.random_hits for score in ordered], -0.17),
     ):
-        _add_points(figure, figures, name, colour, symbol, above)
+        places = [row + above for row in range(len(figures))]
+        add_forest(figure, places, figures, colour, symbol, name=name, unit="images")
     if found.chance is not None and found.chance.value is not None:
-        figure.add_vline(
-            x=found.chance.value,
-            line={"color": palette.muted, "width": 1, "dash": "dash"},
-            annotation={"text": "a random place", "font": {"size": 11, "color": palette.text}},
-            annotation_position="top right",
-        )
+        add_reference(figure, palette, "a random place", x=found.chance.value, position="top right")
     figure.update_xaxes(range=[-0.02, 1.04])
     figure.update_yaxes(tickvals=list(range(len(ordered))), ticktext=[_name(score) for score in ordered])
     return figure
@@ -58,44 +52,13 @@ def draw_cascade(found: MapTest, palette: Palette) -> go.Figure:
                 "color": palette.accent if chosen else colours[layers.index(score.layer) % len(colours)],
                 "width": 3 if chosen else 1,
             },
-            error_y=_spread(score.similarity, palette.accent) if chosen else None,
+            error_y=interval_bars(score.similarity, palette.accent) if chosen else None,
             showlegend=chosen or first,
             text=[figure_text(one, "images") for one in score.similarity],
             hovertemplate=f"{_name(score)}<br>down to %{{x}}: %{{text}}<extra></extra>",
         )
     figure.update_yaxes(range=[-0.1, 1.02])
     return figure
-
-
-def _spread(figures: Sequence[Figure], colour: str) -> dict[str, object]:
-    """Error bars of figures; of no length where there is no interval."""
-    ends = [(one.value or 0.0, one.low, one.high) for one in figures]
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [0.0 if high is None else high - value for value, _, high in ends],
-        "arrayminus": [0.0 if low is None else value - low for value, low, _ in ends],
-        "color": colour,
-        "thickness": 1,
-        "width": 0,
-    }
-
-
-def _add_points(
-    figure: go.Figure, figures: list[Figure | None], name: str, colour: str, symbol: str, above: float
-) -> None:
-    rows = [row + above for row, one in enumerate(figures) if one is not None and one.value is not None]
-    known = [one for one in figures if one is not None and one.value is not None]
-    figure.add_scatter(
-        x=[one.value for one in known],
-        y=rows,
-        mode="markers",
-        name=name,
-        marker={"color": colour, "symbol": symbol, "size": 8},
-        error_x=_spread(known, colour),
-        text=[figure_text(one, "images") for one in known],
-        hovertemplate=f"{name}: %{{text}}<extra></extra>",
-    )
 
 
 def _name(score: MapScore) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from core.mri import MRSequence, Plane
+from core.reports.marks import add_reference
 from core.reports.palette import Palette, new_figure
 from ui.widgets.slices import SliceStack
 
@@ -102,12 +103,7 @@ def draw_slice_probabilities(
         if stack.plane == plane and stack.probabilities:
             shown = sorted(stack.probabilities)
             _add_series(figure, stack, shown, [stack.probabilities[index] for index in shown], palette, ".3f")
-    figure.add_hline(
-        y=threshold,
-        line={"color": palette.text, "width": 1, "dash": "dash"},
-        annotation={"text": "threshold", "font": {"size": 11, "color": palette.text}},
-        annotation_position="top right",
-    )
+    add_reference(figure, palette, "threshold", y=threshold, colour=palette.text, position="top right")
     figure.update_yaxes(range=[-0.03, 1.03])
     return _mark(figure, here, palette)
 

@@ -11,8 +11,8 @@ from core.evaluation.conformal import ideal_set_size
 from core.evaluation.curves import ReliabilityBins
 from core.evaluation.thresholds import SHARES, DecisionCurve, OperatingPoint
 from core.figure_text import figure_text
+from core.reports.marks import add_band, add_diagonal, add_reference, interval_bars, show_unit_square
 from core.reports.palette import Palette, new_figure
-from ui.figures.validity import add_band, add_line
 
 
 def draw_reliability(
@@ -22,10 +22,7 @@ def draw_reliability(
     figure = new_figure(
         palette, x=f"probability of {positive} that was said", y=f"share that was {positive}", height=360
     )
-    figure.add_scatter(
-        x=[0, 1], y=[0, 1], mode="lines", line={"color": palette.muted, "width": 1, "dash": "dash"},
-        hoverinfo="skip", showlegend=False,
-    )  # fmt: skip
+    add_diagonal(figure, palette)
     for bins, name, colour, symbol in (
         (before, names[0], palette.train, "circle-open"),
         (after, names[1], palette.accent, "circle"),
@@ -38,19 +35,10 @@ def draw_reliability(
             line={"color": colour, "width": 1},
             marker={"color": colour, "size": 9, "symbol": symbol},
             text=[figure_text(one, "patients") for one in bins.figures],
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": bins.high - bins.observed,
-                "arrayminus": bins.observed - bins.low,
-                "thickness": 1,
-                "width": 0,
-                "color": colour,
-            },
+            error_y=interval_bars(bins.figures, colour),
             hovertemplate="said %{x:.3f}, was %{text}<extra></extra>",
         )
-    figure.update_xaxes(range=[-0.02, 1.02])
-    figure.update_yaxes(range=[-0.02, 1.02])
+    show_unit_square(figure)
     return figure
 
 
@@ -75,8 +63,8 @@ def draw_set_size(level: float, own: tuple[float, float] | None, palette: Palett
             marker={"color": palette.accent, "size": 11},
             hovertemplate="AUROC %{x:.3f}: %{y:.2f} classes<extra></extra>",
         )
-    add_line(figure, palette, "names both classes always", y=2)
-    add_line(figure, palette, "one class each", y=1)
+    add_reference(figure, palette, "names both classes always", y=2)
+    add_reference(figure, palette, "one class each", y=1)
     figure.update_yaxes(range=[0.8, 2.1])
     return figure
 
@@ -100,7 +88,7 @@ def draw_threshold_shares(points: Sequence[OperatingPoint], chosen: float, palet
                 text=[figure_text(share) for _, share in there],
                 hovertemplate=f"%{{text}}<extra>{SHARES[name]}</extra>",
             )
-        add_line(figure, palette, "chosen on validation", x=chosen)
+        add_reference(figure, palette, "chosen on validation", x=chosen)
         figure.update_xaxes(range=[0, 1])
         figure.update_yaxes(range=[-0.02, 1.02])
         figures.append(figure)
@@ -124,7 +112,7 @@ def draw_decision(curve: DecisionCurve, chosen: float, palette: Palette) -> go.F
             line={"color": colour, "width": 2, "dash": dash},
             hovertemplate="at %{x:.2f}: %{y:.3f}<extra>" + name + "</extra>",
         )
-    add_line(figure, palette, "", x=chosen)
+    add_reference(figure, palette, "", x=chosen)
     top = float(max(curve.all.max(), curve.model.max()))
     figure.update_yaxes(range=[-0.25 * top, 1.15 * top])
     figure.update_xaxes(range=[0, 1])

@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.evaluation.specification import SpecificationCurve
+from core.reports.marks import interval_bars
 from core.reports.palette import Palette, new_figure
 
 
@@ -22,12 +23,9 @@ def draw_specification(curve: SpecificationCurve, palette: Palette) -> go.Figure
     place = np.arange(1, len(curve.cells) + 1)
     known = [cell for cell in curve.cells if cell.figure.value is not None]
     value = np.array([cell.figure.value for cell in known], dtype=np.float64)
-    low = np.array([np.nan if cell.figure.low is None else cell.figure.low for cell in known])
-    high = np.array([np.nan if cell.figure.high is None else cell.figure.high for cell in known])
     figure.add_scatter(
         x=place, y=value, mode="markers", marker={"color": palette.accent, "size": 7}, showlegend=False,
-        error_y={"type": "data", "symmetric": False, "array": high - value, "arrayminus": value - low, "width": 0,
-                 "thickness": 1, "color": palette.muted},
+        error_y=interval_bars([cell.figure for cell in known], palette.muted),
         text=[", ".join(f"{name} {cell.choices[name]}" for name in names) for cell in known],
         hovertemplate="%{y:.3f}<br>%{text}<extra></extra>", row=1, col=1,
     )  # fmt: skip

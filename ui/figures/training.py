@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from core.reports.marks import add_band, add_reference
 from core.reports.palette import Palette, new_figure
 from core.runs.records import EpochRecord
 
@@ -29,12 +30,7 @@ def draw_accuracy(
     _add_line(figure, records, [record.train_accuracy for record in records], "training", palette.train, dash="dot")
     _add_line(figure, records, [record.val_accuracy for record in records], "validation", palette.validation)
     if majority is not None:
-        figure.add_hline(
-            y=majority,
-            line={"color": palette.warning, "width": 1, "dash": "dash"},
-            annotation={"text": f"commoner class {majority:.3f}", "font": {"size": 11, "color": palette.warning}},
-            annotation_position="bottom right",
-        )
+        add_reference(figure, palette, f"commoner class {majority:.3f}", y=majority, colour=palette.warning)
     figure.update_yaxes(range=[-0.03, 1.03])
     return _mark_best(figure, records, epochs, palette)
 
@@ -50,17 +46,8 @@ def add_interval_band(
         and (high := getattr(record, f"{field}_high")) is not None
     ]
     if banded:
-        there = [epoch for epoch, _, _ in banded]
-        figure.add_scatter(
-            x=[*there, *reversed(there)],
-            y=[*(low for _, low, _ in banded), *(high for _, _, high in reversed(banded))],
-            mode="lines",
-            fill="toself",
-            fillcolor=_transparent(colour, 0.16),
-            line={"width": 0},
-            hoverinfo="skip",
-            name=name,
-        )
+        epochs, lows, highs = zip(*banded, strict=True)
+        add_band(figure, epochs, lows, highs, colour, name=name)
 
 
 def draw_auroc(records: Sequence[EpochRecord], epochs: int, palette: Palette) -> go.Figure:
@@ -71,7 +58,7 @@ def draw_auroc(records: Sequence[EpochRecord], epochs: int, palette: Palette) ->
         figure, records, [record.train_patient_auroc for record in records], "training", palette.train, dash="dot"
     )
     _add_line(figure, records, [record.val_patient_auroc for record in records], "validation", palette.validation)
-    figure.add_hline(y=0.5, line={"color": palette.warning, "width": 1, "dash": "dash"})
+    add_reference(figure, palette, y=0.5, colour=palette.warning)
     figure.update_yaxes(range=[-0.03, 1.03])
     return _mark_best(figure, records, epochs, palette)
 
@@ -85,17 +72,8 @@ def draw_optimiser(records: Sequence[EpochRecord], epochs: int, palette: Palette
         if record.gradient_norm is not None and record.gradient_norm_max is not None
     ]
     if known:
-        there = [epoch for epoch, _, _ in known]
-        figure.add_scatter(
-            x=[*there, *reversed(there)],
-            y=[*(mean for _, mean, _ in known), *(largest for _, _, largest in reversed(known))],
-            mode="lines",
-            fill="toself",
-            fillcolor=_transparent(palette.accent, 0.16),
-            line={"width": 0},
-            hoverinfo="skip",
-            showlegend=False,
-        )
+        there, means, largest = zip(*known, strict=True)
+        add_band(figure, there, means, largest, palette.accent)
     _add_line(figure, records, [record.gradient_norm for record in records], "gradient norm", palette.accent)
     figure.add_scatter(
         x=[record.epoch for record in records],
@@ -159,8 +137,3 @@ def _mark_best(figure: go.Figure, records: Sequence[EpochRecord], epochs: int, p
             annotation_position=f"bottom {side}",
         )
     return figure
-
-
-def _transparent(colour: str, opacity: float) -> str:
-    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{opacity})"

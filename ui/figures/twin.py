@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from core.experiments.twin.pair import ARMS, Arm
+from core.reports.marks import add_reference
 from core.reports.palette import Palette, new_figure
 from core.runs.records import EpochRecord
 from ui.figures.training import add_interval_band
@@ -65,12 +66,7 @@ def draw_twins(
             )
     figure.update_traces(showlegend=False, selector={"fill": "toself"})  # the words below say what a band is
     if chance is not None:
-        figure.add_hline(
-            y=chance,
-            line={"color": palette.muted, "width": 1, "dash": "dash"},
-            annotation={"text": f"{chance_name} {chance:.2f}", "font": {"size": 11, "color": palette.text}},
-            annotation_position="bottom right",
-        )
+        add_reference(figure, palette, f"{chance_name} {chance:.2f}", y=chance)
     figure.update_xaxes(range=[0.5, max(epochs, 1) + 0.5], tick0=0, dtick=max(1, round(epochs / 8)), tickformat="d")
     figure.update_yaxes(range=[-0.03, 1.03])
     return figure

@@ -6,41 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
 from core.evaluation.figure import Figure
 from core.evaluation.metrics import Floats
 from core.figure_text import figure_text
+from core.reports.marks import add_reference, error_bars
 from core.reports.palette import Palette, new_figure
-
-
-def add_band(
-    figure: go.Figure, x: ArrayLike, low: ArrayLike, high: ArrayLike, colour: str, opacity: float = 0.16
-) -> None:
-    """Fill between two lines; it has no hover and no entry in the legend."""
-    across, bottom, top = (np.asarray(values, dtype=np.float64) for values in (x, low, high))
-    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
-    figure.add_scatter(
-        x=np.r_[across, across[::-1]],
-        y=np.r_[bottom, top[::-1]],
-        mode="lines",
-        fill="toself",
-        fillcolor=f"rgba({red},{green},{blue},{opacity})",
-        line={"width": 0},
-        hoverinfo="skip",
-        showlegend=False,
-    )
-
-
-def add_line(figure: go.Figure, palette: Palette, text: str, *, x: float | None = None, y: float | None = None) -> None:
-    """Mark a place with a dashed line and a word beside it."""
-    style = {"color": palette.muted, "width": 1, "dash": "dash"}
-    note = {"text": text, "font": {"size": 11, "color": palette.text}}
-    if x is not None:
-        figure.add_vline(x=x, line=style, annotation=note, annotation_position="top left")
-    if y is not None:
-        figure.add_hline(y=y, line=style, annotation=note, annotation_position="bottom right")
 
 
 def draw_studies(studies: Floats, truth: float, palette: Palette) -> go.Figure:
@@ -69,20 +41,12 @@ def draw_studies(studies: Floats, truth: float, palette: Palette) -> go.Figure:
             mode="markers",
             name=f"interval {name}",
             marker={"color": colour, "size": 6},
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": high - value,
-                "arrayminus": value - low,
-                "color": colour,
-                "thickness": 1.5,
-                "width": 0,
-            },
+            error_y=error_bars(value, low, high, colour, thickness=1.5),
             hovertemplate="AUROC %{y:.3f}<extra></extra>",
         )
     figure.add_hline(y=truth, line={"color": palette.text, "width": 1})
     if truth > 0.52:
-        figure.add_hline(y=0.5, line={"color": palette.muted, "width": 1, "dash": "dash"})
+        add_reference(figure, palette, y=0.5)
     figure.update_yaxes(range=[max(-0.02, float(ordered[:, 1].min()) - 0.03), 1.02])
     return figure
 
@@ -112,7 +76,7 @@ def draw_power(patients: Floats, curves: Mapping[str, Floats], own: Mapping[str,
             line={"color": palette.accent, "width": 2, "dash": styles[number % len(styles)]},
             hovertemplate="%{x:.0f} patients: %{y:.0%}<extra>" + name + "</extra>",
         )
-    add_line(figure, palette, "80%", y=0.8)
+    add_reference(figure, palette, "80%", y=0.8)
     for number, (name, count) in enumerate(own.items()):
         figure.add_vline(
             x=count,
@@ -162,9 +126,7 @@ def draw_dial(runs: Sequence[tuple[str, float, float, float | None, float | None
             legendgroup="runs",
             showlegend=number == 0,
             marker={"color": palette.accent, "size": 8},
-            error_y=None
-            if low is None or high is None
-            else {"type": "data", "symmetric": False, "array": [high - value], "arrayminus": [value - low], "width": 0},
+            error_y=error_bars([value], [low], [high], palette.accent),
             hovertemplate=f"{name}: %{{y:.3f}}<extra></extra>",
         )
     lowest = min((low for _, _, _, low, _ in runs if low is not None), default=0.5)
@@ -249,7 +211,7 @@ def draw_pairs(pairs: Sequence[tuple[str, Figure, Figure]], palette: Palette, na
         name=f"mean of {len(pairs)}",
         hoverinfo="skip",
     )
-    add_line(figure, palette, "chance", y=0.5)
+    add_reference(figure, palette, "chance", y=0.5)
     figure.update_yaxes(range=[min(0.38, float(values.min()) - 0.05), 1.05])
     figure.update_xaxes(range=[-0.4, 1.4])
     return figure
