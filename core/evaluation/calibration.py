@@ -7,9 +7,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax, ndtri, softmax
 
+from core.errors import EvaluationError
 from core.evaluation.figure import Figure
-from core.evaluation.intervals import wilson_interval
-from core.evaluation.metrics import Floats
+from core.evaluation.intervals import auroc_interval, share_figure, wilson_interval
+from core.evaluation.metrics import Floats, calibration_error
 
 FURTHEST = 50.0
 """Log odds; a fit that goes further is separated perfectly and has no end."""
@@ -17,6 +18,9 @@ STEPS = 100
 """Of Newton's method; it takes under ten."""
 PRIOR_SPREAD = 1.0
 """Standard deviation of the prior on log temperature: with few patients the temperature stays near 1."""
+NOT_SHOWN = "discrimination is not shown (the AUROC's interval holds 0.5): the base rate says as much"
+NOISE_DRAWS = 4000
+"""Of the noise in the bins of a calibration error."""
 
 
 def to_probabilities(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
@@ -130,7 +134,7 @@ def choose_threshold(labels: ArrayLike, probabilities: ArrayLike, positive_class
     return float(best[np.argmin(np.abs(best - 0.5))])
 
 
-def measure_calibration(positive: ArrayLike, odds: ArrayLike) -> dict[str, Figure]:
+def measure_calibration(positive: ArrayLike, odds: ArrayLike, *, slope_anyway: bool = False) -> dict[str, Figure]:
     """Return how far probabilities are off on patients that did not calibrate them, a row a patient.
 
     Parameters
@@ -139,6 +143,8 @@ def measure_calibration(positive: ArrayLike, odds: ArrayLike) -> dict[str, Figur
         Array of shape (patients,), true for the positive class.
     odds
         Array of shape (patients,): calibrated log odds of the positive class.
+    slope_anyway
+        Give the slope also where the AUROC's interval holds 0.5; by default it is withheld there.
 
     Returns
     -------
@@ -147,7 +153,8 @@ def measure_calibration(positive: ArrayLike, odds: ArrayLike) -> dict[str, Figur
         with Wilson's interval of the observed share. ``intercept``: calibration in the large, the shift of all log odds
         that fits best, 0 where they are right. ``slope``: what the log odds are best multiplied by, 1 where they are
         right, below 1 where they are too extreme. Intercept and slope by logistic regression, with intervals of their
-        likelihood (Wald). A figure that cannot be had says why.
+        likelihood (Wald). ``ece``: the expected calibration error (:func:`calibration_error_figure`). ``base_rate``: the
+        share of positives. A figure that cannot be had says why.
 
     Notes
     -----
@@ -164,15 +171,58 @@ def measure_calibration(positive: ArrayLike, odds: ArrayLike) -> dict[str, Figur
         n=n,
         method="Wilson's of the observed share, over the expected",
     )
+    figures = {
+        "observed_expected": ratio,
+        "ece": calibration_error_figure(truth == 1, expit(scores)),
+        "base_rate": share_figure(truth, "there are no patients"),
+    }
     if observed in (0.0, n):
         none = Figure(value=None, low=None, high=None, n=n, reason="all of them are of one class")
-        return {"observed_expected": ratio, "intercept": none, "slope": none}
-    intercept = _fit_logistic(truth, np.ones((n, 1)), scores)
-    if np.ptp(scores) == 0:
-        slope = Figure(value=None, low=None, high=None, n=n, reason="all probabilities are the same")
-    else:
-        slope = _fit_logistic(truth, np.stack([scores, np.ones(n)], axis=1), np.zeros(n))
-    return {"observed_expected": ratio, "intercept": intercept, "slope": slope}
+        return figures | {"intercept": none, "slope": none}
+    reason = "" if slope_anyway or _is_shown(truth == 1, scores) else NOT_SHOWN
+    reason = "all probabilities are the same" if np.ptp(scores) == 0 else reason
+    figures["intercept"] = _fit_logistic(truth, np.ones((n, 1)), scores)
+    figures["slope"] = (
+        Figure(value=None, low=None, high=None, n=n, reason=reason)
+        if reason
+        else _fit_logistic(truth, np.stack([scores, np.ones(n)], axis=1), np.zeros(n))
+    )
+    return figures
+
+
+def calibration_error_figure(positive: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> Figure:
+    """Return the expected calibration error with an interval that knows that it is too large by chance.
+
+    The error is a sum of distances, so the noise of its bins can only move it by the sum of theirs, either way: the ends are
+    the error less and plus the 95% quantile of that sum. So the interval is wider than it need be, never narrower.
+
+    Parameters
+    ----------
+    positive, probabilities
+        Arrays of shape (patients,): true for the positive class, and its probability.
+    bins
+        Of equal width.
+    """
+    truth, probability = np.asarray(positive, dtype=bool), np.asarray(probabilities, dtype=np.float64)
+    n = len(truth)
+    value = float(calibration_error(truth, probability, np.ones((1, n)), bins)[0])
+    member = np.minimum((probability * bins).astype(np.int64), bins - 1)
+    counts, hits = np.bincount(member, minlength=bins), np.bincount(member, truth, minlength=bins)
+    share = (hits + 2) / (counts + 4)
+    spread = np.sqrt(counts * share * (1 - share)) / n
+    noise = np.abs(np.random.default_rng(0).normal(size=(NOISE_DRAWS, bins)) * spread).sum(axis=1)
+    reach = float(np.quantile(noise, 0.95))
+    method = "the noise of its bins added up (triangle inequality); too wide rather than too narrow"
+    return Figure(value=value, low=max(0.0, value - reach), high=min(1.0, value + reach), n=n, method=method)
+
+
+def _is_shown(positive: NDArray[np.bool_], odds: Floats) -> bool:
+    """Whether the AUROC's interval lies on one side of 0.5."""
+    try:
+        _, low, high = auroc_interval(positive, odds)
+    except EvaluationError:
+        return False
+    return not low <= 0.5 <= high
 
 
 def _fit_logistic(truth: Floats, columns: Floats, offset: Floats) -> Figure:

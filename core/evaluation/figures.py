@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from core.errors import EvaluationError
 from core.evaluation import metrics
 from core.evaluation.aggregate import log_odds
-from core.evaluation.calibration import to_probabilities
+from core.evaluation.calibration import calibration_error_figure, to_probabilities
 from core.evaluation.figure import Figure
 from core.evaluation.influence import (
     average_precision_interval,
@@ -39,7 +39,7 @@ FIGURES = tuple(FIGURE_TITLES)
 
 BY_PATIENT = " by patient"
 ONE_CLASS = "all of them are of one class"
-BIASED = "no interval: with few rows it lies above the truth by chance alone, and resampling cannot see that"
+BIASED = "no interval: slices of a patient err together, and it lies above the truth by chance alone"
 TWO_CLASSES_ONLY = "for two classes only"
 WILSON = "Wilson"
 AGRESTI_COULL = "Agresti-Coull"
@@ -230,8 +230,8 @@ def _auroc(case: _Case) -> Figure:
 
 
 def _calibration_error(case: _Case) -> Figure:
-    value = float(metrics.calibration_error(case.positive, case.probability, np.ones((1, len(case.labels))))[0])
-    return Figure(value=value, low=None, high=None, n=len(case.labels), reason=BIASED)
+    figure = calibration_error_figure(case.positive, case.probability)
+    return figure if case.clusters is None else replace(figure, low=None, high=None, reason=BIASED, method="")
 
 
 def _balanced_accuracy(case: _Case) -> Figure:

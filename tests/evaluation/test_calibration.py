@@ -8,6 +8,7 @@ from sklearn.metrics import roc_curve
 
 from core.evaluation.calibration import (
     calibrate_left_out,
+    calibration_error_figure,
     choose_threshold,
     fit_temperature,
     measure_calibration,
@@ -95,11 +96,11 @@ def test_calibration_slope_is_that_of_an_unpenalised_logistic_regression() -> No
 def test_calibration_figures_cover_the_truth() -> None:
     """Of 300 samples of 60 patients the intervals miss the truth in about 5%: in no more than 9%."""
     generator = np.random.default_rng(4)
-    missed = dict.fromkeys(("observed_expected", "intercept", "slope"), 0)
+    missed = dict.fromkeys(("observed_expected", "intercept", "slope", "ece"), 0)
     for _ in range(300):
         odds = generator.normal(0.0, 1.5, 60)
-        figures = measure_calibration(generator.random(60) < expit(odds), odds)
-        for name, truth in (("observed_expected", 1.0), ("intercept", 0.0), ("slope", 1.0)):
+        figures = measure_calibration(generator.random(60) < expit(odds), odds, slope_anyway=True)
+        for name, truth in (("observed_expected", 1.0), ("intercept", 0.0), ("slope", 1.0), ("ece", 0.0)):
             low, high = figures[name].low, figures[name].high
             assert low is not None
             assert high is not None
@@ -109,7 +110,7 @@ def test_calibration_figures_cover_the_truth() -> None:
 
 def test_calibration_that_cannot_be_had_says_why() -> None:
     odds = np.array([-3.0, -2.0, 2.0, 3.0])
-    separated = measure_calibration([False, False, True, True], odds)
+    separated = measure_calibration([False, False, True, True], odds, slope_anyway=True)
     assert separated["slope"].value is None
     assert "separated" in separated["slope"].reason
     assert separated["intercept"].value == pytest.approx(0.0, abs=1e-9)
@@ -118,3 +119,23 @@ def test_calibration_that_cannot_be_had_says_why() -> None:
     assert nobody["observed_expected"].high > 0.5
     assert "one class" in nobody["intercept"].reason
     assert "the same" in measure_calibration([False, True], [0.2, 0.2])["slope"].reason
+
+
+def test_the_slope_is_withheld_where_discrimination_is_not_shown() -> None:
+    generator = np.random.default_rng(6)
+    odds = generator.normal(size=60)
+    noise = measure_calibration(np.arange(60) < 33, odds)
+    assert noise["slope"].value is None
+    assert "discrimination is not shown" in noise["slope"].reason
+    assert noise["base_rate"].value == pytest.approx(0.55)
+    assert measure_calibration(odds > generator.normal(size=60), odds)["slope"].value is not None
+
+
+def test_the_calibration_error_of_right_probabilities_reaches_down_to_zero_and_a_large_one_does_not() -> None:
+    generator = np.random.default_rng(7)
+    odds = generator.normal(0, 1.5, 400)
+    positive = generator.random(400) < expit(odds)
+    right, wrong = (calibration_error_figure(positive, expit(scale * odds)) for scale in (1.0, 5.0))
+    assert right.low == 0.0
+    assert 0 < right.value < right.high
+    assert wrong.low > 0.05
