@@ -5,15 +5,17 @@ axis) and a known shift (up to 10 mm). The rules below were fixed before the fir
 (core/data/raw) were set on other heads and one real glioma case. Brain masks are measured against the truth and reported: no
 rule is made of them, for neither the network nor the heads are to be shaped to please the other.
 
-    python benchmarks/bench_raw.py [--heads 100] [--jobs 1]
+    python benchmarks/bench_raw.py [--heads 100] [--jobs 1] [--keep FOLDER]
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ from core.data.raw.brain_mask import check_brain, find_brain
 from core.data.raw.images import isotropic, rotation_degrees, to_image, voxels_of
 from core.data.raw.registration import assess, matrix_of, register
 from core.data.raw.similarity import CHECK_MM, Pair, head_mask
+from core.files import write_atomic
 from core.mri import MRSequence
 from core.parallel import run_tasks
 from core.phantom.whole_head import WholeHead, draw_whole_head
@@ -94,6 +97,18 @@ def diverged(array: NDArray[np.float32], kind: int, rng: np.random.Generator) ->
         rng.permutation(array.ravel()).reshape(array.shape) + np.float32(1),
     )
     return kinds[kind % len(kinds)].astype(np.float32)
+
+
+def keep_measured(number: int, other_person: bool, with_brain: bool, folder: Path | None) -> dict[str, Any]:
+    """Return what :func:`measure` does, from the folder where it is there."""
+    if folder is None:
+        return measure(number, other_person, with_brain)
+    path = folder / f"{number}-{other_person:d}-{with_brain:d}.json"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, json.dumps(measure(number, other_person, with_brain)), durable=False)
+    kept: dict[str, Any] = json.loads(path.read_text())
+    return kept
 
 
 def measure(number: int, other_person: bool, with_brain: bool) -> dict[str, Any]:
@@ -179,11 +194,17 @@ def main() -> None:
     parser.add_argument("--strangers", type=int, default=50, help="heads that also meet another person's series")
     parser.add_argument("--brains", type=int, default=20, help="heads whose brain is extracted")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument(
+        "--keep", type=Path, help="folder in which figures are kept, so that a run can be taken up again"
+    )
     arguments = parse_arguments(parser, heads=1, strangers=0, brains=0)
     print(machine())
-    tasks = [(number, number < arguments.strangers, number < arguments.brains) for number in range(arguments.heads)]
+    tasks = [
+        (number, number < arguments.strangers, number < arguments.brains, arguments.keep)
+        for number in range(arguments.heads)
+    ]
     results = []
-    for done, result in enumerate(run_tasks(measure, tasks, jobs=arguments.jobs), start=1):
+    for done, result in enumerate(run_tasks(keep_measured, tasks, jobs=arguments.jobs), start=1):
         results.append(result)
         print(f"  {done} of {len(tasks)}: {result}", file=sys.stderr)
     found = [one["worst_mm"] <= WITHIN_MM and one["degrees"] <= WITHIN_DEGREES for one in results]

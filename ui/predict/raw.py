@@ -11,6 +11,7 @@ from core.admission import admitted
 from core.data.raw.config import INSTALL, STEP_TITLES, STEPS, RawConfig
 from core.data.study import Cohort, Study
 from ui.predict.scans import processed_folder
+from ui.widgets.progress import ProgressBar, offer_cancel
 from ui.widgets.state import choose_raw, chosen_raw, current_settings
 
 
@@ -59,10 +60,13 @@ def process_chosen(cohort: Cohort, study: Study, config: RawConfig) -> Cohort:
     alone = replace(cohort, studies=(study,), faults=())
     folder = processed_folder(f"{study.study_id} {config.name} {study.series[0].files[0]}")
     place = st.empty()
-    with place.container(), st.spinner("Processing from raw, about a minute …"), admitted(settings):
-        processed = process_scan(alone, config, folder, settings)
-    place.empty()
-    return processed
+    with place.container(), admitted(settings):
+        bar = ProgressBar("Processing from raw", "parts")
+        offer_cancel("predict.raw.cancel", "The scan is then taken as it came.", lambda: choose_raw(study, None))
+        try:
+            return process_scan(alone, config, folder, settings, bar)
+        finally:
+            place.empty()
 
 
 def show_steps(study: Study) -> None:

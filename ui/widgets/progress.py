@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import streamlit as st
 
 from ui.widgets.text import duration_text, plain, rate_text
 
 
-def offer_cancel(key: str, what_is_kept: str) -> None:
-    """Draw a Cancel button before work with a :class:`ProgressBar`: the click itself ends it."""
-    st.button("Cancel", icon=":material/close:", key=key, help=what_is_kept)
+def offer_cancel(key: str, what_is_kept: str, undo: Callable[[], None] | None = None) -> None:
+    """Draw a Cancel button before work with a :class:`ProgressBar`: the click itself ends it, and calls `undo`."""
+    st.button("Cancel", icon=":material/close:", key=key, help=what_is_kept, on_click=undo)
 
 
 class ProgressBar:

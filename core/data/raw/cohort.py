@@ -100,6 +100,8 @@ def process_scan(
 ) -> Cohort:
     """Return what was handed in, processed from raw in this process; what was refused becomes a fault.
 
+    `progress` is called within each study, as :func:`core.data.raw.process.process_study` does.
+
     Raises
     ------
     DataError
@@ -107,13 +109,17 @@ def process_scan(
     ConfigError
         Brain extraction is asked for and not installed.
     """
-    outcome = process_studies(cohort, config, folder, settings, jobs=1, progress=progress)
-    if not outcome.processed:
-        raise DataError(outcome.refused[0][1])
+    found = [
+        _process(study, config, folder / folder_name(study), settings, cohort.synthetic, progress)
+        for study in sorted(cohort, key=lambda study: study.study_id)
+    ]
+    refused = [Fault(path=study_id, reason=outcome) for study_id, outcome in found if isinstance(outcome, str)]
+    if len(refused) == len(found):
+        raise DataError(refused[0].reason)
     return replace(
         cohort,
-        studies=tuple(one.study for one in outcome.processed),
-        faults=(*cohort.faults, *(Fault(path=study_id, reason=reason) for study_id, reason in outcome.refused)),
+        studies=tuple(outcome.study for _, outcome in found if not isinstance(outcome, str)),
+        faults=(*cohort.faults, *refused),
         notes=(*cohort.notes, f"Processed from {config.name}."),
     )
 
@@ -170,11 +176,11 @@ def folder_name(study: Study) -> str:
 
 
 def _process(
-    study: Study, config: RawConfig, folder: Path, settings: Settings, synthetic: bool
+    study: Study, config: RawConfig, folder: Path, settings: Settings, synthetic: bool, progress: Progress = silent
 ) -> tuple[str, ProcessedStudy | str]:
     """Process one study, in whichever process; a failure comes back as its reason."""
     try:
-        return study.study_id, process_study(study, config, folder, settings, synthetic=synthetic)
+        return study.study_id, process_study(study, config, folder, settings, synthetic=synthetic, progress=progress)
     except (DataError, RuntimeError) as error:  # SimpleITK raises RuntimeError alone
         reason = (
             str(error) if isinstance(error, DataError) else f"Study {study.study_id}: {str(error).splitlines()[-1]}"

@@ -30,6 +30,7 @@ from core.data.volume import read_volume
 from core.errors import DataError, FrameOfReferenceError, LimitError, RawStepError
 from core.files import storage_errors, write_atomic
 from core.mri import MRSequence
+from core.progress import Progress, silent
 from core.settings import Settings, load_settings
 
 REFERENCES = (MRSequence.T1WCE, MRSequence.T1W, MRSequence.FLAIR, MRSequence.T2W)
@@ -56,7 +57,13 @@ class ProcessedStudy:
 
 
 def process_study(
-    study: Study, config: RawConfig, folder: Path, settings: Settings | None = None, *, synthetic: bool = False
+    study: Study,
+    config: RawConfig,
+    folder: Path,
+    settings: Settings | None = None,
+    *,
+    synthetic: bool = False,
+    progress: Progress = silent,
 ) -> ProcessedStudy:
     """Return a study processed from raw; what was computed before of the same files is read again.
 
@@ -72,6 +79,9 @@ def process_study(
         The limits; this installation's by default.
     synthetic
         Whether the scan is synthetic, which the result then says too.
+    progress
+        Called after each series that was read, corrected or registered, and after brain extraction; may raise to cancel,
+        and nothing is kept then.
 
     Raises
     ------
@@ -101,7 +111,7 @@ def process_study(
     kept = read_record(folder)
     if kept is not None and {name: kept.get(name) for name in KEYS} == key:
         return _reopen(study, folder, kept, settings, reused=True)
-    work = _Work(study=study, config=config, series=series, limit=settings.file_pixels)
+    work = _Work(study=study, config=config, series=series, limit=settings.file_pixels, progress=progress)
     started = time.process_time()
     work.run(settings)
     seconds = time.process_time() - started
@@ -179,6 +189,8 @@ class _Work:
     previews: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
     brain: Image = None
     limit: int
+    progress: Progress
+    done: int = 0
 
     @property
     def reference(self) -> MRSequence:
@@ -200,6 +212,7 @@ class _Work:
                 self.checks.setdefault("read", {})[str(sequence)] = [fault.reason for fault in faults]
             self.pixels[sequence] = hashlib.sha256(np.ascontiguousarray(volume.array).tobytes()).hexdigest()[:32]
             self.images[sequence] = to_image(make_even(volume))
+            self._tick(f"{sequence} read")
         self._keep_previews("came")
         steps: dict[Step, Callable[[], None]] = {
             "orient": self._orient,
@@ -301,6 +314,14 @@ class _Work:
                 "(--assign UID=unknown, --steps), or hand in a scan that is processed already."
             )
         self.checks.setdefault(step, {})[str(sequence)] = figures
+        self._tick(f"{step} of {sequence}")
+
+    def _tick(self, what: str) -> None:
+        """Report one more of: each series read, each corrected, each but the reference registered, the brain extracted."""
+        count = len(self.series)
+        work = {"n4": count, "register": count - 1, "brain": 1}
+        self.done += 1
+        self.progress(self.done, count + sum(work.get(step, 0) for step in self.config.steps), what)
 
     def _masked(self, image: Image) -> Image:
         if self.brain is None:

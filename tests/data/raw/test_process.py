@@ -54,6 +54,23 @@ def test_series_come_out_registered_on_one_grid_with_a_record(study: Study, tmp_
     assert "matrix" not in told["register", "FLAIR"]
 
 
+def test_the_parts_of_the_work_are_counted_and_a_cancelled_one_leaves_nothing(
+    study: Study, tmp_path: Path, settings: Settings
+) -> None:
+    told: list[tuple[int, int, str]] = []
+
+    def stop_at_last(done: int, total: int, what: str = "") -> None:
+        told.append((done, total, what))
+        if done == total:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        process.process_study(study, QUICK, tmp_path / "out" / "A1", settings, progress=stop_at_last)
+    assert [(done, total) for done, total, _ in told] == [(1, 3), (2, 3), (3, 3)]
+    assert told[-1][2] == "register of FLAIR"
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_is_there_is_read_again_until_the_source_or_the_steps_change(
     study: Study, tmp_path: Path, settings: Settings
 ) -> None:
