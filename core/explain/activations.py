@@ -1,102 +1,44 @@
-"""Activations and gradients of layers from one forward and backward pass, and the maps that are made of them."""
+"""Maps from a layer's activations and gradients, in NumPy, so that they are the same whatever ran the network."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-
 import numpy as np
-import pytorch_grad_cam
-import torch
 from numpy.typing import NDArray
-from pytorch_grad_cam.activations_and_gradients import ActivationsAndGradients
-from torch import nn
 
-from core.inference.predict import Predictor
-from core.models.forward import evaluating, to_input
+Values = NDArray[np.float32]
 
 
-def capture(
-    predictor: Predictor, pixels: NDArray[np.uint8], layers: Sequence[str], target: int
-) -> tuple[torch.Tensor, dict[str, ActivationsAndGradients]]:
-    """Return a network's inputs, and each layer's activations and gradients of the log-odds of a class.
+def weigh(method: str, activations: Values, gradients: Values) -> Values:
+    """Return coarse maps (n, ...) of a layer, cut at zero: activations (n, channels, ...) weighed by a method's formula.
 
-    One pass serves all layers. Call it inside :func:`frozen`.
-
-    Parameters
-    ----------
-    predictor
-        Whose network; the caller holds its lock.
-    pixels
-        (n, ...), as in :class:`core.data.prepare.examples.PreparedSeries`.
-    layers
-        Names of layers; a "*" stands for each of several streams, which then have an array each.
-    target
-        The class; its log-odds are its logit less the logarithm of the other classes' summed exponentials.
+    The formulas are those of Selvaraju 2017 (gradcam), Chattopadhay 2018 (gradcam++), Fu 2020 (xgradcam), Draelos 2020
+    (hirescam) and Jiang 2021 (layercam); their small constants are pytorch_grad_cam's.
     """
-    captured = {name: ActivationsAndGradients(predictor.model, _find_modules(predictor, name), None) for name in layers}
-    try:
-        inputs = to_input(torch.from_numpy(np.array(pixels)), predictor.architecture, predictor.compute)
-        inputs = inputs.float().requires_grad_()
-        with torch.enable_grad():
-            logits = predictor.model(inputs)
-            others = [index for index in range(logits.shape[1]) if index != target]
-            (logits[:, target] - logits[:, others].logsumexp(dim=1)).sum().backward()
-    finally:
-        for one in captured.values():
-            for handle in one.handles:  # release() would also empty what was captured
-                handle.remove()
-    return inputs.detach(), captured
+    places = tuple(range(2, activations.ndim))
+    total = activations.sum(axis=places, keepdims=True)
+    weights = gradients
+    if method == "gradcam":
+        weights = gradients.mean(axis=places, keepdims=True)
+    elif method == "xgradcam":
+        weights = (gradients * activations / (total + np.float32(1e-7))).sum(axis=places, keepdims=True)
+    elif method == "gradcam++":
+        square = gradients**2
+        share = square / (2 * square + total * square * gradients + np.float32(1e-6))
+        weights = (np.maximum(gradients, 0) * np.where(gradients != 0, share, 0)).sum(axis=places, keepdims=True)
+    elif method.startswith("layercam"):
+        weights = np.maximum(gradients, 0)
+    return np.maximum((weights * activations).sum(axis=1), 0, dtype=np.float32)
 
 
-def draw_maps(
-    predictor: Predictor, inputs: torch.Tensor, captured: ActivationsAndGradients, implementation: str, streams: bool
-) -> NDArray[np.float32]:
-    """Return the maps that a method of pytorch_grad_cam makes of a layer, cut at zero and enlarged to the examples.
-
-    Of shape (n, size, size), of volumes (n, depth, size, size), of `streams` with a layer each (n, streams, size, size).
-    """
-    method = getattr(pytorch_grad_cam, implementation)(predictor.model, [])
-    coarse = [
-        method.get_cam_image(inputs, None, None, activations.numpy(), gradients.numpy(), False)
-        for activations, gradients in zip(captured.activations, captured.gradients, strict=True)
-    ]
-    maps = [torch.from_numpy(np.maximum(part, 0).astype(np.float32)) for part in coarse]
-    if predictor.architecture.input_form == "volume":
-        return _enlarge_volume(predictor.model, inputs, maps[0]).numpy()
-    size = inputs.shape[-2:]
-    enlarged = nn.functional.interpolate(torch.stack(maps, dim=1), size, mode="bilinear", align_corners=False)
-    return (enlarged if streams else enlarged[:, 0]).numpy()
+def enlarge(maps: Values, sides: tuple[int, ...]) -> Values:
+    """Enlarge the last axes of maps linearly to `sides`: PyTorch's ``interpolate`` with ``align_corners=False``."""
+    for axis, side in enumerate(sides, start=maps.ndim - len(sides)):
+        if maps.shape[axis] != side:
+            maps = np.moveaxis(np.moveaxis(maps, axis, -1) @ _weights(maps.shape[axis], side).T, -1, axis)
+    return np.ascontiguousarray(maps)
 
 
-@contextmanager
-def frozen(model: nn.Module) -> Iterator[None]:
-    """Put a network into eval mode and its weights beyond gradients; restore modes and flags afterwards."""
-    flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    with evaluating(model):
-        try:
-            model.requires_grad_(False)
-            yield
-        finally:
-            for parameter, flag in flags:
-                parameter.requires_grad_(flag)
-
-
-def _find_modules(predictor: Predictor, name: str) -> list[nn.Module]:
-    count = predictor.architecture.channels if "*" in name else 1
-    return [predictor.model.get_submodule(name.replace("*", str(number))) for number in range(count)]
-
-
-def _enlarge_volume(model: nn.Module, inputs: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
-    """Enlarge maps to volumes (n, depth, size, size).
-
-    A slicewise network gives a map for each slice, one after the other; one that classifies a part of the volume puts the
-    map back to its place (``uncrop``).
-    """
-    sides = inputs.shape[2:]
-    if coarse.ndim == 3:
-        coarse = coarse.view(len(inputs), sides[0], *coarse.shape[1:])
-    uncrop: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = getattr(model, "uncrop", None)
-    if uncrop is not None:
-        return uncrop(inputs, coarse)
-    return nn.functional.interpolate(coarse[:, None], sides, mode="trilinear", align_corners=False)[:, 0]
+def _weights(old: int, new: int) -> Values:
+    """How much each of `old` places counts at each of `new` ones: (new, old)."""
+    at = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
+    return np.maximum(1 - np.abs(at[:, None] - np.arange(old)), 0).astype(np.float32)

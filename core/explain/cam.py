@@ -10,12 +10,13 @@ from scipy.ndimage import gaussian_filter  # type: ignore[attr-defined]
 
 from core.data.prepare.examples import PreparedSeries
 from core.errors import ConfigError
-from core.explain.activations import capture, draw_maps, frozen
+from core.explain.activations import enlarge, weigh
 from core.explain.methods import INPUT, CamMethod, find_method
 from core.explain.occlusion import occlude
+from core.inference.engine import Captured
 from core.inference.predict import Predictor
 from core.inference.prediction import Cam
-from core.models.forward import limit_batch
+from core.models.registry import limit_batch
 from core.progress import Progress, silent
 
 
@@ -165,15 +166,27 @@ def _map(
 ) -> list[NDArray[np.float32]]:
     """The unscaled maps of one network by each method and layer: (n, ...), as large as an example without its channels."""
     layers = list(dict.fromkeys(layer for method, layer in wanted if method.by_layer))
-    maps = []
-    with predictor.lock, frozen(predictor.model):
-        inputs, captured = capture(predictor, pixels, layers, target) if layers else (None, {})
-        for method, layer in wanted:
-            if inputs is None or method.implementation is None:
-                maps.append(occlude(predictor, pixels, target))
-            else:
-                maps.append(draw_maps(predictor, inputs, captured[layer], method.implementation, "*" in layer))
-    return maps
+    with predictor.lock:
+        captured = predictor.engine.capture(pixels, layers, target) if layers else {}
+        return [
+            _draw(predictor, pixels, method, captured[layer]) if method.by_layer else occlude(predictor, pixels, target)
+            for method, layer in wanted
+        ]
+
+
+def _draw(
+    predictor: Predictor, pixels: NDArray[np.uint8], method: CamMethod, captured: Captured
+) -> NDArray[np.float32]:
+    """Maps of one layer: (n, size, size), of volumes (n, depth, size, size), of streams (n, streams, size, size)."""
+    coarse = [weigh(method.name, activations, gradients) for activations, gradients in captured]
+    if predictor.architecture.input_form != "volume":
+        enlarged = enlarge(np.stack(coarse, axis=1), pixels.shape[-2:])
+        return enlarged if len(coarse) > 1 else enlarged[:, 0]
+    maps = coarse[0]
+    if maps.ndim == 3:  # a slicewise network gives a map for each slice, one after the other
+        maps = maps.reshape(len(pixels), -1, *maps.shape[1:])
+    laid = predictor.engine.uncrop(pixels, maps)
+    return enlarge(maps, pixels.shape[-3:]) if laid is None else laid
 
 
 def _blur(maps: NDArray[np.float32], share: float) -> NDArray[np.float32]:

@@ -13,19 +13,15 @@ INPUT = "input"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CamMethod:
-    """A map method; ``implementation`` names the class in pytorch_grad_cam, None stands for :mod:`core.explain.occlusion`."""
+    """A map method; :mod:`core.explain.activations` has the formulas of those by layer."""
 
     name: str
     title: str
     summary: str
-    implementation: str | None
+    by_layer: bool = True
+    """Whether it explains a layer; occlusion covers the image itself."""
     smooth: float = 0.0
     """Standard deviation of the Gaussian that the maps are blurred with, as a share of the image's side."""
-
-    @property
-    def by_layer(self) -> bool:
-        """Whether it explains a layer; occlusion covers the image itself."""
-        return self.implementation is not None
 
 
 METHODS: Mapping[str, CamMethod] = {
@@ -35,44 +31,38 @@ METHODS: Mapping[str, CamMethod] = {
             name="gradcam",
             title="Grad-CAM",
             summary="Weighs each channel by its mean gradient; the usual first look (Selvaraju 2017).",
-            implementation="GradCAM",
         ),
         CamMethod(
             name="gradcam++",
             title="Grad-CAM++",
             summary="Weighs by positive gradients of higher order; shows several small spots better (Chattopadhay 2018).",
-            implementation="GradCAMPlusPlus",
         ),
         CamMethod(
             name="xgradcam",
             title="XGradCAM",
             summary="Weighs the gradient at each place by the activation there (Fu 2020).",
-            implementation="XGradCAM",
         ),
         CamMethod(
             name="hirescam",
             title="HiResCAM",
             summary="Multiplies gradient and activation place by place, without averaging; it never marks what the network did not use (Draelos 2020).",
-            implementation="HiResCAM",
         ),
         CamMethod(
             name="layercam",
             title="LayerCAM",
             summary="As HiResCAM, with the negative gradients left out place by place (Jiang 2021).",
-            implementation="LayerCAM",
         ),
         CamMethod(
             name="layercam-smooth",
             title="LayerCAM, smoothed",
             summary="LayerCAM, blurred by 2% of the image's side, so that a patch outweighs a speck beside it.",
-            implementation="LayerCAM",
             smooth=0.02,
         ),
         CamMethod(
             name="occlusion",
             title="Occlusion",
             summary="Covers one place after the other and sees how far the answer falls; slow, and of no layer (Zeiler 2014).",
-            implementation=None,
+            by_layer=False,
         ),
     )
 }

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from core.evaluation.aggregate import log_odds
 from core.inference.predict import Predictor
-from core.models.forward import limit_batch, score_images
+from core.models.registry import limit_batch
 
 WINDOWS = 5
 """Windows side by side along an image's side; between two of them lies a third, half over each."""
@@ -83,4 +83,4 @@ def _occlude_one(predictor: Predictor, example: NDArray[np.uint8], target: int) 
 
 def _score(predictor: Predictor, block: NDArray[np.uint8], target: int) -> NDArray[np.float64]:
     """Log-odds (n,) of a class against all others."""
-    return log_odds(score_images(predictor.model, block, predictor.architecture, predictor.compute), target)
+    return log_odds(predictor.engine.score(block), target)

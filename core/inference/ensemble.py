@@ -15,32 +15,32 @@ from core.inference.predict import Predictor
 from core.models.card import ENSEMBLE, read_as_today, read_ensemble
 
 
-def open_predictor(path: Path) -> Predictor:
-    """Load a checkpoint or an ensemble, whichever the file is.
+def open_predictor(path: Path, *, threads: int | None = None) -> Predictor:
+    """Load a checkpoint or an ensemble, whichever the file is; it may use so many processor cores.
 
     Raises
     ------
     CheckpointError
         It is missing or damaged, or a member of it is.
     """
-    return Ensemble(path) if path.name == ENSEMBLE else Predictor(path)
+    return (Ensemble if path.name == ENSEMBLE else Predictor)(path, threads=threads)
 
 
 class Ensemble(Predictor):
     """Several networks on the same images; see :mod:`core.models.ensemble` for how their answers are joined.
 
-    ``model`` and ``architecture`` are the first member's. A map is the mean of the members' maps: the gradient of the mean
+    ``engine`` and ``architecture`` are the first member's. A map is the mean of the members' maps: the gradient of the mean
     of their log odds is the mean of their gradients.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, threads: int | None = None) -> None:
         """Load every member; raises CheckpointError where one is missing or damaged."""
         files, card = read_ensemble(path)
         self.path = path
         self.card = read_as_today(card)
-        self._members = tuple(Predictor(file) for file in files)
+        self._members = tuple(Predictor(file, threads=threads) for file in files)
         first = self._members[0]
-        self.architecture, self.compute, self.model = first.architecture, first.compute, first.model
+        self.architecture, self.engine = first.architecture, first.engine
         self.lock = threading.Lock()
 
     @property

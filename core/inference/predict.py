@@ -7,13 +7,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
-from core.config import apply_settings
 from core.data.prepare.cache import load_prepared
 from core.data.prepare.common_grid import pixel_spacing
 from core.data.prepare.examples import PreparedSeries, list_seen
@@ -26,16 +24,19 @@ from core.evaluation.aggregate import to_groups
 from core.evaluation.calibration import to_probabilities
 from core.evaluation.conformal import ConformalRule, predict_sets
 from core.evaluation.figures import predict_classes
+from core.inference.engine import Engine
 from core.inference.ood import run_checks
 from core.inference.prediction import Prediction, SeriesPrediction, SlicePrediction
+from core.inference.runtimes import open_engine
 from core.inference.sources import choose_sources, warn_missing
-from core.models.card import CheckpointCard, read_as_today
-from core.models.checkpoint import load_model
-from core.models.forward import choose_compute, score_images
+from core.models.card import CheckpointCard, read_as_today, read_card
 from core.models.registry import find_architecture
 from core.mri import MRSequence
 from core.progress import Progress, silent
 from core.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import nn
 
 SYNTHETIC_WARNING = "This checkpoint knows only synthetic brains; its answer on a real scan means nothing."
 
@@ -52,24 +53,31 @@ class Predictor:
     ----------
     path
         The checkpoint's file.
-    model
-        The network, float32, in eval mode, on the best device there is.
     card
         What the checkpoint says of itself.
+    architecture
+        Its network's entry in the registry.
+    engine
+        What runs the network.
     lock
-        Held while the network computes: use the model only under it.
+        Held while the network computes: use the engine only under it.
     """
 
-    def __init__(self, path: Path) -> None:
+    engine: Engine
+
+    def __init__(self, path: Path, *, threads: int | None = None) -> None:
         """Load a checkpoint; raises CheckpointError where it is missing, damaged or of another schema."""
-        model, card = load_model(path)
+        card = read_card(path)
         self.path = path
         self.card: CheckpointCard = read_as_today(card)
+        self.engine = open_engine(path, card, threads)
         self.architecture = find_architecture(card.config.architecture)
-        # The answer must not depend on what the training machine was good at.
-        self.compute = choose_compute(apply_settings(card.config, {"device": "auto", "precision": "float32"}))
-        self.model: nn.Module = model.to(self.compute.device)
         self.lock = threading.Lock()
+
+    @property
+    def model(self) -> nn.Module:
+        """The network, where PyTorch runs it; raises CheckpointError."""
+        return self.engine.model
 
     def predict(
         self, study: Study, *, synthetic: bool = False, cache: Settings | None = None, progress: Progress = silent
@@ -197,7 +205,7 @@ class Predictor:
     def score(self, prepared: PreparedSeries) -> NDArray[np.float32]:
         """Logits (examples, classes) of what was prepared."""
         with self.lock:
-            return score_images(self.model, prepared.pixels, self.architecture, self.compute)
+            return self.engine.score(prepared.pixels)
 
     def _describe(self, scored: _Scored) -> SeriesPrediction:
         """The answers for a source's examples: of an ensemble, by the mean of its members' logits."""

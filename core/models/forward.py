@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +13,7 @@ from torch import nn
 
 from core.config import RunConfig
 from core.errors import ConfigError
-from core.models.registry import Architecture, find_architecture
-
-PIXELS = 224 * 224
-"""Of one example of usual size."""
+from core.models.registry import Architecture, find_architecture, limit_batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,11 +113,6 @@ def evaluating(model: nn.Module) -> Iterator[nn.Module]:
     finally:
         for module, mode in modes:
             module.training = mode
-
-
-def limit_batch(batch_size: int, shape: tuple[int, ...]) -> int:
-    """How many examples of a shape need no more memory than `batch_size` slices of 224 x 224; 1 at the least."""
-    return min(batch_size, max(batch_size * PIXELS // max(math.prod(shape), 1), 1))
 
 
 def score_images(

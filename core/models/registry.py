@@ -14,6 +14,7 @@ with the class itself as ``network``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -86,6 +87,9 @@ class Architecture:
         """Whether its convolutions have three dimensions."""
         return self.input_form == "volume" and not self.slicewise
 
+
+PIXELS = 224 * 224
+"""Of one example of usual size."""
 
 NEIGHBOURS = 3
 """The slice below, the slice, and the one above."""
@@ -230,3 +234,8 @@ def check_form(architecture: Architecture, prep: PrepConfig) -> None:
         f"{architecture.title} takes examples of the form {architecture.input_form!r}, and {prepared!r} is prepared; "
         f"choose an architecture for {prepared!r}: {', '.join(fitting)}."
     )
+
+
+def limit_batch(batch_size: int, shape: tuple[int, ...]) -> int:
+    """How many examples of a shape need no more memory than `batch_size` slices of 224 x 224; 1 at the least."""
+    return min(batch_size, max(batch_size * PIXELS // max(math.prod(shape), 1), 1))

@@ -28,7 +28,7 @@ def closed_form(predictor: Predictor, pixels: np.ndarray, method: str, target: i
     """The coarse maps of a ResNet, whose pooled head makes the gradient at layer4 known: weight / positions."""
     model = predictor.model
     with torch.no_grad():
-        features = to_input(torch.from_numpy(pixels), predictor.architecture, predictor.compute)
+        features = to_input(torch.from_numpy(pixels), predictor.architecture, predictor.engine.compute)
         for name in ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"):
             features = getattr(model, name)(features)
     activations = features.numpy().astype(np.float64)

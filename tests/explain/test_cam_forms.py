@@ -15,6 +15,7 @@ from core.data.prepare.examples import ImageFrame, PreparedSeries, SeenSlice
 from core.explain.cam import explain_many
 from core.explain.methods import METHODS
 from core.inference.prediction import Cam
+from core.inference.torch_engine import TorchEngine
 from core.models.forward import Compute, to_input
 from core.models.networks.two_stage import cut_box, find_box, paste_box
 from core.models.registry import ARCHITECTURES, Architecture, find_architecture
@@ -40,6 +41,7 @@ class Asked:
         self.architecture: Architecture = find_architecture(name)
         self.model = build_random(self.architecture, 2, 0).eval()
         self.compute = Compute(device="cpu", precision="float32", channels_last=False)
+        self.engine = TorchEngine(self.model, self.architecture, self.compute)
         self.lock, self.card, self.members = Lock(), Card(), (self,)
 
 

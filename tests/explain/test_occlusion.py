@@ -31,11 +31,11 @@ def test_windows_cover_every_place() -> None:
 def test_the_place_that_the_answer_rests_on_is_marked(
     target: int, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def score(model: object, block: NDArray[np.uint8], *_: object) -> NDArray[np.float32]:
+    def score(block: NDArray[np.uint8]) -> NDArray[np.float32]:
         bright = block[:, 10:16, 30:36].astype(np.float32).mean(axis=(1, 2)) / 10
         return np.stack([-bright, bright], axis=1) * (1 if target else -1)
 
-    monkeypatch.setattr(occlusion, "score_images", score)
+    monkeypatch.setattr(predictor.engine, "score", score)
     image = np.full((1, 48, 48), 40, np.uint8)
     image[0, 10:16, 30:36] = 255
     image[0, :, :8] = 0

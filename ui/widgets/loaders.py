@@ -54,14 +54,11 @@ def load_chosen_cohort() -> Cohort | None:
 def _load_predictor(path: str, changed: float) -> Predictor:
     from core.inference.ensemble import open_predictor
 
-    return open_predictor(Path(path))
+    return open_predictor(Path(path), threads=current_settings().threads)
 
 
 def load_predictor(path: Path) -> Predictor:
     """A checkpoint or an ensemble ready to answer; sessions share it, and it guards itself by a lock."""
-    import torch
-
-    torch.set_num_threads(current_settings().threads)
     return _load_predictor(str(path), _changed_at(path))
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-import torch
-
 from core.cli.cohort import read_cohort
 from core.cli.output import Outcome, TerminalProgress, table
 from core.errors import ConfigError
@@ -20,13 +18,12 @@ from core.settings import Settings
 
 def maps(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Measure localisation and dependence on weights of the maps."""
-    torch.set_num_threads(settings.threads)
     path = find_checkpoint(arguments.checkpoint, settings)
     if arguments.keep and (len(arguments.method or []), len(arguments.layer or [])) != (1, 1):
         raise ConfigError(
             "The best of several maps looks better than it is: with --keep name one --method and one --layer."
         )
-    predictor = open_predictor(path)
+    predictor = open_predictor(path, threads=settings.threads)
     cohort = read_cohort(arguments, settings)
     found = measure_maps(
         predictor,

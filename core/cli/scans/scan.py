@@ -10,8 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
-
 from core.cli.output import TerminalProgress, plain
 from core.cli.raw import read_raw
 from core.data import upload
@@ -39,12 +37,11 @@ def open_scan(arguments: argparse.Namespace, settings: Settings) -> Iterator[tup
             sequence=MRSequence(arguments.sequence) if arguments.sequence else None,
             sequence_overrides=dict(arguments.assign or ()),
         )
-        torch.set_num_threads(settings.threads)
         raw = read_raw(arguments)
         if raw is not None:
             progress = TerminalProgress("processing from raw")
             cohort = process_scan(cohort, raw, Path(workspace) / "processed", settings, progress)
-        yield open_predictor(path), cohort
+        yield open_predictor(path, threads=settings.threads), cohort
 
 
 def predict_all(predictor: Predictor, cohort: Cohort) -> tuple[list[Prediction], list[dict[str, str]]]:

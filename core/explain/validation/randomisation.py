@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from core.inference.predict import Predictor
+from core.inference.torch_engine import TorchEngine
 
 
 def list_stages(model: nn.Module) -> list[str]:
@@ -36,5 +37,7 @@ def randomise_from(model: nn.Module, stages: Sequence[str], seed: int = 0) -> li
 def replace_model(predictor: Predictor, model: nn.Module) -> Predictor:
     """Return a predictor like another, around another network."""
     other = copy.copy(predictor)
-    other.model, other.lock = model, threading.Lock()
+    engine = predictor.engine
+    assert isinstance(engine, TorchEngine)
+    other.engine, other.lock = TorchEngine(model, engine.architecture, engine.compute), threading.Lock()
     return other

@@ -25,7 +25,9 @@ def test_a_checkpoint_is_loaded_once_and_again_after_it_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded: list[Path] = []
-    monkeypatch.setattr("core.inference.ensemble.open_predictor", lambda path: loaded.append(path) or object())
+    monkeypatch.setattr(
+        "core.inference.ensemble.open_predictor", lambda path, **options: loaded.append(path) or object()
+    )
     path = tmp_path / "best.safetensors"
     path.write_bytes(b"first")
     assert load_predictor(path) is load_predictor(path)

@@ -1,0 +1,111 @@
+"""PyTorch as the engine of predictions and maps: any checkpoint, on the best device there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from core.config import apply_settings
+from core.inference.engine import Captured, Engine
+from core.models.checkpoint import load_model
+from core.models.forward import Compute, choose_compute, evaluating, score_images, to_input
+from core.models.registry import Architecture, find_architecture
+
+
+class TorchEngine(Engine):
+    """A network in float32 and eval mode."""
+
+    runtime = "torch"
+
+    def __init__(self, model: nn.Module, architecture: Architecture, compute: Compute) -> None:
+        self.network, self.architecture, self.compute = model, architecture, compute
+
+    @classmethod
+    def load(cls, path: Path, threads: int | None = None) -> TorchEngine:
+        """Load a checkpoint, and give PyTorch so many threads; raises CheckpointError where it is damaged."""
+        if threads is not None:
+            torch.set_num_threads(threads)
+        model, card = load_model(path)
+        # The answer must not depend on what the training machine was good at.
+        compute = choose_compute(apply_settings(card.config, {"device": "auto", "precision": "float32"}))
+        return cls(model.to(compute.device), find_architecture(card.config.architecture), compute)
+
+    @property
+    def model(self) -> nn.Module:
+        """The network, on ``compute.device``."""
+        return self.network
+
+    def score(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See :meth:`Engine.score`."""
+        return score_images(self.network, pixels, self.architecture, self.compute)
+
+    def capture(self, pixels: NDArray[np.uint8], layers: Sequence[str], target: int) -> dict[str, Captured]:
+        """See :meth:`Engine.capture`; the network is left as it was (mode, gradients, hooks)."""
+        inputs = to_input(torch.from_numpy(np.array(pixels)), self.architecture, self.compute)
+        names = {layer: list_modules(self.architecture, layer) for layer in layers}
+        with frozen(self.network), torch.enable_grad():
+            places = [name for several in names.values() for name in several]
+            kept, gradients = differentiate(self.network, inputs.requires_grad_(), places, target)
+        pairs = {
+            name: (one.detach().cpu().numpy(), other.cpu().numpy())
+            for name, one, other in zip(places, kept, gradients, strict=True)
+        }
+        return {layer: [pairs[name] for name in several] for layer, several in names.items()}
+
+    def uncrop(self, pixels: NDArray[np.uint8], maps: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """See :meth:`Engine.uncrop`."""
+        undo = getattr(self.network, "uncrop", None)
+        if undo is None:
+            return None
+        inputs = to_input(torch.from_numpy(np.array(pixels)), self.architecture, self.compute)
+        laid: NDArray[np.float32] = undo(inputs, torch.from_numpy(maps).to(inputs.device)).cpu().numpy()
+        return laid
+
+
+def list_modules(architecture: Architecture, layer: str) -> list[str]:
+    """Return the names of the modules that a layer stands for: one, or one for each stream."""
+    count = architecture.channels if "*" in layer else 1
+    return [layer.replace("*", str(number)) for number in range(count)]
+
+
+def differentiate(
+    model: nn.Module, inputs: torch.Tensor, names: Sequence[str], target: int
+) -> tuple[list[torch.Tensor], tuple[torch.Tensor, ...]]:
+    """Return the outputs of the modules of these names, and the gradients of a class's log-odds with respect to them."""
+    kept: dict[str, torch.Tensor] = {}
+
+    def keep(name: str) -> torch.utils.hooks.RemovableHandle:
+        def hook(module: nn.Module, arguments: object, output: torch.Tensor) -> None:
+            kept[name] = output
+
+        return model.get_submodule(name).register_forward_hook(hook)
+
+    handles = [keep(name) for name in dict.fromkeys(names)]
+    try:
+        logits = model(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    others = [index for index in range(logits.shape[1]) if index != target]
+    odds = logits[:, target] - logits[:, others].logsumexp(dim=1)
+    outputs = [kept[name] for name in names]
+    return outputs, torch.autograd.grad(odds.sum(), outputs)
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Put a network into eval mode and its weights beyond gradients; restore modes and flags afterwards."""
+    flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    with evaluating(model):
+        try:
+            model.requires_grad_(False)
+            yield
+        finally:
+            for parameter, flag in flags:
+                parameter.requires_grad_(flag)
