@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.explain import occlusion
 from core.explain.occlusion import list_windows, occlude
 from core.inference.predict import Predictor
 

@@ -18,6 +18,7 @@ from core.errors import ConfigError
 from core.explain.cam import explain_many
 from core.explain.validation.sanity import measure_maps
 from core.inference.predict import Predictor
+from core.inference.torch_engine import TorchEngine
 from core.models import registry
 from core.models.registry import Architecture, Normalisation, check_form
 from core.mri import MRSequence
@@ -196,9 +197,10 @@ def test_a_map_follows_the_layer_of_a_volume_that_decides(cohort: Cohort) -> Non
 
             from core.models.forward import Compute
 
-            self.model, self.lock, self.members = Corner().eval(), Lock(), (self,)
+            self.lock, self.members = Lock(), (self,)
             self.architecture = toy("volume", 1, deep(1), target="look")
-            self.compute = Compute(device="cpu", precision="float32", channels_last=False)
+            compute = Compute(device="cpu", precision="float32", channels_last=False)
+            self.engine = TorchEngine(Corner().eval(), self.architecture, compute)
             self.card = type("Card", (), {"positive_class": 1, "class_names": ("no", "yes")})
 
     series = cohort.studies[0].series[0]
