@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from core.cli.cohort import read_cohort
@@ -11,7 +12,8 @@ from core.cli.output import Outcome, TerminalProgress, fault_lines, plain, table
 from core.dataset.export import export_imagefolder as write_tree
 from core.dataset.split import make_split
 from core.dataset.table import build_table
-from core.experiments.claim_sheet import ask_shortcuts, audit_leakage, gather_claim
+from core.experiments.checklists.checklist import STATES, keep_answers, parse_answers
+from core.experiments.claim_sheet import ask_shortcuts, audit_leakage, gather_claim, tabulate_parts
 from core.files import write_atomic
 from core.reports.claim_page import write_claim_page
 from core.runs.bundle import export_run
@@ -74,11 +76,22 @@ def export_report(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     run = find_run(arguments.run, settings)
     leakage = audit_leakage(run, settings, progress=TerminalProgress("reading pixels")) if arguments.audit else None
     shortcuts = ask_shortcuts(run, settings, progress=TerminalProgress("shortcuts")) if arguments.audit else None
-    sheet = gather_claim(run, settings, leakage, shortcuts)
+    covariates = tabulate_parts(run, settings) if arguments.audit else ()
+    if arguments.answers:
+        source = Path(arguments.answers).expanduser()
+        keep_answers(run, parse_answers(source.read_bytes(), str(source)))
+    sheet = gather_claim(run, settings, leakage, shortcuts, covariates)
     path = Path(arguments.out or f"claim-{run.name}.html")
+    beside = path.with_suffix(".json")
     write_atomic(path, write_claim_page(sheet))
+    write_atomic(beside, json.dumps(sheet.to_dict(), indent=1))
     document = {
         "file": str(path),
+        "beside": str(beside),
+        "checklists": {
+            one.name: {state: one.count(state) for state in STATES} | ({"score": one.score} if one.score else {})
+            for one in sheet.checklists
+        },
         "sentence": sheet.sentence,
         "looks": sheet.looks,
         "seal": sheet.seal.state,
@@ -92,6 +105,10 @@ def export_report(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     lines = [
         plain(sheet.sentence),
         f"Not checked: {len(sheet.unchecked)} things, listed on the page.",
-        f"Written: {plain(path)}",
+        *(
+            f"{one.title}: {one.count('shown here')} of {len(one.items)} items shown here, {one.count('contradicted here')} contradicted."
+            for one in sheet.checklists
+        ),
+        f"Written: {plain(path)} and {plain(beside.name)}, whose answers can be filled in and given back with --answers.",
     ]
     return Outcome(document=document, lines=lines)

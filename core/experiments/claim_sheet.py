@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from core.audit.checks import audit_split
-from core.config import RunConfig
-from core.data.clinical.participants import list_flow
+from core.data.clinical.covariates import add_scanners
+from core.data.clinical.participants import list_flow, tabulate_covariates
 from core.data.join import name_cohorts
-from core.dataset.split import Split
+from core.dataset.split import PARTS, Split
 from core.errors import EvaluationError, RunError
 from core.evaluation.figure import Figure
-from core.evaluation.power import smallest_auroc
+from core.experiments.checklists.checklist import Checklist, Evidence, fill_checklists, read_answers
+from core.experiments.checklists.shown import (
+    SELECTED_BY,
+    Known,
+    describe_compute,
+    describe_parts,
+    describe_slices,
+    list_worst,
+    show_evidence,
+)
 from core.experiments.controls.shortcuts import CONTROLS, find_shortcuts
 from core.experiments.evidence import CONTROLS as EVERY_CONTROL
 from core.experiments.evidence import Control, find_controls, find_external
+from core.explain.validation.saliency_record import read_saliency_record
 from core.figure_text import value_text
 from core.models.card import CheckpointCard, read_card
+from core.models.registry import find_architecture
 from core.progress import Progress, silent
 from core.runs.cohort import open_cohort
 from core.runs.evaluation import Evaluation, count_test_evaluations, read_evaluation
@@ -29,23 +41,6 @@ from core.settings import Settings
 SHORTCUT_PERMUTATIONS = 99
 MOST_SENTENCES = 12
 """Findings of an audit that the sheet lists."""
-SELECTED_BY = {
-    "val_accuracy": "validation accuracy by slice",
-    "val_patient_auroc": "validation AUROC by patient",
-    "val_loss": "validation loss",
-}
-"""What chose the epoch, in words."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChecklistItem:
-    """One point that a reader of a paper on a model asks for."""
-
-    topic: str
-    answer: str
-    """What the run itself says; empty where only the author can."""
-    ask: str
-    """What belongs here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +62,35 @@ class ClaimSheet:
     controls: tuple[Control, ...]
     leakage: tuple[str, ...]
     unchecked: tuple[str, ...]
-    checklist: tuple[ChecklistItem, ...]
+    parts: tuple[Mapping[str, str], ...]
+    """Characteristics by part: "covariate", then a column a part."""
+    worst: tuple[tuple[str, str, str, str], ...]
+    """Test patients judged worst: id, class, probability of the positive class, "right" or "wrong"."""
+    compute: tuple[tuple[str, str], ...]
+    evidence: Mapping[str, Evidence]
+    checklists: tuple[Checklist, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the JSON beside the page: everything on it, and ``answers``, which may be filled in and handed in again."""
+        document = asdict(self)
+        document["seal"] = self.seal.model_dump(mode="json")
+        document["scores"] = {one.name: one.score for one in self.checklists if one.score}
+        document["answers"] = {
+            one.name: {
+                item.number: item.answer for item in one.items if item.answer or item.state == "only the author can say"
+            }
+            for one in self.checklists
+        }
+        return document
 
 
 def gather_claim(
-    run: RunFolder, settings: Settings, leakage: tuple[str, ...] | None = None, shortcuts: Control | None = None
+    run: RunFolder,
+    settings: Settings,
+    leakage: tuple[str, ...] | None = None,
+    shortcuts: Control | None = None,
+    covariates: Sequence[Mapping[str, str]] = (),
+    study: Mapping[str, Any] | None = None,
 ) -> ClaimSheet:
     """Read everything that is known of a run; nothing is evaluated.
 
@@ -85,6 +104,10 @@ def gather_claim(
         What an audit of the split's images found, a sentence each (empty: nothing); None where none was made.
     shortcuts
         What :func:`ask_shortcuts` found; None where it was not run.
+    covariates
+        What :func:`tabulate_parts` found.
+    study
+        What the steps of a whole study of this run found, by evidence key.
 
     Raises
     ------
@@ -104,6 +127,15 @@ def gather_claim(
         shortcuts if shortcuts is not None and control.kind == shortcuts.kind else control
         for control in find_controls(run, settings)
     )
+    looks = count_test_evaluations(run, settings)
+    parts = (*describe_parts(run, card.class_names), *covariates)
+    known = Known(
+        run=run, card=card, split=split, test=test, others=others, external=external, seal=seal, looks=looks,
+        controls={control.kind: control for control in controls}, participants=participants, leakage=leakage, parts=parts,
+        study=study or {},
+    )  # fmt: skip
+    evidence = show_evidence(known)
+    conditions = ["deep", *(["segmentation"] if find_architecture(card.config.architecture).needs_masks else [])]
     return ClaimSheet(
         run=run.name,
         created=now(),
@@ -112,13 +144,26 @@ def gather_claim(
         participants=participants,
         protocol=_protocol(run, card, split),
         figures=_figures(card, test, others),
-        looks=count_test_evaluations(run, settings),
+        looks=looks,
         seal=seal,
         controls=controls,
         leakage=_leakage(split, leakage),
         unchecked=_unchecked(card, split, test, others, seal, controls, leakage),
-        checklist=_checklist(run.config, card, split, test, others, seal, controls, participants, external),
+        parts=parts,
+        worst=list_worst(test),
+        compute=describe_compute(known),
+        evidence=evidence,
+        checklists=fill_checklists(evidence, read_answers(run), conditions),
     )
+
+
+def tabulate_parts(run: RunFolder, settings: Settings) -> list[dict[str, str]]:
+    """Return the covariates and scanners of a run's patients by part, a row each; its cohort is scanned again."""
+    split = run.split()
+    if split.leaky:
+        return []
+    of_person = {person: part for part in PARTS for person in split.units(part)}
+    return tabulate_covariates(add_scanners(open_cohort(run.source, silent, settings)), of_person)
 
 
 def audit_leakage(run: RunFolder, settings: Settings, progress: Progress = silent) -> tuple[str, ...]:
@@ -214,7 +259,7 @@ def _protocol(run: RunFolder, card: CheckpointCard, split: Split) -> tuple[tuple
         ("Patients", parts),
         ("Split", f"by {split.unit}, {split.source}, seed {split.seed}, digest {split.digest}"),
         ("Sequences", ", ".join(str(sequence) for sequence in card.sequences)),
-        ("Images", f"{prep.size_px} x {prep.size_px} px, {_slices(config)}; percentiles {prep.percentile_low:g} to "
+        ("Images", f"{prep.size_px} x {prep.size_px} px, {describe_slices(config)}; percentiles {prep.percentile_low:g} to "
          f"{prep.percentile_high:g} of each volume"),
         ("Network", f"{config.architecture}; weights started from {card.weights_origin}"),
         ("Training", f"{config.epochs} epochs, batch {config.batch_size}, {config.optimiser.optimiser} at "
@@ -224,15 +269,6 @@ def _protocol(run: RunFolder, card: CheckpointCard, split: Split) -> tuple[tuple
         ("Preset", f"{config.preset}; {'the paper’s stated values' if card.reproduction else 'not a reproduction of the paper'}"),
         ("Made with", ", ".join(f"{name} {version}" for name, version in card.versions.items()) + f"; commit {commit[:13]}"),
     )  # fmt: skip
-
-
-def _slices(config: RunConfig) -> str:
-    prep = config.prep
-    return (
-        "every slice"
-        if prep.slice_choice == "all"
-        else f"{prep.slice_count} slices of each series ({prep.slice_choice})"
-    )
 
 
 def _figures(
@@ -284,60 +320,6 @@ def _unchecked(
         missing.append("Whether the criterion of success was fixed beforehand (no seal was followed).")
     if card.synthetic:
         missing.append("Anything on real patients.")
-    return (*missing, "Whether the maps point at what decides.", "Subgroups: age, sex, scanner, site.")
-
-
-def _checklist(
-    config: RunConfig,
-    card: CheckpointCard,
-    split: Split,
-    test: Evaluation | None,
-    others: list[Evaluation],
-    seal: SealReport,
-    controls: tuple[Control, ...],
-    participants: tuple[tuple[str, int, int], ...],
-    external: str,
-) -> tuple[ChecklistItem, ...]:
-    held_out = card.patients.get("test", 0)
-    size = (
-        f"{sum(card.patients.values())} patients; {held_out} held out tell an AUROC of "
-        f"{smallest_auroc(held_out):.2f} from 0.5 with 80% power"
-        if held_out >= 8
-        else f"{sum(card.patients.values())} patients"
-    )
-    sensitivity = " ".join(f"{control.result.rstrip('.')}." for control in controls if control.done)
-    figures = "" if test is None else "AUROC, AUPRC, balanced accuracy, Brier and others by patient, 95% intervals"
-    rows = (
-        ("Title and abstract", "", "Say that it is a prediction model by machine learning, and what it predicts."),
-        ("Intended use", "", "Who would use it, when, and what would follow from its answer."),
-        ("Objective and hypothesis", seal.words if seal.seal else "", "What was to be shown, fixed beforehand."),
-        ("Source of data", f"cohort digest {card.cohort_digest}", "Where, when and how patients were chosen; ethics."),
-        ("Reference standard", "", "How MGMT promoter methylation was determined, and by which cut-off."),
-        ("Image acquisition", f"planes {', '.join(card.planes) or 'not recorded'}", "Scanners, field strengths, sites."),
-        ("Preparation of images", f"{config.prep.size_px} px, {_slices(config)}", "Every step before the network."),
-        ("Missing data", _describe_participants(participants), "Patients and series left out, and why."),
-        ("Sample size", size, "How the number of patients came about."),
-        ("Partition", f"by {split.unit}, seed {split.seed}, {', '.join(f'{n} {part}' for part, n in card.patients.items())}",
-         "At which level the parts are disjoint."),
-        ("Model", f"{config.architecture}, {card.weights_origin}", "Architecture, inputs, initial weights."),
-        ("Training", f"{config.epochs} epochs, {config.optimiser.optimiser}, seed {config.seed}", "All settings."),
-        ("Choice of the final model", f"epoch {card.epoch}, by {SELECTED_BY[config.select_on]}", "How it was chosen."),
-        ("Performance with uncertainty", figures, "Figures by patient with intervals, on patients that chose nothing."),
-        ("Calibration", f"temperature {card.temperature:.2f} on validation patients" if card.temperature != 1 else "",
-         "Reliability curve, Brier score."),
-        ("Usefulness", "", "Decision curve, or why none is needed."),
-        ("Robustness and controls", sensitivity, "Permutation, random labels, shortcuts, other reasonable choices."),
-        ("External validation", external or (f"{len(others)} other cohorts" if others else ""),
-         "Patients of another institution."),
-        ("Explanations", "", "Whether maps were checked against a truth and randomised weights."),
-        ("Failures and subgroups", "", "Which patients are misclassified, and whether subgroups differ."),
-        ("Availability", f"MGMT Lab {card.versions.get('mgmt-lab', '')}, split and settings in the run's folder",
-         "Code, weights, split."),
-        ("Registration and funding", seal.seal.hash[:12] if seal.seal else "", "Protocol, registration, interests."),
-    )  # fmt: skip
-    return tuple(ChecklistItem(topic=topic, answer=answer, ask=ask) for topic, answer, ask in rows)
-
-
-def _describe_participants(steps: tuple[tuple[str, int, int], ...]) -> str:
-    """The flow in one sentence; empty where it is not known."""
-    return "; ".join(f"{name} {studies} studies of {persons} persons" for name, studies, persons in steps)
+    if read_saliency_record(card) is None:
+        missing.append("Whether the maps point at what decides.")
+    return (*missing, "Subgroups: age, sex, scanner, site.")

@@ -28,7 +28,12 @@ def write_claim_page(sheet: ClaimSheet) -> str:
     controls = [
         (control.title, control.asks, control.result or "not done", control.otherwise) for control in sheet.controls
     ]
-    return render_page("claim.html", sheet=sheet, areas=areas, figures=figures, controls=controls)
+    characteristics = [
+        [row["covariate"], *(row.get(part, "") for part in ("train", "val", "test"))] for row in sheet.parts
+    ]
+    return render_page(
+        "claim.html", sheet=sheet, areas=areas, figures=figures, controls=controls, characteristics=characteristics
+    )
 
 
 def _rows(figures: Mapping[str, Figure]) -> list[tuple[str, str, int, str]]:

@@ -14,7 +14,8 @@ import pytest
 from core.config import apply_settings
 from core.dataset.split import Split
 from core.errors import RunError
-from core.experiments.claim_sheet import gather_claim
+from core.experiments.checklists.checklist import Item, keep_answers, parse_answers, read_table
+from core.experiments.claim_sheet import ClaimSheet, gather_claim
 from core.experiments.evidence import CONTROLS, find_controls, list_answers
 from core.jobs.experiment import Experiment, Question
 from core.reports.claim_page import write_claim_page
@@ -108,16 +109,72 @@ def test_what_was_done_leaves_the_list_of_what_was_not(run: RunFolder, settings:
     assert "and 8 more findings" in found.leakage
 
 
-def test_the_checklist_is_filled_from_the_run_and_left_open_where_it_cannot_be(
+def items(sheet: ClaimSheet, checklist: str = "claim_2024") -> dict[str, Item]:
+    return {item.number: item for one in sheet.checklists if one.name == checklist for item in one.items}
+
+
+def test_checklists_are_filled_from_evidence_and_left_to_the_author_where_it_cannot_be(
     run: RunFolder, settings: Settings
 ) -> None:
-    items = {item.topic: item for item in gather_claim(run, settings).checklist}
-    assert "by patient" in items["Partition"].answer
-    assert "80% power" in items["Sample size"].answer
-    assert items["Reference standard"].answer == ""
-    assert items["Performance with uncertainty"].answer == ""
+    before = items(gather_claim(run, settings))
+    assert len(before) == 44
+    assert (before["20"].state, before["5"].state) == ("shown here", "only the author can say")
+    assert (before["39"].state, before["29"].state) == ("not shown here", "not shown here")
     judge_test(run, settings, shift=1)
-    assert gather_claim(run, settings).checklist[13].answer.startswith("AUROC")
+    sheet = gather_claim(run, settings)
+    assert items(sheet)["39"].state == "shown here"
+    calibration = items(sheet, "metrics")["22"]
+    assert calibration.state == "shown here"
+    assert "slope" in calibration.evidence[0].text
+    assert "n = 40" in calibration.evidence[0].text
+    assert "add something to both" in sheet.evidence["usefulness"].text
+    assert len(sheet.worst) == 10
+    page = write_claim_page(sheet)
+    for anchor in {one.anchor for item in items(sheet).values() for one in item.evidence} - {""}:
+        assert f'id="{anchor}"' in page
+    document = json.loads(json.dumps(sheet.to_dict()))
+    assert document["answers"]["claim_2024"]["5"] == ""
+    assert document["checklists"][0]["items"][19]["state"] == "shown here"
+
+
+def test_a_leak_and_a_second_look_contradict_items(run: RunFolder, settings: Settings) -> None:
+    keys = tuple(TABLE.rows["key"])
+    leaky = Split(train=keys[0::3], val=keys[1::3], test=keys[2::3], unit="slice", seed=0, cohort_digest="0" * 12)
+    judge_test(run, settings, shift=2.5)
+    judge_test(run, settings, shift=2.5)
+    assert items(gather_claim(run, settings), "probast_ai")["E4"].state == "contradicted here"
+    (run.path / "split.json").write_text(leaky.to_json())
+    assert items(gather_claim(run, settings))["20"].state == "contradicted here"
+    assert items(gather_claim(run, settings), "metrics")["18"].state == "contradicted here"
+
+
+def test_the_authors_words_are_kept_merged_and_checked(run: RunFolder, settings: Settings) -> None:
+    keep_answers(run, {"claim_2024": {"5": "retrospective", "44": "none"}})
+    keep_answers(run, {"claim_2024": {"44": " "}, "metrics": {"3": "yes"}})
+    sheet = gather_claim(run, settings)
+    assert (items(sheet)["5"].answer, items(sheet)["44"].answer) == ("retrospective", "")
+    assert "retrospective" in write_claim_page(sheet)
+    assert parse_answers(json.dumps(sheet.to_dict()).encode(), "sheet")["metrics"]["3"] == "yes"
+    for wrong in (b"[]", b'{"claim_2024": {"99": "x"}}', b'{"unknown": {"1": "x"}}'):
+        with pytest.raises(RunError, match="answers"):
+            parse_answers(wrong, "mine.json")
+
+
+def test_the_score_counts_what_applies(run: RunFolder, settings: Settings) -> None:
+    (metrics,) = [one for one in gather_claim(run, settings).checklists if one.name == "metrics"]
+    weights = {item.number: item.weight for item in metrics.items}
+    assert weights["8"] == weights["14"] == 0
+    assert sum(weights.values()) == pytest.approx(1 - 0.0674 - 0.0311 - 0.07)
+    shown = sum(item.weight for item in metrics.items if item.state == "shown here") / sum(weights.values())
+    assert f"{shown:.0%} by what is shown here" in metrics.score
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("claim_2024", 44), ("tripod_ai", 52), ("metrics", 30), ("probast_ai", 14)]
+)
+def test_the_tables_hold_every_item_once(name: str, count: int) -> None:
+    numbers = [row["number"] for row in read_table(name)]
+    assert len(set(numbers)) == len(numbers) == count
 
 
 class Texts(HTMLParser):
@@ -158,7 +215,10 @@ def test_the_page_is_whole_html_without_scripts_and_escapes_what_it_was_told(
         "Leakage",
         "Test-set evaluations and seal",
         "Protocol",
-        "Checklist",
+        "CLAIM 2024",
+        "TRIPOD+AI",
+        "METRICS score",
+        "PROBAST+AI",
     ):
         assert heading in parser.text
     assert "://" not in page
@@ -267,5 +327,4 @@ def test_the_flow_of_participants_is_a_figure_and_numbers(run: RunFolder, settin
     assert "<b>unknown" not in page
     assert 'aria-label="Flow of participants, in studies"' in page
     assert "24 studies, 23 persons" in page
-    answer = next(item.answer for item in sheet.checklist if item.topic == "Missing data")
-    assert "used 24 studies of 23 persons" in answer
+    assert "used 24 studies of 23 persons" in items(sheet)["12"].evidence[0].text

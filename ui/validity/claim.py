@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import pandas as pd
 import streamlit as st
 
-from core.experiments.claim_sheet import ClaimSheet, ask_shortcuts, audit_leakage, gather_claim
+from core.experiments.checklists.checklist import STATES, Checklist, keep_answers
+from core.experiments.claim_sheet import ClaimSheet, ask_shortcuts, audit_leakage, gather_claim, tabulate_parts
 from core.experiments.evidence import Control
 from core.reports.claim_page import write_claim_page
 from core.runs.folder import RunFolder
@@ -29,22 +32,21 @@ def draw_section() -> None:
     if run is None:
         return
     with report_errors():
-        leakage, shortcuts = _ask_audit(run)
-        _show(gather_claim(run, current_settings(), leakage, shortcuts), run)
+        _show(gather_claim(run, current_settings(), *_ask_audit(run)), run)
 
 
-def _ask_audit(run: RunFolder) -> tuple[tuple[str, ...] | None, Control | None]:
-    """What an audit of every image found, and which shortcuts; nothing where the visitor does not want it."""
+def _ask_audit(run: RunFolder) -> tuple[tuple[str, ...] | None, Control | None, list[dict[str, str]]]:
+    """What an audit of every image found, which shortcuts, and who is in which part; nothing where it is not wanted."""
     wanted = st.toggle(
         "Audit every image of the cohort for this sheet",
         key=f"validity.claim.audit.{run.name}",
         help="Looks for the same image on both sides of the split, and for shortcuts in headers, outline and slice order.",
     )
-    return _audit(str(run.path)) if wanted else (None, None)
+    return _audit(str(run.path)) if wanted else (None, None, [])
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _audit(path: str) -> tuple[tuple[str, ...], Control]:
+def _audit(path: str) -> tuple[tuple[str, ...], Control, list[dict[str, str]]]:
     run, settings = RunFolder(Path(path)), current_settings()
     bar = ProgressBar("Reading pixels", "series")
     try:
@@ -53,7 +55,7 @@ def _audit(path: str) -> tuple[tuple[str, ...], Control]:
         bar.close()
     bar = ProgressBar("Looking for shortcuts", "permutations")
     try:
-        return leakage, ask_shortcuts(run, settings, bar)
+        return leakage, ask_shortcuts(run, settings, bar), tabulate_parts(run, settings)
     finally:
         bar.close()
 
@@ -64,15 +66,23 @@ def _show(sheet: ClaimSheet, run: RunFolder) -> None:
         for banner in sheet.banners:
             st.caption(f":material/info: {plain(banner)}")
     page = write_claim_page(sheet)
-    st.download_button(
-        "Claim sheet (HTML, to print or save)",
-        page,
-        f"claim-{run.name}.html",
-        "text/html",
-        icon=":material/description:",
-        type="primary",
-        on_click="ignore",
-    )
+    with st.container(horizontal=True):
+        st.download_button(
+            "Claim sheet (HTML, to print or save)",
+            page,
+            f"claim-{run.name}.html",
+            "text/html",
+            icon=":material/description:",
+            type="primary",
+            on_click="ignore",
+        )
+        st.download_button(
+            "As JSON",
+            json.dumps(sheet.to_dict(), indent=1),
+            f"claim-{run.name}.json",
+            "application/json",
+            on_click="ignore",
+        )
     left, right = st.columns(2, gap="large")
     with left:
         done = [control for control in sheet.controls if control.done]
@@ -85,13 +95,36 @@ def _show(sheet: ClaimSheet, run: RunFolder) -> None:
         st.markdown("\n".join(f"- {plain(text, 300)}" for text in sheet.unchecked))
     with st.expander("Participants: found, excluded and why, used", icon=":material/groups:"):
         show_participants(run, key="validity.claim.flow")
-    answered = sum(bool(item.answer) for item in sheet.checklist)
-    with st.expander(
-        f"Checklist in the spirit of CLAIM and TRIPOD+AI: {answered} of {len(sheet.checklist)} filled from the run"
-    ):
-        for item in sheet.checklist:
-            mark = ":material/check_box:" if item.answer else ":material/check_box_outline_blank:"
-            st.markdown(f"{mark} **{item.topic}**: {plain(item.answer, 300) if item.answer else '*' + item.ask + '*'}")
+    st.markdown("**Checklists**")
+    for checklist in sheet.checklists:
+        _show_checklist(checklist, run)
     with st.expander("The page as it will look", icon=":material/visibility:"):
         st.iframe(page, height=700)
     show_falsifier("a box on the left were ticked, or an item on the right taken away: then more may be claimed.")
+
+
+def _show_checklist(checklist: Checklist, run: RunFolder) -> None:
+    """Its items with their evidence, and a column for what only the author can say, which is kept with the run."""
+    counts = ", ".join(f"{checklist.count(state)} {state}" for state in reversed(STATES))
+    with st.expander(f"{checklist.title}: {counts}", icon=":material/checklist:"):
+        st.caption(plain(f"{checklist.source}. {checklist.score}", 600))
+        rows = [
+            {
+                "item": item.number,
+                "topic": item.topic,
+                "state": item.state,
+                "evidence": "; ".join(one.text for one in item.evidence),
+                "your words": item.answer,
+            }
+            for item in checklist.items
+        ]
+        edited = st.data_editor(
+            pd.DataFrame(rows),
+            hide_index=True,
+            disabled=["item", "topic", "state", "evidence"],
+            key=f"validity.claim.{run.name}.{checklist.name}",
+        )
+        words = dict(zip(edited["item"], edited["your words"].fillna(""), strict=True))
+        if st.button("Keep my words", key=f"validity.claim.{run.name}.{checklist.name}.keep", icon=":material/save:"):
+            keep_answers(run, {checklist.name: words})
+            st.rerun()

@@ -57,7 +57,14 @@ def define_report(parser: Parser) -> None:
     """Add what ``report`` takes."""
     set_command(parser, "core.cli.export:export_report")
     add_run(parser)
-    parser.add_argument("--out", metavar="FILE", help="where it goes (default: claim-RUN.html here)")
+    parser.add_argument(
+        "--out", metavar="FILE", help="where it goes, with its JSON beside (default: claim-RUN.html here)"
+    )
+    parser.add_argument(
+        "--answers",
+        metavar="FILE",
+        help="what only the author can say, filled in in the sheet's JSON; kept with the run and merged whenever it is made anew",
+    )
     parser.add_argument(
         "--audit",
         action="store_true",

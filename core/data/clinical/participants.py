@@ -216,8 +216,8 @@ def list_flow(flow: Mapping[str, Any]) -> list[tuple[str, int, int]]:
     return [(name, counts["studies"], counts["persons"]) for name, counts in steps]
 
 
-def tabulate_covariates(cohort: Cohort, by: Literal["label", "site"]) -> list[dict[str, str]]:
-    """Return the covariates of those who take part, a row each, with a column for each label or site.
+def tabulate_covariates(cohort: Cohort, by: Literal["label", "site"] | Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the covariates of those who take part, a row each, with a column for each label, site or group of persons.
 
     A covariate of numbers is written as median (smallest to largest), another as its three most frequent values with
     their counts; each with the number of persons it is known of.
@@ -226,7 +226,10 @@ def tabulate_covariates(cohort: Cohort, by: Literal["label", "site"]) -> list[di
     groups: dict[str, list[Study]] = defaultdict(list)
     for study in persons:
         label = "no label" if study.label is None else cohort.class_names[study.label]
-        groups[label if by == "label" else str(study.covariates.get("site", "not stated"))].append(study)
+        if isinstance(by, str):
+            groups[label if by == "label" else str(study.covariates.get("site", "not stated"))].append(study)
+        elif study.person in by:
+            groups[by[study.person]].append(study)
     names = sorted({name for study in persons for name in study.covariates if name != by})
     return [
         {

@@ -1,0 +1,1 @@
+"""Published checklists as tables, and what of them a run answers."""
