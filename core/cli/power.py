@@ -6,12 +6,12 @@ import argparse
 
 from core.cli.output import Outcome
 from core.errors import EvaluationError
-from core.evaluation.power import patients_needed, power_of, smallest_auroc
+from core.evaluation.power import development_sizes, patients_needed, power_of, smallest_auroc, validation_sizes
 from core.settings import Settings
 
 
 def power(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """Print the number needed, and the chance of the patients there are."""
+    """Print the number needed, the chance of the patients there are, and Riley's sizes."""
     for name, low, high in (("power", 0, 1), ("prevalence", 0, 1), ("correlation", -1, 1)):
         value = getattr(arguments, name)
         if not low < value < high:
@@ -27,7 +27,24 @@ def power(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     ]
     if arguments.patients is not None:
         reached = power_of(arguments.auroc, arguments.against, patients=arguments.patients, **shared)
-        least = smallest_auroc(arguments.patients, power=arguments.power, prevalence=arguments.prevalence)
+        least = smallest_auroc(
+            arguments.patients,
+            power=arguments.power,
+            prevalence=arguments.prevalence,
+            design="folds" if arguments.design == "folds" else "known",
+        )
         document |= {"patients": arguments.patients, "power_of_these": reached, "smallest_auroc": least}
         lines.append(f"{arguments.patients} patients have {reached:.0%} power; they tell {least:.2f} from 0.5.")
+    if arguments.design == "folds":
+        lines.append("The AUROC is what the folds' networks are worth on average, each patient judged once in 5 folds.")
+    if 0.5 < arguments.auroc < 1:
+        sizes = development_sizes(arguments.auroc, arguments.parameters, arguments.prevalence)
+        judged = validation_sizes(arguments.auroc, arguments.prevalence)
+        document |= {"parameters": arguments.parameters, "development": sizes, "validation": judged}
+        lines += [
+            f"To develop a regression of {arguments.parameters} coefficients (Riley 2020): {max(sizes.values()):,} patients "
+            f"(shrinkage {sizes['shrinkage']:,}, optimism {sizes['optimism']:,}, overall risk {sizes['risk']:,}).",
+            f"To validate a model (Riley 2021): {max(judged.values()):,} patients (calibration slope {judged['slope']:,}, "
+            f"O:E {judged['observed_expected']:,}, AUROC {judged['auroc']:,}).",
+        ]
     return Outcome(document=document, lines=lines)

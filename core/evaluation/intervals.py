@@ -151,12 +151,18 @@ def auroc_influence(positive: ArrayLike, scores: ArrayLike) -> Floats:
 
     Rows of the classes are centred; see :func:`core.evaluation.influence.cluster_influence` for clusters.
     """
+    return auroc_with_influence(positive, scores)[1]
+
+
+def auroc_with_influence(positive: ArrayLike, scores: ArrayLike) -> tuple[float, Floats]:
+    """Return the AUROC, and :func:`auroc_influence`; both classes must be there."""
     truth = np.asarray(positive, dtype=bool)
     yes, no = _placements(truth, np.asarray(scores, dtype=np.float64))
+    value = float(yes.mean())
     influence = np.empty(len(truth))
-    influence[truth] = (yes - yes.mean()) / len(yes)
-    influence[~truth] = (no - no.mean()) / len(no)
-    return influence
+    influence[truth] = (yes - value) / len(yes)
+    influence[~truth] = (no - value) / len(no)
+    return value, influence
 
 
 def bootstrap_weights(

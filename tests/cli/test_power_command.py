@@ -14,6 +14,17 @@ def test_power_of_one_hold_out(command: Command) -> None:
     assert "260 patients tell 0.6 from 0.5 with 80% power." in command("power", "0.6").stdout
 
 
+def test_the_recommended_design_and_what_it_takes_to_develop_and_validate(command: Command) -> None:
+    content = command("power", "0.594", "--patients", "585", "--design", "folds", "--parameters", "5", "--json").json
+    assert content["power_of_these"] == pytest.approx(0.75, abs=0.03)
+    assert set(content["development"]) == {"shrinkage", "optimism", "risk"}
+    assert content["validation"]["auroc"] > 400
+    said = command("power", "0.7").stdout
+    assert "To develop a regression of 10 coefficients (Riley 2020): 696 patients" in said
+    assert "calibration slope 896" in said
+    assert "development" not in command("power", "0.4", "--json").json
+
+
 def test_two_models_on_the_same_patients(command: Command) -> None:
     result = command("power", "0.7", "--against", "0.62", "--design", "paired", "--correlation", "0.8", "--json").json
     assert result["patients_needed"] < command("power", "0.7", "--against", "0.62", "--json").json["patients_needed"]

@@ -4,7 +4,18 @@ from scipy.special import ndtri
 
 from core.errors import EvaluationError
 from core.evaluation.intervals import auroc_interval, hanley_mcneil_variance
-from core.evaluation.power import auroc_variance, patients_needed, power_of, smallest_auroc
+from core.evaluation.power import (
+    auroc_size,
+    auroc_variance,
+    development_sizes,
+    development_sizes_of_r2,
+    patients_needed,
+    power_of,
+    ratio_size,
+    slope_size,
+    smallest_auroc,
+    validation_sizes,
+)
 
 
 def test_variance_without_a_signal_is_mann_whitneys() -> None:
@@ -68,3 +79,41 @@ def test_what_cannot_be_planned_is_refused() -> None:
         power_of(1.0, patients=50)
     with pytest.raises(EvaluationError, match="too few"):
         power_of(0.7, patients=4)
+
+
+def test_cross_validation_over_all_patients_has_less_power_than_one_model_on_as_many() -> None:
+    """585 patients and networks worth 0.594: their interval tells it in 3 of 4 studies, not in 98 of 100."""
+    assert power_of(0.594, patients=585) == pytest.approx(0.98, abs=0.01)
+    assert power_of(0.594, patients=585, design="folds") == pytest.approx(0.75, abs=0.03)
+    needed = patients_needed(0.6, design="folds")
+    assert needed is not None
+    assert power_of(0.6, patients=needed, design="folds") >= 0.8 > power_of(0.6, patients=needed - 1, design="folds")
+    assert smallest_auroc(117, design="folds") > smallest_auroc(117)
+    with pytest.raises(EvaluationError, match="at least 20"):
+        power_of(0.9, patients=19, design="folds")
+
+
+def normal(mean: float, spread: float) -> tuple[np.ndarray, np.ndarray]:
+    nodes, mass = np.polynomial.hermite_e.hermegauss(200)
+    return mean + spread * nodes, mass / mass.sum()
+
+
+def test_sizes_to_develop_are_those_of_the_authors_example() -> None:
+    """Of pmsampsize's documentation: R2 0.288, 24 parameters, 17.4% events: 662 patients."""
+    assert development_sizes_of_r2(0.288, 24, 0.174) == {"shrinkage": 623, "optimism": 662, "risk": 221}
+
+
+def test_sizes_to_validate_are_those_of_the_authors_example() -> None:
+    """Of pmvalsampsize's documentation: 1.8% events, C 0.8, log odds N(-5, 2.5^2), widths 1, 0.2 and 0.1."""
+    assert ratio_size(0.018, 1) == pytest.approx(905, abs=1)
+    assert slope_size(*normal(-5, 2.5), 0.2) == pytest.approx(4544, rel=0.005)  # theirs is simulated
+    assert auroc_size(0.8, 0.018, 0.1) == pytest.approx(4252, abs=1)
+
+
+def test_a_good_model_takes_fewer_to_develop_and_a_weak_one_more_to_show_its_slope() -> None:
+    weak, good = development_sizes(0.62, 10), development_sizes(0.85, 10)
+    assert weak["shrinkage"] > 5 * good["shrinkage"]
+    assert weak["risk"] == good["risk"] == 384
+    assert validation_sizes(0.62)["slope"] > 5 * validation_sizes(0.85)["slope"]
+    with pytest.raises(EvaluationError, match=r"between 0\.5 and 1"):
+        development_sizes(0.5, 10)

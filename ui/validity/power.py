@@ -6,10 +6,19 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from core.errors import MGMTLabError, StorageError
-from core.evaluation.power import DESIGNS, Design, patients_needed, power_of, smallest_auroc
+from core.evaluation.power import (
+    DESIGNS,
+    Design,
+    development_sizes,
+    patients_needed,
+    power_of,
+    smallest_auroc,
+    validation_sizes,
+)
 from core.phantom.cohort import read_phantom
 from core.phantom.config import best_auroc
 from core.runs.folder import RunFolder
@@ -33,10 +42,10 @@ def draw_section() -> None:
             "Compared with", list(get_args(Design)), format_func=DESIGNS.__getitem__, key="validity.power.design"
         )
         other = st.slider(
-            "That fixed value" if design == "known" else "The other model's AUROC",
+            "That fixed value" if design in ("known", "folds") else "The other model's AUROC",
             0.5,
             0.95,
-            0.5 if design == "known" else 0.55,
+            0.5 if design in ("known", "folds") else 0.55,
             0.01,
             key=f"validity.power.other.{design}",
         )
@@ -46,7 +55,7 @@ def draw_section() -> None:
             else 0.5
         )
         own = int(
-            st.number_input("Patients that you can evaluate", 8, 100_000, _own_patients(), 1, key="validity.power.n")
+            st.number_input("Patients that you can evaluate", 20, 100_000, _own_patients(), 1, key="validity.power.n")
         )
     needed = {
         power: patients_needed(value, other, power=power, design=design, correlation=correlation)
@@ -69,7 +78,7 @@ def _own_patients() -> int:
     """Patients that the newest run holds out, or those of one hold-out of the competition's cohort."""
     for entry in evaluated_runs():
         try:
-            return max(8, load_card(entry.run.checkpoint).patients.get("test", 0) or 117)
+            return max(20, load_card(entry.run.checkpoint).patients.get("test", 0) or 117)
         except MGMTLabError:
             continue
     return 117
@@ -84,15 +93,46 @@ def _say(
         st.metric(f"Your chance with {own} patients{each}", f"{reached:.0%}")
         st.metric(f"Patients for 80%{each}", "more than 10 million" if needed[0.8] is None else f"{needed[0.8]:,}")
         st.metric(
-            f"Smallest AUROC that {own} tell from 0.5", f"{smallest_auroc(own):.2f}", help="In 80 of 100 studies."
+            f"Smallest AUROC that {own} tell from 0.5",
+            f"{smallest_auroc(own, design='folds' if design == 'folds' else 'known'):.2f}",
+            help="In 80 of 100 studies.",
         )
+    whole = power_of(0.6, patients=585, design="folds")
     st.caption(
         "Two-sided at 5%, share of positives 0.525 as in the competition's cohort, variance of the AUROC by the binormal "
-        "model. For an AUROC of 0.60 one hold-out of 117 patients has 46% power, all 585 have 99%."
+        "model. For an AUROC of 0.60 one hold-out of 117 patients has 46% power. All 585 would have 99% for one model that "
+        f"was trained elsewhere; a cross-validation over them, whose networks share training patients, has {whole:.0%}."
     )
+    _show_sizes(value)
     show_falsifier(
         f"the true AUROC were further from {other:.2f}: the number needed falls with the square of the distance. "
         "More slices, seeds or epochs do not change it."
+    )
+
+
+def _show_sizes(value: float) -> None:
+    parameters = int(st.number_input("Coefficients of the model", 1, 10_000, 10, key="validity.power.parameters"))
+    developed, judged = development_sizes(value, parameters), validation_sizes(value)
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "A study that": ["develops a model"] * 3 + ["validates a model"] * 3,
+                "reaches": [
+                    "shrinkage of 0.9 at least",
+                    "optimism in R² of 0.05 at most",
+                    "the overall risk within 0.05",
+                    "calibration slope within 0.2",
+                    "O:E within 0.1",
+                    "AUROC within 0.05",
+                ],
+                "with patients": [*developed.values(), *judged.values()],
+            }
+        ),
+        hide_index=True,
+    )
+    st.caption(
+        f"For an AUROC of {value:.2f} (Riley and others, 2020 and 2021). A network has no number of coefficients: what it takes "
+        "to develop one is not known, and is no less than a plain model on as many features needs."
     )
 
 

@@ -50,8 +50,9 @@ def define_power(parser: Parser) -> None:
     parser.add_argument(
         "--design",
         default="known",
-        choices=("known", "unpaired", "paired"),
-        help="--against is a fixed value (default), a model on other patients, or a model on the same patients",
+        choices=("known", "folds", "unpaired", "paired"),
+        help="--against is a fixed value for one model (default) or for a cross-validation over all patients, a model on "
+        "other patients, or a model on the same patients",
     )
     parser.add_argument(
         "--correlation",
@@ -59,6 +60,13 @@ def define_power(parser: Parser) -> None:
         default=0.5,
         metavar="R",
         help="of the two models' AUROCs, for paired (default: 0.5)",
+    )
+    parser.add_argument(
+        "--parameters",
+        type=positive,
+        default=10,
+        metavar="N",
+        help="coefficients of a regression, for the size of a study that develops one (default: 10)",
     )
     parser.add_argument("--power", type=float, default=0.8, metavar="P", help="chance to show it (default: 0.8)")
     parser.add_argument(
