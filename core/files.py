@@ -1,12 +1,14 @@
-"""Atomic writes: a reader never sees half a file, and a full disk is reported in one line."""
+"""Atomic writes: a reader never sees half a file, and a full disk is reported in one line. And tables beside modules."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from core.errors import StorageError
@@ -19,6 +21,11 @@ _REASONS = {
     errno.EACCES: "permission is denied; set MGMT_LAB_HOME to a folder that can be written",
     errno.EPERM: "permission is denied; set MGMT_LAB_HOME to a folder that can be written",
 }
+
+
+def load_words(module: str) -> dict[str, Any]:
+    """Return the tables of words that stand beside a module, in the JSON document of its name; pass it ``__file__``."""
+    return dict(json.loads(Path(module).with_suffix(".json").read_text(encoding="utf-8")))
 
 
 @contextmanager

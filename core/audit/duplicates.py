@@ -103,7 +103,7 @@ def find_duplicates(
         yield find(
             "same-patient",
             [one, other],
-            f"Studies {one} and {other} are kept apart as two patients, but {slices} slices of theirs show the same picture.",
+            f"Studies {one} and {other} are kept apart as two patients, but {slices} slices of theirs show the same image.",
         )
     for (first, second), group in shared.items():
         within = persons[first] == persons[second]

@@ -1,7 +1,7 @@
 """By what the persons of a cohort are known again elsewhere: ids, UIDs and pixels as digests, and fingerprints of brains.
 
 A digest tells whether two things are equal and nothing else, so that a run can keep the marks of its patients
-(:mod:`core.runs.persons`) without keeping a name or a picture; a fingerprint is a brain in blocks of 7 mm. Marks of pixels are read only where a person asks for a
+(:mod:`core.runs.persons`) without keeping a name or an image; a fingerprint is a brain in blocks of 7 mm. Marks of pixels are read only where a person asks for a
 comparison, and stay in the cache until a file changes.
 """
 

@@ -98,7 +98,9 @@ def find_both_sides(
     for (first, second, found_in), files in torn.items():
         one, other = series_name(pairs[first][0]), series_name(pairs[second][0])
         unique = list(dict.fromkeys(files))
-        text = f"{_list(unique, 'picture', 'pictures')} of {one} and {other} that show the same stand in {_parts(found_in)}."
+        text = (
+            f"{_list(unique, 'image', 'images')} of {one} and {other} that show the same stand in {_parts(found_in)}."
+        )
         yield find("duplicate-on-both-sides", unique, text)
 
 

@@ -16,22 +16,11 @@ from pydicom.datadict import tag_for_keyword
 from core.data.formats.elements import Elements, text_of
 from core.data.index.recognise import recognise_name
 from core.data.sequences.names import AFTER, AGENTS, BEFORE, LOCALISERS, NEGATIONS
+from core.files import load_words
 
 REDACTED = "[redacted]"
-NAMES = (
-    "PatientName",
-    "PatientBirthName",
-    "PatientMotherBirthName",
-    "OtherPatientNames",
-    "ResponsiblePerson",
-    "ReferringPhysicianName",
-    "ConsultingPhysicianName",
-    "PhysiciansOfRecord",
-    "PerformingPhysicianName",
-    "NameOfPhysiciansReadingStudy",
-    "OperatorsName",
-    "RequestingPhysician",
-)
+_WORDS = load_words(__file__)
+NAMES = tuple(_WORDS["names"])
 """Attributes whose words are the names of people."""
 IDS = ("PatientID", "OtherPatientIDs", "AccessionNumber")
 """Attributes that number a person or an examination."""
@@ -39,14 +28,8 @@ NAMING_TAGS: list[int] = [tag for tag in map(tag_for_keyword, (*NAMES, *IDS)) if
 
 SHORTEST_NAME, SHORTEST_ID = 3, 4
 """Characters. A shorter word says nothing of a person, and occurs everywhere; that of another script may be whole."""
-EVERYDAY = frozenset(
-    {"axial", "tra", "transverse", "sag", "sagittal", "cor", "coronal", "oblique", "brain", "head", "neck", "skull"}
-    | {"cranial", "spine", "dark", "fluid", "tse", "fse", "gre", "fast", "spin", "echo", "weighted", "routine"}
-    | {"protocol", "series", "study", "anonymous", "patient", "mri", "volume", "isotropic", "fatsat"}
-)
-SURNAMES = frozenset(
-    {"blanco", "plain", "prima", "rest", "press", "roi", "task", "carte", "merge", "magic", "twist", "star"}
-)
+EVERYDAY = frozenset(_WORDS["everyday"])
+SURNAMES = frozenset(_WORDS["surnames"])
 """Words of sequence names that are people's names as well: taken out, if a person here bears one."""
 KEPT = (EVERYDAY | LOCALISERS | NEGATIONS).union(AGENTS, AFTER, BEFORE) - SURNAMES
 """What MR series are called, and are recognised by, whoever bears it as a name."""

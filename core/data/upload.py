@@ -41,7 +41,7 @@ ODD_CHARACTERS = re.compile(r"[^\w.\- ]")
 PATIENT_NUMBER = re.compile(r"\d+(?=[_\-])")
 """The patient in an image's name: leading digits that something follows, as in 00430_FLAIR_012.png."""
 NO_NAME = "scan"
-ONE_SCAN = "its pictures name no patient and are taken as slices of one scan, for they lie in one folder"
+ONE_SCAN = "its images name no patient and are taken as slices of one scan, for they lie in one folder"
 UNPACKED = (".zip", ".tar", ".tgz", ".tar.gz")
 """What is unpacked where it lies in a folder; office documents are zips, too."""
 
@@ -399,7 +399,7 @@ def _nothing_found(paths: Sequence[Path], faults: Sequence[Fault]) -> str:
 
 def _note_assumptions(groups: Iterable[_Group]) -> tuple[str, ...]:
     return tuple(
-        f"{len(group.images)} pictures name no patient and are taken as slices of one scan, {group.name}."
+        f"{len(group.images)} images name no patient and are taken as slices of one scan, {group.name}."
         for group in groups
         if group.assumed and len(group.images) > 1
     )

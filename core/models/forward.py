@@ -152,7 +152,7 @@ def score_images(
                 scores = model(to_input(block, architecture, compute))
             logits.append(scores.float().cpu().numpy())
     if not logits:
-        raise ValueError("score_pictures needs at least one picture")
+        raise ValueError("score_images needs at least one image")
     return np.concatenate(logits)
 
 

@@ -216,7 +216,7 @@ def test_images_go_by_their_numbers_else_by_their_folder(tmp_path: Path, setting
         "00008": [("T2w", 1)],
         tmp_path.name: [("T1w", 2)],
     }
-    assert "2 pictures name no patient" in cohort.notes[0]
+    assert "2 images name no patient" in cohort.notes[0]
     singles = open_scan([tmp_path / "one.png", tmp_path / "two.png"], tmp_path / "w" / "work", settings)
     assert found(singles) == {"one": [("unknown", 1)], "two": [("unknown", 1)]}
 

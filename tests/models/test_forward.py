@@ -49,7 +49,7 @@ def test_read_only_images_are_scored(model: nn.Module, images: np.ndarray) -> No
 
 
 def test_no_images_are_refused(model: nn.Module) -> None:
-    with pytest.raises(ValueError, match="at least one picture"):
+    with pytest.raises(ValueError, match="at least one image"):
         score_images(model, np.zeros((0, 64, 64), np.uint8), RESNET18, PLAIN)
 
 

@@ -98,7 +98,7 @@ def test_a_search_is_started_with_what_the_form_says(
     assert not app.exception
     assert not app.error
     (experiment,) = experiments
-    assert experiment.name == "sweep-1"
+    assert experiment.name == "sweep-01"
     question = experiment.question()
     assert question.kind == "search"
     assert question.parameters["space"] == ["learning_rate=1e-4..1e-2:log", "batch_size=4,8"]

@@ -21,7 +21,7 @@ from core.runs.folder import RunFolder
 from ui.figures.audit import draw_findings
 from ui.runs.runs import find_own_run, own_runs
 from ui.widgets.errors import report_errors
-from ui.widgets.loaders import load_stack
+from ui.widgets.loaders import BY_COHORT, load_stack
 from ui.widgets.progress import ProgressBar, offer_cancel
 from ui.widgets.state import current_settings
 from ui.widgets.text import plain
@@ -49,21 +49,18 @@ def show_audit(cohort: Cohort) -> None:
             return
         offer_cancel("audit.cancel", "What was read so far is kept.")
     with report_errors():
-        report = _audit(cohort.digest, str(cohort.root), run, cohort)
+        report = _audit(cohort, run)
         if not st.session_state.get(key):
             st.session_state[key] = True
             st.rerun()
         _show_report(cohort, report, run)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _audit(digest: str, root: str, run: str | None, _cohort: Cohort) -> AuditReport:
-    bar = ProgressBar("Reading pixels", "series")
-    try:
+@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=BY_COHORT)
+def _audit(cohort: Cohort, run: str | None) -> AuditReport:
+    with ProgressBar("Reading pixels", "series") as bar:
         split = find_own_run(run).split() if run else None
-        return audit_cohort(_cohort, current_settings(), split=split, progress=bar)
-    finally:
-        bar.close()
+        return audit_cohort(cohort, current_settings(), split=split, progress=bar)
 
 
 def _ask_split(cohort: Cohort) -> str | None:

@@ -214,9 +214,8 @@ def _ask_synthetic(settings: Settings) -> None:
     config = PhantomConfig(studies=studies, signal=signal, seed=seed, slices=slices, size=size)
     name = f"{studies}-studies-signal-{signal:g}-seed-{seed}-{slices}x{size}px"
     offer_cancel("cohort.cancel", "What is made so far is taken up next time.")
-    bar = ProgressBar("Making brains", "studies")
-    report = make_phantom(settings.cache / "synthetic" / name, config, progress=bar)
-    bar.close()
+    with ProgressBar("Making brains", "studies") as bar:
+        report = make_phantom(settings.cache / "synthetic" / name, config, progress=bar)
     _take(DataSource(root=str(report.folder)))
 
 

@@ -37,14 +37,11 @@ def show_overlap(cohort: Cohort) -> None:
     if st.button("Compare the two", icon=":material/compare_arrows:", key="overlap.start", disabled=not other):
         with report_errors():
             second = load_cohort(DataSource(root=other))
-            bar = ProgressBar("Reading pixels", "series")
-            try:
+            with ProgressBar("Reading pixels", "series") as bar:
                 crosswalk = read_crosswalk(Path(table)) if table else None
                 st.session_state[key] = find_overlap(
                     second, cohort, current_settings(), crosswalk=crosswalk, progress=bar
                 )
-            finally:
-                bar.close()
     if key in st.session_state:
         _show(st.session_state[key])
 

@@ -42,8 +42,7 @@ def show_sharing(cohort: Cohort) -> None:
 
 
 def _write(cohort: Cohort, out: str, mapping: str) -> Deidentified:
-    bar = ProgressBar("Writing", "series")
-    try:
+    with ProgressBar("Writing", "series") as bar:
         return deidentify_cohort(
             cohort,
             Path(out).expanduser(),
@@ -51,8 +50,6 @@ def _write(cohort: Cohort, out: str, mapping: str) -> Deidentified:
             mapping=Path(mapping).expanduser() if mapping else None,
             progress=bar,
         )
-    finally:
-        bar.close()
 
 
 def _show_report(report: Deidentified) -> None:

@@ -13,13 +13,14 @@ from core.experiments.external.parameters import (
     read_cohort_source,
     subject_name,
 )
-from core.jobs.experiment import Question, RunOptions, start_experiment
+from core.jobs.experiment import Question
 from core.runs.records import DataSource
 from ui.train.form import draw_form
 from ui.train.protocol import ask_preset, config_choices
 from ui.widgets.checkpoints import ask_checkpoint
 from ui.widgets.errors import report_errors
-from ui.widgets.state import chosen_cohort, current_settings
+from ui.widgets.experiments import ask_start
+from ui.widgets.state import chosen_cohort
 from ui.widgets.text import plain
 
 EVALUATE, LEAVE_OUT = "Evaluate a checkpoint", "Leave one out"
@@ -33,7 +34,13 @@ def ask_new() -> None:
     with report_errors():
         question = _ask_external() if what == EVALUATE else _ask_leave_out()
         if question is not None:
-            _ask_start(question, what == LEAVE_OUT)
+            trains = what == LEAVE_OUT
+            named = "" if trains else subject_name(ExternalParameters(**question.parameters))
+            note = (
+                "It waits behind queued runs and runs with no page open. Every evaluation is counted in the ledger of "
+                "test-set evaluations."
+            )
+            ask_start(question, "leave-out" if trains else f"external-{named}"[:60], note, "external", trains=trains)
 
 
 def _ask_external() -> Question | None:
@@ -108,32 +115,3 @@ def _ask_ties() -> dict[str, str]:
             help="They are written there; mark each yes or no in the column same, and start again.",
         )
     return {"crosswalk": crosswalk.strip(), "pairs": pairs.strip()}
-
-
-def _ask_start(question: Question, trains: bool) -> None:
-    settings = current_settings()
-    known = {path.name for path in settings.experiments.glob("*/")}
-    begin = "leave-out" if trains else f"external-{subject_name(ExternalParameters(**question.parameters))}"[:60]
-    free = next(name for number in range(1, 10_000) if (name := f"{begin}-{number:02d}") not in known)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        name = st.text_input("Name", placeholder=free, key="external.name", width=260) or free
-        jobs = 1
-        if trains:
-            jobs = int(
-                st.number_input(
-                    "At the same time", 1, max(1, settings.threads), 1, key="external.jobs", width=150,
-                    help="Trainings at once, in processes of their own that share the threads.",
-                )
-            )  # fmt: skip
-        pressed = st.button("Start", type="primary", icon=":material/play_circle:", key="external.start")
-    st.caption(
-        "It waits behind queued runs and runs with no page open. Every evaluation is counted in the ledger of test-set "
-        "evaluations."
-    )
-    if pressed:
-        if name in known:
-            st.error(f"{plain(name)} is there already; choose another name, or resume it above.")
-            return
-        start_experiment(settings, name, question, RunOptions(parallel=jobs))
-        st.query_params["experiment"] = name
-        st.rerun()

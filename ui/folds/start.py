@@ -8,12 +8,12 @@ import streamlit as st
 
 from core.config import RunConfig
 from core.experiments.folds.candidates import KIND, CrossValidationParameters, count_members, list_candidates
-from core.jobs.experiment import RunOptions, make_question, start_experiment
-from core.runs.records import DataSource
+from core.jobs.experiment import make_question
 from ui.train.form import draw_form
 from ui.train.protocol import ask_data, ask_preset, config_choices
 from ui.widgets.errors import report_errors
-from ui.widgets.state import chosen_cohort, current_settings
+from ui.widgets.experiments import ask_start
+from ui.widgets.state import chosen_cohort
 from ui.widgets.text import plain
 
 EXAMPLE = "learning_rate 0.001 0.0001"
@@ -31,7 +31,14 @@ def ask_new() -> None:
     if config is None or parameters is None or source is None or cohort is None:
         return
     with report_errors():
-        _ask_start(config, source, parameters)
+        candidates = list_candidates(config, parameters)
+        epochs = parameters.folds * parameters.seeds * parameters.inner_folds * sum(one.epochs for _, one in candidates)
+        note = (
+            f"{count_members(parameters)} trainings, {epochs} epochs in all. It waits behind queued runs, runs with no page "
+            f"open, and evaluates every patient of the cohort {'once' if parameters.seeds == 1 else f'{parameters.seeds} times'}, "
+            "which the ledger of test-set evaluations counts for other runs' test patients, too."
+        )
+        ask_start(make_question(KIND, parameters, config, source), "folds", note, "folds")
 
 
 def _ask_config() -> RunConfig | None:
@@ -90,33 +97,3 @@ def _ask_parameters() -> CrossValidationParameters | None:
         if words:
             vary[words[0]] = words[1:]
     return CrossValidationParameters(folds=folds, seeds=seeds, inner_folds=inner, vary=vary)
-
-
-def _ask_start(config: RunConfig, source: DataSource, parameters: CrossValidationParameters) -> None:
-    settings = current_settings()
-    candidates = list_candidates(config, parameters)
-    known = {path.name for path in settings.experiments.glob("*/")}
-    free = next(name for number in range(1, 10_000) if (name := f"folds-{number:02d}") not in known)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        name = st.text_input("Name", placeholder=free, key="folds.name", width=260) or free
-        jobs = int(
-            st.number_input(
-                "At the same time", 1, max(1, settings.threads), 1, key="folds.jobs", width=150,
-                help="Trainings at once, in processes of their own that share the threads.",
-            )
-        )  # fmt: skip
-        pressed = st.button("Start", type="primary", icon=":material/play_circle:", key="folds.start")
-    total = count_members(parameters)
-    epochs = parameters.folds * parameters.seeds * parameters.inner_folds * sum(one.epochs for _, one in candidates)
-    st.caption(
-        f"{total} trainings, {epochs} epochs in all. It waits behind queued runs, runs with no page open, and evaluates "
-        f"every patient of the cohort {'once' if parameters.seeds == 1 else f'{parameters.seeds} times'}, which the ledger "
-        "of test-set evaluations counts for other runs' test patients, too."
-    )
-    if pressed:
-        if name in known:
-            st.error(f"{plain(name)} is there already; choose another name, or resume it above.")
-            return
-        start_experiment(settings, name, make_question(KIND, parameters, config, source), RunOptions(parallel=jobs))
-        st.query_params["experiment"] = name
-        st.rerun()

@@ -83,11 +83,8 @@ def _make_demo(settings: Settings) -> DataSource:
     studies = min(DEMO.studies, settings.hosted_studies) if settings.hosted else DEMO.studies
     config = DEMO.model_copy(update={"studies": studies})
     offer_cancel("twin.demo.cancel", "What is made so far is taken up next time.")
-    bar = ProgressBar("Making brains", "studies")
-    try:
+    with ProgressBar("Making brains", "studies") as bar:
         report = make_phantom(
             settings.cache / "synthetic" / f"{studies}-studies-for-the-twin-run", config, progress=bar
         )
-    finally:
-        bar.close()
     return DataSource(root=str(report.folder))

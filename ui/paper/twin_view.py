@@ -43,11 +43,8 @@ def start_pair(config: RunConfig, source: DataSource) -> TwinPair:
         active = any(one.status().state in WAITING for one in pair.runs.values())
         if active and run.source == source and run.config.model_copy(update={"split": config.split}) == config:
             return pair
-    bar = ProgressBar("Preparing slices", "series")
-    try:
+    with ProgressBar("Preparing slices", "series") as bar:
         pair = plan_pair(settings, config, source, owner=visitor(), progress=bar)
-    finally:
-        bar.close()
     queue_pair(pair, settings)
     return pair
 
@@ -74,9 +71,8 @@ def show_pair(pair: TwinPair, key: str) -> None:
     if found is None:
         from core.experiments.twin.result import evaluate_pair
 
-        bar = ProgressBar("Evaluating both arms on the same test slices", "slices")
-        found = evaluate_pair(pair, current_settings(), bar).to_dict()
-        bar.close()
+        with ProgressBar("Evaluating both arms on the same test slices", "slices") as bar:
+            found = evaluate_pair(pair, current_settings(), bar).to_dict()
     show_result(found)
 
 

@@ -101,6 +101,6 @@ def show_steps(study: Study) -> None:
             column_config={"measured": st.column_config.TextColumn(width="large")},
         )
         st.caption(
-            "One axial slice through the middle of the reference, at the same place in each picture. "
+            "One axial slice through the middle of the reference, at the same place in each image. "
             f"{record['processing']}; {record['cpu_seconds']:.0f} CPU seconds."
         )

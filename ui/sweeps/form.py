@@ -16,6 +16,7 @@ from core.jobs.experiment import RunOptions, start_experiment
 from core.presets import PRESETS
 from ui.train.protocol import ask_data, ask_preset
 from ui.widgets.errors import report_errors
+from ui.widgets.experiments import free_name
 from ui.widgets.state import chosen_cohort, current_settings
 
 
@@ -94,7 +95,7 @@ def _ask_start(config: RunConfig | None, space: tuple[str, ...]) -> None:
             help="tpe learns from the trials that have ended, after ten random ones.",
         )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        name = st.text_input("Name", _free_name(), key="sweeps.name", max_chars=60, width=220)
+        name = st.text_input("Name", free_name("sweep"), key="sweeps.name", max_chars=60, width=220)
         storage = st.text_input(
             "Shared storage (optional)",
             key="sweeps.storage",
@@ -138,8 +139,3 @@ def _checked_storage(url: str) -> str:
             "the host stay in the URL."
         )
     return place.url
-
-
-def _free_name() -> str:
-    taken = {path.name for path in current_settings().experiments.glob("*")}
-    return next(name for number in range(1, 10_000) if (name := f"sweep-{number}") not in taken)

@@ -186,8 +186,8 @@ def _show_test(search: Search, result: SearchResult, *, running: bool) -> None:
         from core.experiments.search.run_search import evaluate_best
 
         with report_errors():
-            bar = ProgressBar("Evaluating the test patients", "slices")
-            evaluate_best(search, current_settings(), bar)
+            with ProgressBar("Evaluating the test patients", "slices") as bar:
+                evaluate_best(search, current_settings(), bar)
             st.rerun()
 
 

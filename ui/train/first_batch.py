@@ -46,11 +46,8 @@ def show_first_batch(cohort: Cohort, config: RunConfig) -> None:
 def _load(cohort: Cohort, config: RunConfig) -> FirstBatch:
     from core.dataset.first_batch import preview_first_batch  # and with it torch
 
-    bar = ProgressBar("Preparing", "series")
-    try:
+    with ProgressBar("Preparing", "series") as bar:
         return preview_first_batch(cohort, config, current_settings(), progress=bar)
-    finally:
-        bar.close()
 
 
 def _draw(batch: FirstBatch, cohort: Cohort, config: RunConfig) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -51,7 +49,7 @@ def draw_section() -> None:
 def _of_run() -> None:
     run = ask_run("validity.audit.run")
     if run is not None and st.button("Audit this split", icon=":material/fact_check:", key="validity.audit.start"):
-        with _bar() as bar:
+        with ProgressBar("Reading pixels", "series") as bar:
             report = audit_split(
                 open_cohort(run.source, bar, current_settings()), run.split(), current_settings(), progress=bar
             )
@@ -69,7 +67,7 @@ def _of_file() -> None:
     )
     if file is not None and st.button("Audit this split", icon=":material/fact_check:", key="validity.audit.table"):
         split = parse_split(file.getvalue(), file.name)
-        with _bar() as bar:
+        with ProgressBar("Reading pixels", "series") as bar:
             report = audit_split(cohort, split, current_settings(), progress=bar)
         _show(report, isinstance(split, Split) and split.leaky)
 
@@ -79,7 +77,7 @@ def _of_folder() -> None:
         "A tree of TRAIN, VAL and TEST folders, as the paper's code reads it", key="validity.audit.folder"
     )
     if place and st.button("Audit this tree", icon=":material/fact_check:", key="validity.audit.tree"):
-        with _bar() as bar:
+        with ProgressBar("Reading pixels", "series") as bar:
             cohort = scan_cohort(Path(place).expanduser(), progress=bar, settings=current_settings())
             if not any(study.phase for study in cohort):
                 raise SplitError(
@@ -88,15 +86,6 @@ def _of_folder() -> None:
                 )
             report = audit_split(cohort, None, current_settings(), progress=bar)
         _show(report, False)
-
-
-@contextmanager
-def _bar() -> Iterator[ProgressBar]:
-    bar = ProgressBar("Reading pixels", "series")
-    try:
-        yield bar
-    finally:
-        bar.close()
 
 
 def _show(report: AuditReport, by_slice: bool) -> None:

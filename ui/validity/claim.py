@@ -48,16 +48,10 @@ def _ask_audit(run: RunFolder) -> tuple[tuple[str, ...] | None, Control | None, 
 @st.cache_data(max_entries=8, show_spinner=False)
 def _audit(path: str) -> tuple[tuple[str, ...], Control, list[dict[str, str]]]:
     run, settings = RunFolder(Path(path)), current_settings()
-    bar = ProgressBar("Reading pixels", "series")
-    try:
+    with ProgressBar("Reading pixels", "series") as bar:
         leakage = audit_leakage(run, settings, bar)
-    finally:
-        bar.close()
-    bar = ProgressBar("Looking for shortcuts", "permutations")
-    try:
+    with ProgressBar("Looking for shortcuts", "permutations") as bar:
         return leakage, ask_shortcuts(run, settings, bar), tabulate_parts(run, settings)
-    finally:
-        bar.close()
 
 
 def _show(sheet: ClaimSheet, run: RunFolder) -> None:

@@ -10,6 +10,7 @@ from core.figure_text import figure_text
 from ui.figures.controls import draw_dose, draw_leak
 from ui.validity.data import ask_data
 from ui.validity.remarks import show_falsifier
+from ui.widgets.loaders import BY_COHORT
 from ui.widgets.measured import ask_measured
 from ui.widgets.progress import ProgressBar
 from ui.widgets.state import current_settings
@@ -37,15 +38,7 @@ def draw_section() -> None:
     )
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
-def _measure(digest: str, root: str, _cohort: Cohort) -> LeakMeter:
-    bar = ProgressBar("Preparing slices", "series")
-    try:
-        return measure_cohort(_cohort, current_settings(), progress=bar)
-    finally:
-        bar.close()
-
-
+@st.cache_data(max_entries=8, show_spinner=False, hash_funcs=BY_COHORT)
 def measured_leak(cohort: Cohort) -> LeakMeter:
     """The meter's result on a cohort; measured once.
 
@@ -54,7 +47,8 @@ def measured_leak(cohort: Cohort) -> LeakMeter:
     EvaluationError
         Too few labelled patients.
     """
-    return _measure(cohort.digest, str(cohort.root), cohort)
+    with ProgressBar("Preparing slices", "series") as bar:
+        return measure_cohort(cohort, current_settings(), progress=bar)
 
 
 def show_leak(found: LeakMeter, key: str) -> None:

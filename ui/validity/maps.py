@@ -80,13 +80,10 @@ def _ask_and_show(cohort: Cohort, path: Path) -> None:
 def _measure(cohort: Cohort, path: Path, studies: int) -> MapTest:
     from core.explain.validation.sanity import measure_maps
 
-    bar = ProgressBar("Maps", "steps")
-    try:
+    with ProgressBar("Maps", "steps") as bar:
         return measure_maps(
             load_predictor(path), cohort, current_settings(), studies=studies, per_series=PER_SERIES, progress=bar
         )
-    finally:
-        bar.close()
 
 
 def show_map_test(found: MapTest) -> None:

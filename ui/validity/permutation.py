@@ -16,6 +16,7 @@ from ui.figures.controls import draw_null
 from ui.validity.answers import ask_answer, show_asking
 from ui.validity.data import ask_data
 from ui.validity.remarks import show_falsifier
+from ui.widgets.loaders import BY_COHORT
 from ui.widgets.measured import ask_measured
 from ui.widgets.progress import ProgressBar
 from ui.widgets.state import current_settings
@@ -60,22 +61,19 @@ def _fast() -> None:
     )
     found = ask_measured(
         "validity.permute", (cohort.digest, weights), f"Shuffle {SHUFFLES} times", ":material/shuffle:",
-        lambda: _permute(cohort.digest, str(cohort.root), weights, cohort),
+        lambda: _permute(cohort, weights),
     )  # fmt: skip
     if found is not None:
         _show(found)
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
-def _permute(digest: str, root: str, weights: str, _cohort: Cohort) -> dict[str, Any]:
+@st.cache_data(max_entries=8, show_spinner=False, hash_funcs=BY_COHORT)
+def _permute(cohort: Cohort, weights: str) -> dict[str, Any]:
     from core.experiments.controls.frozen import permute_frozen
 
-    bar = ProgressBar("Shuffling", "steps")
-    try:
-        config = RunConfig(weights=weights, prep=meter_prep(_cohort))
-        return permute_frozen(_cohort, current_settings(), config, permutations=SHUFFLES, progress=bar).to_dict()
-    finally:
-        bar.close()
+    with ProgressBar("Shuffling", "steps") as bar:
+        config = RunConfig(weights=weights, prep=meter_prep(cohort))
+        return permute_frozen(cohort, current_settings(), config, permutations=SHUFFLES, progress=bar).to_dict()
 
 
 def _reruns() -> None:

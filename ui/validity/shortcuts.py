@@ -11,6 +11,7 @@ from core.figure_text import figure_text, interval_text, number_text
 from ui.figures.controls import draw_intervals
 from ui.validity.data import ask_data
 from ui.validity.remarks import show_falsifier
+from ui.widgets.loaders import BY_COHORT
 from ui.widgets.measured import ask_measured
 from ui.widgets.progress import ProgressBar
 from ui.widgets.state import current_settings
@@ -30,7 +31,7 @@ def draw_section() -> None:
     if cohort is not None:
         found = ask_measured(
             "validity.shortcuts", cohort.digest, "Look for shortcuts", ":material/route:",
-            lambda: _find(cohort.digest, str(cohort.root), cohort),
+            lambda: _find(cohort),
         )  # fmt: skip
         if found is not None:
             show_shortcuts(found)
@@ -56,13 +57,10 @@ def _tell_network() -> None:
         )
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _find(digest: str, root: str, _cohort: Cohort) -> Shortcuts:
-    bar = ProgressBar("Controls", "permutations")
-    try:
-        return find_shortcuts(_cohort, current_settings(), permutations=PERMUTATIONS, progress=bar)
-    finally:
-        bar.close()
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=BY_COHORT)
+def _find(cohort: Cohort) -> Shortcuts:
+    with ProgressBar("Controls", "permutations") as bar:
+        return find_shortcuts(cohort, current_settings(), permutations=PERMUTATIONS, progress=bar)
 
 
 def show_shortcuts(found: Shortcuts) -> None:

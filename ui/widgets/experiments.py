@@ -11,6 +11,7 @@ from core.jobs.experiment import (
     ENTRY,
     Experiment,
     ExperimentStatus,
+    Question,
     RunOptions,
     list_experiments,
     start_experiment,
@@ -40,6 +41,46 @@ def ask_experiment(title: str, kinds: Sequence[str], key: str) -> Experiment | N
     name = st.selectbox(title, names, index=names.index(named) if named in names else 0, key=f"{key}.shown")
     st.query_params["experiment"] = name
     return known[name]
+
+
+def free_name(begin: str) -> str:
+    """The first of ``begin-01``, ``begin-02``, ... that no experiment has."""
+    taken = current_settings().experiments
+    return next(name for number in range(1, 10_000) if not (taken / (name := f"{begin}-{number:02d}")).exists())
+
+
+def ask_start(question: Question, begin: str, note: str, key: str, *, trains: bool = True) -> None:
+    """Let the visitor name an experiment and start it in a process of its own.
+
+    Parameters
+    ----------
+    question
+        What it answers.
+    begin
+        Of the name that it has where none is given.
+    note
+        Said below the button.
+    key
+        Prefix of the widgets' keys.
+    trains
+        Whether it takes trainings, of which several may run at once.
+    """
+    settings, free = current_settings(), free_name(begin)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        name = st.text_input("Name", placeholder=free, key=f"{key}.name", width=260) or free
+        jobs = 1
+        if trains:
+            said = "Trainings at once, in processes of their own that share the threads."
+            most = max(1, settings.threads)
+            jobs = int(st.number_input("At the same time", 1, most, 1, key=f"{key}.jobs", width=150, help=said))
+        pressed = st.button("Start", type="primary", icon=":material/play_circle:", key=f"{key}.start")
+    st.caption(note)
+    if pressed and (settings.experiments / name).exists():
+        st.error(f"{plain(name)} is there already; choose another name, or resume it above.")
+    elif pressed:
+        start_experiment(settings, name, question, RunOptions(parallel=jobs))
+        st.query_params["experiment"] = name
+        st.rerun()
 
 
 def show_status(experiment: Experiment, key: str, show_bar: Bar) -> None:

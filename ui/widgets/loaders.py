@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -23,14 +24,15 @@ if TYPE_CHECKING:
     from core.inference.predict import Predictor
 
 
+BY_COHORT: dict[str | type[Any], Callable[[Any], Any]] = {Cohort: lambda cohort: (cohort.digest, str(cohort.root))}
+"""How Streamlit's caches tell one cohort from another: ``hash_funcs=BY_COHORT``."""
+
+
 @st.cache_resource(max_entries=4, show_spinner=False)
 def load_cohort(source: DataSource) -> Cohort:
     """Scan a cohort's headers, with a progress bar; once, until :func:`rescan`."""
-    bar = ProgressBar("Reading headers", "files")
-    try:
+    with ProgressBar("Reading headers", "files") as bar:
         return open_cohort(source, bar, current_settings())
-    finally:
-        bar.close()
 
 
 def rescan() -> None:
@@ -93,28 +95,17 @@ def load_stack(series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
     return _load_stack(tuple(str(file) for file in series.files), str(series.sequence), series)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _count_blanks(digest: str, root: str, _cohort: Cohort) -> list[BlankCount]:
-    bar = ProgressBar("Reading pixels", "series")
-    try:
-        return count_blank_slices(_cohort, progress=bar)
-    finally:
-        bar.close()
-
-
+@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=BY_COHORT)
 def count_blanks(cohort: Cohort) -> list[BlankCount]:
     """Read every series and count its blank slices, with a progress bar; once per cohort."""
-    return _count_blanks(cohort.digest, str(cohort.root), cohort)
+    with ProgressBar("Reading pixels", "series") as bar:
+        return count_blank_slices(cohort, progress=bar)
 
 
-@st.cache_resource(max_entries=4, show_spinner="Counting slices …")
-def _count_all_slices(digest: str, root: str, _cohort: Cohort) -> list[tuple[Series, int]]:
-    return [(series, count_slices(series)) for series in _cohort.series]
-
-
+@st.cache_resource(max_entries=4, show_spinner="Counting slices …", hash_funcs=BY_COHORT)
 def count_all_slices(cohort: Cohort) -> list[tuple[Series, int]]:
     """How many slices each series of a cohort has, blank ones included, from the headers."""
-    return _count_all_slices(cohort.digest, str(cohort.root), cohort)
+    return [(series, count_slices(series)) for series in cohort.series]
 
 
 def load_stacks(series: tuple[Series, ...]) -> tuple[list[SliceStack], list[Fault]]:

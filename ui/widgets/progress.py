@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Self
 
 import streamlit as st
 
@@ -44,6 +45,10 @@ class ProgressBar:
             text=f"{self._title}: {done} of {total} {self._unit}{pace}" + (f" ({plain(what, 60)})" if what else ""),
         )
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        """Show the bar for as long as the block takes."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Take the bar off the page."""
         self._bar.empty()

@@ -6,37 +6,19 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-NOT_KNOWN = frozenset(
-    {
-        "",
-        "na",
-        "nan",
-        "none",
-        "null",
-        "nil",
-        "nd",
-        "nk",
-        "unk",
-        "unknown",
-        "unavailable",
-        "indeterminate",
-        "undetermined",
-    }
-    | {"indeterminable", "inconclusive", "equivocal", "missing", "pending", "untested", "insufficient", "unclear"}
-    | {"uncertain", "ambiguous", "borderline", "invalid", "failed"}
-)
+from core.files import load_words
+
+_WORDS = load_words(__file__)
+NOT_KNOWN = frozenset(_WORDS["not_known"])
 """Words of which one suffices to say that the status is not known."""
 NOT_DONE = re.compile(
     r"\b(?:not|non|no|n)\s(?:available|determined|done|tested|assessed|known|evaluable|performed|a|data|result)\b"
 )
-NEGATIONS = frozenset(
-    {"0", "no", "not", "non", "negative", "neg", "false", "absent", "without", "u", "um", "un"}
-    | {"nicht", "kein", "keine", "sans", "senza", "sin", "nao", "niet", "geen"}
-)
+NEGATIONS = frozenset(_WORDS["negations"])
 NEGATED_STEM = re.compile(r"(?:un|non|de|hypo)met[hi]")
-AFFIRMATIONS = frozenset({"1", "yes", "positive", "pos", "true", "present", "detected", "m", "meth", "met"})
+AFFIRMATIONS = frozenset(_WORDS["affirmations"])
 AFFIRMED_STEM = re.compile(r"(?:hyper)?(?:methyl|metil)|meth$")
-FILLERS = frozenset({"mgmt", "promoter", "promotor", "gene", "status", "region", "is", "the", "of", "was"})
+FILLERS = frozenset(_WORDS["fillers"])
 KNOWN_SPELLINGS = "0 or 1, Methylated or Unmethylated, positive or negative, or a word such as unknown"
 
 

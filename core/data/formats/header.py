@@ -29,66 +29,10 @@ from core.data.formats.elements import (
 from core.data.redact import NAMING_TAGS, Redactor
 from core.data.synthetic import SYNTHETIC_MARK
 from core.errors import DicomError, NoPixelsError, NotMRError
+from core.files import load_words
 
-ATTRIBUTES = (
-    "SpecificCharacterSet",
-    "ImageType",
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "AcquisitionTime",
-    "Modality",
-    "Manufacturer",
-    "StudyDescription",
-    "SeriesDescription",
-    "ManufacturerModelName",
-    "ContrastBolusAgent",
-    "ScanningSequence",
-    "ScanOptions",
-    "MRAcquisitionType",
-    "SequenceName",
-    "AngioFlag",
-    "SliceThickness",
-    "RepetitionTime",
-    "EchoTime",
-    "InversionTime",
-    "MagneticFieldStrength",
-    "ProtocolName",
-    "ContrastBolusStartTime",
-    "FlipAngle",
-    "StudyDate",
-    "AcquisitionDate",
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "SeriesNumber",
-    "InstanceNumber",
-    "FrameOfReferenceUID",
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-    "ImageComments",
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "NumberOfFrames",
-    "Rows",
-    "Columns",
-    "PixelSpacing",
-    "BitsAllocated",
-    "BitsStored",
-    "HighBit",
-    "PixelRepresentation",
-    "RescaleIntercept",
-    "RescaleSlope",
-    "ComplexImageComponent",
-    "AcquisitionContrast",
-    "PulseSequenceName",
-    "EchoPulseSequence",
-    "EchoPlanarPulseSequence",
-    "PerformedProcedureStepDescription",
-    "NumberOfTemporalPositions",
-    "BurnedInAnnotation",
-    "PatientIdentityRemoved",
-    "SharedFunctionalGroupsSequence",
-    "PerFrameFunctionalGroupsSequence",
-)
+_WORDS = load_words(__file__)
+ATTRIBUTES = tuple(_WORDS["attributes"])
 """The allow-list. Image Comments is only compared with the synthetic mark; of the two sequences of functional
 groups :mod:`core.data.formats.frames` reads the few attributes that it names."""
 ALLOWED_TAGS: list[int] = [tag for tag in map(tag_for_keyword, ATTRIBUTES) if tag is not None]
@@ -181,7 +125,7 @@ def check_kind(dataset: Elements, path: Path, *, has_pixels: bool) -> None:
     samples, photometric = integer_of(dataset, "SamplesPerPixel"), text_of(dataset, "PhotometricInterpretation")
     if (samples or 1) != 1 or (photometric and not photometric.startswith("MONOCHROME")):
         raise DicomError(
-            f"{path.name} is a colour picture ({photometric or f'{samples} samples a pixel'}); MR signal is grey."
+            f"{path.name} is a colour image ({photometric or f'{samples} samples a pixel'}); MR signal is grey."
         )
 
 

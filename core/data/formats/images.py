@@ -162,11 +162,11 @@ def _opened(path: Path, settings: Settings) -> Iterator[Image.Image]:
                 raise _too_large(path, f"{image.height} x {image.width} pixels", settings)
             yield image
     except Image.DecompressionBombError as error:
-        raise _too_large(path, "more pixels than a picture needs", settings) from error
+        raise _too_large(path, "more pixels than an image needs", settings) from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{path.name} is not a picture; PNG, JPEG, BMP, GIF, TIFF and WebP can be read.") from error
+        raise DataError(f"{path.name} is not an image; PNG, JPEG, BMP, GIF, TIFF and WebP can be read.") from error
     except PILLOW_ERRORS as error:
-        raise DataError(f"{path.name} is a damaged picture: {error}.") from error
+        raise DataError(f"{path.name} is a damaged image: {error}.") from error
 
 
 def _too_large(path: Path, found: str, settings: Settings) -> LimitError:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_16, EXPLICIT_VR_LENGTH_32
 
 from core.data.formats.dicom import locate_pixels, read_native, read_stored
 from core.data.formats.elements import floats_of, integer_of, text_of
@@ -44,35 +45,6 @@ FIXED = frozenset(READ_TAGS) - PARSED - {ACQUISITION_TIME} | {0x00020010}
 FIRST_ELEMENT = 132
 META_GROUP, PIXEL_GROUP, ITEM_GROUP = 0x0002, 0x7FE0, 0xFFFE
 UNDEFINED_LENGTH = 0xFFFFFFFF
-SHORT_VRS = frozenset(
-    [
-        "AE",
-        "AS",
-        "AT",
-        "CS",
-        "DA",
-        "DS",
-        "DT",
-        "FD",
-        "FL",
-        "IS",
-        "LO",
-        "LT",
-        "PN",
-        "SH",
-        "SL",
-        "SS",
-        "ST",
-        "TM",
-        "UI",
-        "UL",
-        "US",
-    ]
-)
-"""Value representations whose length takes two bytes (PS3.5 7.1.2)."""
-LONG_VRS = frozenset(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"])
-"""Those whose length takes four."""
-
 _SHORT = struct.Struct("<H").unpack_from
 _LONG = struct.Struct("<L").unpack_from
 _TAG = struct.Struct("<HH").unpack_from
@@ -292,11 +264,11 @@ def _outline(head: bytes, syntax: str) -> Outline | None:
         if group == PIXEL_GROUP:
             return outline
         vr = None if syntax == IMPLICIT and group != META_GROUP else head[place + 4 : place + 6].decode("latin-1")
-        if vr is not None and vr not in SHORT_VRS and vr not in LONG_VRS:
+        if vr is not None and vr not in EXPLICIT_VR_LENGTH_16 and vr not in EXPLICIT_VR_LENGTH_32:
             return None
-        length_at = place + (4 if vr is None else 6 if vr in SHORT_VRS else 8)
-        value_at = place + (12 if vr in LONG_VRS else 8)
-        length = (_SHORT if vr in SHORT_VRS else _LONG)(head, length_at)[0]
+        length_at = place + (4 if vr is None else 6 if vr in EXPLICIT_VR_LENGTH_16 else 8)
+        value_at = place + (12 if vr in EXPLICIT_VR_LENGTH_32 else 8)
+        length = (_SHORT if vr in EXPLICIT_VR_LENGTH_16 else _LONG)(head, length_at)[0]
         end = value_at + length
         if length == UNDEFINED_LENGTH or group == ITEM_GROUP or end > len(head):
             return None

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.data.index.recognise import recognise_name
+from core.files import load_words
 from core.mri import MRSequence
 
 BIDS_ENTITY = re.compile(
@@ -17,145 +18,15 @@ BIDS_ENTITY = re.compile(
 BETWEEN = re.compile(r"[_\-.\s]+")
 SUBJECT = re.compile(r"(?:sub|subj|subject|pat|patient|case|pt|id|p)\d+|[a-z]{1,8}\d{3,}")
 """A word that numbers a person wherever it stands in a name."""
-SUBJECT_WORDS = frozenset({"sub", "subj", "subject", "pat", "patient", "patientid", "case", "pt", "participant", "id"})
+_WORDS = load_words(__file__)
+SUBJECT_WORDS = frozenset(_WORDS["subject"])
 """Words after which a number is a person's."""
-SESSION_WORDS = frozenset(
-    {
-        "ses",
-        "session",
-        "week",
-        "wk",
-        "month",
-        "mo",
-        "day",
-        "year",
-        "visit",
-        "timepoint",
-        "time",
-        "tp",
-        "exam",
-        "scan",
-        "fu",
-    }
-    | {
-        "followup",
-        "follow",
-        "up",
-        "baseline",
-        "pre",
-        "preop",
-        "post",
-        "postop",
-        "intraop",
-        "op",
-        "before",
-        "after",
-        "study",
-    }
-    | {"progression", "recurrence", "surgery", "rt", "screening"}
-)
+SESSION_WORDS = frozenset(_WORDS["session"])
 SESSION = re.compile(rf"(?:{'|'.join(sorted(SESSION_WORDS, key=len, reverse=True))})(?:\d*d?|[a-z])|\d+d?")
 """A word of a session's name: week, 000, Timepoint2, FU003d, 20190304."""
-PLAIN_WORDS = frozenset(
-    {"anat", "func", "dwi", "fmap", "perf", "dicom", "dicoms", "dcm", "nifti", "nii", "images", "image", "img", "imgs"}
-    | {
-        "structural",
-        "raw",
-        "scans",
-        "mri",
-        "mr",
-        "data",
-        "mask",
-        "masks",
-        "seg",
-        "segmentation",
-        "segmentations",
-        "label",
-    }
-    | {"labels", "tumor", "tumour", "lesion", "roi", "series", "se", "volumes", "processed", "processing", "registered"}
-    | {
-        "stripped",
-        "skull",
-        "strip",
-        "bet",
-        "brain",
-        "head",
-        "n4",
-        "bias",
-        "corrected",
-        "correction",
-        "reg",
-        "resampled",
-    }
-    | {
-        "mni",
-        "mni152",
-        "sri24",
-        "space",
-        "atlas",
-        "ants",
-        "norm",
-        "normalized",
-        "normalised",
-        "zscore",
-        "manual",
-        "final",
-    }
-    | {
-        "orig",
-        "original",
-        "defaced",
-        "native",
-        "iso",
-        "1mm",
-        "3d",
-        "2d",
-        "4d",
-        "tse",
-        "fse",
-        "gre",
-        "spc",
-        "ir",
-        "tra",
-        "ax",
-    }
-    | {
-        "axial",
-        "sag",
-        "sagittal",
-        "cor",
-        "coronal",
-        "transverse",
-        "weighted",
-        "wi",
-        "gd",
-        "ce",
-        "contrast",
-        "km",
-        "c",
-        "gad",
-    }
-    | {
-        "sub",
-        "subj",
-        "subject",
-        "pat",
-        "patient",
-        "case",
-        "mgmt",
-        "the",
-        "of",
-        "and",
-        "with",
-        "without",
-        "fl",
-        "derived",
-    }
-)
+PLAIN_WORDS = frozenset(_WORDS["plain"])
 """Words that name a kind of file or of image, and nobody."""
-COUNTED_WORDS = frozenset(
-    {"mni", "sri", "se", "ser", "series", "im", "img", "image", "slice", "sl", "i", "frame", "file", "dcm"}
-)
+COUNTED_WORDS = frozenset(_WORDS["counted"])
 """Words that are followed by the number of a series, an image or a template."""
 FEWEST_SERIES = 2
 """So many different numbers after a person's can be those of sessions; more, each of one file, are those of series."""

@@ -99,7 +99,7 @@ def process_study(
     pictures = [one for one in series.values() if one.kind == "picture"]
     if pictures or not series:
         raise DataError(
-            f"Study {study.study_id} holds {'loose pictures' if pictures else 'none of the four sequences'}; from raw are "
+            f"Study {study.study_id} holds {'loose images' if pictures else 'none of the four sequences'}; from raw are "
             "processed DICOM and NIfTI volumes."
         )
     key = {

@@ -8,8 +8,8 @@ neighbours.
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
-TABLES: dict[str, Any] = json.loads(Path(__file__).with_name("tables.json").read_text(encoding="utf-8"))
+from core.files import load_words
+
+TABLES: dict[str, Any] = load_words(__file__)

@@ -24,50 +24,11 @@ from scipy.stats import rankdata
 
 from core.data.study import Series
 from core.evaluation.metrics import Integers
+from core.files import load_words
 
-NUMBERS = (
-    "MagneticFieldStrength",
-    "EchoTime",
-    "RepetitionTime",
-    "InversionTime",
-    "FlipAngle",
-    "EchoTrainLength",
-    "NumberOfAverages",
-    "PixelBandwidth",
-    "SliceThickness",
-    "ImagingFrequency",
-    "PercentSampling",
-    "PercentPhaseFieldOfView",
-    "NumberOfPhaseEncodingSteps",
-    "SAR",
-    "WindowCenter",
-    "WindowWidth",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "BitsStored",
-)
-WORDS = (
-    "Manufacturer",
-    "ManufacturerModelName",
-    "InstitutionName",
-    "StationName",
-    "SoftwareVersions",
-    "DeviceSerialNumber",
-    "ProtocolName",
-    "SeriesDescription",
-    "SequenceName",
-    "ScanningSequence",
-    "SequenceVariant",
-    "ScanOptions",
-    "MRAcquisitionType",
-    "ReceiveCoilName",
-    "TransmitCoilName",
-    "InPlanePhaseEncodingDirection",
-    "PatientPosition",
-    "BodyPartExamined",
-    "ContrastBolusAgent",
-    "PhotometricInterpretation",
-)
+_WORDS = load_words(__file__)
+NUMBERS = tuple(_WORDS["numbers"])
+WORDS = tuple(_WORDS["words"])
 """Read as digests: whether two are equal, never what they say."""
 SHUFFLES = 9999
 BLOCK = 1000

@@ -62,7 +62,7 @@ def test_one_sample_without_a_photometric_interpretation_is_grey(tmp_path: Path,
     assert scan_series("1", [path], tmp_path, settings).series[0].rows == 4
     colour = write_mr(tmp_path / "FLAIR" / "b.dcm", PhotometricInterpretation="RGB", SamplesPerPixel=3)
     (fault,) = scan_series("1", [colour], tmp_path, settings).faults
-    assert "colour picture (RGB)" in fault.reason
+    assert "colour image (RGB)" in fault.reason
 
 
 def test_a_dicom_file_or_a_picture_named_as_nifti_is_what_it_is(tmp_path: Path) -> None:

@@ -111,12 +111,12 @@ def test_the_content_decides_not_the_name(tmp_path: Path) -> None:
 
 def test_what_is_no_image_is_named(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("hello")
-    with pytest.raises(DataError, match=r"text\.png is not a picture"):
+    with pytest.raises(DataError, match=r"text\.png is not an image"):
         read_image(tmp_path / "text.png")
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 90), np.uint8)).save(tmp_path / "cut.png")
     content = (tmp_path / "cut.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match=r"cut\.png is a damaged picture"):
+    with pytest.raises(DataError, match=r"cut\.png is a damaged image"):
         read_image(tmp_path / "cut.png")
     with pytest.raises(DataError, match=r"none\.png"):
         read_image(tmp_path / "none.png")

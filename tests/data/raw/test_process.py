@@ -112,7 +112,7 @@ def test_series_of_different_frames_need_registration_for_a_grid(
 
 def test_pictures_are_refused(study: Study, tmp_path: Path, settings: Settings) -> None:
     pictures = tuple(replace(one, kind="picture") for one in study.series)
-    with pytest.raises(DataError, match="loose pictures"):
+    with pytest.raises(DataError, match="loose images"):
         process.process_study(replace(study, series=pictures), QUICK, tmp_path / "out", settings)
 
 
