@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -32,6 +33,33 @@ LAYOUTS: dict[str | None, str] = {
     "flat": "a flat folder of images",
     **{name: adapter.title for name, adapter in BY_NAME.items() if name != "rsna-miccai"},
 }
+
+
+READING: dict[str, tuple[str, str, str | None]] = {
+    "labels": ("Label table (CSV, TSV, xlsx)", "", "Where it does not lie beside the data."),
+    "identity": (
+        "Ids that are one patient (CSV)",
+        "",
+        "A table with the columns study_id and same_person_as, beside the pairs that are known.",
+    ),
+    "patient_pattern": (
+        "Patient pattern (regular expression)",
+        "",
+        "How to read the patient from a file name; by default the leading digits.",
+    ),
+    "session": (
+        "Session",
+        "the pre-operative or first",
+        "Which of each person's sessions is used: the name of one, last, or all.",
+    ),
+    "target": (
+        "Column that is predicted",
+        "the MGMT status",
+        "Of the label table; any column of two values, such as IDH, or of numbers with a cut-off.",
+    ),
+    "positive": ("Its positive value", "methylated", None),
+}
+"""Fields of the data source that are typed: label, placeholder and help of each."""
 
 
 def made_cohorts(settings: Settings) -> list[Path]:
@@ -82,29 +110,7 @@ def _ask_folder() -> None:
         "images with a label table.",
     )
     with st.expander("How to read it", icon=":material/tune:"), st.grid(2, min_column_width=240):
-        labels = st.text_input(
-            "Label table (CSV, TSV, xlsx)",
-            key="cohort.labels",
-            persist_state="session",
-            help="Where it does not lie beside the data.",
-        )
-        session = st.text_input(
-            "Session",
-            key="cohort.session",
-            persist_state="session",
-            placeholder="the pre-operative or first",
-            help="Which of each person's sessions is used: the name of one, last, or all.",
-        )
-        target = st.text_input(
-            "Column that is predicted",
-            key="cohort.target",
-            persist_state="session",
-            placeholder="the MGMT status",
-            help="Of the label table; any column of two values, such as IDH, or of numbers with a cut-off.",
-        )
-        positive = st.text_input(
-            "Its positive value", key="cohort.positive", persist_state="session", placeholder="methylated"
-        )
+        texts = {name: _ask_text(name, *words) for name, words in READING.items()}
         cutoff = st.number_input(
             "Its cut-off",
             value=None,
@@ -112,44 +118,28 @@ def _ask_folder() -> None:
             persist_state="session",
             help="For a column of numbers, such as an MGMT index: those from here on are positive.",
         )
-        pattern = st.text_input(
-            "Patient pattern (regular expression)",
-            key="cohort.pattern",
-            persist_state="session",
-            help="How to read the patient from a file name; by default the leading digits.",
-        )
         layout = st.selectbox(
-            "Layout",
-            list(LAYOUTS),
-            format_func=lambda name: LAYOUTS[name],
-            key="cohort.layout",
-            persist_state="session",
+            "Layout", list(LAYOUTS), format_func=LAYOUTS.__getitem__, key="cohort.layout", persist_state="session"
         )
         named = [sequence.value for sequence in MRSequence if sequence is not MRSequence.UNKNOWN]
         sequence = st.selectbox(
             "Sequence of files that do not say it", [None, *named], key="cohort.sequence", persist_state="session"
         )
-        identity = st.text_input(
-            "Ids that are one patient (CSV)",
-            key="cohort.identity",
-            persist_state="session",
-            help="A table with the columns study_id and same_person_as, beside the pairs that are known.",
-        )
     if st.button("Read the folder", type="primary", icon=":material/folder_open:", disabled=not root):
+        for name in ("labels", "identity"):
+            texts[name] = str(Path(texts[name] or "").expanduser()) if texts[name] else None
+        place = str(Path(root).expanduser())
         _take(
-            DataSource(
-                root=str(Path(root).expanduser()),
-                labels=str(Path(labels).expanduser()) if labels else None,
-                patient_pattern=pattern or None,
-                layout=layout,
-                sequence=sequence,
-                identity=str(Path(identity).expanduser()) if identity else None,
-                session=session or None,
-                target=target or None,
-                positive=positive or None,
-                cutoff=cutoff,
+            DataSource.model_validate(
+                {**texts, "root": place, "layout": layout, "sequence": sequence, "cutoff": cutoff}
             )
         )
+
+
+def _ask_text(name: str, label: str, placeholder: str, said: str | None) -> str | None:
+    """What is typed of one field of the data source; None where nothing is."""
+    key = f"cohort.{name}"
+    return st.text_input(label, key=key, persist_state="session", placeholder=placeholder, help=said) or None
 
 
 def _ask_made(made: list[Path]) -> None:
@@ -159,50 +149,19 @@ def _ask_made(made: list[Path]) -> None:
 
 
 def _ask_synthetic(settings: Settings) -> None:
-    fields = PhantomConfig.model_fields
     most = settings.hosted_studies if settings.hosted else 10_000
+
+    def ask(name: str, label: str, low: float, high: float | None, start: float, step: float = 1) -> Any:
+        said = PhantomConfig.model_fields[name].description
+        return st.number_input(label, low, high, start, step, key=f"cohort.{name}", persist_state="session", help=said)
+
     with st.grid(3, min_column_width=180):
-        studies = st.number_input(
-            "Studies",
-            2,
-            most,
-            min(40, most),
-            key="cohort.studies",
-            persist_state="session",
-            help=fields["studies"].description,
-        )
-        signal = st.number_input(
-            "Signal (standard deviations)",
-            0.0,
-            10.0,
-            3.0,
-            0.5,
-            key="cohort.signal",
-            persist_state="session",
-            help=fields["signal"].description,
-        )
-        seed = st.number_input(
-            "Seed", 0, None, 0, key="cohort.seed", persist_state="session", help=fields["seed"].description
-        )
+        studies = ask("studies", "Studies", 2, most, min(40, most))
+        signal = ask("signal", "Signal (standard deviations)", 0.0, 10.0, 3.0, 0.5)
+        seed = ask("seed", "Seed", 0, None, 0)
     with st.expander("Size of the scans", icon=":material/tune:"), st.grid(2, min_column_width=180):
-        slices = st.number_input(
-            "Slices per series",
-            4,
-            256,
-            24,
-            key="cohort.slices",
-            persist_state="session",
-            help=fields["slices"].description,
-        )
-        size = st.number_input(
-            "Rows and columns",
-            32,
-            512,
-            128,
-            key="cohort.size",
-            persist_state="session",
-            help=fields["size"].description,
-        )
+        slices = ask("slices", "Slices per series", 4, 256, 24)
+        size = ask("size", "Rows and columns", 32, 512, 128)
     st.caption(
         f"The best AUROC that any model can reach on this signal is {best_auroc(signal):.3f}: "
         "the label drives one trait of the tumour and nothing else."
