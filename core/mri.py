@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class MRSequence(StrEnum):
@@ -24,6 +29,16 @@ class Plane(StrEnum):
     SAGITTAL = "sagittal"
     UNKNOWN = "unknown"
     """An image without geometry."""
+
+
+PLANE_AXES: dict[Plane, int] = {Plane.SAGITTAL: 0, Plane.CORONAL: 1, Plane.AXIAL: 2}
+"""The patient axis along which a plane's slices are stacked: L, P or S."""
+
+
+def plane_of(normal: NDArray[np.float64]) -> Plane:
+    """Return the anatomical plane whose axis is nearest to a slice normal (LPS), of either sign."""
+    axis = max(range(3), key=lambda index: float(abs(normal[index])))
+    return next(plane for plane, index in PLANE_AXES.items() if index == axis)
 
 
 CLASS_NAMES: tuple[str, str] = ("unmethylated", "methylated")

@@ -14,13 +14,21 @@ from core.data.formats.dicom import load_file
 from core.data.formats.header import InstanceHeader
 from core.data.formats.nifti import read_nifti, read_nifti_header
 from core.data.formats.series_reader import SeriesReader, read_files
-from core.data.geometry import PLANE_AXES, Turn, find_turn
 from core.data.index.stack import arrange
 from core.data.study import Fault, Series
 from core.data.voxels import Voxels, join_slices
 from core.errors import DataError
-from core.mri import READER_VERSION, MRSequence, Plane
+from core.mri import PLANE_AXES, READER_VERSION, MRSequence, Plane, plane_of
 from core.settings import Settings, load_settings
+
+_LEFT, _POSTERIOR, _SUPERIOR = np.eye(3)
+
+VIEWS: dict[Plane, tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]] = {
+    Plane.AXIAL: (_SUPERIOR, _POSTERIOR, _LEFT),
+    Plane.CORONAL: (_POSTERIOR, -_SUPERIOR, _LEFT),
+    Plane.SAGITTAL: (_LEFT, -_SUPERIOR, _POSTERIOR),
+}
+"""Where slices, rows and columns run to in the radiological view."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -212,3 +220,46 @@ def name_fault(series: Series, path: Path, reason: str) -> Fault:
     of_series = path in {file.parent for file in series.files}
     place = f"{series.study_id}/{series.sequence}"
     return Fault(path=place if of_series else f"{place}/{path.name}", reason=reason)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Turn:
+    """How voxels are flipped and transposed to the radiological view of their plane; a voxel keeps its place."""
+
+    plane: Plane
+    affine: NDArray[np.float64]
+    """(4, 4): (slice, row, column, 1) indices of the turned voxels to LPS millimetres."""
+    crossed: bool = False
+    """Rows and columns are exchanged, before anything is flipped."""
+    steps: tuple[int, int, int] = (1, 1, 1)
+    """-1 where slices, rows or columns are flipped."""
+
+    def apply(self, voxels: NDArray[Any]) -> NDArray[Any]:
+        """Return a view of voxels (slices, rows, columns), or of one slice (rows, columns), in canonical order."""
+        turned = voxels.swapaxes(-1, -2) if self.crossed else voxels
+        return turned[tuple(slice(None, None, step) for step in self.steps[3 - voxels.ndim :])]
+
+
+def find_turn(affine: NDArray[np.float64], shape: tuple[int, ...]) -> Turn:
+    """Find how voxels of a shape (slices, rows, columns) are turned to the radiological view of their plane.
+
+    `affine` (4, 4) takes (slice, row, column, 1) indices to LPS millimetres.
+    """
+    plane = plane_of(affine[:3, 0])
+    targets = VIEWS[plane]
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    straight = abs(directions[:, 1] @ targets[1]) + abs(directions[:, 2] @ targets[2])
+    across = abs(directions[:, 1] @ targets[2]) + abs(directions[:, 2] @ targets[1])
+    crossed = bool(across > straight)
+    if crossed:
+        affine, shape = affine[:, [0, 2, 1, 3]], (shape[0], shape[2], shape[1])
+    steps = [1, 1, 1]
+    for axis, target in enumerate(targets):
+        if affine[:3, axis] @ target < 0:
+            last = np.zeros(4)
+            last[axis], last[3] = shape[axis] - 1, 1
+            flipped = affine.copy()
+            flipped[:, 3] = affine @ last
+            flipped[:, axis] = -affine[:, axis]
+            affine, steps[axis] = flipped, -1
+    return Turn(plane, affine, crossed, (steps[0], steps[1], steps[2]))

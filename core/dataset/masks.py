@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from core.config import PrepConfig
 from core.data.cohorts.registry import BY_NAME
 from core.data.formats.nifti import read_nifti
-from core.data.geometry import find_turn
 from core.data.prepare.cache import load_prepared
 from core.data.select import select_sources
 from core.data.study import Cohort, Study
-from core.data.volume import Volume
+from core.data.volume import Volume, find_turn
 from core.data.voxels import Voxels
 from core.dataset.slice_table import SliceTable
 from core.errors import DataError

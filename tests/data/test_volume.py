@@ -10,9 +10,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from core.data.geometry import find_turn
 from core.data.study import Series
-from core.data.volume import Volume, read_volume
+from core.data.volume import Volume, find_turn, read_volume
 from core.data.voxels import Voxels, find_blank_slices
 from core.errors import DataError, MixedSeriesError
 from core.mri import MRSequence, Plane

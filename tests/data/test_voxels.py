@@ -19,11 +19,10 @@ from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
 from core.config import PrepConfig
 from core.data.formats.dicom import read_instance
 from core.data.formats.series_reader import read_files
-from core.data.geometry import find_turn
 from core.data.index.stack import arrange
 from core.data.prepare.slices import PreparedSeries, prepare_source, prepare_volume
 from core.data.study import Series
-from core.data.volume import read_volume
+from core.data.volume import find_turn, read_volume
 from core.data.voxels import StoredVoxels, Voxels, percentiles
 from core.errors import DataError
 from core.mri import MRSequence, Plane

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
 from core.data.formats.discovery import GZIP_START
-from core.data.geometry import SliceAxis, find_slice_axis, find_widest_axis, plane_of
 from core.errors import DataError, LimitError, MixedSeriesError
-from core.mri import Plane
+from core.mri import Plane, plane_of
 from core.settings import Settings, load_settings
 
 HEADER_BYTES = 540
@@ -34,6 +34,25 @@ UNITS_MM = {1: 1000.0, 2: 1.0, 3: 0.001}
 PLAUSIBLE_MM = (0.05, 50.0)
 """Distances between voxels of a scan of a head; beyond them the number or its unit is wrong. Files that name no unit are
 in millimetres."""
+VOXEL_AXES = {"i": 0, "j": 1, "k": 2}
+"""Stored axes as BIDS names them."""
+NEARLY_ALONG = 0.9
+"""Cosine above which an axis counts as the normal of the slices."""
+SAME_SPACING = 0.01
+"""Share by which two spacings may differ and count as one: rounding, not an acquisition."""
+OTHER_SPACING = 0.03
+"""Share by which the third spacing must differ from two that are one, to be that between slices."""
+WIDER = 1.2
+"""How many times wider than any other the distance between slices is, where all three differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class SliceAxis:
+    """Which stored axis of a volume in one block (NIfTI) its slices are stacked along, and what says so."""
+
+    index: int
+    source: Literal["stated", "spacing", "convention"]
+    """Stated by the file or its sidecar; told by the spacing; or neither, and axial by convention."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -108,7 +127,7 @@ def read_nifti_header(
     slice_axis
         The stored axis that its sidecar states for its slices, before what the file itself states (dim_info).
     widest
-        Find the slices as the first version of the reader did (:func:`core.data.geometry.find_widest_axis`).
+        Find the slices as the first version of the reader did (:func:`find_widest_axis`).
 
     Raises
     ------
@@ -286,3 +305,74 @@ def _file_of_voxels(path: Path) -> Path:
     if there is None:
         raise DataError(f"{path.name} is a header without voxels: {found[0].name} is not beside it; copy both.")
     return there
+
+
+def find_slice_axis(axes_mm: NDArray[np.float64], stated: int | None = None) -> SliceAxis:
+    """Find the axis along which a volume was acquired slice by slice: the one rule for the plane of an image.
+
+    What is stated decides. Else pixels are square and slices are not as thick as pixels are wide, so that it is the axis
+    whose spacing differs from two equal ones, or the one that is clearly the widest. Voxels that are about equally wide in
+    all directions do not tell: such a volume counts as axial, however it is stored. (DICOM states its slices; see
+    :mod:`core.data.index.stack`.)
+
+    Parameters
+    ----------
+    axes_mm
+        (3, 3): the step along each stored axis, a column each, in LPS millimetres.
+    stated
+        The axis that the file (dim_info) or its sidecar states.
+    """
+    if stated is not None:
+        return SliceAxis(stated, "stated")
+    spacing = np.linalg.norm(axes_mm, axis=0)
+    told = _tell_by_spacing(spacing)
+    if told is not None:
+        return SliceAxis(told, "spacing")
+    return SliceAxis(int(np.argmax(np.abs(axes_mm[2]) / spacing)), "convention")
+
+
+def _tell_by_spacing(spacing_mm: NDArray[np.float64]) -> int | None:
+    order = np.argsort(spacing_mm)
+    low, middle, high = spacing_mm[order]
+    if high >= WIDER * middle:
+        return int(order[2])
+    if middle - low <= high - middle:
+        odd, one, other = 2, low, middle
+    else:
+        odd, one, other = 0, middle, high
+    alike = other - one < SAME_SPACING * other
+    differs = abs(spacing_mm[order[odd]] / (one + other) * 2 - 1) >= OTHER_SPACING
+    return int(order[odd]) if alike and differs else None
+
+
+def find_widest_axis(axes_mm: NDArray[np.float64]) -> SliceAxis:
+    """Find the slice axis as the first version of the reader did (``PrepConfig.reader_version`` 1): along the widest spacing.
+
+    It is the third where all are alike. Of nearly equal spacings the last digits of a number decide.
+    """
+    spacing = np.linalg.norm(axes_mm, axis=0)
+    return SliceAxis(2 if np.ptp(spacing) < SAME_SPACING * spacing.max() else int(np.argmax(spacing)), "spacing")
+
+
+def find_stated_slices(content: Mapping[str, Any], axes_mm: NDArray[np.float64]) -> int | None:
+    """Return which stored axis of a NIfTI volume its sidecar says that slices are stacked along; None where it does not.
+
+    Read are SliceEncodingDirection ("k-") and ImageOrientationPatientDICOM, of which the latter is believed where an axis
+    runs nearly along its normal: a volume that was resampled may have kept its sidecar.
+
+    Parameters
+    ----------
+    content
+        The fields of the sidecar.
+    axes_mm
+        (3, 3): the step along each stored axis, a column each, in LPS.
+    """
+    named = str(content.get("SliceEncodingDirection", ""))[:1]
+    if named in VOXEL_AXES:
+        return VOXEL_AXES[named]
+    try:
+        row, column = np.array(content.get("ImageOrientationPatientDICOM"), np.float64).reshape(2, 3)
+    except (TypeError, ValueError):
+        return None
+    along = np.abs(np.cross(row, column) @ (axes_mm / np.linalg.norm(axes_mm, axis=0)))
+    return int(along.argmax()) if along.max() > NEARLY_ALONG else None

@@ -12,9 +12,8 @@ from core.data.formats.acquisition import acquisition_of_sidecar, load_sidecar, 
 from core.data.formats.dicom import InstanceHeader
 from core.data.formats.discovery import detect_kind, natural_key, relative_to
 from core.data.formats.images import read_image_size
-from core.data.formats.nifti import is_label_map, read_nifti_header
+from core.data.formats.nifti import find_stated_slices, is_label_map, read_nifti_header
 from core.data.formats.series_reader import SeriesReader
-from core.data.geometry import find_stated_slices
 from core.data.index.assign import series_order
 from core.data.index.recognise import Recognition, SeriesEvidence, recognise_sequence, recognise_study
 from core.data.index.separate import separate, set_aside

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from core.data.formats.dicom import InstanceHeader
 from core.data.formats.header import Triple
-from core.data.geometry import PLANE_AXES, plane_of
 from core.data.sequences.rules import tell_by_image
 from core.data.study import Fault
 from core.errors import MixedSeriesError
-from core.mri import Plane
+from core.mri import PLANE_AXES, Plane, plane_of
 
 MAJORITY = 0.75
 """Share of the files that must agree; the odd ones out are then left out by name. Below it, nothing is kept."""

@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 from scipy.ndimage import affine_transform, map_coordinates  # type: ignore[attr-defined]
 
 from core.config import PrepConfig
-from core.data.geometry import plane_of
 from core.data.prepare.examples import PreparedSeries
 from core.data.select import Source
 from core.data.study import Fault
 from core.data.volume import Volume
 from core.data.voxels import Voxels
 from core.errors import DataError, LimitError
-from core.mri import MRSequence, Plane
+from core.mri import MRSequence, Plane, plane_of
 from core.settings import Settings, load_settings
 
 UNPLACED = (
