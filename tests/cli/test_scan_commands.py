@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom import dcmread
 
 from core.inference.predict import SYNTHETIC_WARNING
 from tests.cli.commands import TINY, Command
@@ -84,6 +85,22 @@ def test_a_faulty_file_is_named_in_a_warning_and_the_rest_goes_on(
     (answer,) = command("predict", "tiny", copy, "--json").json["studies"]
     assert len(answer["slices"]) == 12
     assert any("Image-9.dcm" in warning for warning in answer["warnings"])
+
+
+def test_a_gap_and_a_split_series_are_said_once(command: Command, study: Path, tmp_path: Path) -> None:
+    scan = tmp_path / study.name
+    shutil.copytree(study, scan)
+    slices = sorted((scan / "FLAIR").iterdir(), key=lambda path: float(dcmread(path).ImagePositionPatient[2]))
+    slices[3].unlink()
+    for path in sorted((scan / "T2w").iterdir()):
+        second = dcmread(path)
+        second.EchoTime = 20
+        second.SOPInstanceUID += ".2"
+        second.save_as(path.with_name(f"second-{path.name}"))
+    said = command("predict", "tiny", scan).stdout
+    assert said.count("slices may be missing") == 1
+    assert said.count("! The 16 files of T2w are 2 series by their echo time, and were split.") == 1
+    assert said.count("were split") == 1
 
 
 def test_one_study_of_several_that_cannot_be_predicted_is_named(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -80,6 +81,7 @@ def _list_series(study: Study, stacks: Sequence[SliceStack]) -> pd.DataFrame:
 
 def show_faults(faults: Sequence[Fault], title: str = "files could not be used") -> None:
     """Name what was left out, and why."""
+    faults = list({(Path(fault.path).name, fault.reason): fault for fault in faults}.values())
     if not faults:
         return
     with st.expander(f"{len(faults)} {title}", icon=":material/report:"):

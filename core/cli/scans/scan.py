@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import Any
 from core.cli.output import TerminalProgress, plain
 from core.cli.raw import read_raw
 from core.data import upload
+from core.data.index.series import WERE_SPLIT
 from core.data.raw.cohort import process_scan
-from core.data.study import Cohort
+from core.data.study import Cohort, Fault
 from core.errors import DataError
 from core.figure_text import figure_text
 from core.inference.ensemble import open_predictor
@@ -47,7 +48,8 @@ def open_scan(arguments: argparse.Namespace, settings: Settings) -> Iterator[tup
 def predict_all(predictor: Predictor, cohort: Cohort) -> tuple[list[Prediction], list[dict[str, str]]]:
     """Predict every study; one that cannot be predicted is named with its reason, and the rest are predicted.
 
-    What could not be read is said in the answer's warnings where there is only one study that it can belong to.
+    What could not be read, and which series were split, is said in the answer's warnings where there is only one study
+    that it can belong to; what reading the slices said already is not said again.
 
     Raises
     ------
@@ -65,9 +67,18 @@ def predict_all(predictor: Predictor, cohort: Cohort) -> tuple[list[Prediction],
     if not predictions and failures:
         raise failures[0][1]
     if len(cohort) == 1:
-        faults = tuple(f"{fault.path}: {fault.reason}" for fault in cohort.faults)
-        predictions = [replace(prediction, warnings=prediction.warnings + faults) for prediction in predictions]
+        splits = [note for note in cohort.notes if note.endswith(WERE_SPLIT)]
+        predictions = [
+            replace(one, warnings=(*one.warnings, *splits, *_say_faults(cohort.faults, one.warnings)))
+            for one in predictions
+        ]
     return predictions, [{"study_id": study_id, "reason": str(error)} for study_id, error in failures]
+
+
+def _say_faults(faults: Sequence[Fault], said: Sequence[str]) -> Iterator[str]:
+    for fault in faults:
+        if not any(sentence.endswith(f"{Path(fault.path).name}: {fault.reason}") for sentence in said):
+            yield f"{fault.path}: {fault.reason}"
 
 
 def describe_source(predictor: Predictor, cohort: Cohort, failures: list[dict[str, str]]) -> dict[str, Any]:
@@ -129,7 +140,7 @@ def headline(prediction: Prediction, predictor: Predictor) -> list[str]:
 def source_lines(cohort: Cohort, failures: list[dict[str, str]]) -> list[str]:
     """What was decided about the scan, and a line for each study that could not be predicted and each odd file."""
     lines = [
-        *cohort.notes,
+        *(note for note in cohort.notes if len(cohort) > 1 or not note.endswith(WERE_SPLIT)),
         *(f"study {failure['study_id']} not predicted: {failure['reason']}" for failure in failures),
     ]
     if len(cohort) > 1:

@@ -25,6 +25,8 @@ from core.errors import DataError
 from core.mri import MRSequence, Plane
 from core.settings import Settings
 
+WERE_SPLIT = "and were split."
+"""The end of the note on a folder whose files are several series."""
 NO_PIXEL_SPACING = (
     "it states no Pixel Spacing (0028,0030), so its pixels count as square and nothing is measured in millimetres"
 )
@@ -145,7 +147,7 @@ def _dicom_series(study_id: str, headers: Iterable[InstanceHeader], root: Path) 
         if parts.split_by:
             found.notes.append(
                 f"The {len(group)} files of {relative_to(folder, root)} are {len(parts.groups)} series by their "
-                f"{parts.split_by}, and were split."
+                f"{parts.split_by}, {WERE_SPLIT}"
             )
         for number, part in enumerate(parts.groups):
             try:
