@@ -30,6 +30,7 @@ st.navigation(
         st.Page("pages/cross_validation.py", title="Folds", icon=":material/splitscreen:", url_path="cross_validation"),
         st.Page("pages/external.py", title="External", icon=":material/public:", url_path="external"),
         st.Page("pages/paper.py", title="Paper", icon=":material/article:", url_path="paper"),
+        st.Page("pages/referee.py", title="Referee", icon=":material/gavel:", url_path="referee"),
         st.Page("pages/validity.py", title="Validity", icon=":material/balance:", url_path="validity"),
     ],
     position="top",

@@ -53,6 +53,11 @@ COMMANDS = {
     "permute": ("controls", "Permutation test: is the result better than with labels shuffled by patient?"),
     "seal": ("seal", "Hash and date a plan before its test patients are evaluated."),
     "power": ("evaluation", "How many patients it takes to tell an AUROC from 0.5, or from another AUROC."),
+    "referee": (
+        "evaluation",
+        "Judge a table of predictions from any framework: its figures, its flaws, and what it cannot show.",
+    ),
+    "baselines": ("evaluation", "What age and sex, site and scanner predict by themselves, in folds."),
     "calibration": ("evaluation", "Reliability of a run's probabilities, and conformal prediction sets."),
     "thresholds": ("evaluation", "Sensitivity, specificity, predictive values and net benefit by threshold."),
     "optimism": (

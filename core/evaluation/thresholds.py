@@ -130,7 +130,7 @@ def decision_curve(
     model = gained.mean(axis=0)
     counts = np.concatenate([called.sum(axis=0), n - called.sum(axis=0)])
     useless = np.sqrt(counts * np.tile(grid / (1 - grid), 2)) / n
-    half = _simultaneous_half(np.concatenate([gained, gained - each], axis=1), useless, confidence, seed)
+    half = _simultaneous_half(np.concatenate([gained, gained - each], axis=1), useless, confidence, seed, below=True)
     of_model = _simultaneous_half(gained, useless[: len(grid)], confidence, seed)
     return DecisionCurve(
         thresholds=grid,
@@ -151,8 +151,8 @@ def decision_words(curve: DecisionCurve) -> str:
     return f"Of {between} it adds something to both at {curve.adds.min():.2f} to {curve.adds.max():.2f}."
 
 
-def _simultaneous_half(values: Floats, least: Floats, confidence: float, seed: int) -> Floats:
-    """Half widths of a band around the means over patients (rows), column by column."""
+def _simultaneous_half(values: Floats, least: Floats, confidence: float, seed: int, below: bool = False) -> Floats:
+    """Half widths of a band around the means over patients (rows), column by column; or how far only its lower ends lie."""
     n = len(values)
     if n < 2:
         return np.full(values.shape[1], np.inf)
@@ -161,5 +161,6 @@ def _simultaneous_half(values: Floats, least: Floats, confidence: float, seed: i
     noise = np.random.default_rng(seed).standard_normal((DRAWS, len(spread)))
     moved = noise * np.sqrt(np.clip(spread, 0, None)) @ directions.T
     errors = around.std(axis=0, ddof=0) / np.sqrt(n - 1)
-    largest = np.abs(np.divide(moved, errors, out=np.zeros_like(moved), where=errors > 0)).max(axis=1)
+    scaled = np.divide(moved, errors, out=np.zeros_like(moved), where=errors > 0)
+    largest = (scaled if below else np.abs(scaled)).max(axis=1)
     return np.quantile(largest, confidence) * np.maximum(errors, least)

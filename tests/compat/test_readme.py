@@ -12,6 +12,7 @@ import pytest
 from core.cli.main import build_parser
 from core.settings import PROJECT_ROOT
 from tests.compat.stored_home import TINY, ask, first_study, make_cohort, unpack_home
+from tests.experiments.referee.tables import draw_table
 
 README = (PROJECT_ROOT / "README.md").read_text()
 COMMANDS = sorted({
@@ -70,7 +71,15 @@ def test_a_command_of_the_readme_runs(
     monkeypatch.chdir(tmp_path)
     home = unpack_home(tmp_path / "home", cohorts["DATA"])
     shutil.rmtree(home / "experiments")  # so that their names are free
-    places = {**cohorts, "SCAN": first_study(cohorts["DATA"]), "RUN": "finished", "CHECKPOINT": "finished"}
+    predictions = tmp_path / "predictions.csv"
+    draw_table(60).assign(sex=["M", "F", "F"] * 20).to_csv(predictions, index=False)
+    places = {
+        **cohorts,
+        "SCAN": first_study(cohorts["DATA"]),
+        "RUN": "finished",
+        "CHECKPOINT": "finished",
+        "PREDICTIONS.csv": predictions,
+    }
     words = [str(places.get(word, word)) for word in words_of(command.replace("RUN RUN", "RUN whole"))]
     words += SMALLER.get(words[0], []) + (TINY if words[0] in TRAINING and "--from" not in words else [])
     words += ["--steps", "orient"] if "raw" in words else []  # these heads are stripped, and of four slices

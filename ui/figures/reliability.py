@@ -16,7 +16,7 @@ from core.reports.palette import Palette, new_figure
 
 
 def draw_reliability(
-    before: ReliabilityBins, after: ReliabilityBins, names: tuple[str, str], palette: Palette, *, positive: str
+    before: ReliabilityBins | None, after: ReliabilityBins, names: tuple[str, str], palette: Palette, *, positive: str
 ) -> go.Figure:
     """What was promised against what was observed, with Wilson intervals; the diagonal keeps every promise."""
     figure = new_figure(
@@ -27,6 +27,8 @@ def draw_reliability(
         (before, names[0], palette.train, "circle-open"),
         (after, names[1], palette.accent, "circle"),
     ):
+        if bins is None:
+            continue
         figure.add_scatter(
             x=bins.promised,
             y=bins.observed,
@@ -95,7 +97,7 @@ def draw_threshold_shares(points: Sequence[OperatingPoint], chosen: float, palet
     return figures
 
 
-def draw_decision(curve: DecisionCurve, chosen: float, palette: Palette) -> go.Figure:
+def draw_decision(curve: DecisionCurve, chosen: float | None, palette: Palette) -> go.Figure:
     """Net benefit against the threshold probability: the model, everybody, nobody."""
     figure = new_figure(palette, x="threshold probability", y="net benefit per patient", height=360)
     add_band(figure, curve.thresholds, curve.low, curve.high, palette.accent)
@@ -112,7 +114,8 @@ def draw_decision(curve: DecisionCurve, chosen: float, palette: Palette) -> go.F
             line={"color": colour, "width": 2, "dash": dash},
             hovertemplate="at %{x:.2f}: %{y:.3f}<extra>" + name + "</extra>",
         )
-    add_reference(figure, palette, "", x=chosen)
+    if chosen is not None:
+        add_reference(figure, palette, "", x=chosen)
     top = float(max(curve.all.max(), curve.model.max()))
     figure.update_yaxes(range=[-0.25 * top, 1.15 * top])
     figure.update_xaxes(range=[0, 1])

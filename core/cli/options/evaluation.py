@@ -1,4 +1,4 @@
-"""evaluate, calibration, thresholds and power: what they take."""
+"""evaluate, referee, baselines, calibration, thresholds and power: what they take."""
 
 from __future__ import annotations
 
@@ -71,4 +71,39 @@ def define_power(parser: Parser) -> None:
     parser.add_argument("--power", type=float, default=0.8, metavar="P", help="chance to show it (default: 0.8)")
     parser.add_argument(
         "--prevalence", type=float, default=0.525, metavar="P", help="share of positives (default: 0.525)"
+    )
+
+
+def _add_table(parser: Parser, what: str) -> None:
+    parser.add_argument("table", metavar="TABLE", help=f"CSV, TSV or xlsx with a row for each prediction: {what}")
+    parser.add_argument("--target", metavar="COLUMN", help="the column of labels, where it is not called label")
+    parser.add_argument("--positive", metavar="VALUE", help="the label of the positive class, where it is no 0 or 1")
+    parser.add_argument("--site-from-id", action="store_true", help="the letters that the ids begin with are the site")
+
+
+def define_referee(parser: Parser) -> None:
+    """Add what ``referee`` takes."""
+    set_command(
+        parser,
+        "core.cli.tables.referee:referee",
+        "Nothing is trained and no scan is read; several rows of one id are one patient.",
+    )
+    _add_table(parser, "id, label, probability (or score); optional fold, site, part, probability_b and covariates")
+    parser.add_argument(
+        "--label-error", type=float, nargs="+", metavar="RATE",
+        help="sensitivity and specificity of the labels, or one rate of wrong labels: what the AUROC may then be",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tried", type=positive, default=1, metavar="N",
+        help="models, epochs or settings of which this one was the best on these patients (default: 1)",
+    )  # fmt: skip
+    parser.add_argument("--out", metavar="DIR", help="folder for referee.html and referee.json")
+
+
+def define_baselines(parser: Parser) -> None:
+    """Add what ``baselines`` takes."""
+    set_command(parser, "core.cli.tables.baselines:baselines")
+    _add_table(parser, "id, label and covariates such as age, sex, site and scanner")
+    parser.add_argument(
+        "--repeats", type=positive, default=10, metavar="N", help="times that the folds are dealt anew (default: 10)"
     )

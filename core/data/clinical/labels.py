@@ -139,7 +139,7 @@ def read_labels(path: Path, *, target: Target | None = None, known_ids: Iterable
     if not sheet.rows:
         raise LabelError(f"{path.name} holds no row below its header; expected one study and label a row.")
     column = sheet.header[label_at]
-    reader = _Reader(sheet, label_at, target)
+    reader = LabelReader(sheet, label_at, target)
     rows: dict[str, LabelRow] = {}
     for line, cells in sheet.rows:
         where = f"{path.name}, line {line}"
@@ -162,7 +162,7 @@ def read_labels(path: Path, *, target: Target | None = None, known_ids: Iterable
     return LabelTable(name=path.name, column=column, rows=rows, class_names=reader.class_names)
 
 
-class _Reader:
+class LabelReader:
     """Reads the cells of one label column."""
 
     def __init__(self, sheet: Sheet, label_at: int, target: Target) -> None:

@@ -1,0 +1,203 @@
+"""What a table of predictions shows to be wrong: by itself, or by tests that keep their level together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from core.data.clinical.labels import id_key
+from core.evaluation import metrics
+from core.experiments.referee.table import Predictions
+
+SHOWN = 10
+"""Ids that a finding names."""
+FEWEST = 10
+"""Patients of each class under which no figure says much."""
+DIGITS = 10
+"""Decimals from which on two patients with the same answer are taken for the same image."""
+SEPARATES = 0.99
+"""AUROC of a covariate alone that is taken for the label in other words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that a reader of the figures must know."""
+
+    kind: str
+    severity: Literal["flaw", "warning", "note"]
+    """A flaw makes a figure untrue, a warning may; a note is how the table was read."""
+    evidence: Literal["file", "statistic"]
+    text: str
+    remedy: str = ""
+    where: tuple[str, ...] = ()
+    """Ids, the first :data:`SHOWN`."""
+    p: float | None = None
+    """Of a statistic, adjusted for the number of tests in the report (Holm)."""
+
+    def to_dict(self) -> dict[str, object]:
+        """As ``referee --json`` prints it."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+
+def find_leaks(table: Predictions) -> tuple[list[Finding], set[str]]:
+    """Return what the ids say of persons on both sides of a split, and the ids of those who are.
+
+    Ids are compared as they are written, and without zeros, cases and generic words ("sub-7" and "007"). Two ids of
+    different parts with the same answer to ten decimals, in a table whose answers are otherwise distinct, are one image.
+    """
+    groups = next((column for column in ("part", "fold") if table.has(column)), None)
+    if groups is None:
+        return [], set()
+    rows = table.rows
+    places: dict[str, set[str]] = defaultdict(set)
+    spellings: dict[object, set[str]] = defaultdict(set)
+    for name, place in zip(rows["id"], rows[groups], strict=True):
+        places[name].add(place)
+        spellings[id_key(name)].add(name)
+    twice = {name for name, found in places.items() if len(found) > 1}
+    alike = {
+        name
+        for names in spellings.values()
+        if len(names) > 1 and len(set().union(*(places[name] for name in names))) > 1
+        for name in names - twice
+    }
+    same = _find_same_answers(rows, groups) - twice - alike if groups == "part" else set()
+    where = "part" if groups == "part" else "fold"
+    remedy = f"Deal persons, not rows, to the {where}s, train again, and judge again."
+    texts = (
+        ("id_in_two_parts", twice, f"ids stand in more than one {where}: the same persons on both sides"),
+        ("near_equal_ids", alike, f"ids of different {where}s differ only in zeros, case or a prefix"),
+        ("same_answer_twice", same, f"ids of different {where}s have the same answer to {DIGITS} decimals"),
+    )
+    findings = [
+        Finding(
+            kind=kind, severity="flaw", evidence="file", text=f"{len(ids)} {text}.", remedy=remedy, where=_some(ids)
+        )
+        for kind, ids, text in texts
+        if ids
+    ]
+    return findings, twice | alike | same
+
+
+def _find_same_answers(rows: pd.DataFrame, groups: str) -> set[str]:
+    if "given" not in rows:
+        return set()
+    known = rows[rows["given"].notna() & (rows["given"].round(DIGITS) != rows["given"].round(DIGITS - 4))]
+    values = known["given"].round(DIGITS)
+    if known["id"].nunique() < FEWEST or values.nunique() < 0.9 * len(known):
+        return set()
+    found = known.assign(value=values).groupby("value").agg({"id": "nunique", groups: "nunique"})
+    twice = found.index[(found["id"] > 1) & (found[groups] > 1)]
+    return set(known["id"][values.isin(twice)])
+
+
+def find_flaws(table: Predictions, rows: pd.DataFrame, patients: pd.DataFrame, judged: str) -> list[Finding]:
+    """Return what the rows that are judged show by themselves: no test, no chance.
+
+    Parameters
+    ----------
+    table
+        The whole table.
+    rows, patients
+        Those that are judged, a row each as the table has them, and one a person.
+    judged
+        Their part; empty where the table has none.
+    """
+    findings: list[Finding] = []
+
+    def find(
+        kind: str, severity: Literal["flaw", "warning", "note"], text: str, remedy: str, ids: Iterable[str] = ()
+    ) -> None:
+        findings.append(
+            Finding(kind=kind, severity=severity, evidence="file", text=text, remedy=remedy, where=_some(ids))
+        )
+
+    labels = rows.dropna(subset=["label"]).groupby("id")["label"].nunique()
+    both = labels.index[labels > 1]
+    if len(both):
+        find("contradictory_labels", "flaw", f"{len(both)} ids have both labels; they are left out.",
+             "Give every person one label.", both)  # fmt: skip
+    missing = rows[rows["score"].isna() & rows["label"].notna()]
+    lost = set(missing["id"]) - set(patients["id"])
+    if lost:
+        find("missing_predictions", "note", f"{len(lost)} persons with a label have no prediction; they are left out.",
+             "Predict for everybody, or say why not: who is hard to predict may be who is missing.", lost)  # fmt: skip
+    if table.out_of_range:
+        find("out_of_range", "flaw", "The probabilities are not between 0 and 1; they are read as scores.",
+             "Give probabilities, or name the column score.")  # fmt: skip
+    per_id = len(rows) / max(1, rows["id"].nunique())
+    if per_id > 1:
+        find("several_rows_per_id", "note", f"{len(rows)} rows of {rows['id'].nunique()} persons: one answer a person, the "
+             "mean of the rows' log odds (or scores), and n counts persons.", "")  # fmt: skip
+    if judged in ("train", "val"):
+        what = "trained the model" if judged == "train" else "chose its epoch or threshold"
+        find(f"judged_on_{judged}", "flaw", f"No row is of a test part; these are the patients that {what}.",
+             "Judge on patients that were used for nothing else.")  # fmt: skip
+    given = patients["score"].to_numpy(np.float64)
+    if len(given) and np.ptp(given) == 0:
+        find("constant_scores", "flaw", "Every patient has the same answer.", "Check what was written to the table.")
+    elif table.is_probability and set(np.unique(rows["given"].dropna())) <= {0.0, 1.0}:
+        find("decisions", "warning", "Every probability is 0 or 1: these are decisions, not probabilities.",
+             "Write the probabilities before the threshold.")  # fmt: skip
+    counts = patients["label"].value_counts()
+    fewest = int(min(counts.get(0.0, 0), counts.get(1.0, 0)))
+    if fewest < FEWEST:
+        find(
+            "few_patients",
+            "warning",
+            f"The smaller class has {fewest} patients.",
+            "Add patients, or withhold the figure.",
+        )
+    if "fold" in patients:
+        alone = patients.groupby("fold")["label"].nunique()
+        if (alone < 2).any():
+            find("fold_of_one_class", "warning", f"{int((alone < 2).sum())} folds hold one class only.",
+                 "Deal each class over the folds.")  # fmt: skip
+    telling = [name for name in table.covariates if _separates(patients, name)]
+    if telling:
+        find("covariate_is_label", "flaw", f"These covariates tell the label by themselves: {', '.join(telling)}.",
+             "Leave out what was measured after, or made from, the outcome.")  # fmt: skip
+    return findings
+
+
+def _separates(patients: pd.DataFrame, name: str) -> bool:
+    """Whether a covariate alone tells the label."""
+    known = patients[patients[name].notna() & (patients[name] != "")]
+    positive = known["label"].to_numpy(np.float64) == 1
+    if min(positive.sum(), (~positive).sum()) < FEWEST:
+        return False
+    if pd.api.types.is_float_dtype(known[name]):
+        return _area(positive, known[name].to_numpy(np.float64)) >= SEPARATES
+    if known[name].nunique() > 5:
+        return False
+    share = known.groupby(name)["label"].mean()
+    return _area(positive, known[name].map(share).to_numpy(np.float64)) >= SEPARATES
+
+
+def _area(positive: ArrayLike, values: ArrayLike) -> float:
+    scores = np.asarray(values, dtype=np.float64)
+    area = float(metrics.auroc(np.asarray(positive, dtype=bool), scores, np.ones((1, len(scores))))[0])
+    return max(area, 1 - area)
+
+
+def _some(ids: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(ids)[:SHOWN])
+
+
+CANNOT_BE_SEEN: Sequence[str] = (
+    "whether the epoch, the threshold or the architecture was chosen on the patients that are judged",
+    "how many models, seeds and settings were tried before this one",
+    "whether preparation (normalisation, feature selection, oversampling) was fitted on all patients before they were split",
+    "whether slices of one person were dealt to both sides before they were put together into one row",
+    "whether two ids that look different are one person",
+    "whether the labels were known to whoever chose or outlined the images",
+    "whether patients were left out before the table was written",
+    "what the images hold: marks, padding, headers, other scanners",
+)
+"""What no table of predictions shows."""

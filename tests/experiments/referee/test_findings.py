@@ -1,0 +1,81 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.experiments.referee.judge import Questions, judge
+from tests.experiments.referee.tables import draw_table, read
+
+QUICK = Questions(baselines=False)
+
+
+def kinds(table: pd.DataFrame, folder: Path) -> set[str]:
+    """What is found that is more than a note."""
+    found = judge(read(table, folder), QUICK)["findings"]
+    return {one["kind"] for one in found if one["severity"] != "note"}
+
+
+def same_ids(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([table, table.head(8).assign(part="test")])
+
+
+def zeros_apart(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([table, table.head(8).assign(part="test", id=[f"p{number}" for number in range(8)])])
+
+
+def same_answers(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([table, table.head(8).assign(part="test", id=[f"X{number}" for number in range(8)])])
+
+
+def both_labels(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([table, table.tail(1).assign(label=1 - table["label"].iloc[-1])])
+
+
+FLAWS = {
+    "id_in_two_parts": same_ids,
+    "near_equal_ids": zeros_apart,
+    "same_answer_twice": same_answers,
+    "contradictory_labels": both_labels,
+    "out_of_range": lambda table: table.assign(probability=table["probability"] * 2),
+    "judged_on_train": lambda table: table.assign(part="train"),
+    "judged_on_val": lambda table: table.assign(part="valid"),
+    "constant_scores": lambda table: table.assign(probability=0.5),
+    "decisions": lambda table: table.assign(probability=(table["probability"] > 0.5).astype(int)),
+    "few_patients": lambda table: table.tail(15),
+    "covariate_is_label": lambda table: table.assign(marker=table["label"].map({0: "wild", 1: "mutant"})),
+    "id_in_two_parts (folds)": lambda table: pd.concat([table, table.tail(9)]).assign(
+        fold=lambda one: np.arange(len(one)) % 4
+    ),
+    "fold_of_one_class": lambda table: table.sort_values("label").assign(fold=np.arange(len(table)) // 50),
+}
+
+
+@pytest.mark.parametrize("kind", FLAWS)
+def test_a_flaw_that_the_table_shows_is_found(kind: str, tmp_path: Path) -> None:
+    table = draw_table(parts=kind not in ("fold_of_one_class", "id_in_two_parts (folds)"))
+    assert kinds(table, tmp_path) == set()
+    assert kind.removesuffix(" (folds)") in kinds(FLAWS[kind](table), tmp_path)
+
+
+def test_persons_on_both_sides_are_left_out_and_counted(tmp_path: Path) -> None:
+    table = draw_table(parts=True)
+    honest, leaky = judge(read(table, tmp_path), QUICK), judge(read(same_ids(table), tmp_path), QUICK)
+    assert leaky["leaks"]["persons"] == leaky["leaks"]["left_out"] == 8
+    assert leaky["discrimination"] == honest["discrimination"]
+    assert leaky["leaks"]["with_them"]["n"] == honest["n"] + 8
+
+
+def test_rounded_answers_are_no_duplicates(tmp_path: Path) -> None:
+    assert kinds(draw_table(parts=True).round({"probability": 3}), tmp_path) == set()
+
+
+def test_missing_predictions_are_counted_and_those_of_one_class_are_a_warning(tmp_path: Path) -> None:
+    table = draw_table(parts=True)
+    at_random = table.assign(probability=table["probability"].where(table.index % 9 > 0, other=np.nan))
+    found = judge(read(at_random, tmp_path), QUICK)["findings"]
+    assert [(one["kind"], one["severity"]) for one in found] == [("missing_predictions", "note")]
+    of_ones = table.assign(
+        probability=table["probability"].where((table["label"] == 0) | (table.index % 3 > 0), other=np.nan)
+    )
+    assert kinds(of_ones, tmp_path) == {"missing_by_label"}
