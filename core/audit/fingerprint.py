@@ -1,8 +1,9 @@
 """The same scan found again by its pixels: registered to an atlas, resampled, skull-stripped, z-scored or saved in 8 bits.
 
 A fingerprint is a brain of 24 x 24 x 24 blocks in its own box, its brightness as ranks in 15 steps. Two are compared in two
-steps: all pairs by their coarse shapes, turned a little each way, as one product of matrices; then the likeliest by an
-affine registration of the one to the other and the correlation of what is finer than the anatomy that all heads share.
+steps: all pairs as they lie where each is registered to the mean of all, as one product of matrices; then the likeliest by
+an affine registration of the one to the other and the correlation, window by window, of what is finer than the anatomy that
+all heads share.
 
 It finds the same scan again. The same person at another session has another scan, and is found by ids and tables only.
 """
@@ -14,7 +15,6 @@ import zlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -58,15 +58,20 @@ BRAIN_HEIGHT_MM = 135.0
 """Below the top of the brain of a whole head this is neck."""
 MARGIN = 1.15
 """The box of the blocks over that of the brain."""
-TURN_DEGREES = 6.0
-"""By so much, or not, each axis is turned for the comparison of coarse shapes."""
-SHIFT_BLOCKS = 1.5
-"""And by so much, or not, it is moved up or down: where the brain of a whole head ends below is a guess."""
-CANDIDATES = 6
-"""Likeliest partners of each scan that are registered."""
+AVERAGED = 60
+"""Of a list, so many heads or some more make the mean to which all are registered, to be compared as they lie there."""
+CANDIDATES = 12
+"""Likeliest partners of each scan that are registered to it."""
 SAME = 0.82
 """Correlation from which two are the same scan; benchmarks/bench_fingerprint.py measures both sides of it."""
+PROMISING = 0.7
+"""Correlation from which a registration is carried on by the finest details."""
 LEAST_POINTS = 200
+WINDOWS = 3
+"""Along each axis; in each of these 27 the details are compared by themselves."""
+LEAST_WINDOW = 25
+"""Blocks that a window must hold to count."""
+LEAST_WINDOWS = 9
 LEAST_OVERLAP = 0.5
 """Share of the smaller brain that must lie in the other after registration."""
 LARGEST_STRETCH = 1.35
@@ -189,10 +194,11 @@ def compare(one: Levels, other: Levels, *, thorough: bool = True) -> float:
     fixed, moving = _Features.of(one), _Features.of(other)
     best = 0.0
     for start in _starts() if thorough else _starts()[:1]:
-        warp = start
-        for number in range(PASSES):
-            warp = _register(fixed, moving, number, warp)
-        best = max(best, _correlate(fixed, moving, warp))
+        warp = _align(fixed, moving, PASSES - 1, start)
+        found = _correlate(fixed, moving, warp)
+        if found >= PROMISING:
+            found = _correlate(fixed, moving, _register(fixed, moving, PASSES - 1, warp))
+        best = max(best, found)
         if best >= SAME:
             break
     return best
@@ -287,10 +293,14 @@ def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 SCALES = ((1.6, 5.0), (0.8, 2.5), (0.8, 1.8))
 """The smallest and the largest detail, in blocks, as standard deviations of a Gaussian: of each pass of the registration, and
-last of the correlation."""
-PASSES = 2
+last of the correlation too."""
+PASSES = 3
 ITERATIONS = 12
-STRIDE = (2, 1)
+AVERAGING = (1, 2, 2)
+"""Passes of each round of registration to the mean of the heads."""
+SCREENED = 1
+"""The scale of the details by which likely partners are found."""
+STRIDE = (2, 1, 1)
 """Of the blocks, every so many in each direction take part in a pass."""
 DEEP = 2
 """Blocks below the surface from which details are compared: there a rough mask and the skull's remains do not reach."""
@@ -396,7 +406,10 @@ def _steepest(fixed: _Features, number: int) -> tuple[Array, Array]:
 
 
 def _correlate(fixed: _Features, moving: _Features, warp: Array) -> float:
-    """Return the correlation of the fine details where both are brain; 0 for a map that no copy can have."""
+    """Return the correlation of the fine details where both are brain; 0 for a map that no copy can have.
+
+    It is the mean over windows, for a large tumour at the same place would rule the correlation of the whole.
+    """
     stretches = np.linalg.svd(warp[:, :3], compute_uv=False)
     if (
         stretches.max() > LARGEST_STRETCH
@@ -411,32 +424,60 @@ def _correlate(fixed: _Features, moving: _Features, warp: Array) -> float:
     if shared.sum() < LEAST_POINTS:
         return 0.0
     one, other = fixed.details[-1][shared], _warp(moving.details[-1], warp)[shared]
-    return float(np.corrcoef(one, other)[0, 1])
+    windows = _cut_windows(np.argwhere(shared))
+    found = [
+        np.corrcoef(one[inside], other[inside])[0, 1] if one[inside].std() * other[inside].std() > 0 else 0.0
+        for inside in (windows == number for number in range(WINDOWS**3))
+        if inside.sum() >= LEAST_WINDOW
+    ]
+    return float(np.mean(found)) if len(found) >= LEAST_WINDOWS else 0.0
+
+
+def _cut_windows(places: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the number of the window that each place (points, 3) lies in: as many places along each axis in each."""
+    cuts = np.percentile(places, np.linspace(0, 100, WINDOWS + 1)[1:-1], axis=0)
+    return np.asarray((places[:, None, :] > cuts).sum(axis=1) @ (WINDOWS ** np.arange(3)))
 
 
 def _propose(ones: Sequence[Levels], others: Sequence[Levels], same_list: bool) -> Iterator[list[int]]:
-    """Yield, for each of `others`, the likeliest of `ones`, by coarse details turned a little each way."""
-    targets = np.stack([_coarse_vector(_Features.of(one).details[0][::2, ::2, ::2]) for one in ones])
+    """Yield, for each of `others`, the likeliest of `ones`: all are registered to the mean of these, and compared there."""
+    mean = _average_heads([_Features.of(levels) for levels in ones[:: max(1, len(ones) // AVERAGED)]])
+    targets = np.stack([_screen_vector(mean, levels) for levels in ones])
     for number, other in enumerate(others):
-        source = _Features.of(other).details[0]
-        turned = np.stack([_coarse_vector(_warp(source, turn, stride=2)) for turn in _turns()])
-        likeness = (targets @ turned.T).max(axis=1)
+        likeness = targets @ (targets[number] if same_list else _screen_vector(mean, other))
         if same_list:
             likeness[number] = -np.inf
         order = np.argsort(-likeness)[: CANDIDATES + same_list]
         yield [int(one) for one in order if np.isfinite(likeness[one])][:CANDIDATES]
 
 
-@lru_cache(maxsize=1)
-def _turns() -> tuple[Array, ...]:
-    angles = (-TURN_DEGREES, 0.0, TURN_DEGREES)
-    shifts = (-SHIFT_BLOCKS, 0.0, SHIFT_BLOCKS)
-    return tuple(
-        np.hstack([_rotation(one), [[0.0], [0.0], [shift]]]) for one in product(angles, repeat=3) for shift in shifts
-    )
+def _average_heads(heads: Sequence[_Features]) -> _Features:
+    """Return the mean of heads that are registered to it: first as they are, then by the coarse shapes, then by all."""
+    warps = [_starts()[0]] * len(heads)
+    for passes in AVERAGING:
+        details = [
+            np.mean([_warp(head.details[scale], warp) for head, warp in zip(heads, warps, strict=True)], axis=0)
+            for scale in range(len(SCALES))
+        ]
+        share = np.mean(
+            [_warp(head.inside.astype(np.float32), warp) for head, warp in zip(heads, warps, strict=True)], axis=0
+        )
+        mean = _Features(details=tuple(details), inside=share > 0.5)
+        warps = [_align(mean, head, passes, _starts()[0]) for head in heads]
+    return mean
 
 
-def _coarse_vector(detail: Array) -> Array:
-    vector = detail.ravel()
+def _align(fixed: _Features, moving: _Features, passes: int, warp: Array) -> Array:
+    """Return the affine map that registers one to the other, by the coarse shapes first."""
+    for number in range(passes):
+        warp = _register(fixed, moving, number, warp)
+    return warp
+
+
+def _screen_vector(mean: _Features, levels: Levels) -> Array:
+    """Return the details of a scan where it is registered to the mean, as a vector of length 1."""
+    head = _Features.of(levels)
+    deep = binary_erosion(mean.inside, iterations=DEEP)
+    vector = _warp(head.details[SCREENED], _align(mean, head, AVERAGING[-1], _starts()[0]))[deep]
     vector = vector - vector.mean()
     return vector / max(float(np.linalg.norm(vector)), 1e-6)
