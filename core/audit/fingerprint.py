@@ -379,8 +379,9 @@ def _register(fixed: _Features, moving: _Features, number: int, warp: Array) -> 
         if shared.sum() < LEAST_POINTS:
             return warp
         found = map_coordinates(source, moved[:, shared], order=1, prefilter=False)
-        slope, offset = np.polyfit(found, wanted[shared], 1)
-        error = (max(slope, 0.2) * found + offset) - wanted[shared]
+        found = found - found.mean()
+        aimed = wanted[shared] - wanted[shared].mean()
+        error = max(float(found @ aimed) / max(float(found @ found), 1e-6), 0.2) * found - aimed
         jacobian = steepest[shared]
         step = np.linalg.solve(jacobian.T @ jacobian + 1e-3 * np.eye(12), jacobian.T @ error).reshape(3, 4)
         change = np.eye(4)
@@ -389,7 +390,7 @@ def _register(fixed: _Features, moving: _Features, number: int, warp: Array) -> 
             warp = (np.vstack([warp, [0, 0, 0, 1]]) @ np.linalg.inv(change))[:3]
         except np.linalg.LinAlgError:
             return warp
-        if np.abs(step[:, 3]).max() < 0.01 and np.abs(step[:, :3]).max() < 0.001:
+        if np.abs(step[:, 3]).max() < 0.03 and np.abs(step[:, :3]).max() < 0.003:
             break
     return warp
 
