@@ -16,3 +16,4 @@ $python -m core train "$train" --preset honest --run "$run" --set weights=none -
 $python -m core evaluate "$run" --data "$judge"
 $python -m core export checkpoint "$run" --out checkpoints/demo-synthetic.safetensors --replace
 $python -m core maps checkpoints/demo-synthetic.safetensors "$judge" --studies 100 --method gradcam --layer layer4.1 --keep
+$python -m core export onnx checkpoints/demo-synthetic.safetensors --out checkpoints --replace

@@ -12,10 +12,11 @@ from core.data.prepare.examples import PreparedSeries
 from core.evaluation.calibration import to_probabilities
 from core.evaluation.figures import predict_classes
 from core.inference.predict import Predictor
+from core.inference.runtimes import Runtime
 from core.models.card import ENSEMBLE, read_as_today, read_ensemble
 
 
-def open_predictor(path: Path, *, threads: int | None = None) -> Predictor:
+def open_predictor(path: Path, *, runtime: Runtime = "auto", threads: int | None = None) -> Predictor:
     """Load a checkpoint or an ensemble, whichever the file is; it may use so many processor cores.
 
     Raises
@@ -23,7 +24,7 @@ def open_predictor(path: Path, *, threads: int | None = None) -> Predictor:
     CheckpointError
         It is missing or damaged, or a member of it is.
     """
-    return (Ensemble if path.name == ENSEMBLE else Predictor)(path, threads=threads)
+    return (Ensemble if path.name == ENSEMBLE else Predictor)(path, runtime=runtime, threads=threads)
 
 
 class Ensemble(Predictor):
@@ -33,12 +34,12 @@ class Ensemble(Predictor):
     of their log odds is the mean of their gradients.
     """
 
-    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+    def __init__(self, path: Path, *, runtime: Runtime = "auto", threads: int | None = None) -> None:
         """Load every member; raises CheckpointError where one is missing or damaged."""
         files, card = read_ensemble(path)
         self.path = path
         self.card = read_as_today(card)
-        self._members = tuple(Predictor(file, threads=threads) for file in files)
+        self._members = tuple(Predictor(file, runtime=runtime, threads=threads) for file in files)
         first = self._members[0]
         self.architecture, self.engine = first.architecture, first.engine
         self.lock = threading.Lock()

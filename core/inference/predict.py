@@ -27,7 +27,7 @@ from core.evaluation.figures import predict_classes
 from core.inference.engine import Engine
 from core.inference.ood import run_checks
 from core.inference.prediction import Prediction, SeriesPrediction, SlicePrediction
-from core.inference.runtimes import open_engine
+from core.inference.runtimes import Runtime, open_engine
 from core.inference.sources import choose_sources, warn_missing
 from core.models.card import CheckpointCard, read_as_today, read_card
 from core.models.registry import find_architecture
@@ -65,12 +65,12 @@ class Predictor:
 
     engine: Engine
 
-    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+    def __init__(self, path: Path, *, runtime: Runtime = "auto", threads: int | None = None) -> None:
         """Load a checkpoint; raises CheckpointError where it is missing, damaged or of another schema."""
         card = read_card(path)
         self.path = path
         self.card: CheckpointCard = read_as_today(card)
-        self.engine = open_engine(path, card, threads)
+        self.engine = open_engine(path, card, runtime, threads)
         self.architecture = find_architecture(card.config.architecture)
         self.lock = threading.Lock()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from core.config import apply_settings
 from core.inference.engine import Captured, Engine
 from core.models.checkpoint import load_model
 from core.models.forward import Compute, choose_compute, evaluating, score_images, to_input
-from core.models.registry import Architecture, find_architecture
+from core.models.registry import Architecture, find_architecture, list_modules
 
 
 class TorchEngine(Engine):
@@ -48,10 +48,15 @@ class TorchEngine(Engine):
     def capture(self, pixels: NDArray[np.uint8], layers: Sequence[str], target: int) -> dict[str, Captured]:
         """See :meth:`Engine.capture`; the network is left as it was (mode, gradients, hooks)."""
         inputs = to_input(torch.from_numpy(np.array(pixels)), self.architecture, self.compute)
+
+        def odds(logits: torch.Tensor) -> torch.Tensor:
+            others = [index for index in range(logits.shape[1]) if index != target]
+            return logits[:, target] - logits[:, others].logsumexp(dim=1)
+
         names = {layer: list_modules(self.architecture, layer) for layer in layers}
         with frozen(self.network), torch.enable_grad():
             places = [name for several in names.values() for name in several]
-            kept, gradients = differentiate(self.network, inputs.requires_grad_(), places, target)
+            kept, gradients = differentiate(self.network, inputs.requires_grad_(), places, odds)
         pairs = {
             name: (one.detach().cpu().numpy(), other.cpu().numpy())
             for name, one, other in zip(places, kept, gradients, strict=True)
@@ -68,16 +73,13 @@ class TorchEngine(Engine):
         return laid
 
 
-def list_modules(architecture: Architecture, layer: str) -> list[str]:
-    """Return the names of the modules that a layer stands for: one, or one for each stream."""
-    count = architecture.channels if "*" in layer else 1
-    return [layer.replace("*", str(number)) for number in range(count)]
-
-
 def differentiate(
-    model: nn.Module, inputs: torch.Tensor, names: Sequence[str], target: int
+    model: nn.Module, inputs: torch.Tensor, names: Sequence[str], explained: Callable[[torch.Tensor], torch.Tensor]
 ) -> tuple[list[torch.Tensor], tuple[torch.Tensor, ...]]:
-    """Return the outputs of the modules of these names, and the gradients of a class's log-odds with respect to them."""
+    """Return the outputs of the modules of these names, and the gradients with respect to them of what is explained.
+
+    The inputs must ask for gradients; `explained` makes one number for each example of the logits (n, classes).
+    """
     kept: dict[str, torch.Tensor] = {}
 
     def keep(name: str) -> torch.utils.hooks.RemovableHandle:
@@ -92,10 +94,8 @@ def differentiate(
     finally:
         for handle in handles:
             handle.remove()
-    others = [index for index in range(logits.shape[1]) if index != target]
-    odds = logits[:, target] - logits[:, others].logsumexp(dim=1)
     outputs = [kept[name] for name in names]
-    return outputs, torch.autograd.grad(odds.sum(), outputs)
+    return outputs, torch.autograd.grad(explained(logits).sum(), outputs)
 
 
 @contextmanager

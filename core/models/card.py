@@ -204,6 +204,18 @@ def copy_checkpoint(source: Path, target: IO[bytes], card: CheckpointCard | None
             target.write(piece)
 
 
+def graph_path(checkpoint: Path) -> Path:
+    """Where a checkpoint's graph lies: beside it, by the same name."""
+    return checkpoint.with_suffix(".onnx")
+
+
+def tensor_start(path: Path) -> int:
+    """Return at which byte a checkpoint's tensors begin; raises CheckpointError where its header is damaged."""
+    _read_header(path)
+    with path.open("rb") as file:
+        return 8 + int.from_bytes(file.read(8), "little")
+
+
 def replace_card(path: Path, change: Callable[[CheckpointCard], CheckpointCard]) -> CheckpointCard:
     """Replace a checkpoint's card atomically; its tensors stay as they are, byte for byte.
 

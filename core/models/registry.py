@@ -239,3 +239,9 @@ def check_form(architecture: Architecture, prep: PrepConfig) -> None:
 def limit_batch(batch_size: int, shape: tuple[int, ...]) -> int:
     """How many examples of a shape need no more memory than `batch_size` slices of 224 x 224; 1 at the least."""
     return min(batch_size, max(batch_size * PIXELS // max(math.prod(shape), 1), 1))
+
+
+def list_modules(architecture: Architecture, layer: str) -> list[str]:
+    """Return the names of the modules that a layer stands for: one, or one for each stream."""
+    count = architecture.channels if "*" in layer else 1
+    return [layer.replace("*", str(number)) for number in range(count)]

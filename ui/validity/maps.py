@@ -82,7 +82,12 @@ def _measure(cohort: Cohort, path: Path, studies: int) -> MapTest:
 
     with ProgressBar("Maps", "steps") as bar:
         return measure_maps(
-            load_predictor(path), cohort, current_settings(), studies=studies, per_series=PER_SERIES, progress=bar
+            load_predictor(path, "torch"),
+            cohort,
+            current_settings(),
+            studies=studies,
+            per_series=PER_SERIES,
+            progress=bar,
         )
 
 

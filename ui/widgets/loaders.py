@@ -12,6 +12,7 @@ from core.admission import admitted
 from core.data.study import Cohort, Fault, Series
 from core.data.summary import BlankCount, count_blank_slices, count_slices
 from core.errors import MGMTLabError
+from core.inference.runtimes import Runtime
 from core.models.card import CheckpointCard, read_card
 from core.mri import MRSequence
 from core.runs.cohort import open_cohort
@@ -53,15 +54,15 @@ def load_chosen_cohort() -> Cohort | None:
 
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the checkpoint …")
-def _load_predictor(path: str, changed: float) -> Predictor:
+def _load_predictor(path: str, changed: float, runtime: Runtime) -> Predictor:
     from core.inference.ensemble import open_predictor
 
-    return open_predictor(Path(path), threads=current_settings().threads)
+    return open_predictor(Path(path), runtime=runtime, threads=current_settings().threads)
 
 
-def load_predictor(path: Path) -> Predictor:
+def load_predictor(path: Path, runtime: Runtime = "auto") -> Predictor:
     """A checkpoint or an ensemble ready to answer; sessions share it, and it guards itself by a lock."""
-    return _load_predictor(str(path), _changed_at(path))
+    return _load_predictor(str(path), _changed_at(path), runtime)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -11,6 +11,10 @@ FORMS = {
         "export",
         "Write a run's best weights as one file to pass on, in bfloat16, with its card and what evaluate has found.",
     ),
+    "onnx": (
+        "export",
+        "Write a checkpoint with a graph beside it that onnxruntime runs without PyTorch: network, maps and card.",
+    ),
     "run": (
         "export",
         "Write a run as one zip that runs import takes in elsewhere: settings, split, curves, predictions, weights.",
@@ -41,6 +45,20 @@ def define_checkpoint(parser: Parser) -> None:
     add_run(parser)
     parser.add_argument("--out", required=True, metavar="FILE", help="a .safetensors file; its card goes beside it")
     parser.add_argument("--replace", action="store_true", help="overwrite the file if it exists")
+
+
+def define_onnx(parser: Parser) -> None:
+    """Add what ``onnx`` takes."""
+    set_command(
+        parser,
+        "core.cli.scans.export_onnx:export",
+        "Its answers are compared with PyTorch's first, and nothing is written where they differ.",
+    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a name, a run, a folder or a .safetensors file")
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="where the bundle goes; the checkpoint's own folder adds the graph"
+    )
+    parser.add_argument("--replace", action="store_true", help="overwrite the files if they exist")
 
 
 def define_run(parser: Parser) -> None:

@@ -18,6 +18,13 @@ def _add_scan(parser: Parser) -> None:
     add_sequence(parser)
     add_assign(parser)
     add_raw(parser)
+    parser.add_argument(
+        "--runtime",
+        choices=("auto", "onnx", "torch"),
+        default="auto",
+        help="what runs the network (default: auto: onnxruntime where export onnx wrote a graph that is faster here, else "
+        "PyTorch)",
+    )
 
 
 def define_predict(parser: Parser) -> None:

@@ -23,7 +23,7 @@ def maps(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         raise ConfigError(
             "The best of several maps looks better than it is: with --keep name one --method and one --layer."
         )
-    predictor = open_predictor(path, threads=settings.threads)
+    predictor = open_predictor(path, runtime="torch", threads=settings.threads)
     cohort = read_cohort(arguments, settings)
     found = measure_maps(
         predictor,

@@ -42,7 +42,7 @@ def open_scan(arguments: argparse.Namespace, settings: Settings) -> Iterator[tup
         if raw is not None:
             progress = TerminalProgress("processing from raw")
             cohort = process_scan(cohort, raw, Path(workspace) / "processed", settings, progress)
-        yield open_predictor(path, threads=settings.threads), cohort
+        yield open_predictor(path, runtime=arguments.runtime, threads=settings.threads), cohort
 
 
 def predict_all(predictor: Predictor, cohort: Cohort) -> tuple[list[Prediction], list[dict[str, str]]]:
@@ -112,6 +112,7 @@ def describe_source(predictor: Predictor, cohort: Cohort, failures: list[dict[st
             "reproduction": card.reproduction,
             "weights_origin": card.weights_origin,
             "epoch": card.epoch,
+            "runtime": predictor.engine.runtime,
             "members": list(card.members),
             "threshold": card.threshold,
             "temperature": card.temperature,
