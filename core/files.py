@@ -23,8 +23,8 @@ _REASONS = {
 }
 
 
-def load_words(module: str) -> dict[str, Any]:
-    """Return the tables of words that stand beside a module, in the JSON document of its name; pass it ``__file__``."""
+def load_table(module: str) -> dict[str, Any]:
+    """Return the tables that stand beside a module, in the JSON document of its name; pass it ``__file__``."""
     return dict(json.loads(Path(module).with_suffix(".json").read_text(encoding="utf-8")))
 
 

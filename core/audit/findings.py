@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from core.files import load_words
+from core.files import load_table
 
 Severity = Literal["error", "warning", "note"]
 """An error makes figures wrong or data useless; a warning wants a look; a note is normal, but worth knowing."""
@@ -89,5 +89,5 @@ def _inert(cell: object) -> object:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
-KINDS: dict[str, Kind] = {name: Kind(**entry) for name, entry in load_words(__file__).items()}
+KINDS: dict[str, Kind] = {name: Kind(**entry) for name, entry in load_table(__file__).items()}
 """Every kind of finding, the most important first."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pydicom.datadict import tag_for_keyword
 
-from core.files import load_words
+from core.files import load_table
 
-_WORDS = load_words(__file__)
+_WORDS = load_table(__file__)
 KEYWORDS = tuple(_WORDS["keywords"])
 IDENTIFYING: dict[int, str] = {tag: keyword for keyword in KEYWORDS if (tag := tag_for_keyword(keyword)) is not None}
 """Tag to keyword."""

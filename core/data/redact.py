@@ -16,10 +16,10 @@ from pydicom.datadict import tag_for_keyword
 from core.data.formats.elements import Elements, text_of
 from core.data.index.recognise import recognise_name
 from core.data.sequences.names import AFTER, AGENTS, BEFORE, LOCALISERS, NEGATIONS
-from core.files import load_words
+from core.files import load_table
 
 REDACTED = "[redacted]"
-_WORDS = load_words(__file__)
+_WORDS = load_table(__file__)
 NAMES = tuple(_WORDS["names"])
 """Attributes whose words are the names of people."""
 IDS = ("PatientID", "OtherPatientIDs", "AccessionNumber")

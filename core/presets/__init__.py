@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from core.errors import ConfigError
-from core.presets.honest import HONEST
-from core.presets.paper import PAPER
-from core.presets.pooled import ATTENTION, MULTISTREAM
-from core.presets.preset import Preset
-from core.presets.resnets import RESNETS
-from core.presets.video import VIDEO_NETWORKS
-from core.presets.volumes import TWO_STAGE, VOLUMETRIC, WINNER
+from core.presets.preset import Preset, read_presets
 
-ALL = (PAPER, HONEST, *RESNETS, *VIDEO_NETWORKS, VOLUMETRIC, TWO_STAGE, MULTISTREAM, WINNER, ATTENTION)
-
-PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in ALL}
+PRESETS: Mapping[str, Preset] = read_presets()
 
 
 def find_preset(name: str) -> Preset:

@@ -1,10 +1,17 @@
-"""What a preset is: a configuration with a name, a purpose, and the origin of each of its values."""
+"""What a preset is: a configuration with a name, a purpose, and the origin of each of its values.
+
+The presets stand in ``presets.json``. One may have a base, of which it changes some values; a section of the configuration
+("prep", "optimiser", ...) that it names is stated whole. What it says of its values is why they are what they are: "stated"
+by the paper, or "ours".
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from core.config import RunConfig, field_paths
 
@@ -31,16 +38,27 @@ class Preset:
     """By plain field name; every field of the configuration has an entry."""
 
 
-def stated(note: str) -> Provenance:
-    """A value that the paper states, and where."""
-    return Provenance(source="paper", note=note)
+def read_presets() -> dict[str, Preset]:
+    """Return the presets by name, the paper's first."""
+    table = json.loads(Path(__file__).with_name("presets.json").read_text(encoding="utf-8"))
+    presets: dict[str, Preset] = {}
+    for name, entry in table.items():
+        presets[name] = _build_preset(name, entry, presets.get(entry.get("base", "")))
+    return presets
 
 
-def ours(note: str) -> Provenance:
-    """A value of our own choice, and why."""
-    return Provenance(source="ours", note=note)
-
-
-def ours_for_all(reasons: Mapping[str, str]) -> dict[str, Provenance]:
-    """An entry for every field of the configuration; a field without a reason has its default."""
-    return {name: ours(reasons.get(name, "a default")) for name in field_paths()}
+def _build_preset(name: str, entry: Mapping[str, Any], base: Preset | None) -> Preset:
+    start = (base.config if base else RunConfig()).model_dump()
+    known = dict(base.provenance) if base else {}
+    if "stated" not in entry:  # the paper's preset answers for each of its values
+        known = {path: Provenance(source="ours", note="a default") for path in field_paths()} | known
+    said = {path: Provenance(source="ours", note=note) for path, note in entry["ours"].items()}
+    said |= {path: Provenance(source="paper", note=note) for path, note in entry.get("stated", {}).items()}
+    return Preset(
+        name=name,
+        title=entry["title"],
+        after=entry["after"],
+        summary=entry["summary"],
+        config=RunConfig.model_validate({**start, **entry["config"], "preset": name}),
+        provenance=known | said,
+    )

@@ -6,9 +6,9 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from core.files import load_words
+from core.files import load_table
 
-_WORDS = load_words(__file__)
+_WORDS = load_table(__file__)
 NOT_KNOWN = frozenset(_WORDS["not_known"])
 """Words of which one suffices to say that the status is not known."""
 NOT_DONE = re.compile(

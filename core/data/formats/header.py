@@ -29,9 +29,9 @@ from core.data.formats.elements import (
 from core.data.redact import NAMING_TAGS, Redactor
 from core.data.synthetic import SYNTHETIC_MARK
 from core.errors import DicomError, NoPixelsError, NotMRError
-from core.files import load_words
+from core.files import load_table
 
-_WORDS = load_words(__file__)
+_WORDS = load_table(__file__)
 ATTRIBUTES = tuple(_WORDS["attributes"])
 """The allow-list. Image Comments is only compared with the synthetic mark; of the two sequences of functional
 groups :mod:`core.data.formats.frames` reads the few attributes that it names."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.data.index.recognise import recognise_name
-from core.files import load_words
+from core.files import load_table
 from core.mri import MRSequence
 
 BIDS_ENTITY = re.compile(
@@ -18,7 +18,7 @@ BIDS_ENTITY = re.compile(
 BETWEEN = re.compile(r"[_\-.\s]+")
 SUBJECT = re.compile(r"(?:sub|subj|subject|pat|patient|case|pt|id|p)\d+|[a-z]{1,8}\d{3,}")
 """A word that numbers a person wherever it stands in a name."""
-_WORDS = load_words(__file__)
+_WORDS = load_table(__file__)
 SUBJECT_WORDS = frozenset(_WORDS["subject"])
 """Words after which a number is a person's."""
 SESSION_WORDS = frozenset(_WORDS["session"])

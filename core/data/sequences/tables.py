@@ -10,6 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.files import load_words
+from core.files import load_table
 
-TABLES: dict[str, Any] = load_words(__file__)
+TABLES: dict[str, Any] = load_table(__file__)

@@ -24,9 +24,9 @@ from scipy.stats import rankdata
 
 from core.data.study import Series
 from core.evaluation.metrics import Integers
-from core.files import load_words
+from core.files import load_table
 
-_WORDS = load_words(__file__)
+_WORDS = load_table(__file__)
 NUMBERS = tuple(_WORDS["numbers"])
 WORDS = tuple(_WORDS["words"])
 """Read as digests: whether two are equal, never what they say."""
