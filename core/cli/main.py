@@ -57,7 +57,7 @@ COMMANDS = {
         "evaluation",
         "Judge a table of predictions from any framework: its figures, its flaws, and what it cannot show.",
     ),
-    "baselines": ("evaluation", "What age and sex, site and scanner predict by themselves, in folds."),
+    "baselines": ("evaluation", "What age and sex, site and scanner, and headers predict by themselves, in folds."),
     "calibration": ("evaluation", "Reliability of a run's probabilities, and conformal prediction sets."),
     "thresholds": ("evaluation", "Sensitivity, specificity, predictive values and net benefit by threshold."),
     "optimism": (

@@ -148,7 +148,8 @@ def decision_words(curve: DecisionCurve) -> str:
     between = f"the thresholds from {curve.thresholds.min():.2f} to {curve.thresholds.max():.2f}"
     if not len(curve.adds):
         return f"Nowhere among {between} is it shown to add something to both."
-    return f"Of {between} it adds something to both at {curve.adds.min():.2f} to {curve.adds.max():.2f}."
+    first, last = curve.adds.min(), curve.adds.max()
+    return f"Of {between} it adds something to both at {first:.2f}{f' to {last:.2f}' if last > first else ' alone'}."
 
 
 def _simultaneous_half(values: Floats, least: Floats, confidence: float, seed: int, below: bool = False) -> Floats:

@@ -40,3 +40,12 @@ def test_baselines_of_a_table_without_predictions(command: Command, tmp_path: Pa
     found = command("baselines", str(path), "--repeats", "1", "--json").json
     assert found["baselines"][0]["name"] == "sex"
     assert found["baselines"][0]["auroc"]["n"] == 60
+
+
+def test_baselines_of_a_cohort_read_its_headers(command: Command, tmp_path: Path) -> None:
+    folder = str(tmp_path / "cohort")
+    assert command("phantom", folder, "--studies", "24", "--slices", "4", "--size", "32", "--shortcut").status == 0
+    found = command("baselines", folder, "--repeats", "1", "--json").json
+    areas = {one["name"]: one["auroc"]["value"] for one in found["baselines"]}
+    assert found["n"] == 24
+    assert areas["headers"] > 0.9

@@ -83,7 +83,11 @@ def show_report(result: Mapping[str, Any]) -> None:
             icon=":material/data_object:", on_click="ignore",
         )  # fmt: skip
     _show_curves(result)
-    st.dataframe(pd.DataFrame(list_figures(result), columns=["figure", "value (95% interval)"]), hide_index=True)
+    st.dataframe(
+        pd.DataFrame(list_figures(result), columns=["figure", "value (95% interval)"]),
+        hide_index=True,
+        height="content",
+    )
     for title, header, rows in list_tables(result):
         st.markdown(f"##### {title}")
         st.dataframe(pd.DataFrame(list(rows), columns=list(header)), hide_index=True)

@@ -74,11 +74,7 @@ def define_power(parser: Parser) -> None:
     )
 
 
-def _add_table(parser: Parser, what: str) -> None:
-    parser.add_argument("table", metavar="TABLE", help=f"CSV, TSV or xlsx with a row for each prediction: {what}")
-    parser.add_argument("--target", metavar="COLUMN", help="the column of labels, where it is not called label")
-    parser.add_argument("--positive", metavar="VALUE", help="the label of the positive class, where it is no 0 or 1")
-    parser.add_argument("--site-from-id", action="store_true", help="the letters that the ids begin with are the site")
+SITE = "the letters that the ids begin with are the site"
 
 
 def define_referee(parser: Parser) -> None:
@@ -88,7 +84,14 @@ def define_referee(parser: Parser) -> None:
         "core.cli.tables.referee:referee",
         "Nothing is trained and no scan is read; several rows of one id are one patient.",
     )
-    _add_table(parser, "id, label, probability (or score); optional fold, site, part, probability_b and covariates")
+    parser.add_argument(
+        "table", metavar="TABLE",
+        help="CSV, TSV or xlsx with a row for each prediction: id, label, probability (or score); optional fold, site, part, "
+        "probability_b and covariates",
+    )  # fmt: skip
+    parser.add_argument("--target", metavar="COLUMN", help="the column of labels, where it is not called label")
+    parser.add_argument("--positive", metavar="VALUE", help="the label of the positive class, where it is no 0 or 1")
+    parser.add_argument("--site-from-id", action="store_true", help=SITE)
     parser.add_argument(
         "--label-error", type=float, nargs="+", metavar="RATE",
         help="sensitivity and specificity of the labels, or one rate of wrong labels: what the AUROC may then be",
@@ -102,8 +105,13 @@ def define_referee(parser: Parser) -> None:
 
 def define_baselines(parser: Parser) -> None:
     """Add what ``baselines`` takes."""
-    set_command(parser, "core.cli.tables.baselines:baselines")
-    _add_table(parser, "id, label and covariates such as age, sex, site and scanner")
+    set_command(
+        parser,
+        "core.cli.tables.baselines:baselines",
+        "DATA may be a table too: id, label and covariates. Of a cohort the headers are a baseline of their own.",
+    )
+    add_data(parser)
+    parser.add_argument("--site-from-id", action="store_true", help=f"of a table: {SITE}")
     parser.add_argument(
         "--repeats", type=positive, default=10, metavar="N", help="times that the folds are dealt anew (default: 10)"
     )

@@ -20,7 +20,7 @@ def referee(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Judge a table of predictions."""
     rates = arguments.label_error
     questions = Questions(label_error=None if rates is None else _rates(rates), tried=arguments.tried)
-    document = judge(read_table(arguments), questions)
+    document = judge(read_table(Path(arguments.table).expanduser(), arguments), questions)
     lines = [document["sentence"]]
     lines += [f"{one['severity']}: {one['text']} {one['remedy']}".strip() for one in document["findings"]]
     lines += table(list_figures(document), ("figure", "value (95% interval)"))
@@ -37,10 +37,10 @@ def referee(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     return Outcome(document=document, lines=[plain(line) for line in lines])
 
 
-def read_table(arguments: argparse.Namespace) -> Predictions:
-    """Read the table that a command names, by its options."""
+def read_table(path: Path, arguments: argparse.Namespace) -> Predictions:
+    """Read a table by the options of a command."""
     target = Target(column=arguments.target, positive=arguments.positive)
-    return read_predictions(Path(arguments.table).expanduser(), target, site_from_id=arguments.site_from_id)
+    return read_predictions(path, target, site_from_id=arguments.site_from_id)
 
 
 def _rates(given: list[float]) -> tuple[float, float]:

@@ -212,7 +212,7 @@ def _by_part(table: Predictions) -> list[dict[str, Any]]:
 
 def _by_subgroup(table: Predictions, patients: pd.DataFrame) -> list[dict[str, Any]]:
     found = []
-    for name in _grouping(table):
+    for name in table.grouping:
         levels = levels_of(patients, name)
         if levels is None:
             continue
@@ -224,10 +224,6 @@ def _by_subgroup(table: Predictions, patients: pd.DataFrame) -> list[dict[str, A
                  "interaction": unpaired_difference(figure, rest).to_dict()}
             )  # fmt: skip
     return found
-
-
-def _grouping(table: Predictions) -> list[str]:
-    return [*table.covariates, *(["site"] if table.has("site") and "site" not in table.covariates else [])]
 
 
 def _auroc(patients: pd.DataFrame) -> Figure:
@@ -260,7 +256,7 @@ def _compare(patients: pd.DataFrame, is_probability: bool) -> dict[str, Any] | N
 
 
 def _baselines(table: Predictions, patients: pd.DataFrame, part: str | None) -> list[dict[str, Any]]:
-    if not _grouping(table):
+    if not table.grouping:
         return []
     from core.experiments.referee.baselines import evaluate_baselines, list_sets
 
@@ -270,7 +266,7 @@ def _baselines(table: Predictions, patients: pd.DataFrame, part: str | None) -> 
     folds = patients["fold"].to_numpy(dtype=np.str_) if "fold" in patients else None
     repeats = REPEATS if len(patients) <= MANY else 1
     try:
-        found = evaluate_baselines(patients, list_sets(_grouping(table)), folds, training, repeats)
+        found = evaluate_baselines(patients, list_sets(table.grouping), folds, training, repeats)
     except EvaluationError as error:
         return [{"name": "baselines", "reason": str(error)}]
     return [one.to_dict() for one in found]
@@ -317,7 +313,7 @@ def _leak_verdict(
 
 
 def _count_missing(table: Predictions, patients: pd.DataFrame) -> list[dict[str, Any]]:
-    columns = [*_grouping(table), *(["score_b"] if "score_b" in patients else [])]
+    columns = [*table.grouping, *(["score_b"] if "score_b" in patients else [])]
     counts = {name: int((patients[name].isna() | (patients[name] == "")).sum()) for name in columns}
     used = "an indicator, the median" if counts else ""
     return [
@@ -353,7 +349,7 @@ def _test(
         check("site_shortcut", site_p(positive, scores, patients["site"]),
               "Sites differ in their share of positives, and the scores follow the site: part of the AUROC is the site's.",
               "Read the AUROC within sites, and train with sites held out.")  # fmt: skip
-    for name in _grouping(table):
+    for name in table.grouping:
         levels = levels_of(patients, name)
         if levels is not None:
             inside = levels != ""

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.special import logit
 
 from core.data.clinical.covariates import COVARIATES, SEXES
@@ -65,9 +64,10 @@ class Predictions:
         """Whether the table has that column."""
         return column in self.rows
 
-    def numbers(self, rows: pd.DataFrame, name: str) -> NDArray[np.float64] | None:
-        """A covariate's values as numbers, of shape (rows,); None where it holds words."""
-        return rows[name].to_numpy(np.float64) if pd.api.types.is_float_dtype(rows[name]) else None
+    @property
+    def grouping(self) -> list[str]:
+        """What patients are grouped and predicted by: the covariates, and the site."""
+        return [*self.covariates, *(["site"] if self.has("site") and "site" not in self.covariates else [])]
 
 
 def read_predictions(path: Path, target: Target | None = None, *, site_from_id: bool = False) -> Predictions:
