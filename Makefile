@@ -2,15 +2,19 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+DEMO := .venv-demo
 PORT ?= 8501
 
-.PHONY: help app test test-slow e2e lint bench zoo costs demo-checkpoint demo-maps clean
+.PHONY: help app demo test test-slow e2e lint bench zoo costs demo-checkpoint demo-maps clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
 
 app: $(VENV)/.runtime  ## start the app on localhost
 	$(BIN)/streamlit run streamlit_app.py --server.port $(PORT)
+
+demo: $(DEMO)/.installed  ## Home, Predict and Cohort without PyTorch: a small environment of its own
+	$(DEMO)/bin/streamlit run streamlit_app.py --server.port $(PORT)
 
 test: $(VENV)/.dev  ## the fast tests, one process for each core
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not slow and not e2e"
@@ -42,11 +46,15 @@ demo-maps: $(VENV)/.dev  ## train the shipped checkpoint whose maps are true, an
 	$(BIN)/python benchmarks/bench_maps.py --keep checkpoints/demo-synthetic-t1wce.safetensors
 
 clean:  ## remove the environment and everything that can be made again; runs and checkpoints stay
-	rm -rf $(VENV) cache
+	rm -rf $(VENV) $(DEMO) cache
 
-$(VENV)/bin/python:
+$(VENV)/bin/python $(DEMO)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.11")'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(@D)/..
+
+$(DEMO)/.installed: requirements-demo.txt | $(DEMO)/bin/python
+	$(DEMO)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-demo.txt
+	@touch $@
 
 $(VENV)/.runtime: requirements.txt requirements-raw.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt

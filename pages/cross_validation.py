@@ -12,7 +12,7 @@ from ui.widgets.page import begin_page
 from ui.widgets.state import current_settings
 from ui.widgets.text import plain
 
-begin_page("Cross-validation")
+begin_page("Cross-validation", trains=True)
 settings = current_settings()
 st.markdown(
     "Every patient is evaluated once, by a network that never saw it: the cohort is dealt out to folds by patient, and each fold "

@@ -12,7 +12,7 @@ from ui.widgets.page import begin_page
 from ui.widgets.state import current_settings
 from ui.widgets.text import plain
 
-begin_page("External validation")
+begin_page("External validation", trains=True)
 st.markdown(
     "What a network is worth shows on other people's patients: another hospital, other scanners. Here a checkpoint is evaluated "
     "on each of several cohorts, or each cohort is left out of training in turn, and all of them are read together."

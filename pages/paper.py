@@ -33,7 +33,7 @@ def explain() -> None:
             draw(draw_split_sketch(False, palette), key="paper.sketch.patient", alt="one whole patient is evaluated")
 
 
-begin_page("The paper, and the twin run")
+begin_page("The paper, and the twin run", trains=True)
 st.markdown(
     "A. Kaymak and M. İ. Demir, *Classification of Brain Tumors in Multi-Modal MR Images Using Deep Spatio-Spatial Model*: "
     "a ResNet18 with ImageNet weights on single slices, 30 epochs, a peak validation accuracy of **90.87%**. The paper does "

@@ -26,7 +26,7 @@ def choose_search(known: dict[str, Experiment]) -> Experiment | None:
     return known[named or names[0]] if names else None
 
 
-begin_page("Sweeps")
+begin_page("Sweeps", trains=True)
 if current_settings().hosted:
     st.info(
         "A sweep is many trainings, more than this demo offers; run MGMT Lab on a machine of your own for it. The Train "

@@ -107,7 +107,7 @@ def watched_run() -> str | None:
     return next((entry.run.name for entry in sorted(active, key=lambda entry: entry.status.state != "running")), None)
 
 
-begin_page("Train")
+begin_page("Train", trains=True)
 watched = watched_run()
 if watched:
     with st.container(border=True), report_errors():

@@ -25,7 +25,7 @@ def ask_section() -> Section:
     return chosen
 
 
-begin_page("Validity: is the number true?")
+begin_page("Validity: is the number true?", trains=True)
 section = ask_section()
 st.divider()
 st.subheader(section.question, anchor=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
@@ -13,8 +15,14 @@ def enter_app() -> None:
     st.session_state[ENTERED] = True
 
 
-def begin_page(title: str) -> None:
-    """Draw the page's title; the first call of every page.
+NEEDS_TORCH = (
+    "This page trains networks, which needs PyTorch, and this is the small environment of `make demo`. `make app` installs "
+    "the whole lab (about 7 GB) beside it, in a folder of its own."
+)
+
+
+def begin_page(title: str, *, trains: bool = False) -> None:
+    """Draw the page's title; the first call of every page. One that `trains` ends here where PyTorch is not installed.
 
     When the first request that a server gets is a deep link, Streamlit takes the ``pages`` folder for its older kind
     of app and runs the page by itself, without the entry point and its navigation. Then the page asks for the entry
@@ -24,3 +32,6 @@ def begin_page(title: str) -> None:
         PagesManager.uses_pages_directory = False
         st.rerun()
     st.title(title, anchor=False)
+    if trains and find_spec("torch") is None:
+        st.info(NEEDS_TORCH, icon=":material/download:")
+        st.stop()
