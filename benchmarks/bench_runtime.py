@@ -1,0 +1,232 @@
+"""Whether onnxruntime answers as PyTorch does, and how much sooner.
+
+Pass rules, fixed before the run:
+
+- equal, for every preset but the two-stage one, which is refused by name: from the same prepared example the probability within
+  1e-5; Grad-CAM and LayerCAM at every layer with a correlation of 0.999 or more and the same strongest pixel (empty maps aside;
+  a tie is a value within 1e-4 of the maximum). Presets have random weights and small examples of noise; the shipped checkpoint
+  is compared on a synthetic study too, from the file, within 1e-3;
+- fast, on the shipped checkpoint, one thread, CPU time in turns: logits 1.5 times, Grad-CAM at the last layer 1.5 times and LayerCAM
+  at the finest 2 times PyTorch's; the maps' rival goes back to the input, as the product did before it had two runtimes;
+- what a prediction takes beside the bare passes is no longer in seconds than with PyTorch, give or take 0.02 s;
+- the app's cold start (a process that imports, loads, reads, predicts and maps) to the sample's answer: 2 times.
+
+    python benchmarks/bench_runtime.py [--rounds 9] [--presets NAME ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from measuring import PROJECT, machine, parse_arguments, print_table
+
+from core.config import PrepConfig, apply_settings
+from core.data.cohort import scan_cohort
+from core.data.prepare.examples import ImageFrame, PreparedSeries
+from core.data.prepare.slices import prepare_source
+from core.errors import CheckpointError
+from core.evaluation.calibration import to_probabilities
+from core.explain.cam import explain_each
+from core.inference.onnx_export import export_onnx
+from core.inference.onnx_graph import example_shape
+from core.inference.predict import Predictor
+from core.models.card import read_card
+from core.models.checkpoint import save_checkpoint
+from core.models.forward import to_input
+from core.models.registry import find_architecture
+from core.models.weights import build_random
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
+from core.presets import PRESETS
+
+SHIPPED = PROJECT / "checkpoints" / "demo-synthetic.safetensors"
+METHODS = ("gradcam", "layercam")
+COLD = """
+import sys
+from pathlib import Path
+from core.inference import runtimes
+from streamlit.testing.v1 import AppTest
+
+runtimes.GPU = Path("/" if sys.argv[1] == "torch" else "/nowhere")
+app = AppTest.from_file("streamlit_app.py", default_timeout=300).run()
+app.switch_page("pages/predict.py").run()
+app.button(key="predict.sample").click().run()
+assert not app.exception and not app.error
+"""
+"""The app from nothing to the sample's answer with its map; auto takes PyTorch where it is told of a GPU."""
+
+
+def main() -> None:
+    """Compare, time, print; exit 1 where a rule is broken."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--presets", nargs="+", default=list(PRESETS), choices=list(PRESETS))
+    arguments = parse_arguments(parser, rounds=1, presets=[])
+    torch.set_num_threads(1)
+    print(machine())
+    equal = [compare_preset(name) for name in arguments.presets]
+    print_table(
+        "equality by preset: largest difference of a probability, least correlation of a map, same strongest pixel",
+        ("preset", "n", "probability", "correlation", "same place"),
+        [row for row, _ in equal],
+    )
+    with TemporaryDirectory() as folder:
+        make_phantom(Path(folder), PhantomConfig(studies=2, signal=3, seed=4), jobs=1)
+        fast = measure_speed(Path(folder), arguments.rounds, 1 if arguments.tiny else None)
+        cold = measure_cold_start(Path(folder) / "home", max(arguments.rounds // 3, 1))
+    rows = [*fast, cold]
+    print_table(
+        f"CPU time, PyTorch's over onnxruntime's: median of {arguments.rounds} rounds (cold start: a third) and their range",
+        ("what", "torch s", "onnx s", "ratio", "low", "high", "asked"),
+        [row[:-1] for row in rows],
+    )
+    passed = all(found for _, found in equal) and (arguments.tiny or all(row[-1] for row in rows))
+    print(f"every rule holds: {passed}")
+    sys.exit(not passed)
+
+
+def compare_preset(name: str) -> tuple[tuple[object, ...], bool]:
+    """One preset with random weights, made small: a row of the table, and whether the rule holds."""
+    config = apply_settings(PRESETS[name].config, ["size_px=64", "slice_count=8", "weights=none"])
+    entry = find_architecture(config.architecture)
+    card = read_card(SHIPPED).model_copy(
+        update={"config": config, "sequences": config.prep.sequences, "temperature": 1.0}
+    )
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "random.safetensors"
+        save_checkpoint(path, build_random(entry, 2, 0).state_dict(), card, half=True)
+        try:
+            export_onnx(path, path.parent, path.stem)
+        except CheckpointError as error:
+            return (name, 0, "refused", str(error)[-60:], ""), name == "two-stage"
+        return compare(path, [make_noise(config.prep)], name, 1e-5)
+
+
+def compare(path: Path, series: list[PreparedSeries], name: str, tolerance: float) -> tuple[tuple[object, ...], bool]:
+    """Compare both runtimes on prepared examples."""
+    one, other = (Predictor(path, runtime=runtime, threads=1) for runtime in ("torch", "onnx"))
+    wanted = [(method, layer) for method in METHODS for layer in one.architecture.layers]
+    differences, correlations, same = [0.0], [1.0], []
+    for prepared in series:
+        answers = [to_probabilities(each.score(prepared), each.card.temperature) for each in (one, other)]
+        differences.append(float(np.abs(answers[0] - answers[1]).max()))
+        for cams, others in zip(*(explain_each(each, prepared, wanted) for each in (one, other)), strict=True):
+            for cam, twin in zip(cams, others, strict=True):
+                if cam.raw_max > 0 and np.ptp(cam.heat) > 0:
+                    correlations.append(float(np.corrcoef(cam.heat.ravel(), twin.heat.ravel())[0, 1]))
+                    same.append(bool(cam.heat.flat[twin.heat.argmax()] >= 1 - 1e-4))
+    row = (name, len(same), f"{max(differences):.1e}", f"{min(correlations):.6f}", f"{sum(same)} of {len(same)}")
+    return row, max(differences) <= tolerance and min(correlations) >= 0.999 and all(same)
+
+
+def make_noise(prep: PrepConfig) -> PreparedSeries:
+    """Two examples of coarse noise."""
+    shape = (2, *example_shape(prep))
+    coarse = np.random.default_rng(0).uniform(0, 255, (*shape[:-2], shape[-2] // 8, shape[-1] // 8))
+    side = shape[-1]
+    frame = ImageFrame(source_shape=(side, side), row_start=0, row_stop=side, column_start=0, column_stop=side,
+                       top=0, bottom=side, left=0, right=side)  # fmt: skip
+    return PreparedSeries(
+        pixels=np.kron(coarse, np.ones((8, 8))).astype(np.uint8), slice_index=np.arange(2, dtype=np.int32),
+        position_mm=np.arange(2.0), files=("", ""), frames=(frame, frame), slice_total=2, blank_count=0,
+    )  # fmt: skip
+
+
+def measure_speed(folder: Path, rounds: int, most: int | None) -> list[tuple[object, ...]]:
+    """Time the shipped checkpoint on a synthetic study, after comparing both runtimes on it."""
+    study = scan_cohort(folder).studies[0]
+    own, graph = (Predictor(SHIPPED, runtime=runtime, threads=1) for runtime in ("torch", "onnx"))
+    series = [prepare_source((one,), own.card.config.prep) for one in study.series[:most]]
+    row, equal = compare(SHIPPED, series, "demo-synthetic", 1e-5)
+    files = abs(own.predict(study).probability - graph.predict(study).probability)
+    print_table(
+        "the shipped checkpoint on a synthetic study", ("", "n", "probability", "correlation", "same place"), [row]
+    )
+    print(f"from the file its probability differs by {files:.1e}; equal: {equal and files <= 1e-3}")
+    if not equal or files > 1e-3:
+        sys.exit(1)
+    pixels = np.concatenate([one.pixels for one in series])
+    prepared = make_noise(own.card.config.prep.model_copy(update={"size_px": pixels.shape[-1]}))
+    layers = own.architecture.layers
+
+    def predict(predictor: Predictor) -> Callable[[], object]:
+        return lambda: predictor.predict(study)
+
+    rows = [
+        take_turns("logits of a study", lambda: own.engine.score(pixels), lambda: graph.engine.score(pixels), rounds, 1.5),
+        take_turns(
+            "Grad-CAM, last layer", lambda: back_to_input(own, prepared.pixels, layers[0]),
+            lambda: explain_each(graph, prepared, [("gradcam", layers[0])]), rounds, 1.5,
+        ),
+        take_turns(
+            "LayerCAM, finest layer", lambda: back_to_input(own, prepared.pixels, layers[-1]),
+            lambda: explain_each(graph, prepared, [("layercam", layers[-1])]), rounds, 2.0,
+        ),
+    ]  # fmt: skip
+    whole = take_turns("a prediction, study to answer", predict(own), predict(graph), rounds, 0.0)
+    scored = {"torch": float(whole[1]) - float(rows[0][1]), "onnx": float(whole[2]) - float(rows[0][2])}  # type: ignore[arg-type]
+    print(f"beside the bare passes: torch {scored['torch']:.3f} s, onnx {scored['onnx']:.3f} s")
+    return [*rows, (*whole[:-1], scored["onnx"] <= scored["torch"] + 0.02)]
+
+
+def back_to_input(predictor: Predictor, pixels: np.ndarray, layer: str) -> object:
+    """Pass forth and all the way back, as maps were made before: the rival of the maps."""
+    kept: list[torch.Tensor] = []
+    model = predictor.model
+    handle = model.get_submodule(layer).register_forward_hook(lambda module, inputs, output: kept.append(output))
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    compute = predictor.engine.compute  # type: ignore[attr-defined]
+    inputs = to_input(torch.from_numpy(pixels), predictor.architecture, compute).requires_grad_()
+    logits = model(inputs)
+    (logits[:, 1] - logits[:, 0]).sum().backward()
+    handle.remove()
+    return inputs.grad
+
+
+def take_turns(
+    what: str, first: Callable[[], object], second: Callable[[], object], rounds: int, asked: float,
+    clock: Callable[[], float] = time.process_time,
+) -> tuple[object, ...]:  # fmt: skip
+    """Run both in turns: a row with the medians, the median ratio and its range, and whether it is what was asked."""
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for number in range(rounds + (rounds > 1)):
+        for place, work in enumerate((first, second)):
+            started = clock()
+            work()
+            if number or rounds == 1:  # the first of several warms up
+                seconds[place].append(clock() - started)
+    ratios = sorted(one / max(other, 1e-9) for one, other in zip(*seconds, strict=True))
+    middle = statistics.median(ratios)
+    medians = [statistics.median(one) for one in seconds]
+    return (what, *(f"{value:.3f}" for value in medians), f"{middle:.2f}", f"{ratios[0]:.2f}", f"{ratios[-1]:.2f}",
+            f"{asked}", middle >= asked)  # fmt: skip
+
+
+def measure_cold_start(home: Path, rounds: int) -> tuple[object, ...]:
+    """Time whole processes of the app, from nothing to the sample's answer with its map."""
+    environment = {**os.environ, "MGMT_LAB_HOME": str(home), "MGMT_LAB_THREADS": "1"}
+
+    def ask(runtime: str) -> Callable[[], object]:
+        command = [sys.executable, "-c", COLD, runtime]
+        return lambda: subprocess.run(command, cwd=PROJECT, env=environment, check=True, capture_output=True)
+
+    def children() -> float:
+        times = os.times()
+        return times.children_user + times.children_system
+
+    return take_turns("the app's cold start to the sample's answer", ask("torch"), ask("onnx"), rounds, 2.0, children)
+
+
+if __name__ == "__main__":
+    main()
