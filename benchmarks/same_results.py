@@ -103,7 +103,8 @@ def prepare(checkout: Path, data: Path, preset: str) -> list[str] | None:
 def train(checkout: Path, cohort: Path, preset: str, *settings: str) -> dict[str, object] | None:
     """Train small and evaluate on the test patients, in an empty home."""
     with TemporaryDirectory() as home:
-        words = [word for setting in (*SMALL, *settings) for word in ("--set", setting)]
+        dealt = ("split_version=1",) if "split_version" in (checkout / "core" / "config.py").read_text() else ()
+        words = [word for setting in (*SMALL, *dealt, *settings) for word in ("--set", setting)]
         run = Path(home) / "runs" / "one"
         if call(checkout, Path(home), "train", cohort, "--preset", preset, "--run", "one", *words) is None:
             return None

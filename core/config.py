@@ -178,6 +178,8 @@ class SplitConfig(_Config):
     """Share of all units held out for the final evaluation; training never reads them."""
     split_seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the split alone: runs of other seeds keep the same test patients."""
+    split_version: Annotated[int, Field(ge=1, le=2)] = 2
+    """How the parts are dealt: 2 deals the test part first, so that another val_fraction keeps its patients; 1 deals validation first, as runs did before this setting existed."""
 
     @model_validator(mode="after")
     def _leaves_something_to_train_on(self) -> SplitConfig:
@@ -227,6 +229,15 @@ class RunConfig(_Config):
     """'auto' takes a GPU where there is one; or cpu, cuda, cuda:1, mps."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """'auto' computes in bfloat16 where the hardware gains by it (GPUs; CPUs with AMX or AVX512_BF16) and in float32 elsewhere."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_stored(cls, content: Any) -> Any:
+        """Give a split that was stored before ``split_version`` existed the version that it was dealt with."""
+        split = content.get("split") if isinstance(content, Mapping) else None
+        if isinstance(split, Mapping) and len(split) == len(SplitConfig.model_fields) - 1:
+            return {**content, "split": {"split_version": 1, **split}}
+        return content
 
 
 def field_paths(model: type[BaseModel] = RunConfig) -> dict[str, tuple[str, ...]]:
@@ -315,7 +326,8 @@ def is_same_config(stored: Mapping[str, Any], asked: RunConfig) -> bool:
     content = asked.model_dump(mode="json")
     young = {name: value for name, value in content["prep"].items() if name in BEFORE}
     prep = {**young, **stored.get("prep", {})}
-    return parse_config({**stored, "prep": prep}) == asked
+    split = {"split_version": asked.split.split_version, **stored.get("split", {})}
+    return parse_config({**stored, "prep": prep, "split": split}) == asked
 
 
 def _name_and_value(text: str) -> tuple[str, str]:

@@ -126,3 +126,11 @@ def test_a_stored_configuration_is_the_same_whatever_is_asked_of_younger_setting
     assert is_same_config(stored, asked)
     assert not is_same_config(stored, RunConfig(seed=4))
     assert not is_same_config({**stored, "prep": {**stored["prep"], "series_selection": "all"}}, asked)
+
+
+def test_a_split_that_was_stored_before_it_had_a_version_is_of_the_first() -> None:
+    stored = RunConfig().model_dump(mode="json")
+    assert parse_config(stored).split.split_version == 2
+    del stored["split"]["split_version"]
+    assert parse_config(stored).split.split_version == 1
+    assert is_same_config(stored, RunConfig())

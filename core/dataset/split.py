@@ -119,7 +119,7 @@ def make_split(table: SliceTable, config: SplitConfig, cohort_digest: str) -> Sp
     """Split by patient or by slice, stratified by label, independent of the order of the input.
 
     A drawn split by patient depends on persons, their labels, the seed and the fractions only, not on how
-    the scans are prepared. Where the cohort came in TRAIN and VAL or TEST folders these are used; a missing
+    the scans are prepared; its test part not on val_fraction either (``SplitConfig.split_version`` 2). Where the cohort came in TRAIN and VAL or TEST folders these are used; a missing
     VAL is then drawn from TRAIN. Unlabelled rows are left out.
 
     Parameters
@@ -147,9 +147,10 @@ def make_split(table: SliceTable, config: SplitConfig, cohort_digest: str) -> Sp
     if phases & {"VAL", "TEST"}:
         parts = _take_folders(rows, column, phases, labels, config, names)
     else:
-        parts = _draw(
-            labels, {"val": config.val_fraction, "test": config.test_fraction}, config.split_seed, names, unit
-        )
+        fractions = {"test": config.test_fraction, "val": config.val_fraction}
+        if config.split_version == 1:
+            fractions = dict(reversed(fractions.items()))
+        parts = _draw(labels, fractions, config.split_seed, names, unit)
     split = Split(
         **{part: tuple(sorted(parts[part])) for part in PARTS},
         unit=unit,
@@ -191,7 +192,10 @@ def label_units(rows: pd.DataFrame, column: str) -> dict[str, int]:
 def _draw(
     labels: Mapping[str, int], fractions: Mapping[str, float], seed: int, names: Sequence[str], unit: str
 ) -> dict[str, list[str]]:
-    """Draw the parts class by class; each part with a fraction above 0 gets at least one of each class."""
+    """Draw the parts class by class, in the fractions' order; each with a fraction above 0 gets one of each class at least.
+
+    Who is drawn into a part does not depend on the fractions after it.
+    """
     parts: dict[str, list[str]] = {part: [] for part in PARTS}
     classes = sorted(set(labels.values()))
     if len(classes) < 2:

@@ -194,3 +194,20 @@ def test_damaged_json_is_an_error(change: dict[str, object]) -> None:
     content["val"] = content["train"]
     with pytest.raises(SplitOverlapError):
         Split.from_json(json.dumps(content))
+
+
+def test_another_validation_share_keeps_the_test_patients_and_another_seed_moves_them() -> None:
+    table = make_table(alternating(60))
+    small, large, moved = (
+        make_split(table, SplitConfig(val_fraction=share, split_seed=seed), DIGEST)
+        for share, seed in ((0.1, 0), (0.3, 0), (0.1, 1))
+    )
+    assert small.test == large.test
+    assert small.val != large.val
+    assert small.test != moved.test
+
+
+def test_a_split_of_the_first_version_deals_validation_first() -> None:
+    table = make_table(alternating(60))
+    old, new = (make_split(table, SplitConfig(split_version=version), DIGEST) for version in (1, 2))
+    assert (old.val, old.test) == (new.test, new.val)

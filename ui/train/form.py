@@ -23,7 +23,7 @@ MAIN_FIELDS = (
     "slice_count",
     "sequences",
 )
-HIDDEN_FIELDS = frozenset({"preset"})
+HIDDEN_FIELDS = frozenset({"preset", "split_version"})
 GROUP_TITLES = {
     "prep": "Images",
     "optimiser": "Optimiser",
