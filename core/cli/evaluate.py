@@ -11,7 +11,7 @@ from core.cli.output import Outcome, TerminalProgress, plain
 from core.cli.parser import UsageError
 from core.evaluation.figures import FIGURE_TITLES
 from core.figure_text import figure_text
-from core.runs.evaluation import Evaluation, describe_overlap
+from core.runs.evaluation import Evaluation, describe_looks, describe_overlap
 from core.runs.folder import find_run
 from core.runs.seal import seal_of_run
 from core.settings import Settings
@@ -51,6 +51,7 @@ def _describe(evaluation: Evaluation, run_name: str) -> list[str]:
     if evaluation.part != "val":
         times = "once" if evaluation.looked_at == 1 else f"{evaluation.looked_at} times"
         lines.append(f"These patients have now been evaluated {times}.")
+        lines += describe_looks(evaluation)
     if evaluation.leaky:
         lines.append("LEAKY: the split is by slice, so these figures do not say how well a new patient is predicted.")
     lines += [plain(text) for text in (*describe_overlap(evaluation.overlap), *evaluation.notes)]

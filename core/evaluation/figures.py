@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -59,6 +60,7 @@ class _Case:
     clusters: NDArray[np.generic] | None
     draws: int
     seed: int
+    confidence: float
 
     @property
     def positive(self) -> NDArray[np.bool_]:
@@ -98,6 +100,7 @@ def compute_figures(
     temperature: float = 1.0,
     draws: int = 2000,
     seed: int = 0,
+    confidence: float = 0.95,
 ) -> dict[str, Figure]:
     """Compute every figure of :data:`FIGURES`.
 
@@ -116,6 +119,8 @@ def compute_figures(
         As the checkpoint says.
     draws, seed
         Of the bootstrap.
+    confidence
+        Of the intervals.
 
     Returns
     -------
@@ -128,7 +133,7 @@ def compute_figures(
     EvaluationError
         There are no rows, the shapes disagree, or a logit is not finite.
     """
-    case = _check(labels, logits, groups, class_names, positive_class, threshold, temperature, draws, seed)
+    case = _check(labels, logits, groups, class_names, positive_class, threshold, temperature, draws, seed, confidence)
     figures = {
         "accuracy": _right(case, np.full(len(case.labels), True)),
         "majority_accuracy": _majority(case, class_names),
@@ -159,6 +164,7 @@ def _check(
     temperature: float,
     draws: int,
     seed: int,
+    confidence: float,
 ) -> _Case:
     truth = np.asarray(labels, dtype=np.int64)
     scores = np.asarray(logits, dtype=np.float64)
@@ -180,6 +186,7 @@ def _check(
         clusters=None if groups is None else np.asarray(groups),
         draws=draws,
         seed=seed,
+        confidence=confidence,
     )
 
 
@@ -187,11 +194,13 @@ def _right(case: _Case, rows: NDArray[np.bool_]) -> Figure:
     """The share of `rows` that was classified correctly; clustered slices count by their effective sample size."""
     right = (case.labels == case.predicted)[rows]
     if case.clusters is None:
-        value, low, high = share_interval(right, case.labels[rows])
+        value, low, high = share_interval(right, case.labels[rows], confidence=case.confidence)
         return Figure(value=value, low=low, high=high, n=len(right), method=WILSON)
     clusters = case.clusters[rows]
     method = f"{AGRESTI_COULL} over {len(np.unique(clusters))} patients"
-    return _with_interval(partial(share_interval, right, case.labels[rows], clusters), right.mean(), len(right), method)
+    return _with_interval(
+        partial(share_interval, right, case.labels[rows], clusters, case.confidence), right.mean(), len(right), method
+    )
 
 
 def _rate(case: _Case, rows: NDArray[np.bool_], name: str) -> Figure:
@@ -221,7 +230,7 @@ def _auroc(case: _Case) -> Figure:
         return _bootstrapped(case, statistic, "mean of one-against-rest; ")
     method = "DeLong on the logit scale, continuity-corrected"
     try:
-        value, low, high = auroc_interval(case.positive, case.odds, case.clusters)
+        value, low, high = auroc_interval(case.positive, case.odds, case.clusters, case.confidence)
     except EvaluationError as error:
         value = float(metrics.auroc(case.positive, case.odds, np.ones((1, n)))[0])
         return Figure(value=value, low=None, high=None, n=n, reason=str(error))
@@ -239,7 +248,7 @@ def _balanced_accuracy(case: _Case) -> Figure:
     if case.classes_present < 2:
         return Figure(value=None, low=None, high=None, n=n, reason=ONE_CLASS)
     value = metrics.balanced_accuracy(case.labels, case.predicted, np.ones((1, n)))[0]
-    interval = partial(mean_share_interval, case.labels == case.predicted, case.labels, case.clusters)
+    interval = partial(mean_share_interval, case.labels == case.predicted, case.labels, case.clusters, case.confidence)
     by = "" if case.clusters is None else BY_PATIENT
     return _with_interval(interval, value, n, f"{AGRESTI_COULL} for each class{by}, joined (MOVER)")
 
@@ -249,12 +258,12 @@ def _average_precision(case: _Case) -> Figure:
     if case.classes_present < 2:
         return Figure(value=None, low=None, high=None, n=n, reason=ONE_CLASS)
     value = metrics.average_precision(case.positive, case.odds, np.ones((1, n)))[0]
-    interval = partial(average_precision_interval, case.positive, case.odds, case.clusters)
+    interval = partial(average_precision_interval, case.positive, case.odds, case.clusters, case.confidence)
     return _with_interval(interval, value, n, "influence of each patient, on the logit scale")
 
 
 def _mean_loss(case: _Case, losses: Floats) -> Figure:
-    interval = partial(mean_interval, losses, case.labels, case.clusters)
+    interval = partial(mean_interval, losses, case.labels, case.clusters, case.confidence)
     by = "" if case.clusters is None else BY_PATIENT
     method = f"Student's t{by}, corrected for skewness (Hall)"
     return _with_interval(interval, float(losses.mean()), len(losses), method)
@@ -276,6 +285,7 @@ def _bootstrapped(case: _Case, statistic: Callable[[Floats], Floats], note: str)
     value = float(statistic(np.ones((1, n)))[0])
 
     def interval() -> tuple[float, float, float]:
-        return value, *bootstrap_interval(statistic, case.labels, case.clusters, draws=case.draws, seed=case.seed)
+        options: dict[str, Any] = {"draws": case.draws, "seed": case.seed, "confidence": case.confidence}
+        return value, *bootstrap_interval(statistic, case.labels, case.clusters, **options)
 
     return _with_interval(interval, value, n, f"{note}bootstrap{by}, stratified by label, {case.draws} draws, BCa")

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, logit, ndtr, ndtri, stdtrit
+from scipy.special import chdtri, expit, logit, ndtr, ndtri, stdtrit
 
 from core.errors import EvaluationError
 from core.evaluation.figure import Figure
@@ -30,6 +30,33 @@ class LogitAuroc:
     """Of the logit."""
     fewest: int
     """Clusters of the smaller class."""
+
+
+def look_confidence(look: int, error: float = 0.05) -> float:
+    """Return the confidence with which the interval of the k-th look at the same patients is made, so that all looks hold.
+
+    Alpha spending: look k may err with ``error / (k (k + 1))``, which sums to `error` over any number of looks. Within it
+    stands what may be made of earlier answers: a model that was put together from the k - 1 models before it by their
+    figures lies in the space of k directions, and the largest standard score in it is at most the root of a chi-square
+    variable with k degrees of freedom, however the choice was made (Scheffe). Bonferroni over the looks alone does not hold
+    against such a choice (``benchmarks/bench_looks.py``). Thresholdout would answer with noise and needs a budget of
+    patients that no cohort of this field has.
+
+    It holds for who chooses by the figures; who reads the answers for single test patients can do worse.
+
+    Parameters
+    ----------
+    look
+        1 is the first.
+    error
+        Chance that any of the intervals misses.
+
+    Notes
+    -----
+    Lan and DeMets 1983 (spending); Scheffe 1953; Dwork et al. 2015, "The reusable holdout"; Blum and Hardt 2015.
+    """
+    largest = np.sqrt(chdtri(look, error / (look * (look + 1))))
+    return float(1 - 2 * ndtr(-largest))
 
 
 def wilson_interval(successes: float, n: float, confidence: float = 0.95) -> tuple[float, float]:

@@ -10,8 +10,9 @@ from typing import Any
 from core.config import RunConfig, leaf_values
 from core.dataset.split import Split
 from core.errors import MGMTLabError, RunError
-from core.experiments.external.parameters import EXTERNAL, digest_file
+from core.experiments.external.parameters import EXTERNAL
 from core.experiments.twin.pair import list_pairs, read_result
+from core.files import digest_file
 from core.jobs.experiment import Experiment, Question, list_experiments
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource

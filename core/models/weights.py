@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import re
 import urllib.request
@@ -18,7 +17,7 @@ from torch import nn
 from torchvision.models import get_weight
 
 from core.errors import WeightsUnavailableError
-from core.files import replace_atomically
+from core.files import digest_file, replace_atomically
 from core.models.card import shorten_path
 from core.models.registry import Architecture, find_architecture
 
@@ -113,7 +112,7 @@ def _find_source(entry: Architecture, weights: str) -> tuple[Path, str]:
     if weights == "default":
         return _fetch_pretrained(entry)
     path = _find_file(weights)
-    return path, f"{shorten_path(path)} (SHA-256 {_sha256(path)})"
+    return path, f"{shorten_path(path)} (SHA-256 {digest_file(path)})"
 
 
 def _find_file(name: str) -> Path:
@@ -170,12 +169,7 @@ def _ways_out(path: Path) -> str:
 def _hash_fits(path: Path, name: str) -> bool:
     """Whether a file's SHA-256 begins as its published name says (``resnet18-f37072fd.pth``)."""
     digits = re.search(r"-([0-9a-f]{8,})\.", name)
-    return digits is not None and _sha256(path).startswith(digits[1])
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digits is not None and digest_file(path).startswith(digits[1])
 
 
 def _read_state(path: Path) -> dict[str, torch.Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,10 +19,13 @@ from core.evaluation.aggregate import Aggregation, group_labels, to_groups
 from core.evaluation.calibration import to_probabilities
 from core.evaluation.figure import Figure
 from core.evaluation.figures import compute_figures
+from core.evaluation.intervals import look_confidence
+from core.figure_text import value_text
 from core.files import replace_atomically, write_atomic
 from core.models.card import CheckpointCard, read_card
 from core.runs.folder import RunFolder
 from core.runs.ledger import count_evaluations
+from core.runs.persons import describe_history, marks_to_count
 from core.settings import Settings
 
 EvaluatedPart = Literal["test", "val", "data"]
@@ -57,6 +60,12 @@ class Evaluation:
     overlap: dict[str, Any] | None = None
     """For another cohort: which of its persons are the run's own patients and were dropped, and what could not be checked
     (:meth:`core.audit.persons.Overlap.to_dict`)."""
+    history: dict[str, int] | None = None
+    """How many of the run's test patients others have judged or trained on before (:class:`core.runs.persons.PersonHistory`)."""
+    look: int = 0
+    """Which look at these patients it is (:func:`core.runs.ledger.number_look`); 0 where none is counted."""
+    corrected: dict[str, Figure] = field(default_factory=dict)
+    """Figures by patient with intervals that hold after so many looks (:func:`correct_figures`); empty where none is counted."""
 
     @property
     def slice_labels(self) -> NDArray[np.int64]:
@@ -122,6 +131,9 @@ class Evaluation:
             "aggregation": self.aggregation,
             "top_k": self.top_k,
             "overlap": self.overlap,
+            "history": self.history,
+            "look": self.look,
+            "corrected": {name: figure.to_dict() for name, figure in self.corrected.items()},
         }
 
 
@@ -174,12 +186,7 @@ def build_evaluation(
 
 def with_figures(evaluation: Evaluation) -> Evaluation:
     """Return the evaluation with every figure computed from its slices' logits."""
-    options: dict[str, Any] = {
-        "class_names": evaluation.class_names,
-        "positive_class": evaluation.positive_class,
-        "threshold": evaluation.threshold,
-        "temperature": evaluation.temperature,
-    }
+    options = _options(evaluation)
     return replace(
         evaluation,
         patient=compute_figures(evaluation.patient_labels, evaluation.patient_logits, **options),
@@ -187,6 +194,53 @@ def with_figures(evaluation: Evaluation) -> Evaluation:
             evaluation.slice_labels, evaluation.slice_logits, name_patients(evaluation.frame), **options
         ),
     )
+
+
+def correct_figures(evaluation: Evaluation, look: int) -> Evaluation:
+    """Return the evaluation with figures by patient whose intervals allow for the earlier looks at the same patients.
+
+    Parameters
+    ----------
+    evaluation
+        With its figures.
+    look
+        Which one it is; the intervals of all looks together then miss in at most 5%
+        (:func:`core.evaluation.intervals.look_confidence`). So late that no interval could be made, none is.
+    """
+    confidence = look_confidence(look)
+    too_late = f"evaluated too often: at look {look} no interval holds"
+    options = _options(evaluation) | {"confidence": min(confidence, 1 - 1e-15)}
+    figures = compute_figures(evaluation.patient_labels, evaluation.patient_logits, **options)
+    for name, figure in figures.items():
+        if figure.low is None:
+            continue
+        figures[name] = (
+            replace(figure, method=f"{figure.method}; corrected for look {look}")
+            if confidence < 1 - 1e-14
+            else replace(figure, low=None, high=None, method="", reason=too_late)
+        )
+    return replace(evaluation, look=look, corrected=figures)
+
+
+def describe_looks(evaluation: Evaluation) -> list[str]:
+    """Return in sentences what earlier looks at the evaluated patients leave of its figures, and who of them is not new."""
+    lines = [describe_history(evaluation.history)]
+    auroc = evaluation.corrected.get("auroc")
+    if auroc is not None and auroc.value is not None:
+        lines.append(
+            f"Interval corrected for look {evaluation.look} at these patients, whatever was chosen by the earlier ones: AUROC by "
+            f"patient {value_text(auroc)}."
+        )
+    return [line for line in lines if line]
+
+
+def _options(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "class_names": evaluation.class_names,
+        "positive_class": evaluation.positive_class,
+        "threshold": evaluation.threshold,
+        "temperature": evaluation.temperature,
+    }
 
 
 def evaluate_validation(run: RunFolder) -> Evaluation:
@@ -229,8 +283,8 @@ def read_evaluation(run: RunFolder, part: EvaluatedPart = "test", digest: str = 
     try:
         content: dict[str, Any] = json.loads(path.read_text())
         levels = {
-            level: {name: Figure(**figure) for name, figure in content.pop(level).items()}
-            for level in ("patient", "slice")
+            level: {name: Figure(**figure) for name, figure in content.pop(level, {}).items()}
+            for level in ("patient", "slice", "corrected")
         }
         del content["majority"]
         content |= {"class_names": tuple(content["class_names"]), "notes": tuple(content["notes"])}
@@ -250,7 +304,7 @@ def read_best_known(run: RunFolder) -> Evaluation:
 def count_test_evaluations(run: RunFolder, settings: Settings) -> int:
     """Return how often the run's test patients have been evaluated, by any run."""
     split = run.split()
-    return count_evaluations(split.test_digest, settings, split.cohort_digest)
+    return count_evaluations(split.test_digest, settings, split.cohort_digest, marks_to_count(run, settings))
 
 
 def describe_overlap(overlap: Mapping[str, Any] | None) -> list[str]:

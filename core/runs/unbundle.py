@@ -16,7 +16,7 @@ from core.data.formats.archive import ZIP_ERRORS, check_directory, unpack
 from core.data.formats.discovery import detect_archive
 from core.data.formats.untrusted_files import is_litter
 from core.errors import ArchiveError, HostedModeError, LimitError, RunError
-from core.files import storage_errors, write_atomic
+from core.files import digest_file, storage_errors, write_atomic
 from core.home_folder import hide_home
 from core.runs.bundle import BUNDLE_SCHEMA, CARD, KIND, MANIFEST, TEST_EVALUATIONS, BundleManifest, is_bundled
 from core.runs.bundle_check import check_contents, member_errors, read_small
@@ -197,8 +197,7 @@ def _check_manifest(folder: Path) -> BundleManifest:
         odd = sorted(there ^ set(manifest.files))
         raise RunError(f"{MANIFEST} and the zip do not agree on which files there are: {', '.join(odd)[:200]}.")
     for name, stated in manifest.files.items():
-        with (folder / name).open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        found = digest_file(folder / name)
         if found != stated.sha256:
             raise RunError(f"{name} is not what {MANIFEST} says (SHA-256 {found[:12]}…, not {stated.sha256[:12]}…).")
     return manifest

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,21 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.audit.crosswalk import read_crosswalk
-from core.audit.marks import PersonMarks, mark_cohort, thin_marks
+from core.audit.marks import mark_cohort
 from core.audit.persons import Overlap, PersonMatches, drop_overlap, match_persons, read_pairs
 from core.data.study import Cohort
 from core.dataset.predictions import build_predictions
 from core.dataset.slice_table import SliceTable
 from core.dataset.table import build_table
 from core.errors import EvaluationError, RunError, SequenceError
+from core.files import digest_file
 from core.models.card import CheckpointCard
 from core.models.registry import find_architecture
 from core.progress import Progress, silent
 from core.runs.cohort import open_cohort
-from core.runs.evaluation import EvaluatedPart, Evaluation, build_evaluation, store_evaluation
+from core.runs.evaluation import EvaluatedPart, Evaluation, build_evaluation, correct_figures, store_evaluation
 from core.runs.folder import RunFolder, now
-from core.runs.ledger import record_evaluation
-from core.runs.persons import known_persons
+from core.runs.ledger import count_evaluations, number_look, record_evaluation
+from core.runs.persons import known_persons, list_ledger_marks, mark_test_persons, marks_to_count, trace_persons
 from core.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 SCORED_AT_ONCE = 256
 """Slices between two reports of progress."""
-LEDGER_MARKS = 8
-"""Digests of a person's slices that the ledger keeps of an evaluation of another cohort."""
 UNKNOWN_PERSONS = (
     "Whether its persons are the run's own patients could not be checked: the run keeps no marks of them, and the data that "
     "it was trained on are not where they were."
@@ -108,9 +106,19 @@ def evaluate_run(
     evaluation = _evaluate_rows(model, card, cohort, table, rows, progress, part=evaluated, notes=notes)
     evaluation = replace(evaluation, overlap=overlap.to_dict() if overlap else None)
     if evaluated != "val":
-        known = {"cohort_digest": cohort.digest, "partition": partition} if other is None else {}
-        looked_at = record_evaluation(digest, run.name, settings, **known, persons=seen)
-        evaluation = replace(evaluation, looked_at=looked_at)
+        counted = frozenset(seen)
+        if other is None:
+            evaluation = replace(evaluation, history=trace_persons(run, settings).to_dict())
+            seen = tuple(mark for marks in mark_test_persons(run).values() for mark in marks)
+            counted = marks_to_count(run, settings)
+        of_cohort = cohort.digest if other is None else ""
+        weights = digest_file(run.checkpoint)
+        record_evaluation(
+            digest, run.name, settings, cohort_digest=of_cohort, partition=partition, persons=seen, model=weights
+        )
+        looked_at = count_evaluations(digest, settings, of_cohort, counted)
+        look = number_look(digest, settings, of_cohort, counted, weights)
+        evaluation = correct_figures(replace(evaluation, looked_at=looked_at), look)
     store_evaluation(run, evaluation, digest)
     return evaluation
 
@@ -206,12 +214,8 @@ def _without_own(
     )
     overlap = drop_overlap(other, matches, pairs)
     gone = {match.person for match in overlap.dropped}
-    return overlap, list_ledger_marks(one for one in theirs.persons if one.person not in gone)
-
-
-def list_ledger_marks(persons: Iterable[PersonMarks]) -> tuple[str, ...]:
-    """Return by what the ledger knows persons of another cohort again: a UID and some slices of each, as digests."""
-    return tuple(mark for one in persons for mark in (*sorted(one.uids)[:1], *thin_marks(one.pixels, LEDGER_MARKS)))
+    rest = [one for one in theirs.persons if one.person not in gone]
+    return overlap, list_ledger_marks(rest, (other.digest, theirs.family))
 
 
 def _other_rows(

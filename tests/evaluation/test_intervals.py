@@ -11,6 +11,7 @@ from core.evaluation.intervals import (
     auroc_interval,
     bootstrap_interval,
     bootstrap_weights,
+    look_confidence,
     wilson_interval,
 )
 
@@ -140,3 +141,19 @@ def test_samples_that_cannot_vary_give_no_interval() -> None:
         bootstrap_interval(lambda weights: metrics.weighted_mean(np.ones(20), weights), np.zeros(20))
     with pytest.raises(EvaluationError, match="two of each class"):
         bootstrap_interval(lambda weights: metrics.weighted_mean(np.arange(3.0), weights), np.array([0, 0, 1]))
+
+
+def test_all_looks_together_err_in_at_most_one_in_twenty() -> None:
+    levels = [look_confidence(look) for look in range(1, 21)]
+    assert levels == sorted(levels)
+    assert levels[0] == pytest.approx(0.975)
+    # Wider than by Bonferroni: the second model may be put together from the first one's answer.
+    assert levels[1] > 1 - 0.05 / 6
+
+
+@pytest.mark.parametrize("looks", [1, 5, 20])
+def test_a_model_put_together_from_all_earlier_answers_is_told_from_chance_as_rarely_as_stated(looks: int) -> None:
+    directions = np.random.default_rng(0).standard_normal((4000, looks))
+    best = np.sqrt((directions**2).sum(axis=1))  # the standard score along the sum of all answers
+    z = ndtri(0.5 + look_confidence(looks) / 2)
+    assert (best > z).mean() <= 0.05 / (looks * (looks + 1)) + 0.005

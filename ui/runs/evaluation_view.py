@@ -12,11 +12,13 @@ from core.runs.evaluation import (
     EvaluatedPart,
     Evaluation,
     count_test_evaluations,
+    describe_looks,
     describe_overlap,
     read_evaluation,
 )
 from core.runs.evaluation import evaluate_validation as evaluate_stored
 from core.runs.folder import RunFolder
+from core.runs.persons import describe_history, trace_persons
 from core.runs.seal import seal_of_run
 from core.training.evaluate import evaluate_run
 from ui.runs.evaluation_figures import show_level
@@ -76,6 +78,8 @@ def _show_test(run: RunFolder) -> None:
             "Each look is counted: choosing between runs by their test figures makes the figures optimistic.",
             width="stretch",
         )
+    if stored is None and (known := describe_history(trace_persons(run, settings).to_dict())):
+        st.caption(f":material/history: {known}")
     if pressed:
         bar = ProgressBar("Judging the test patients", "slices")
         evaluate_run(run, "test", settings, progress=bar)
@@ -143,6 +147,8 @@ def _show_meaning(evaluation: Evaluation, run: RunFolder) -> None:
         "data": f"Another cohort: {plain(evaluation.data)}.",
     }
     st.caption(words[evaluation.part])
+    for sentence in describe_looks(evaluation):
+        st.caption(f":material/visibility: {plain(sentence, 400)}")
     if evaluation.part == "test":
         report = seal_of_run(run, current_settings(), evaluation.patient)
         icon = {"followed": ":material/verified:", "none": ":material/lock_open:"}.get(

@@ -59,7 +59,8 @@ def _ask_plan(run: RunFolder) -> None:
     if seen:
         st.caption(
             f":material/visibility: These test patients have been evaluated {seen} {'time' if seen == 1 else 'times'}: a plan "
-            "sealed now would be late. Choose other test patients (another split seed) for a plan that counts."
+            "sealed now would be late. Another split seed is no remedy: it moves patients who were judged or trained on into the "
+            "test part. Only patients whom nobody has used make a plan count: another cohort's."
         )
     with st.form("validity.seal.form"), st.grid(4, min_column_width=200):
         metric = st.selectbox("Figure by patient", list(METRICS), format_func=FIGURE_TITLES.__getitem__)

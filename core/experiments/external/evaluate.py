@@ -18,19 +18,19 @@ from core.data.study import Cohort
 from core.errors import DataError, EvaluationError, MGMTLabError
 from core.experiments.external.judged import describe_pool, judge_cohort, pool_cohorts
 from core.experiments.external.overlap import SeenPersons, read_ties
-from core.experiments.external.parameters import ExternalParameters, cohort_names, digest_file, subject_name
+from core.experiments.external.parameters import ExternalParameters, cohort_names, subject_name
 from core.experiments.external.progress import kept_at
-from core.files import write_atomic
+from core.files import digest_file, write_atomic
 from core.jobs.experiment import Display, Experiment, Question, RunOptions
 from core.models.card import read_card
 from core.progress import Progress
 from core.runs.cohort import open_cohort
-from core.runs.evaluation import Evaluation, store_evaluation
+from core.runs.evaluation import Evaluation, correct_figures, store_evaluation
 from core.runs.folder import RunFolder
-from core.runs.ledger import record_evaluation
-from core.runs.persons import known_persons
+from core.runs.ledger import number_look, record_evaluation
+from core.runs.persons import known_persons, list_ledger_marks
 from core.settings import Settings
-from core.training.evaluate import evaluate_cohort, list_ledger_marks
+from core.training.evaluate import evaluate_cohort
 
 OWN = "the checkpoint's own patients"
 NO_RUN = (
@@ -96,9 +96,12 @@ def evaluate_externally(
         if found is None or found["overlap"]["persons"] != overlap["persons"]:
             overlap["unchecked"] = [*([told] if told else []), *overlap["unchecked"]]
             evaluation = _evaluate(name, checkpoint, rest, settings, watched)
-            marks = list_ledger_marks(seen.marks_of(name).persons)
-            looked_at = record_evaluation(cohort.digest, subject_name(parameters), settings, persons=marks)
-            evaluation = replace(evaluation, looked_at=looked_at, overlap=overlap)
+            known = seen.marks_of(name)
+            marks = list_ledger_marks(known.persons, (cohort.digest, known.family))
+            model = parameters.sha256
+            looked_at = record_evaluation(cohort.digest, subject_name(parameters), settings, persons=marks, model=model)
+            look = number_look(cohort.digest, settings, persons=marks, model=model)
+            evaluation = correct_figures(replace(evaluation, looked_at=looked_at, overlap=overlap), look)
             if run is not None:
                 store_evaluation(run, evaluation, cohort.digest)
             found = judge_cohort(name, evaluation)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from core.config import RunConfig
 from core.data.join import name_cohorts
 from core.errors import ConfigError, DataError
+from core.files import digest_file
 from core.jobs.experiment import Question, make_question
 from core.models.card import BEST, read_card
 from core.models.catalogue import checkpoint_name
@@ -172,9 +172,3 @@ def _check_cohorts(cohorts: Sequence[DataSource], fewest: int) -> None:
 
 def _absolute(place: str) -> str:
     return str(Path(place).expanduser().resolve()) if place else ""
-
-
-def digest_file(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
