@@ -30,6 +30,9 @@ class SliceTable:
     """Blank slices of each array's series."""
     processing: str = ""
     """How its series were processed from raw (``Series.processing``); empty where one of them was not, or in several ways."""
+    content_digest: str = ""
+    """Twelve hex digits over labels and every byte of the files that were prepared: it follows what they show, where
+    ``Cohort.digest`` follows what there is."""
 
     def __len__(self) -> int:
         return len(self.rows)

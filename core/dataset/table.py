@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.config import PrepConfig
+from core.data.index.stamped import digest_of
 from core.data.prepare.cache import fill_cache, load_prepared, open_prepared, prune_contents
 from core.data.prepare.common_grid import image_plane
 from core.data.prepare.examples import PreparedSeries
@@ -78,6 +79,12 @@ def build_table(
         ),
         blank_counts=tuple(piece.blank_count for piece in prepared),
         processing=_name_processing(source for _, source, _ in usable),
+        content_digest=digest_of(
+            sorted(
+                f"{study.study_id}|{study.label}|{number}|{piece.content}"
+                for (study, _, number), piece in zip(usable, prepared, strict=True)
+            )
+        )[:12],
     )
 
 

@@ -12,6 +12,7 @@ from core.dataset.shuffle import shuffle_labels
 from core.errors import DataError
 from core.mri import MRSequence
 from core.progress import Progress, silent
+from core.runs.folder import RunFolder
 from core.runs.records import DataSource
 from core.settings import Settings
 
@@ -50,6 +51,29 @@ def open_cohort(source: DataSource, progress: Progress = silent, settings: Setti
         others = [_scan(one, progress, settings) for one in source.joined]
         cohort = join_cohorts(dict(zip(names, [cohort, *others], strict=True)))
     return cohort if source.shuffle_seed is None else shuffle_labels(cohort, source.shuffle_seed)
+
+
+def check_content(run: RunFolder, digest: str) -> None:
+    """Refuse data whose files no longer hold what the run was trained on, though they have the same names and sizes.
+
+    Parameters
+    ----------
+    run
+        Its environment has the digest of its data; that of an older version has none, and nothing is checked.
+    digest
+        ``SliceTable.content_digest`` of the data as they are now.
+
+    Raises
+    ------
+    DataError
+        They hold something else.
+    """
+    known = run.environment().get("content_digest")
+    if known and known != digest:
+        raise DataError(
+            f"The files of {run.source.places} no longer hold what {run.name} was trained on (content digest {digest}, then "
+            f"{known}), though ids and numbers are the same; restore the data, or start a new run."
+        )
 
 
 def _scan(source: DataSource, progress: Progress, settings: Settings | None) -> Cohort:

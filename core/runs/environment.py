@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import subprocess
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -34,6 +36,15 @@ def find_commit() -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return commit.stdout.strip() + ("+" if changes.stdout.strip() else "")
+
+
+@lru_cache(maxsize=1)
+def name_code() -> str:
+    """Version of this project with a digest of its source, which tells also a change that was not committed."""
+    found = hashlib.sha256()
+    for path in sorted((PROJECT_ROOT / "core").rglob("*.py")):
+        found.update(path.relative_to(PROJECT_ROOT).as_posix().encode() + path.read_bytes())
+    return f"{__version__}, source {found.hexdigest()[:12]}"
 
 
 def name_processor() -> str:

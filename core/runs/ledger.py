@@ -59,7 +59,7 @@ def count_evaluations(digest: str, settings: Settings, cohort_digest: str = "", 
 def list_evaluations(
     digest: str, settings: Settings, cohort_digest: str = "", *, persons: Iterable[str] = ()
 ) -> list[dict[str, str]]:
-    """Return each evaluation of the patients of a digest, oldest first: ``run`` and ``when`` (ISO 8601, UTC).
+    """Return each evaluation of the patients of a digest, oldest first: ``run``, ``when`` (ISO 8601, UTC), ``code`` ("" in old ones).
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def list_evaluations(
         other splits stand for the persons of entries that an older version wrote without marks.
     """
     return [
-        {"run": str(entry.get("run", "")), "when": str(entry.get("when", ""))}
+        {name: str(entry.get(name, "")) for name in ("run", "when", "code")}
         for entry in _concerning(digest, settings, cohort_digest, persons)
     ]
 
@@ -124,6 +124,7 @@ def record_evaluation(
     partition: str = "",
     persons: Iterable[str] = (),
     model: str = "",
+    code: str = "",
 ) -> int:
     """Record one evaluation and return how many there are now, this one included.
 
@@ -137,8 +138,8 @@ def record_evaluation(
         Where they are one fold of a cross-validation: its name, the same for all folds of one partition.
     persons
         Digests of the persons' marks (:func:`core.runs.persons.mark_test_persons`).
-    model
-        Digest of the weights and their card.
+    model, code
+        Digest of the weights and their card; version of the code (:func:`core.runs.environment.name_code`).
 
     Raises
     ------
@@ -151,8 +152,7 @@ def record_evaluation(
     marks = sorted(set(persons))
     if marks:
         entry["persons"] = marks
-    if model:
-        entry["model"] = model
+    entry |= {name: text for name, text in (("model", model), ("code", code)) if text}
     if partition:
         entry |= {"cohort_digest": cohort_digest, "partition": partition}
     with _writing(settings):

@@ -187,9 +187,14 @@ def trace_persons(run: RunFolder, settings: Settings) -> PersonHistory:
 
     A run that was deleted for good leaves its evaluations in the ledger, but not whom it was trained on.
     """
-    split = run.split()
-    own = mark_test_persons(run)
-    judged = set(evaluated_marks(settings, without=(run.name, split.test_digest)))
+    return trace_split(run.split(), mark_test_persons(run), settings, run)
+
+
+def trace_split(
+    split: Split, own: Mapping[str, frozenset[str]], settings: Settings, run: RunFolder | None = None
+) -> PersonHistory:
+    """As :func:`trace_persons`, of a split; `own` are the marks of its test persons, and `run` does not count itself."""
+    judged = set(evaluated_marks(settings, without=(run.name if run else "", split.test_digest)))
     taught: set[str] = set()
     for other in _list_others(run, settings):
         try:
@@ -209,11 +214,11 @@ def trace_persons(run: RunFolder, settings: Settings) -> PersonHistory:
     )
 
 
-def _list_others(run: RunFolder, settings: Settings) -> Iterator[RunFolder]:
+def _list_others(run: RunFolder | None, settings: Settings) -> Iterator[RunFolder]:
     """Yield every other run with a split: those of the list, and those of experiments."""
     for home, pattern in ((settings.runs, "*/split.json"), (settings.experiments, "*/runs/*/split.json")):
         for path in sorted(home.glob(pattern)):
-            if path.parent != run.path and not path.parent.name.startswith("."):
+            if (run is None or path.parent != run.path) and not path.parent.name.startswith("."):
                 yield RunFolder(path.parent)
 
 

@@ -1,15 +1,17 @@
 """A sealed plan: what will be evaluated, on which patients, and what would count as success, fixed beforehand.
 
 A seal is one JSON file, hashed over its content; its hash and time also stand in a register. A plan that was changed
-afterwards no longer matches its hash, and one that was hashed again no longer matches the register. Against its own
-author a seal proves something only when the hash was given to somebody else in time: print it, mail it, commit it.
+afterwards no longer matches its hash, and one that was hashed again no longer matches the register. Every seal also stands
+in the ledger of evaluations, so that one that was removed is missed. Against its own author, who can write all of these anew,
+a seal proves something only when the hash was given to somebody else in time: print it, mail it, commit it (``--git``).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,9 +23,12 @@ from core.errors import EvaluationError, SealError
 from core.evaluation.figure import Figure
 from core.evaluation.figures import FIGURE_TITLES
 from core.files import append_line, write_atomic
+from core.runs.anchor import Anchor, find_anchor
+from core.runs.environment import name_code
 from core.runs.folder import RunFolder, now
-from core.runs.ledger import list_evaluations
+from core.runs.ledger import append_entry, check_ledger, list_evaluations, sealed_plans
 from core.runs.lock import hold_lock
+from core.runs.persons import mark_split, mark_test_persons, marks_to_count, trace_split
 from core.settings import Settings
 
 Metric = Literal["auroc", "auprc", "accuracy", "balanced_accuracy", "sensitivity", "specificity"]
@@ -76,6 +81,16 @@ class Seal(BaseModel):
     config: RunConfig
     criterion: Criterion
     note: str = ""
+    code: str = ""
+    """Version of the code (:func:`core.runs.environment.name_code`); this and the four below are absent in old seals."""
+    content_digest: str = ""
+    """Of what the cohort's files hold (``SliceTable.content_digest``)."""
+    judged_before: int = 0
+    """How many of the test persons had been evaluated."""
+    trained_before: int = 0
+    """How many of them had stood in the training or validation part of a run."""
+    ledger_head: str | None = None
+    """Head of the ledger's chain before the seal: the hash below covers it, so that who has the hash has the ledger's too."""
     hash: str = ""
     """SHA-256 over everything above, see :func:`hash_plan`."""
 
@@ -91,10 +106,32 @@ class SealReport(BaseModel):
     seals_for_these_patients: int = 0
     met: bool | None = None
     """Whether the criterion was reached; None before the result."""
+    anchor: Anchor | None = None
+    """The commit that held the seal's hash when it was last verified (:func:`attach_anchor`)."""
+    ledger: dict[str, Any] | None = None
+    """The ledger's chain (:meth:`core.runs.ledger.LedgerState.to_dict`)."""
 
 
-def make_seal(config: RunConfig, split: Split, criterion: Criterion, settings: Settings, *, note: str = "") -> Seal:
-    """Hash, date and store a plan.
+def make_seal(
+    config: RunConfig,
+    split: Split,
+    criterion: Criterion,
+    settings: Settings,
+    *,
+    note: str = "",
+    run: RunFolder | None = None,
+    content_digest: str = "",
+) -> Seal:
+    """Hash, date and store a plan, and chain its hash to the ledger.
+
+    Parameters
+    ----------
+    config, split, criterion, settings, note
+        The plan, and where seals and ledger live.
+    run
+        The run that it is the plan of, where there is one.
+    content_digest
+        Of the prepared cohort; by default the run's own.
 
     Raises
     ------
@@ -104,8 +141,14 @@ def make_seal(config: RunConfig, split: Split, criterion: Criterion, settings: S
     if not split.test:
         raise SealError("This split holds no test patients; set test_fraction above 0 before sealing a plan for them.")
     settings.seals.mkdir(parents=True, exist_ok=True)
+    own = mark_test_persons(run) if run else mark_split(split, "test")
+    persons = marks_to_count(run, settings) if run else frozenset().union(*own.values())
+    history = trace_split(split, own, settings, run)
+    evaluations = list_evaluations(split.test_digest, settings, split.cohort_digest, persons=persons)
     with hold_lock(settings.seals / ".lock", "The register of seals is busy; try again.", 30):
-        number = 1 + len(_registered(settings))  # names of seals that were removed are not given again
+        number = 1 + len(
+            _registered(settings) | sealed_plans(settings)
+        )  # names of seals that were removed are not given again
         seal = Seal(
             name=f"seal-{number:04d}",
             created=now(),
@@ -113,21 +156,57 @@ def make_seal(config: RunConfig, split: Split, criterion: Criterion, settings: S
             split_digest=split.digest,
             test_digest=split.test_digest,
             test_units=len(split.test),
-            looks_before=len(list_evaluations(split.test_digest, settings, split.cohort_digest)),
+            looks_before=len(evaluations),
             config=config,
             criterion=criterion,
             note=note,
+            code=name_code(),
+            content_digest=content_digest or (run.environment().get("content_digest", "") if run else ""),
+            judged_before=history.judged_before,
+            trained_before=history.trained_before,
+            ledger_head=check_ledger(settings).head,
         )
         seal = seal.model_copy(update={"hash": hash_plan(seal.model_dump(mode="json"))})
         append_line(_register(settings), json.dumps({"name": seal.name, "hash": seal.hash, "created": seal.created}))
         write_atomic(settings.seals / f"{seal.name}.json", seal.model_dump_json(indent=1))
+        entry = {"seal": seal.name, "hash": seal.hash, "sealed": seal.test_digest, "when": seal.created}
+        append_entry(entry, settings)
     return seal
+
+
+def attach_anchor(seal: Seal, place: str, settings: Settings) -> Anchor:
+    """Verify that a git commit holds a seal's hash, note it beside the seals, and return where it stands.
+
+    Raises
+    ------
+    SealError
+        As :func:`core.runs.anchor.find_anchor`.
+    """
+    anchor = find_anchor(seal.hash, place)
+    append_line(settings.seals / "anchors.jsonl", json.dumps({"hash": seal.hash, **anchor.model_dump()}))
+    return anchor
+
+
+def read_anchor(seal: Seal, settings: Settings) -> Anchor | None:
+    """Return the commit in which a seal's hash was last verified, or None."""
+    try:
+        lines = (settings.seals / "anchors.jsonl").read_text().splitlines()
+    except OSError:
+        return None
+    found = None
+    for line in lines:
+        with suppress(ValueError):
+            content = json.loads(line)
+            found = Anchor.model_validate(content) if content["hash"] == seal.hash else found
+    return found
 
 
 def list_seals(settings: Settings) -> list[tuple[Path, Seal | None, str]]:
     """List every seal with its fault: "" where it is whole, else what was found; the seal is None where it is unreadable."""
     paths = sorted(settings.seals.glob("seal-*.json")) if settings.seals.is_dir() else []
     registered = _registered(settings)
+    chained, heads = sealed_plans(settings), check_ledger(settings).heads
+    registered |= {name: content for name, (content, _) in chained.items()}
     found: list[tuple[Path, Seal | None, str]] = []
     for path in paths:
         try:
@@ -138,7 +217,10 @@ def list_seals(settings: Settings) -> list[tuple[Path, Seal | None, str]]:
                 (path, None, f"{path.name} cannot be read ({type(error).__name__}): it was altered or damaged")
             )
             continue
-        found.append((path, seal, check_seal(content, registered.get(path.stem))))
+        fault = check_seal(content, registered.get(path.stem))
+        if not fault and seal.ledger_head is not None and seal.ledger_head not in heads:
+            fault = f"{seal.name} was made on another ledger of evaluations: entries before it were changed or removed since"
+        found.append((path, seal, fault))
     gone = set(registered) - {path.stem for path in paths}
     found += [(settings.seals / f"{name}.json", None, f"{name}.json was removed") for name in sorted(gone)]
     return found
@@ -177,10 +259,28 @@ def seal_of_run(run: RunFolder, settings: Settings, figures: Mapping[str, Figure
     figures
         The run's figures by patient on its test patients; None before they were evaluated.
     """
+    report = _report_run(run, settings, figures)
+    state = check_ledger(settings)
+    words = f"{report.words} {state.fault}." if state.fault else report.words
+    anchor = read_anchor(report.seal, settings) if report.seal else None
+    if anchor is not None:
+        words += (
+            f" Its hash stands in commit {anchor.commit[:12]} of {anchor.date[:10]} ({anchor.where}), as last verified."
+        )
+    return report.model_copy(update={"words": words, "anchor": anchor, "ledger": state.to_dict()})
+
+
+def _report_run(run: RunFolder, settings: Settings, figures: Mapping[str, Figure] | None) -> SealReport:
     split = run.split()
     every = list_seals(settings)
     theirs = [(seal, fault) for _, seal, fault in every if seal and seal.test_digest == split.test_digest]
-    unreadable = [fault for _, seal, fault in every if seal is None]
+    # One that is gone was another's where the ledger says so; where nothing says whose, it may have been theirs.
+    chained = sealed_plans(settings)
+    unreadable = [
+        fault
+        for path, seal, fault in every
+        if seal is None and chained.get(path.stem, ("", split.test_digest))[1] == split.test_digest
+    ]
     count = len(theirs)
     if not theirs:
         if unreadable:
@@ -190,7 +290,10 @@ def seal_of_run(run: RunFolder, settings: Settings, figures: Mapping[str, Figure
         )
     reports = [_report(seal, fault, run, settings, figures, count) for seal, fault in theirs]
     order: list[SealState] = ["followed", "waiting", "changed", "late", "broken", "none"]
-    best = min(reports, key=lambda report: order.index(report.state))
+    best = min(reports, key=lambda report: (order.index(report.state), report.met is True))
+    if unreadable:
+        words = f"Beside {best.seal.name if best.seal else 'this'} there was another plan: {'; '.join(unreadable)}. {best.words}"
+        return best.model_copy(update={"state": "broken", "words": words, "met": None})
     if count > 1:
         more = f" It is one of {count} seals for these patients."
         best = best.model_copy(update={"words": best.words + more})
@@ -207,7 +310,8 @@ def _report(
 
     if fault:
         return say("broken", f"{fault}. It proves nothing.")
-    evaluations = list_evaluations(seal.test_digest, settings, seal.cohort_digest)
+    persons = marks_to_count(run, settings)
+    evaluations = list_evaluations(seal.test_digest, settings, seal.cohort_digest, persons=persons)
     earlier = [one for one in evaluations if one["when"] < seal.created]
     if earlier or seal.looks_before:
         times = max(len(earlier), seal.looks_before)
@@ -217,9 +321,12 @@ def _report(
     split = run.split()
     if split.digest != seal.split_digest or split.cohort_digest != seal.cohort_digest:
         different.append("who is in training and validation")
+    different += _differences_of_code(seal, run, evaluations)
     if different:
         return say("changed", f"Sealed on {when}, but not followed; other than planned: {', '.join(different)}.")
     start = f"Sealed on {when}, before any evaluation of these test patients (hash {seal.hash[:12]}). "
+    if seal.trained_before:
+        start += f"Of these patients {seal.trained_before} had been trained or validated on in other runs. "
     if figures is None:
         return say("waiting", f"{start}Success would be that {seal.criterion.words()}.")
     met = seal.criterion.met(figures)
@@ -227,6 +334,18 @@ def _report(
     others = f" Evaluations by other runs since then: {len(foreign)}." if foreign else ""
     outcome = "That was reached." if met else "That was not reached."
     return say("followed", f"{start}Success was to be that {seal.criterion.words()}. {outcome}{others}", met)
+
+
+def _differences_of_code(seal: Seal, run: RunFolder, evaluations: Sequence[Mapping[str, str]]) -> list[str]:
+    """Name what else a seal covers and a result was made with other than sealed: the code, and what the files hold."""
+    environment = run.environment()
+    used = {one["code"] for one in evaluations if one["run"] == run.name}
+    if run.status().created > seal.created:
+        used.add(environment.get("code", ""))
+    different = [f"the code ({code}, sealed {seal.code})" for code in sorted(used - {"", seal.code}) if seal.code]
+    if seal.content_digest and environment.get("content_digest", seal.content_digest) != seal.content_digest:
+        different.append("what the cohort's files hold")
+    return different
 
 
 def _differences(planned: RunConfig, used: RunConfig) -> list[str]:

@@ -16,7 +16,7 @@ from core.dataset.split import PARTS, make_split
 from core.errors import SplitError
 from core.files import write_atomic
 from core.presets import PRESETS
-from core.runs.environment import find_commit, list_versions, name_processor
+from core.runs.environment import find_commit, list_versions, name_code, name_processor
 from core.runs.folder import RunFolder, now
 from core.runs.records import DataSource
 from core.training import distributed
@@ -46,6 +46,7 @@ def write_environment(spec: TrainingSpec, state: TrainingState, participants: di
         {
             "versions": list_versions(),
             "commit": find_commit(),
+            "code": name_code(),
             "platform": platform.platform(),
             "processor": torch.cuda.get_device_name(device) if device.type == "cuda" else name_processor(),
             "compute": asdict(state.compute),
@@ -60,6 +61,7 @@ def write_environment(spec: TrainingSpec, state: TrainingState, participants: di
                 "summary": state.weights.describe(),
             },
             "cohort_digest": spec.split.cohort_digest,
+            "content_digest": spec.table.content_digest,
             "split_digest": spec.split.digest,
             "test_digest": spec.split.test_digest,
             "leaky": spec.split.leaky,

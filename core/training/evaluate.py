@@ -21,7 +21,8 @@ from core.files import digest_file
 from core.models.card import CheckpointCard
 from core.models.registry import find_architecture
 from core.progress import Progress, silent
-from core.runs.cohort import open_cohort
+from core.runs.cohort import check_content, open_cohort
+from core.runs.environment import name_code
 from core.runs.evaluation import EvaluatedPart, Evaluation, build_evaluation, correct_figures, store_evaluation
 from core.runs.folder import RunFolder, now
 from core.runs.ledger import count_evaluations, number_look, record_evaluation
@@ -114,7 +115,14 @@ def evaluate_run(
         of_cohort = cohort.digest if other is None else ""
         weights = digest_file(run.checkpoint)
         record_evaluation(
-            digest, run.name, settings, cohort_digest=of_cohort, partition=partition, persons=seen, model=weights
+            digest,
+            run.name,
+            settings,
+            cohort_digest=of_cohort,
+            partition=partition,
+            persons=seen,
+            model=weights,
+            code=name_code(),
         )
         looked_at = count_evaluations(digest, settings, of_cohort, counted)
         look = number_look(digest, settings, of_cohort, counted, weights)
@@ -180,6 +188,7 @@ def _own_rows(
             f"{cohort.root} is no longer what {run.name} was split on (digest {cohort.digest}, then "
             f"{split.cohort_digest}); restore the data, or evaluate them as another cohort with --data."
         )
+    check_content(run, table.content_digest)
     rows = split.indices(table, part)
     if len(rows) == 0:
         raise EvaluationError(f"The {part} part of {run.name} is empty; evaluate another part, or another cohort.")

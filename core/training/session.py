@@ -23,7 +23,7 @@ from core.files import write_atomic
 from core.models.registry import check_form, find_architecture
 from core.models.weights import ensure_weights
 from core.progress import Progress
-from core.runs.cohort import open_cohort
+from core.runs.cohort import check_content, open_cohort
 from core.runs.folder import RunFolder
 from core.runs.persons import FILE as PERSONS
 from core.runs.persons import store_persons
@@ -154,6 +154,7 @@ def _share_split(
                 f"{cohort.root} is no longer what {run.name} was split on (digest {cohort.digest}, then "
                 f"{split.cohort_digest}); restore the data, or start a new run."
             )
+        check_content(run, table.content_digest)
         if not (run.path / PERSONS).exists():
             store_persons(run, cohort, split, settings, progress)
         return json.dumps([split.to_json(), _digest(table)])

@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from core.data.cohort import scan_cohort
 from core.data.study import Cohort, Study
-from core.errors import EvaluationError, OverlapError, RunError, SequenceError
+from core.errors import DataError, EvaluationError, OverlapError, RunError, SequenceError
 from core.models.card import read_card
 from core.models.checkpoint import load_model, save_checkpoint
 from core.models.registry import ARCHITECTURES
@@ -228,3 +228,20 @@ def test_a_run_keeps_digests_of_its_patients_and_no_id(run: RunFolder) -> None:
     assert sorted(one.person for one in marks.persons) == sorted(run.split().train + run.split().val + run.split().test)
     assert all(one.person not in text and one.pixels and one.uids for one in marks.persons)
     assert {one.part for one in marks.persons} == {"train", "val", "test"}
+
+
+def test_marks_burnt_into_the_pixels_are_seen_though_ids_and_numbers_are_the_same(
+    run: RunFolder, settings: Settings, tmp_path: Path
+) -> None:
+    marked = tmp_path / "marked"
+    shutil.copytree(run.source.root, marked)
+    (run.path / "data.json").write_text(run.source.model_copy(update={"root": str(marked)}).model_dump_json())
+    evaluate_run(run, "test", settings)  # a copy is the same cohort
+    before = scan_cohort(marked).digest
+    for path in sorted(marked.rglob("*.dcm")):
+        content = bytearray(path.read_bytes())
+        content[-40:] = b"\xff" * 40
+        path.write_bytes(content)
+    assert scan_cohort(marked).digest == before
+    with pytest.raises(DataError, match="no longer hold what"):
+        evaluate_run(run, "test", settings)

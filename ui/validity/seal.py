@@ -12,6 +12,7 @@ from core.errors import MGMTLabError
 from core.evaluation.figures import FIGURE_TITLES
 from core.runs.evaluation import count_test_evaluations, read_evaluation
 from core.runs.folder import RunFolder
+from core.runs.ledger import REWRITABLE
 from core.runs.seal import METRICS, Criterion, Seal, SealReport, list_seals, make_seal, seal_of_run
 from ui.validity.remarks import show_falsifier
 from ui.validity.subject import ask_run, evaluated_runs
@@ -51,6 +52,10 @@ def show_seal(report: SealReport) -> None:
         st.markdown(f"{icon} {plain(report.words, 700)}")
         if report.seal is not None:
             st.caption(f"{plain(report.seal.name)}, SHA-256 {report.seal.hash}")
+        if report.ledger is not None and report.ledger["entries"]:
+            st.caption(
+                f"Ledger of evaluations: {report.ledger['entries']} entries, head {report.ledger['head'][:12]}. {REWRITABLE}"
+            )
 
 
 def _ask_plan(run: RunFolder) -> None:
@@ -76,7 +81,7 @@ def _ask_plan(run: RunFolder) -> None:
         )
     if pressed:
         criterion = Criterion(metric=metric, bound=bound, at_least=at_least)
-        seal = make_seal(run.config, split, criterion, settings, note=note)
+        seal = make_seal(run.config, split, criterion, settings, note=note, run=run)
         st.success(f"Sealed as {seal.name}. Give this hash to somebody else now: `{seal.hash}`", icon=":material/lock:")
 
 

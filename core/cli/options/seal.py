@@ -36,6 +36,9 @@ def define_check(parser: Parser) -> None:
     """Add what ``check`` takes."""
     set_command(parser, "core.cli.seal:check")
     parser.add_argument("run", nargs="?", metavar="RUN", help="a run's name or folder")
+    parser.add_argument(
+        "--git", metavar="REPO[@COMMIT]", help="verify that this commit (default: HEAD) holds the hash, and note it"
+    )
 
 
 def _add_criterion(parser: Parser) -> None:

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +54,10 @@ def load_prepared(source: Series | Source, prep: PrepConfig, settings: Settings)
     """
     source = _together(source)
     known = [_know_content(series, settings) for series in source]
-    entry = _entry(source, prep, settings, [content for content, _ in known])
-    found = _read(entry)
-    if found is not None:
-        return found
-    return _write(entry, prepare_source(source, prep, settings, contents=known[0][1]))
+    contents = [content for content, _ in known]
+    entry = _entry(source, prep, settings, contents)
+    found = _read(entry) or _write(entry, prepare_source(source, prep, settings, contents=known[0][1]))
+    return replace(found, content=digest_of(contents))
 
 
 def fill_cache(position: int, source: Source, prep: PrepConfig, settings: Settings) -> tuple[int, Fault | None]:
@@ -86,7 +85,8 @@ def open_prepared(source: Series | Source, prep: PrepConfig, settings: Settings)
     source = _together(source)
     contents = [_recall_content(series, settings, _stamp(series)) for series in source]
     known = [content for content in contents if content]
-    return _read(_entry(source, prep, settings, known)) if len(known) == len(source) else None
+    found = _read(_entry(source, prep, settings, known)) if len(known) == len(source) else None
+    return found and replace(found, content=digest_of(known))
 
 
 def _entry(source: Source, prep: PrepConfig, settings: Settings, contents: Sequence[str]) -> Path:

@@ -72,6 +72,8 @@ class PreparedSeries:
     """(examples, depth): which slice of the source each layer of a volume is, -1 where it is padding."""
     layers_mm: NDArray[np.float64] | None = None
     """(examples, depth): their positions, NaN where it is padding."""
+    content: str = ""
+    """Digest of the source's files: their names and every byte in them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
