@@ -28,6 +28,7 @@ PAGES = {
     "sweeps": "Sweeps",
     "cross_validation": "Cross-validation",
     "external": "External validation",
+    "referee": "Referee",
     "paper": "The paper",
     "validity": "Validity",
 }

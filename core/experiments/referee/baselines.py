@@ -102,9 +102,11 @@ def deal_folds(
     Raises
     ------
     EvaluationError
-        A class has too few patients.
+        A class has too few patients, or a fold of the table's holds one class.
     """
     if folds is not None:
+        if min(len(np.unique(labels[folds == fold])) for fold in np.unique(folds)) < 2:
+            raise EvaluationError("A fold holds one class only; deal each class over the folds.")
         return [np.unique(folds, return_inverse=True)[1].astype(np.int64)]
     fewest = int(np.bincount(labels, minlength=2).min())
     if fewest < 2 * FOLDS:

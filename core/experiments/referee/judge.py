@@ -54,6 +54,8 @@ HOPED = (0.6, 0.7)
 REPEATS = 3
 """Of new folds for the baselines; one where there are more than :data:`MANY` patients."""
 MANY = 2000
+MOST_PATIENTS = 50_000
+"""More take gigabytes for the decision curve's band."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +97,8 @@ def judge(table: Predictions, questions: Questions | None = None) -> dict[str, A
         patients = everybody
     if patients.empty:
         raise EvaluationError(f"{table.name} holds no patient with a label and a prediction to judge.")
+    if len(patients) > MOST_PATIENTS:
+        raise EvaluationError(f"{table.name} holds {len(patients):,} patients; give {MOST_PATIENTS:,} at most.")
     flaws = find_flaws(table, rows, patients, part or "")
     positive, scores = patients["label"].to_numpy() == 1, patients["score"].to_numpy(np.float64)
     discrimination = _discriminate(patients, table.is_probability)

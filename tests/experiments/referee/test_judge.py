@@ -52,6 +52,13 @@ def test_two_models_are_compared_patient_by_patient(tmp_path: Path) -> None:
     assert found["log_loss"]["high"] < 0
 
 
+def test_folds_of_one_class_are_told_and_give_no_baselines(tmp_path: Path) -> None:
+    table = draw_table(60).sort_values("label").assign(fold=np.arange(60) // 12, age=np.arange(60))
+    found = judge(read(table, tmp_path))
+    assert "one class only" in found["baselines"][0]["reason"]
+    json.dumps(found, allow_nan=False)
+
+
 def test_scores_have_no_calibration(tmp_path: Path) -> None:
     found = judge(read(draw_table().rename(columns={"probability": "score"}), tmp_path), QUICK)
     assert "no probabilities" in found["calibration"]["reason"]
@@ -101,3 +108,9 @@ def test_ten_thousand_rows_take_seconds(tmp_path: Path) -> None:
     start = time.process_time()
     judge(read(table, tmp_path))
     assert time.process_time() - start < 10
+
+
+def test_more_patients_than_fit_in_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.experiments.referee.judge.MOST_PATIENTS", 20)
+    with pytest.raises(EvaluationError, match="20 at most"):
+        judge(read(draw_table(30), tmp_path))
