@@ -48,7 +48,7 @@ if len(chosen) < 2:
     st.stop()
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     part = st.segmented_control(
-        "Judged on",
+        "Evaluated on",
         list(PARTS),
         format_func=PARTS.__getitem__,
         default="val",

@@ -19,7 +19,7 @@ def explain() -> None:
         "A head is scanned as a stack of slices, and neighbouring slices look almost alike: they are **siblings**. Dealt out "
         "**by slice**, an evaluated slice has siblings in training, with the same label; a network that recognizes the head "
         "has the answer, whatever the tumour looks like. Dealt out **by patient**, it must read the tumour. "
-        "The twin run trains the same network both ways, on equally many slices, and judges both on the same ones."
+        "The twin run trains the same network both ways, on equally many slices, and evaluates both on the same ones."
     )
     palette = current_palette()
     with st.grid(2, min_column_width=300):

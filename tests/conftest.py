@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,13 @@ SIZE = 64
 """Rows and columns of the images of ``prepared``, in pixels."""
 
 
+@cache
+def _random_weights(class_count: int) -> dict[str, Any]:
+    """The weights of one ResNet18, made once: every checkpoint of the tests has them."""
+    model, _ = build_model("resnet18", class_count, "none", seed=3)
+    return dict(model.state_dict())
+
+
 @pytest.fixture
 def write_checkpoint(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a ResNet18 checkpoint whose card has the given fields."""
@@ -82,9 +90,8 @@ def write_checkpoint(tmp_path: Path) -> Callable[..., Path]:
             "epoch": 1,
         }
         card = CheckpointCard(**(fields | changes))
-        model, _ = build_model("resnet18", len(card.class_names), "none", seed=3)
         path = tmp_path / f"{name}.safetensors"
-        save_checkpoint(path, model.state_dict(), card)
+        save_checkpoint(path, _random_weights(len(card.class_names)), card)
         return path
 
     return write

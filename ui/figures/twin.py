@@ -75,20 +75,20 @@ def draw_twins(
 def draw_split_sketch(by_slice: bool, palette: Palette) -> go.Figure:
     """Five patients of eight slices as squares: who is in training and who is evaluated. A sketch, not data."""
     figure = new_figure(palette, height=190)
-    judged_slices = {0: (2, 6), 1: (4,), 2: (1, 5), 3: (3,), 4: (0, 7)} if by_slice else {4: tuple(range(8))}
-    for judged, colour, name in ((False, palette.muted, "training"), (True, palette.error, "judged")):
+    evaluated_slices = {0: (2, 6), 1: (4,), 2: (1, 5), 3: (3,), 4: (0, 7)} if by_slice else {4: tuple(range(8))}
+    for evaluated, colour, name in ((False, palette.muted, "training"), (True, palette.error, "evaluated")):
         places = [
             (slice_, 5 - patient)
             for patient in range(5)
             for slice_ in range(8)
-            if (slice_ in judged_slices.get(patient, ())) is judged
+            if (slice_ in evaluated_slices.get(patient, ())) is evaluated
         ]
         figure.add_scatter(
             x=[x for x, _ in places],
             y=[y for _, y in places],
             mode="markers",
             name=name,
-            marker={"symbol": "square", "size": 17, "color": colour, "opacity": 1.0 if judged else 0.45},
+            marker={"symbol": "square", "size": 17, "color": colour, "opacity": 1.0 if evaluated else 0.45},
             hoverinfo="skip",
         )
     figure.update_xaxes(visible=False, range=[-0.6, 7.6])

@@ -38,7 +38,7 @@ def show_evaluation(run: RunFolder) -> None:
         st.caption("There is nothing to evaluate before the first finished epoch.")
         return
     part: EvaluatedPart = st.segmented_control(
-        "Judged on",
+        "Evaluated on",
         list(PARTS),
         format_func=PARTS.__getitem__,
         default="val",
@@ -54,9 +54,9 @@ def show_evaluation(run: RunFolder) -> None:
         _show_other(run)
 
 
-@st.cache_data(max_entries=16, show_spinner="Judging the validation patients …")
+@st.cache_data(max_entries=16, show_spinner="Evaluating the validation patients …")
 def evaluate_validation(path: str, changed: float) -> Evaluation:
-    """Judge from what the best epoch said of the validation slices; `changed` is when its predictions were written."""
+    """Evaluate from what the best epoch said of the validation slices; `changed` is when its predictions were written."""
     return evaluate_stored(RunFolder(Path(path)))
 
 
@@ -81,8 +81,8 @@ def _show_test(run: RunFolder) -> None:
     if stored is None and (known := describe_history(trace_persons(run, settings).to_dict())):
         st.caption(f":material/history: {known}")
     if pressed:
-        bar = ProgressBar("Judging the test patients", "slices")
-        evaluate_run(run, "test", settings, progress=bar)
+        with ProgressBar("Evaluating the test patients", "slices") as bar:
+            evaluate_run(run, "test", settings, progress=bar)
         st.rerun()
     if stored is not None:
         _show(stored, run)
@@ -105,10 +105,10 @@ def _show_other(run: RunFolder) -> None:
 
 
 def _evaluate_other(run: RunFolder, cohort: Cohort) -> None:
-    bar = ProgressBar("Judging another cohort", "slices")
     settings = current_settings()
     pairs = None if settings.hosted else settings.home / PAIRS
-    evaluate_run(run, "test", settings, other=cohort, progress=bar, pairs=pairs)
+    with ProgressBar("Evaluating on another cohort", "slices") as bar:
+        evaluate_run(run, "test", settings, other=cohort, progress=bar, pairs=pairs)
     st.rerun()
 
 
