@@ -62,7 +62,11 @@ def process_chosen(cohort: Cohort, study: Study, config: RawConfig) -> Cohort:
     place = st.empty()
     with place.container(), admitted(settings):
         bar = ProgressBar("Processing from raw", "parts")
-        offer_cancel("predict.raw.cancel", "The scan is then taken as it came.", lambda: choose_raw(study, None))
+        offer_cancel(
+            "predict.raw.cancel",
+            "The scan is taken as it came, once the part at hand is done.",
+            lambda: choose_raw(study, None),
+        )
         try:
             return process_scan(alone, config, folder, settings, bar)
         finally:

@@ -80,8 +80,8 @@ def process_study(
     synthetic
         Whether the scan is synthetic, which the result then says too.
     progress
-        Called after each series that was read, corrected or registered, and after brain extraction; may raise to cancel,
-        and nothing is kept then.
+        Called after each series that was corrected or registered, and after brain extraction; may raise to cancel, and
+        nothing is kept then.
 
     Raises
     ------
@@ -212,7 +212,6 @@ class _Work:
                 self.checks.setdefault("read", {})[str(sequence)] = [fault.reason for fault in faults]
             self.pixels[sequence] = hashlib.sha256(np.ascontiguousarray(volume.array).tobytes()).hexdigest()[:32]
             self.images[sequence] = to_image(make_even(volume))
-            self._tick(f"{sequence} read")
         self._keep_previews("came")
         steps: dict[Step, Callable[[], None]] = {
             "orient": self._orient,
@@ -307,21 +306,16 @@ class _Work:
             }
 
     def _judge(self, step: Step, sequence: MRSequence, figures: dict[str, Any], reason: str) -> None:
-        """Keep the figures of a check; refuse the study where it failed."""
+        """Keep the figures of a check and report that this part is done; refuse the study where it failed."""
         if reason:
             raise RawStepError(
                 f"Study {self.study.study_id}, {step} of {sequence}: {reason}. Look at the series; leave it or the step out "
                 "(--assign UID=unknown, --steps), or hand in a scan that is processed already."
             )
         self.checks.setdefault(step, {})[str(sequence)] = figures
-        self._tick(f"{step} of {sequence}")
-
-    def _tick(self, what: str) -> None:
-        """Report one more of: each series read, each corrected, each but the reference registered, the brain extracted."""
-        count = len(self.series)
-        work = {"n4": count, "register": count - 1, "brain": 1}
         self.done += 1
-        self.progress(self.done, count + sum(work.get(step, 0) for step in self.config.steps), what)
+        parts = {"n4": len(self.series), "register": len(self.series) - 1, "brain": 1}
+        self.progress(self.done, sum(parts.get(name, 0) for name in self.config.steps), f"{step} of {sequence}")
 
     def _masked(self, image: Image) -> Image:
         if self.brain is None:

@@ -66,8 +66,7 @@ def test_the_parts_of_the_work_are_counted_and_a_cancelled_one_leaves_nothing(
 
     with pytest.raises(KeyboardInterrupt):
         process.process_study(study, QUICK, tmp_path / "out" / "A1", settings, progress=stop_at_last)
-    assert [(done, total) for done, total, _ in told] == [(1, 3), (2, 3), (3, 3)]
-    assert told[-1][2] == "register of FLAIR"
+    assert told == [(1, 1, "register of FLAIR")]
     assert not (tmp_path / "out").exists()
 
 
