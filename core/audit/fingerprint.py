@@ -58,8 +58,9 @@ BRAIN_HEIGHT_MM = 135.0
 """Below the top of the brain of a whole head this is neck."""
 MARGIN = 1.15
 """The box of the blocks over that of the brain."""
-AVERAGED = 60
-"""Of a list, so many heads or some more make the mean to which all are registered, to be compared as they lie there."""
+AVERAGED = 30
+"""Of each list, so many heads or some more make the mean to which all are registered, to be compared as they lie there. Of
+both lists, for whole heads and stripped brains lie ill on each other's mean."""
 CANDIDATES = 12
 """Likeliest partners of each scan that are registered to it."""
 SAME = 0.82
@@ -441,8 +442,9 @@ def _cut_windows(places: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def _propose(ones: Sequence[Levels], others: Sequence[Levels], same_list: bool) -> Iterator[list[int]]:
-    """Yield, for each of `others`, the likeliest of `ones`: all are registered to the mean of these, and compared there."""
-    mean = _average_heads([_Features.of(levels) for levels in ones[:: max(1, len(ones) // AVERAGED)]])
+    """Yield, for each of `others`, the likeliest of `ones`: all are registered to the mean of both, and compared there."""
+    lists = [ones] if same_list else [ones, others]
+    mean = _average_heads([_Features.of(levels) for one in lists for levels in one[:: max(1, len(one) // AVERAGED)]])
     targets = np.stack([_screen_vector(mean, levels) for levels in ones])
     for number, other in enumerate(others):
         likeness = targets @ (targets[number] if same_list else _screen_vector(mean, other))
