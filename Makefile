@@ -53,7 +53,7 @@ $(VENV)/bin/python $(DEMO)/bin/python:
 	$(PYTHON) -m venv $(@D)/..
 
 $(DEMO)/.installed: requirements-demo.txt | $(DEMO)/bin/python
-	$(DEMO)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-demo.txt
+	$(DEMO)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-demo.txt
 	@touch $@
 
 $(VENV)/.runtime: requirements.txt requirements-raw.txt | $(VENV)/bin/python

@@ -8,6 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
 from core.settings import PROJECT_ROOT
 
 WITHOUT_TORCH = """
@@ -15,12 +19,12 @@ import sys
 
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"torch", "torchvision", "monai", "pytorch_grad_cam", "onnxscript"}:
+        if name.split(".")[0] in {"torch", "torchvision", "monai", "pytorch_grad_cam", "onnxscript", "cv2", "SimpleITK"}:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 import importlib.util
 own = importlib.util.find_spec
-importlib.util.find_spec = lambda name, package=None: None if name == "torch" else own(name, package)
+importlib.util.find_spec = lambda name, package=None: None if name in {"torch", "cv2", "SimpleITK"} else own(name, package)
 sys.meta_path.insert(0, Blocked())
 """
 SAMPLE = """
@@ -51,14 +55,17 @@ def test_the_demo_runs_without_pytorch(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_the_command_line_says_what_it_needs_without_pytorch(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("asked", "said"), [(("--runtime", "torch"), "PyTorch"), (("--from", "raw"), "SimpleITK")])
+def test_the_command_line_says_what_it_needs(asked: tuple[str, ...], said: str, tmp_path: Path) -> None:
     code = f"{WITHOUT_TORCH}\nfrom core.cli.main import main\nsys.exit(main(sys.argv[1:]))"
-    arguments = ["predict", "demo-synthetic", str(tmp_path), "--runtime", "torch"]
+    make_phantom(tmp_path, PhantomConfig(studies=2, slices=4, size=32), jobs=1)
+    arguments = ["predict", "demo-synthetic", str(next((tmp_path / "train").iterdir())), *asked]
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert len(done.stderr.strip().splitlines()) == 1
+    assert said in done.stderr.strip().splitlines()[-1]
+    assert "make app" in done.stderr
 
 
 def test_the_demo_pins_what_the_lab_pins() -> None:

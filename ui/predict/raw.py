@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.admission import admitted
-from core.data.raw.config import INSTALL, STEP_TITLES, STEPS, RawConfig
+from core.data.raw.config import INSTALL, STEP_TITLES, STEPS, RawConfig, require_raw
 from core.data.study import Cohort, Study
 from ui.predict.scans import processed_folder
 from ui.widgets.progress import ProgressBar, offer_cancel
@@ -52,8 +52,9 @@ def process_chosen(cohort: Cohort, study: Study, config: RawConfig) -> Cohort:
     DataError
         A check failed, or it cannot be read.
     ConfigError
-        Brain extraction is not installed.
+        Brain extraction, or all of it, is not installed.
     """
+    require_raw()
     from core.data.raw.cohort import process_scan
 
     settings = current_settings()

@@ -14,7 +14,6 @@ from core.cli.output import TerminalProgress, plain
 from core.cli.raw import read_raw
 from core.data import upload
 from core.data.index.series import WERE_SPLIT
-from core.data.raw.cohort import process_scan
 from core.data.study import Cohort, Fault
 from core.errors import DataError
 from core.figure_text import figure_text
@@ -40,6 +39,8 @@ def open_scan(arguments: argparse.Namespace, settings: Settings) -> Iterator[tup
         )
         raw = read_raw(arguments)
         if raw is not None:
+            from core.data.raw.cohort import process_scan
+
             progress = TerminalProgress("processing from raw")
             cohort = process_scan(cohort, raw, Path(workspace) / "processed", settings, progress)
         yield open_predictor(path, runtime=arguments.runtime, threads=settings.threads), cohort

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes, label  # type: ignore[attr-defined]
@@ -19,7 +19,7 @@ from core.data.select import Source
 from core.data.study import Fault, Series
 from core.data.volume import Volume, read_volumes
 from core.data.voxels import find_blank_slices, find_head, find_window
-from core.errors import DataError
+from core.errors import ConfigError, DataError
 from core.settings import Settings
 
 FOREGROUND = 0.05
@@ -188,6 +188,10 @@ def _equalise(image: NDArray[np.uint8], prep: PrepConfig) -> NDArray[np.uint8]:
     """Even out the contrast place by place; what is 0, the outside of the head, stays 0."""
     if prep.contrast == "none":
         return image
+    if find_spec("cv2") is None:
+        raise ConfigError("contrast=clahe needs OpenCV, which make demo leaves out; make app installs it.")
+    import cv2
+
     tiles = cv2.createCLAHE(clipLimit=CLIP_LIMIT, tileGridSize=(TILES, TILES))
     return np.where(image == 0, 0, tiles.apply(image)).astype(np.uint8)
 

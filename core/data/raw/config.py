@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from core.errors import ConfigError
 
 Step = Literal["orient", "n4", "register", "brain", "grid"]
 STEPS: tuple[Step, ...] = ("orient", "n4", "register", "brain", "grid")
@@ -38,3 +41,17 @@ class RawConfig(BaseModel):
         """The processing in one line, as it is written beside each image."""
         done = [f"grid {self.grid_mm:g} mm" if step == "grid" else step for step in STEPS if step in self.steps]
         return f"raw {RAW_VERSION}: {', '.join(done) or 'as it came'}"
+
+
+def require_raw() -> None:
+    """Refuse to process from raw where what it needs is not installed.
+
+    Raises
+    ------
+    ConfigError
+        This is the small environment of ``make demo``.
+    """
+    if find_spec("SimpleITK") is None:
+        raise ConfigError(
+            "Processing from raw needs SimpleITK and PyTorch, which make demo leaves out; make app installs them."
+        )
