@@ -71,7 +71,9 @@ def _describe_leak(found: LeakMeter) -> list[str]:
 
 
 def _describe_shortcuts(found: Shortcuts) -> list[str]:
-    lines = [f"{found.patients} patients, {found.slices} slices{' (synthetic)' if found.synthetic else ''}."]
+    lines = [
+        f"{found.patients} patients, {found.slices} slices{' (synthetic)' if found.synthetic else ''}; labels shuffled {plain(found.within)}."
+    ]
     for control in CONTROLS:
         result = found.results.get(control.name)
         if result is not None:

@@ -103,6 +103,6 @@ def _describe_permutation(found: dict[str, Any]) -> list[str]:
     return [
         what,
         f"Observed AUROC by patient: {figure_text(found['observed'])}",
-        f"Labels shuffled by patient, {len(null)} times: mean {mean:.3f}, largest {max(null, default=0.0):.3f}",
+        f"Labels shuffled by patient {found.get('within', '')}, {len(null)} times: mean {mean:.3f}, largest {max(null, default=0.0):.3f}",
         f"p = (1 + b)/(1 + N) = {found['p']:.3f}",
     ]

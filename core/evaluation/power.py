@@ -24,6 +24,8 @@ FEWEST_PATIENTS = 8
 FEWEST_OF_FOLD = 4
 """Patients that one fold evaluates, two of each class."""
 FOLDS = 5
+NOISE_SHARE = 0.75
+"""How much of the networks chance is taken to have made; the interval of one repeat takes it for all."""
 
 
 def auroc_variance(value: float, patients: float, prevalence: float = 0.525) -> float:
@@ -94,7 +96,7 @@ def power_of(
         raise EvaluationError(f"{patients:g} patients are too few to plan with; give at least {fewest}.")
     if design == "folds":
         above, base = (value, other) if value >= other else (1 - value, 1 - other)
-        error = float(np.sqrt(_mean_variance(above, patients, prevalence, folds, 1.0)))
+        error = float(np.sqrt(_mean_variance(above, patients, prevalence, folds, NOISE_SHARE)))
         return float(ndtr((above - _smallest_told(base, patients, prevalence, confidence, folds)) / error))
     if design == "known":
         null, real = auroc_variance(other, patients, prevalence), auroc_variance(value, patients, prevalence)

@@ -50,7 +50,9 @@ def open_cohort(source: DataSource, progress: Progress = silent, settings: Setti
         names = name_cohorts(Path(one.root) for one in sources)
         others = [_scan(one, progress, settings) for one in source.joined]
         cohort = join_cohorts(dict(zip(names, [cohort, *others], strict=True)))
-    return cohort if source.shuffle_seed is None else shuffle_labels(cohort, source.shuffle_seed)
+    if source.shuffle_seed is None:
+        return cohort
+    return shuffle_labels(cohort, source.shuffle_seed, by_site=source.shuffle_within == "site")
 
 
 def check_content(run: RunFolder, digest: str) -> None:

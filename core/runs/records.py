@@ -45,6 +45,8 @@ class DataSource(_Record):
     """Numbers of the column from here on are positive."""
     session: str | None = None
     """Which session of each person is used; None is the pre-operative or first."""
+    shuffle_within: Literal["site"] | None = None
+    """With a shuffle: within each site; None is among all patients."""
     leave_out: tuple[str, ...] = ()
     """Persons who are excluded, because another of several joined cohorts has them; sorted."""
     joined: tuple[DataSource, ...] = ()
@@ -54,7 +56,7 @@ class DataSource(_Record):
     def _leave_out(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Write the youngest fields only where they are set: documents stored before are compared with these."""
         document: dict[str, Any] = write(self)
-        younger = ("target", "positive", "cutoff", "session", "leave_out", "joined")
+        younger = ("target", "positive", "cutoff", "session", "shuffle_within", "leave_out", "joined")
         return {name: value for name, value in document.items() if name not in younger or value not in (None, (), [])}
 
     @field_validator("assign")

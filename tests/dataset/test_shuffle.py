@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from core.data.study import Cohort, Study
@@ -53,3 +54,16 @@ def test_unlabelled_studies_stay_unlabelled_and_the_cohort_says_what_was_done() 
     shuffled = shuffle_labels(make_cohort({**MANY, "90000": ("90000", None)}), 7)
     assert labels_of(shuffled)["90000"] is None
     assert "seed 7" in shuffled.notes[-1]
+
+
+def test_within_sites_each_keeps_its_labels_and_the_note_says_so() -> None:
+    studies = tuple(
+        replace(study, covariates={"site": "a" if number < 20 else "b"}, label=int(number % 4 == 0 or number < 10))
+        for number, study in enumerate(make_cohort(MANY).studies)
+    )
+    cohort = replace(make_cohort(MANY), studies=studies)
+    shuffled = shuffle_labels(cohort, 1, by_site=True)
+    for part in (slice(20), slice(20, 40)):
+        assert sum(one.label or 0 for one in shuffled.studies[part]) == sum(one.label or 0 for one in studies[part])
+    assert labels_of(shuffled) != labels_of(cohort)
+    assert "within 2 sites" in shuffled.notes[-1]

@@ -114,7 +114,7 @@ def _show(found: dict[str, Any]) -> None:
     )
     st.markdown(
         f"Observed AUROC **{figure_text(observed, 'patients')}**; "
-        f"**p = {found['p']:.3f}** with N = {len(null)} shuffles ({what})."
+        f"**p = {found['p']:.3f}** with N = {len(null)} shuffles {found.get('within', 'among all patients')} ({what})."
     )
     if found.get("leaky"):
         st.warning(

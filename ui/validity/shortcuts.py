@@ -114,7 +114,7 @@ def show_shortcuts(found: Shortcuts) -> None:
     synthetic = " synthetic" if found.synthetic else ""
     st.caption(
         f"Logistic regressions on {found.patients}{synthetic} patients, nested cross-validation by patient ({first.auroc.method}); "
-        f"{len(first.null)} label shuffles each, p = (1 + b)/(1 + N), so that p cannot be below {1 / (1 + len(first.null)):.3f}."
+        f"{len(first.null)} label shuffles each, {plain(found.within)}, p = (1 + b)/(1 + N), so that p cannot be below {1 / (1 + len(first.null)):.3f}."
     )
     if found.panel:
         _show_panel(found)
@@ -124,7 +124,7 @@ def show_shortcuts(found: Shortcuts) -> None:
 
 def _show_panel(found: Shortcuts) -> None:
     """Each header by itself: a model of all of them hardly sees a single one."""
-    with st.expander(f"Each of {len(found.panel)} headers by itself", icon=":material/list:"):
+    with st.expander(f"Each of {len(found.panel)} headers and traces by itself", icon=":material/list:"):
         st.dataframe(
             pd.DataFrame(
                 {
@@ -139,6 +139,7 @@ def _show_panel(found: Shortcuts) -> None:
         )
         st.caption(
             "The AUROC is that of the header on the same patients, in the direction that fits, so that it is never below 0.5. p "
-            "counts how often any header does as well with shuffled labels. Words (of sites, devices, protocols) are compared "
+            "counts how often any header does as well with shuffled labels, within sites where they are known; site and order over "
+            "all patients. Intensity can show the disease, too, and is not counted as metadata. Words (of sites, devices, protocols) are compared "
             "as digests and never shown."
         )

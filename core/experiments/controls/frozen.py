@@ -16,9 +16,11 @@ from torch import nn
 from core.config import RunConfig
 from core.data.study import Cohort
 from core.dataset.predictions import name_patients
+from core.dataset.shuffle import name_site
 from core.dataset.slice_table import SliceTable
 from core.dataset.table import build_table
 from core.errors import ConfigError, EvaluationError
+from core.evaluation.permutation import exchange_within
 from core.experiments.controls.head_result import HeadResult, mean_by_patient
 from core.experiments.controls.linear_head import evaluate_head
 from core.models.forward import choose_compute, place_model, score_images
@@ -52,6 +54,7 @@ class FrozenPermutation:
             "observed": self.head.auroc.to_dict(),
             "permutations": len(self.head.null),
             "p": self.head.p_value,
+            "within": self.head.within,
             "null": [float(value) for value in self.head.null],
         }
 
@@ -97,12 +100,15 @@ def permute_frozen(
     features, backbone = frozen_features(table, rows, config, progress)
     _, first, member = np.unique(name_patients(table.rows.iloc[rows]), return_index=True, return_inverse=True)
     labels = table.rows["label"].to_numpy(dtype=np.int64)[rows[first]]
+    sites = {study.study_id: name_site(study) for study in cohort.labelled}
+    truth = (labels == table.positive_class).astype(np.int64)
     head = evaluate_head(
         mean_by_patient(features, member),
-        (labels == table.positive_class).astype(np.int64),
+        truth,
         permutations=permutations,
         seed=config.seed,
         nested=False,
+        exchange=exchange_within([sites[name] for name in table.rows["study_id"].to_numpy()[rows[first]]], truth),
         progress=progress,
     )
     return FrozenPermutation(

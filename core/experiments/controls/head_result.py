@@ -20,6 +20,8 @@ class HeadResult:
     """(permutations,): the same with labels shuffled by patient."""
     p_value: float
     """(1 + permutations at least as good) / (1 + permutations)."""
+    within: str = ""
+    """Among whom labels were shuffled, such as "within 3 sites"."""
 
 
 def mean_by_patient(features: NDArray[np.floating], member: NDArray[np.intp]) -> Floats:

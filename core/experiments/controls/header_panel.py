@@ -3,14 +3,14 @@
 A model of many headers is nearly blind to a single one among a hundred. Here each is tested by itself: the standardised
 rank sum of the patients of one class, its null by shuffling the labels, and the largest over all headers in each shuffle
 (single-step maxT; P. H. Westfall, S. S. Young: "Resampling-Based Multiple Testing", 1993), so that the share of clean
-cohorts in which anything is found stays at the level. Labels are shuffled over all patients, not within sites: a site that
-tells the label is what is looked for.
+cohorts in which anything is found stays at the level. Labels are shuffled within sites where these are known, and the site
+itself is a column that is tested over all patients: what tells no more than the site is found once, by its name.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from scipy.stats import rankdata
 
 from core.data.study import Series
 from core.evaluation.metrics import Integers
+from core.evaluation.permutation import Exchange
 from core.files import load_table
 
 _WORDS = load_table(__file__)
@@ -75,7 +76,13 @@ def read_acquisition(series: Series) -> dict[str, float | str]:
 
 
 def associate_headers(
-    table: pd.DataFrame, labels: Integers, *, shuffles: int = SHUFFLES, seed: int = 0
+    table: pd.DataFrame,
+    labels: Integers,
+    *,
+    exchange: Exchange | None = None,
+    across: Collection[str] = (),
+    shuffles: int = SHUFFLES,
+    seed: int = 0,
 ) -> list[HeaderAssociation]:
     """Return how each header goes with the label, the strongest first.
 
@@ -85,6 +92,10 @@ def associate_headers(
         (patients, columns) of numbers; columns of one header share the words before ": ", and its strongest stands for it.
     labels
         (patients,), 1 for the positive class.
+    exchange
+        Among whom labels are shuffled; ranks are then within its strata, so that what shows only the site is not found.
+    across
+        Headers that are looked at over all patients all the same: the site itself, and what it is ordered by.
     shuffles
         Of the labels; p is (1 + b) / (1 + shuffles).
     seed
@@ -92,37 +103,58 @@ def associate_headers(
     """
     if not table.shape[1]:
         return []
-    positive = np.asarray(labels) == 1
-    ranks = rankdata(table.to_numpy(np.float64), axis=0)
-    ranks -= ranks.mean(axis=0)
-    count, yes = len(positive), int(positive.sum())
-    spread = np.sqrt(yes * (count - yes) / (count * (count - 1)) * (ranks**2).sum(axis=0))
-    observed = positive @ ranks
-    strength = np.abs(observed) / spread
-    largest = np.concatenate(list(_largest_by_chance(ranks / spread, positive, shuffles, seed)))
-    beaten = len(largest) - np.searchsorted(np.sort(largest), strength - 1e-9)
-    areas = 0.5 + np.abs(observed) / (yes * (count - yes))
+    positive = (np.asarray(labels) == 1).astype(np.int64)
+    everybody = Exchange(strata=np.zeros(len(positive), np.intp), sentence="")
+    ways = (everybody if exchange is None else exchange, everybody)
+    names = [str(column).split(": ")[0] for column in table.columns]
+    outside = np.array([name in across for name in names])
+    strength, areas = np.zeros(len(names)), np.full(len(names), 0.5)
+    rng = np.random.default_rng(seed)
+    largest = np.zeros(shuffles)
+    for way, inside in zip(ways, (~outside, outside), strict=True):
+        if not inside.any():
+            continue
+        ranks, area = _rank(table.to_numpy(np.float64)[:, inside], positive, way.strata)
+        strength[inside], areas[inside] = np.abs(positive @ ranks), area
+        for start in range(0, shuffles, BLOCK):
+            block = way.shuffle_many(positive, min(BLOCK, shuffles - start), rng).astype(np.float64)
+            largest[start : start + BLOCK] = np.maximum(
+                largest[start : start + BLOCK], np.abs(block @ ranks).max(axis=1)
+            )
+    beaten = shuffles - np.searchsorted(np.sort(largest), strength - 1e-9)
     strongest: dict[str, HeaderAssociation] = {}
     for column in np.argsort(-strength, kind="stable"):
-        name = str(table.columns[column]).split(": ")[0]
         association = HeaderAssociation(
-            name=name,
+            name=names[column],
             auroc=float(areas[column]),
             p_value=float((1 + beaten[column]) / (1 + shuffles)),
-            patients=count,
+            patients=len(positive),
         )
-        strongest.setdefault(name, association)
+        strongest.setdefault(names[column], association)
     return list(strongest.values())
 
 
-def _largest_by_chance(
-    ranks: NDArray[np.float64], positive: NDArray[np.bool_], shuffles: int, seed: int
-) -> Iterable[NDArray[np.float64]]:
-    """Yield the largest standardised rank sum over all columns for each shuffle, a block at a time."""
-    rng = np.random.default_rng(seed)
-    for start in range(0, shuffles, BLOCK):
-        block = rng.permuted(np.tile(positive, (min(BLOCK, shuffles - start), 1)), axis=1)
-        yield np.abs(block.astype(np.float64) @ ranks).max(axis=1)
+def _rank(
+    values: NDArray[np.float64], positive: Integers, strata: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Standardised ranks within strata, and each column's AUROC within them in the direction that predicts.
+
+    Ranks of a stratum of n are divided by n + 1 (van Elteren 1960). The product of the ranks with the labels is the
+    statistic: mean 0 and variance 1 over shuffles.
+    """
+    ranks, variance = np.zeros(values.shape), np.zeros(values.shape[1])
+    beaten, pairs = np.zeros(values.shape[1]), 0
+    for stratum in np.unique(strata):
+        inside = strata == stratum
+        count, yes = int(inside.sum()), int(positive[inside].sum())
+        if yes in (0, count):
+            continue
+        centred = rankdata(values[inside], axis=0) - (count + 1) / 2
+        beaten += positive[inside] @ centred
+        pairs += yes * (count - yes)
+        ranks[inside] = centred / (count + 1)
+        variance += yes * (count - yes) / (count * (count - 1)) * (ranks[inside] ** 2).sum(axis=0)
+    return ranks / np.sqrt(np.where(variance > 0, variance, 1.0)), 0.5 + np.abs(beaten) / max(pairs, 1)
 
 
 def _first_number(value: object) -> float | None:

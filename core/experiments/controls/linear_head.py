@@ -2,7 +2,7 @@
 
 Scaling, principal components and penalty are fitted within the training patients of each fold. The AUROC is the mean of the
 folds' own; outputs of different folds are never compared with each other. The permutation test shuffles the labels among
-the patients and repeats all of it, the choice of the penalty included.
+the patients (within sites, where they are given) and repeats all of it, the choice of the penalty included.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit, ndtri
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_predict, permutation_test_score
@@ -21,10 +20,9 @@ from sklearn.preprocessing import StandardScaler
 
 from core.errors import EvaluationError
 from core.evaluation.figure import Figure
-from core.evaluation.influence import cluster_influence
-from core.evaluation.intervals import auroc_influence, hanley_mcneil_variance
+from core.evaluation.folds import WIDENED, mean_auroc_interval
 from core.evaluation.metrics import Floats, Integers, auroc
-from core.evaluation.permutation import permutation_p
+from core.evaluation.permutation import Exchange, permutation_p
 from core.experiments.controls.head_result import HeadResult
 from core.progress import Progress, silent
 
@@ -45,6 +43,7 @@ def evaluate_head(
     components: int = COMPONENTS,
     seed: int = 0,
     nested: bool = True,
+    exchange: Exchange | None = None,
     progress: Progress = silent,
 ) -> HeadResult:
     """Evaluate a linear head by cross-validation over patients, and test it by permutation.
@@ -63,6 +62,8 @@ def evaluate_head(
         Of folds and shuffles.
     nested
         Choose the penalty within each training part; otherwise it is 0.1 (several times as fast).
+    exchange
+        Among whom labels are shuffled; among all patients by default.
     progress
         Called per permutation; may raise to stop.
 
@@ -93,21 +94,31 @@ def evaluate_head(
 
     with warnings.catch_warnings(action="ignore"):  # a head that has not fully converged is evaluated like any other
         observed, null, _ = permutation_test_score(
-            head, features, truth, cv=cv, n_permutations=permutations, scoring=score, random_state=seed
+            head,
+            features,
+            truth,
+            cv=cv,
+            n_permutations=permutations,
+            scoring=score,
+            random_state=seed,
+            groups=None if exchange is None else exchange.strata,
         )
         scores = cross_val_predict(head, features, truth, cv=cv, method="decision_function")
-    fold = np.empty(len(truth), np.intp)
-    for number, (_, left_out) in enumerate(cv.split(features, truth)):
-        fold[left_out] = number
-    low, high = _interval(truth, scores, fold, observed)
+    parts = [(truth[held], scores[held], held) for _, held in cv.split(features, truth)]
+    _, low, high = mean_auroc_interval(parts)
     figure = Figure(
         value=float(observed),
         low=low,
         high=high,
         n=len(truth),
-        method=f"mean of {folds} folds by patient; DeLong within folds, logit scale",
+        method=f"mean of {folds} folds by patient; influence of each patient (LeDell 2015), on the logit scale{WIDENED}",
     )
-    return HeadResult(auroc=figure, null=null, p_value=permutation_p(observed, null))
+    return HeadResult(
+        auroc=figure,
+        null=null,
+        p_value=permutation_p(observed, null),
+        within="" if exchange is None else exchange.sentence,
+    )
 
 
 def build_head(components: int, nested: bool, seed: int) -> Pipeline:
@@ -128,21 +139,3 @@ def fit_weights(features: Floats, labels: Integers) -> Floats:
     head = make_pipeline(StandardScaler(), LogisticRegression(C=PENALTY, max_iter=500)).fit(features, labels)
     weights: Floats = np.abs(head[-1].coef_[0])
     return weights
-
-
-def _interval(truth: NDArray[np.bool_], scores: Floats, fold: NDArray[np.intp], value: float) -> tuple[float, float]:
-    """DeLong's variance within each fold, averaged; on the logit scale with the correction of ``auroc_interval``."""
-    parts = np.unique(fold)
-    influence = np.empty(len(truth))
-    for part in parts:
-        inside = fold == part
-        influence[inside] = auroc_influence(truth[inside], scores[inside]) / len(parts)
-    moved, _ = cluster_influence(influence, 2 * fold + truth)
-    variance = float((moved**2).sum())
-    yes, no = int(truth.sum()), int((~truth).sum())
-    nearest = (1 / yes + 1 / no) / 8
-    centre = min(max(value, nearest), 1 - nearest)
-    if centre != value:
-        variance = max(variance, hanley_mcneil_variance(centre, yes, no))
-    half = ndtri(0.975) * np.sqrt(variance) / (centre * (1 - centre))
-    return min(float(expit(logit(centre) - half)), value), max(float(expit(logit(centre) + half)), value)

@@ -33,6 +33,8 @@ class PermutationTest:
     name: str
     observed: Figure
     null: tuple[float, ...]
+    within: str
+    """Among whom labels were shuffled, such as "within 3 sites"."""
     leaky: bool
     """The split is by slice: then shuffled labels do well too, and p says so."""
 
@@ -47,7 +49,7 @@ class PermutationTest:
         observed = "none" if self.observed.value is None else f"{self.observed.value:.3f}"
         return (
             f"p = {self.p_value:.3f}: AUROC by patient {observed} on validation patients (n = {self.observed.n}), among "
-            f"{len(self.null)} trainings with labels shuffled by patient"
+            f"{len(self.null)} trainings with labels shuffled by patient {self.within}"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -59,6 +61,7 @@ class PermutationTest:
             "permutations": len(self.null),
             "p": self.p_value,
             "null": list(self.null),
+            "within": self.within,
             "leaky": self.leaky,
             "sentence": self.sentence,
         }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from core.config import RunConfig
+from core.dataset.shuffle import exchange_of
 from core.dataset.split import Split
 from core.dataset.table import build_table
 from core.errors import MGMTLabError, RunBusyError
@@ -25,6 +26,7 @@ from core.training.evaluate import evaluate_run
 
 OBSERVED = "observed"
 """The member with the true labels."""
+AMONG_ALL = "among all patients"
 
 
 def measure_optimism(
@@ -116,12 +118,15 @@ def permute_labels(
         As :meth:`core.experiments.controls.permutation.PermutationTest.to_dict` gives it.
     """
     count = options.count or RERUNS
+    within, sentence = _choose_strata(experiment, question, settings)
     seeds: dict[str, int | None] = {OBSERVED: None, **{f"shuffle-{seed:04d}": seed for seed in range(1, count + 1)}}
     members = [
         Member(
             folder=experiment.runs / name,
             config=question.config,
-            source=question.source.model_copy(update={"shuffle_seed": seed}),
+            source=question.source.model_copy(
+                update={} if seed is None else {"shuffle_seed": seed, "shuffle_within": within}
+            ),
             stop_file=experiment.stop_file,
         )
         for name, seed in seeds.items()
@@ -140,8 +145,20 @@ def permute_labels(
         name=experiment.name,
         observed=figures[OBSERVED],
         null=tuple(value for value in null if value is not None),
+        within=sentence,
         leaky=question.config.split.split_unit == "slice",
     ).to_dict()
+
+
+def _choose_strata(
+    experiment: Experiment, question: Question, settings: Settings
+) -> tuple[Literal["site"] | None, str]:
+    """Within sites where they are known; a test that began otherwise goes on as it began."""
+    begun = [run for run in experiment.members() if run.source.shuffle_seed is not None]
+    if begun and begun[0].source.shuffle_within is None:
+        return None, AMONG_ALL
+    exchange = exchange_of(open_cohort(question.source, settings=settings))
+    return ("site" if exchange.restricted else None), exchange.sentence
 
 
 def _train(

@@ -1,7 +1,8 @@
 """Controls without training: whether headers, or what lies outside the brain, predict the label.
 
 *Headers*: a logistic regression on what the headers say (scanner, protocol, times, plane, spacing, ...) and no pixel, and
-each header by itself (:mod:`core.experiments.controls.header_panel`).
+each header by itself (:mod:`core.experiments.controls.header_panel`), beside it the site, the order of the studies and what
+the files show (:mod:`core.experiments.controls.file_traces`). Labels are shuffled within sites where these are known.
 *Blanked brain*: the same model on thumbnails in which every head is one grey: outline and background are left.
 *Shuffled slices*: on true thumbnails, but every slice assigned to a random patient: nothing is left to find.
 *Images*: on the thumbnails as they are, for comparison.
@@ -23,11 +24,13 @@ from core.config import PrepConfig
 from core.data.prepare.slices import blank_heads
 from core.data.study import Cohort, Study
 from core.dataset.predictions import name_patients
+from core.dataset.shuffle import name_site
 from core.dataset.slice_table import SliceTable
 from core.dataset.table import build_table
 from core.errors import EvaluationError
 from core.evaluation.metrics import Floats, Integers
-from core.evaluation.permutation import adjust_holm
+from core.evaluation.permutation import adjust_holm, exchange_within
+from core.experiments.controls.file_traces import INTENSITY, read_traces
 from core.experiments.controls.head_result import HeadResult, mean_by_patient
 from core.experiments.controls.header_panel import HeaderAssociation, associate_headers, read_acquisition
 from core.experiments.controls.leak_meter import meter_prep
@@ -40,6 +43,8 @@ SIGNIFICANT_P = 0.05
 SUSPECTS = ("headers", "panel", "blanked", "shuffled")
 """Tests that are corrected together. "panel" is of each header by itself; whole images are there to compare with."""
 PANEL_SHOWN = 12
+ACROSS = ("site", "order")
+"""Of the panel: looked at over all patients, for within a site they say nothing."""
 FEWEST_ALIKE = 3
 """Patients who share a word of a header; a rarer one (a serial number of its own) can tell nothing."""
 
@@ -101,6 +106,8 @@ class Shortcuts:
     """What the headers' model uses: summed absolute weights, largest first, by the header's name."""
     panel: tuple[HeaderAssociation, ...]
     """Each header by itself, the strongest first."""
+    within: str
+    """Among whom labels were shuffled, such as "within 3 sites"."""
     synthetic: bool
     notes: tuple[str, ...] = ()
 
@@ -109,8 +116,9 @@ class Shortcuts:
         if name not in SUSPECTS:
             return self.results[name].p_value
         p_values = {one: self.results[one].p_value for one in SUSPECTS if one in self.results}
-        if self.panel:
-            p_values["panel"] = self.panel[0].p_value
+        metadata = [one.p_value for one in self.panel if INTENSITY not in one.name.split()]
+        if metadata:
+            p_values["panel"] = metadata[0]
         adjusted = adjust_holm(p_values)
         return (
             min(adjusted[one] for one in ("headers", "panel") if one in adjusted)
@@ -141,6 +149,7 @@ class Shortcuts:
         return {
             "controls": controls,
             "features": self.features,
+            "within": self.within,
             "panel": [association.to_dict() for association in self.panel[:PANEL_SHOWN]],
             "patients": self.patients,
             "slices": self.slices,
@@ -183,9 +192,10 @@ def find_shortcuts(
 
     if len(cohort.class_names) != 2:
         raise EvaluationError(f"The controls are made for two classes; {cohort.root} has {len(cohort.class_names)}.")
-    options: dict[str, Any] = {"permutations": permutations, "seed": seed, "progress": progress}
     results: dict[str, HeadResult] = {}
     headers, labels, studies = _header_table(cohort)
+    exchange = exchange_within([name_site(study) for study in studies], labels)
+    options: dict[str, Any] = {"permutations": permutations, "seed": seed, "progress": progress, "exchange": exchange}
     notes = list(_say_left_out(cohort, studies))
     weights: dict[str, float] = {}
     if headers.shape[1]:
@@ -196,7 +206,10 @@ def find_shortcuts(
         notes.append("All headers are alike, so there is nothing in them to predict from.")
     table = build_table(cohort, prep or meter_prep(cohort), settings, jobs=jobs, progress=progress)
     rows = np.flatnonzero(table.rows["label"].to_numpy() >= 0).astype(np.int64)
-    member, truth = _patients(table, rows)
+    member, truth, first = _patients(table, rows)
+    sites = {study.study_id: name_site(study) for study in cohort.labelled}
+    of_patients = [sites[name] for name in table.rows["study_id"].to_numpy()[rows[first]]]
+    options["exchange"] = exchange_within(of_patients, truth)
     images = table.images(rows)
     if images.ndim != 3:
         raise EvaluationError("The controls look at single slices; leave form at 'slice'.")
@@ -213,7 +226,16 @@ def find_shortcuts(
         patients=len(truth),
         slices=len(rows),
         features=weights,
-        panel=tuple(associate_headers(headers, labels, seed=seed)),
+        panel=tuple(
+            associate_headers(
+                pd.concat([headers, _trace_table(studies, settings)], axis=1),
+                labels,
+                exchange=exchange,
+                across=ACROSS,
+                seed=seed,
+            )
+        ),
+        within=exchange.sentence,
         synthetic=cohort.synthetic,
         notes=tuple(notes),
     )
@@ -246,7 +268,21 @@ def _header_table(cohort: Cohort) -> tuple[pd.DataFrame, Integers, list[Study]]:
     for study in sorted(cohort.labelled, key=lambda one: one.study_id):
         studies.setdefault(study.person, study)
     chosen = list(studies.values())
-    frame = pd.DataFrame([describe_headers(study) for study in chosen])
+    labels = np.array([int(study.label == cohort.positive_class) for study in chosen], np.int64)
+    return _code(pd.DataFrame([describe_headers(study) for study in chosen])), labels, chosen
+
+
+def _trace_table(studies: Sequence[Study], settings: Settings) -> pd.DataFrame:
+    """One row per patient: the site, the place in the order of ids, and what the first series' middle file shows."""
+    rows: list[dict[str, float | str]] = []
+    for place, study in enumerate(studies):
+        first = min(study.series, key=lambda one: (str(one.sequence), one.series_uid))
+        rows.append({"site": name_site(study) or "missing", "order": float(place), **read_traces(first, settings)})
+    return _code(pd.DataFrame(rows))
+
+
+def _code(frame: pd.DataFrame) -> pd.DataFrame:
+    """As numbers: a column for each word that enough patients share, and for what is missing; constant ones are left out."""
     words = [name for name in frame.columns if frame[name].dtype == object or pd.api.types.is_string_dtype(frame[name])]
     numbers = frame.drop(columns=words).astype(np.float64)
     missing = numbers.isna().astype(np.float64).add_suffix(" missing")
@@ -255,8 +291,7 @@ def _header_table(cohort: Cohort) -> tuple[pd.DataFrame, Integers, list[Study]]:
         coded = coded.loc[:, coded.sum() >= FEWEST_ALIKE]
     parts = [numbers.fillna(numbers.median()).fillna(0.0), missing, *([] if coded is None else [coded])]
     table = pd.concat(parts, axis=1)
-    labels = np.array([int(study.label == cohort.positive_class) for study in chosen], np.int64)
-    return table.loc[:, table.nunique() > 1], labels, chosen
+    return table.loc[:, table.nunique() > 1]
 
 
 def _say_left_out(cohort: Cohort, studies: list[Study]) -> list[str]:
@@ -264,12 +299,12 @@ def _say_left_out(cohort: Cohort, studies: list[Study]) -> list[str]:
     return [f"Headers: {extra} further studies of the same persons are left out."] if extra else []
 
 
-def _patients(table: SliceTable, rows: NDArray[np.int64]) -> tuple[NDArray[np.intp], Integers]:
-    """Number of each slice's patient, and each patient's label (1 is the positive class)."""
+def _patients(table: SliceTable, rows: NDArray[np.int64]) -> tuple[NDArray[np.intp], Integers, NDArray[np.intp]]:
+    """Number of each slice's patient, each patient's label (1 is the positive class), and where its first slice is."""
     names = name_patients(table.rows.iloc[rows])
     _, first, member = np.unique(names, return_index=True, return_inverse=True)
     labels = table.rows["label"].to_numpy(dtype=np.int64)[rows]
-    return member, (labels[first] == table.positive_class).astype(np.int64)
+    return member, (labels[first] == table.positive_class).astype(np.int64), first
 
 
 def _sum_by_header(columns: Sequence[str], weights: Floats, most: int = 6) -> dict[str, float]:

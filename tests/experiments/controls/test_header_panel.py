@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 from pydicom import dcmread
 
 from core.data.cohort import scan_cohort
+from core.evaluation.permutation import exchange_within
+from core.experiments.controls.file_traces import read_traces
 from core.experiments.controls.header_panel import NUMBERS, WORDS, associate_headers, read_acquisition
 from core.experiments.controls.shortcuts import find_shortcuts
 from core.mri import MRSequence
@@ -80,3 +83,29 @@ def test_words_are_read_as_digests(source: Path) -> None:
     words = {str(header.get(name)) for name in WORDS if header.get(name)}
     assert words
     assert not words & set(map(str, said.values()))
+
+
+def test_within_sites_only_the_site_itself_is_found_where_nothing_else_is() -> None:
+    """A header that is the site's own would be found among all patients; within sites it says nothing."""
+    rng = np.random.default_rng(4)
+    site = np.arange(200) < 100
+    labels = np.concatenate([np.arange(100) < 70, np.arange(100) < 30]).astype(np.int64)
+    table = noise(20).assign(station=site + 0.01 * rng.normal(size=200), site=site.astype(float))
+    among = associate_headers(table, labels, shuffles=999)
+    assert {one.name for one in among if one.p_value <= 0.05} == {"station", "site"}
+    exchange = exchange_within([str(one) for one in site], labels)
+    within = associate_headers(table, labels, exchange=exchange, across=("site",), shuffles=999)
+    assert {one.name for one in within if one.p_value <= 0.05} == {"site"}
+    table["echo"] = rng.normal(size=200) + 0.9 * labels
+    found = associate_headers(table, labels, exchange=exchange, across=("site",), shuffles=999)
+    assert {one.name for one in found if one.p_value <= 0.05} == {"site", "echo"}
+
+
+def test_a_file_shows_its_margins_its_bytes_and_its_values(source: Path, settings: Settings) -> None:
+    series = scan_cohort(source, jobs=1).studies[0].series[0]
+    found = read_traces(series, settings)
+    assert {name.split()[0] for name in found} == {"compression", "padding", "intensity"}
+    assert 0 < float(found["padding top"]) < 16
+    assert float(found["compression bytes per pixel"]) > 2
+    gone = replace(series, files=(source / "gone.dcm",))
+    assert read_traces(gone, settings) == {}

@@ -44,6 +44,7 @@ def test_shuffles_are_trained_and_p_counts_them(settings: Settings, source: Data
     assert observed["n"] == 4
     assert [answer.result for answer in list_answers(settings, KIND)] == [found]
     assert found["sentence"].startswith(f"p = {found['p']:.3f}: AUROC by patient {observed['value']:.3f}")
+    assert found["within"] == "among all patients (sites: not known)"
     assert Experiment(settings.experiments / "p").status().state == "finished"
 
 
