@@ -40,6 +40,7 @@ FIGURES = tuple(FIGURE_TITLES)
 
 BY_PATIENT = " by patient"
 ONE_CLASS = "all of them are of one class"
+ALL_EQUAL = "withheld: all scores are equal, so that nobody is ranked"
 BIASED = "no interval: slices of a patient err together, and it lies above the truth by chance alone"
 TWO_CLASSES_ONLY = "for two classes only"
 WILSON = "Wilson"
@@ -147,7 +148,7 @@ def compute_figures(
         "sensitivity": _rate(case, case.positive, class_names[positive_class]),
         "specificity": _rate(case, ~case.positive, class_names[1 - positive_class]),
         "auprc": _average_precision(case),
-        "brier": _mean_loss(case, (case.probability - case.positive) ** 2),
+        "brier": _mean_loss(case, (case.probability - case.positive) ** 2, most=1.0),
         "ece": _calibration_error(case),
         "log_loss": _mean_loss(case, metrics.log_losses(case.positive, case.probability)),
     }
@@ -225,6 +226,8 @@ def _auroc(case: _Case) -> Figure:
     n = len(case.labels)
     if case.classes_present < 2:
         return Figure(value=None, low=None, high=None, n=n, reason=ONE_CLASS)
+    if np.ptp(case.odds) == 0:
+        return Figure(value=None, low=None, high=None, n=n, reason=ALL_EQUAL)
     if case.probabilities.shape[1] != 2:
         statistic = partial(metrics.macro_auroc, case.labels, case.probabilities)
         return _bootstrapped(case, statistic, "mean of one-against-rest; ")
@@ -262,8 +265,8 @@ def _average_precision(case: _Case) -> Figure:
     return _with_interval(interval, value, n, "influence of each patient, on the logit scale")
 
 
-def _mean_loss(case: _Case, losses: Floats) -> Figure:
-    interval = partial(mean_interval, losses, case.labels, case.clusters, case.confidence)
+def _mean_loss(case: _Case, losses: Floats, most: float = float("inf")) -> Figure:
+    interval = partial(mean_interval, losses, case.labels, case.clusters, case.confidence, most=most)
     by = "" if case.clusters is None else BY_PATIENT
     method = f"Student's t{by}, corrected for skewness (Hall)"
     return _with_interval(interval, float(losses.mean()), len(losses), method)

@@ -119,7 +119,7 @@ def evaluate_folds(
             for fold in folds
         ]
     )
-    interval = partial(mean_interval, losses, labels, clusters)
+    interval = partial(mean_interval, losses, labels, clusters, most=1.0)
     method = f"Student's t over patients, corrected for skewness (Hall){WIDENED}"
     return {**figures, "brier": _widened(interval, float(losses.mean()), n, method, widen(losses, alike))}
 
@@ -220,7 +220,7 @@ def mean_auroc_interval(
     Raises
     ------
     EvaluationError
-        A fold holds fewer than two patients of a class.
+        A fold holds fewer than two patients of a class, or nobody is ranked.
 
     Notes
     -----
@@ -244,6 +244,8 @@ def mean_auroc_interval(
         influences.append(influence * np.sqrt(correction) / len(folds))
         values.append(of_fold)
         counts.append((yes, no))
+    if all(np.ptp(scores) == 0 for _, scores, _ in folds):
+        raise EvaluationError("withheld: all scores of each fold are equal, so that nobody is ranked")
     shared = SharedTraining(folds) if shared is None else shared
     moved, value = np.concatenate(influences), float(np.mean(values))
     alone = float((np.bincount(shared.patient, moved) ** 2).sum())

@@ -17,7 +17,12 @@ from core.evaluation.metrics import Floats
 
 
 def mean_interval(
-    values: ArrayLike, labels: ArrayLike, clusters: ArrayLike | None = None, confidence: float = 0.95
+    values: ArrayLike,
+    labels: ArrayLike,
+    clusters: ArrayLike | None = None,
+    confidence: float = 0.95,
+    *,
+    most: float = float("inf"),
 ) -> tuple[float, float, float]:
     """Return a mean of non-negative losses (Brier score, log loss) with its interval, corrected for their skewness.
 
@@ -35,6 +40,9 @@ def mean_interval(
         Array of shape (rows,), the patient of a slice. Each row is its own by default.
     confidence
         Level of the interval.
+    most
+        The largest loss there can be: 1 for the Brier score. No spread is larger than that of losses of 0 and `most` alone, so
+        that Wilson's upper limit for those, a loss a cluster, holds for all.
 
     Returns
     -------
@@ -59,7 +67,10 @@ def mean_interval(
     quantile = float(stdtrit(freedom, 0.5 + confidence / 2))
     skewness = float((moved**3).sum()) / error**3
     low = value - error * _without_skewness(quantile, skewness)
-    return value, max(0.0, low), value - error * _without_skewness(-quantile, skewness)
+    high = value - error * _without_skewness(-quantile, skewness)
+    if np.isfinite(most):
+        high = max(value, min(high, most * wilson_interval(value / most * len(moved), len(moved), confidence)[1]))
+    return value, max(0.0, low), high
 
 
 def average_precision_interval(

@@ -126,3 +126,9 @@ def test_predicted_class_follows_the_threshold() -> None:
 def test_what_cannot_be_judged_is_refused(labels: list[int], logits: np.ndarray, message: str) -> None:
     with pytest.raises(EvaluationError, match=message):
         compute_figures(labels, logits)
+
+
+def test_equal_scores_rank_nobody_and_have_no_auroc() -> None:
+    found = compute_figures([0, 1] * 10, np.zeros((20, 2)))["auroc"]
+    assert found.value is None
+    assert found.reason == "withheld: all scores are equal, so that nobody is ranked"

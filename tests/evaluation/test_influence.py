@@ -106,3 +106,12 @@ def test_a_single_miss_of_clustered_rows_is_no_less_sure_than_whole_clusters_are
     hits[4] = 0  # the whole patient: as one miss of 24
     value, low, high = share_interval(hits, np.zeros(48, int), patients)
     assert (low, high) == pytest.approx(agresti_coull_interval(23, 24, 0.95))
+
+
+def test_no_brier_score_is_above_one_and_its_limit_is_no_further_than_wilsons() -> None:
+    """Four patients, one of them badly wrong: Hall's limit alone lies far above 1."""
+    losses, labels = [0.01, 0.02, 0.01, 0.9], [0, 0, 1, 1]
+    assert mean_interval(losses, labels)[2] > 1
+    value, low, high = mean_interval(losses, labels, most=1.0)
+    assert 0 <= low <= value <= high < 1
+    assert high == pytest.approx(wilson_interval(4 * value, 4)[1])

@@ -105,12 +105,18 @@ def evaluate_head(
         )
         scores = cross_val_predict(head, features, truth, cv=cv, method="decision_function")
     parts = [(truth[held], scores[held], held) for _, held in cv.split(features, truth)]
-    _, low, high = mean_auroc_interval(parts)
+    low = high = None
+    reason = ""
+    try:
+        _, low, high = mean_auroc_interval(parts)
+    except EvaluationError as error:
+        reason = str(error)
     figure = Figure(
         value=float(observed),
         low=low,
         high=high,
         n=len(truth),
+        reason=reason,
         method=f"mean of {folds} folds by patient; influence of each patient (LeDell 2015), on the logit scale{WIDENED}",
     )
     return HeadResult(

@@ -69,6 +69,8 @@ def test_the_nested_choice_of_the_penalty_finds_it_too() -> None:
 def test_features_that_do_not_vary_say_nothing() -> None:
     found = evaluate_head(np.ones((40, 3)), np.arange(40) % 2, permutations=5, nested=False)
     assert found.auroc.value == 0.5
+    assert found.auroc.low is None
+    assert "all scores" in found.auroc.reason
     assert found.p_value == 1
 
 

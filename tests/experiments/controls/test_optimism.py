@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -143,3 +144,13 @@ def test_ones_own_run_gives_a_pair_after_a_look_and_a_control_never_does(
     shuffled = run_training(settings, config, source.model_copy(update={"shuffle_seed": 1}), name="shuffled")
     evaluate_run(shuffled, "test", settings)
     assert read_own_pair(shuffled) is None
+
+
+def test_the_untouched_figure_has_an_interval_over_patients_not_over_trainings() -> None:
+    """Trainings on overlapping patients agree with each other more than with the truth."""
+    pairs = [
+        replace(pair(seed, 0.8, value), untouched=Figure(value=value, low=value - 0.2, high=value + 0.2, n=30))
+        for seed, value in enumerate([0.60, 0.61, 0.62])
+    ]
+    found = compare_pairs(pairs)["untouched"]
+    assert (found["low"], found["high"]) == pytest.approx((0.41, 0.81))
