@@ -52,7 +52,7 @@ def specification(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     vary = {words[0]: list(words[1:]) for words in arguments.vary}
     parameters = SpecificationParameters(vary=vary) if vary else SpecificationParameters()
     note(f"{len(list_cells(read_config(arguments), parameters))} combinations.")
-    experiment, result = _answer(arguments, settings, KIND_SPECIFICATION, parameters)
+    experiment, result = _answer(arguments, settings, KIND_SPECIFICATION, parameters, arguments.permutations)
     curve = SpecificationCurve.from_dict(result)
     rows = [
         [*cell.choices.values(), cell.figure.value, cell.figure.low, cell.figure.high, cell.figure.n]
@@ -61,17 +61,20 @@ def specification(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     if arguments.csv:
         write_atomic(Path(arguments.csv), curve.to_csv())
     header = (*parameters.vary, "AUROC", "low", "high", "n")
-    lines = [plain(result["sentence"]), *table(rows, header), plain(experiment.folder)]
+    joint = [plain(result["joint"]["sentence"])] if "joint" in result else []
+    lines = [plain(result["sentence"]), *joint, *table(rows, header), plain(experiment.folder)]
     return Outcome(document={"experiment": str(experiment.folder), **result}, lines=lines)
 
 
 def _answer(
-    arguments: argparse.Namespace, settings: Settings, kind: str, parameters: BaseModel
+    arguments: argparse.Namespace, settings: Settings, kind: str, parameters: BaseModel, count: int | None = None
 ) -> tuple[Experiment, dict[str, Any]]:
     question = make_question(kind, parameters, read_config(arguments), read_source(arguments))
     experiment = Experiment.ask(settings, arguments.name, question)
     display = Display(progress=TerminalProgress, on_epoch=_show_epoch)
-    return experiment, run_experiment(experiment, settings, RunOptions(), display, behind_queue=arguments.behind_queue)
+    return experiment, run_experiment(
+        experiment, settings, RunOptions(count=count), display, behind_queue=arguments.behind_queue
+    )
 
 
 def _show_epoch(record: EpochRecord) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from core.errors import EvaluationError
 from core.evaluation.figure import Figure
+from core.evaluation.permutation import permutation_p
 from core.figure_text import interval_text
 
 
@@ -111,3 +112,35 @@ def order_cells(cells: Sequence[Cell], failed: int = 0) -> SpecificationCurve:
         told=float((lows > 0.5).mean()),
         failed=failed + len(cells) - len(usable),
     )
+
+
+def judge_jointly(curve: SpecificationCurve, shuffled: Sequence[SpecificationCurve], within: str) -> dict[str, Any]:
+    """Return the joint test of a curve: where its median, its best cell and its share told lie among shuffled labels'.
+
+    Choosing the best of many combinations is repeated in every shuffle, so that its p counts the choice.
+
+    Returns
+    -------
+    dict
+        ``permutations``, ``p_median``, ``p_best``, ``p_told``, ``null_medians``, ``within`` and ``sentence``.
+
+    Notes
+    -----
+    Simonsohn, Simmons and Nelson 2020, "Specification curve analysis", Nat. Hum. Behav. 4:1208.
+    """
+    p_values = {
+        f"p_{name}": permutation_p(of(curve), np.array([of(one) for one in shuffled]))
+        for name, of in {
+            "median": lambda one: one.median,
+            "best": lambda one: one.values[-1],
+            "told": lambda one: one.told,
+        }.items()
+    }
+    return {
+        "permutations": len(shuffled),
+        **p_values,
+        "null_medians": [one.median for one in shuffled],
+        "within": within,
+        "sentence": f"All combinations together, among {len(shuffled)} shuffles of the labels {within}: p = "
+        f"{p_values['p_median']:.3f} for the median, {p_values['p_best']:.3f} for the best one.",
+    }

@@ -69,6 +69,8 @@ def draw_section() -> None:
     else:
         curve = SpecificationCurve.from_dict(result)
         _show(curve, "validity.specification.own")
+        if "joint" in result:
+            st.markdown(f"**{plain(result['joint']['sentence'], 400)}**")
         for reason in result.get("reasons", []):
             st.caption(f":material/warning: {plain(reason, 300)}")
         st.download_button(

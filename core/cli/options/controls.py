@@ -122,6 +122,13 @@ def define_specification(parser: Parser) -> None:
     _add_shared(parser, "specification")
     add_vary(parser, "--vary seed 0 1 2 --vary sequences T1wCE FLAIR,T1w")
     parser.add_argument("--csv", metavar="FILE", help="write every cell as a table")
+    parser.add_argument(
+        "-n",
+        "--permutations",
+        type=positive,
+        metavar="N",
+        help="joint test: train all combinations again with labels shuffled N times, 19 for p = 0.05",
+    )
 
 
 def _add_shared(parser: Parser, name: str) -> None:

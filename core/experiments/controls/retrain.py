@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from core.config import RunConfig
@@ -10,16 +12,17 @@ from core.dataset.split import Split
 from core.dataset.table import build_table
 from core.errors import MGMTLabError, RunBusyError
 from core.evaluation.figure import Figure
-from core.evaluation.specification import Cell, order_cells
+from core.evaluation.specification import Cell, SpecificationCurve, judge_jointly, order_cells
 from core.experiments.controls.inner_split import split_inside
 from core.experiments.controls.optimism import OptimismParameters, Pair, compare_pairs
 from core.experiments.controls.permutation import RERUNS, PermutationTest
 from core.experiments.controls.specification import SpecificationParameters, list_cells
 from core.jobs.experiment import Display, Experiment, Question, RunOptions
 from core.jobs.member import Member, train_members
+from core.progress import Progress
 from core.runs.cohort import open_cohort
 from core.runs.epoch_figures import best_validation_auroc
-from core.runs.evaluation import evaluate_validation
+from core.runs.evaluation import evaluate_validation, read_evaluation
 from core.runs.folder import RunFolder
 from core.settings import Settings
 from core.training.evaluate import evaluate_run
@@ -73,36 +76,72 @@ def measure_specification(
     """Train every combination of choices on the same patients, and evaluate each on the same others.
 
     Patients are held out inside those that training may use; the configuration's own test patients stand in no part. A
-    combination that cannot be trained is counted as failed, with its reason, and the others are trained.
+    combination that cannot be trained is counted as failed, with its reason, and the others are trained. With a count all of
+    it is repeated with as many shuffles of the labels, each on a split of its own: the joint test of the whole curve.
 
     Returns
     -------
     dict
-        As :meth:`core.evaluation.specification.SpecificationCurve.to_dict` gives it, with ``reasons`` of what failed.
+        As :meth:`core.evaluation.specification.SpecificationCurve.to_dict` gives it, with ``reasons`` of what failed, and
+        ``joint`` where there are shuffles (:func:`core.evaluation.specification.judge_jointly`).
     """
-    parameters = SpecificationParameters(**question.parameters)
-    configured = list_cells(question.config, parameters)
+    configured = list_cells(question.config, SpecificationParameters(**question.parameters))
+    shuffles = options.count or 0
+    progress = display.progress("combinations")
+    total = len(configured) * (1 + shuffles)
+    found: list[SpecificationCurve] = []
+    reasons: list[str] = []
+    within, sentence = _choose_strata(experiment, question, settings) if shuffles else (None, "")
+    for shuffle in range(shuffles + 1):
+        change = {"shuffle_seed": shuffle, "shuffle_within": within} if shuffle else {}
+        shuffled = question.model_copy(update={"source": question.source.model_copy(update=change)})
+        prefix = f"shuffle-{shuffle:04d}-" if shuffle else ""
+        report = partial(_report_after, progress, shuffle * len(configured), total)
+        cells, failures = _measure_cells(experiment, prefix, configured, shuffled, settings, display, report)
+        found.append(order_cells(cells))
+        reasons += failures
+    progress(total, total, "")
+    result = {**found[0].to_dict(), "reasons": reasons}
+    return result | {"joint": judge_jointly(found[0], found[1:], sentence)} if shuffles else result
+
+
+def _report_after(progress: Progress, before: int, total: int, done: int, what: str) -> None:
+    progress(before + done, total, what)
+
+
+def _measure_cells(
+    experiment: Experiment,
+    prefix: str,
+    configured: Sequence[tuple[dict[str, str], RunConfig]],
+    question: Question,
+    settings: Settings,
+    display: Display,
+    report: Callable[[int, str], None],
+) -> tuple[list[Cell], list[str]]:
+    """Train and evaluate every combination on the question's data, all on one split; the weights of shuffles are not kept."""
     cohort = open_cohort(question.source, settings=settings)
     table = build_table(cohort, question.config.prep, settings)
-    split = split_inside(table, question.config.split, cohort.digest, parameters.split_seed)
-    progress = display.progress("combinations")
+    seed = SpecificationParameters(**question.parameters).split_seed
+    split = split_inside(table, question.config.split, cohort.digest, seed)
     cells: list[Cell] = []
     reasons: list[str] = []
     for number, (choices, config) in enumerate(configured):
-        progress(number, len(configured), ", ".join(f"{name} {value}" for name, value in choices.items()))
+        report(number, ", ".join(f"{name} {value}" for name, value in choices.items()))
         by_patient = config.model_copy(update={"split": config.split.model_copy(update={"split_unit": "patient"})})
-        name = f"cell-{number:03d}"
+        name = f"{prefix}cell-{number:03d}"
         try:
             run = _train(experiment, name, by_patient, question, split, settings, display)
-            figure = evaluate_run(run, "test", settings).patient["auroc"]
+            known = read_evaluation(run, "test") if prefix else None
+            figure = (known or evaluate_run(run, "test", settings)).patient["auroc"]
+            if prefix:
+                run.checkpoint.unlink(missing_ok=True)
         except RunBusyError:
             raise
         except MGMTLabError as error:
             reasons.append(f"{name}: {error}")
             figure = Figure(value=None, low=None, high=None, n=0, reason=str(error))
         cells.append(Cell(choices=choices, figure=figure, run=name))
-    progress(len(configured), len(configured), "")
-    return {**order_cells(cells).to_dict(), "reasons": reasons}
+    return cells, reasons
 
 
 def permute_labels(
@@ -154,11 +193,13 @@ def _choose_strata(
     experiment: Experiment, question: Question, settings: Settings
 ) -> tuple[Literal["site"] | None, str]:
     """Within sites where they are known; a test that began otherwise goes on as it began."""
+    exchange = exchange_of(open_cohort(question.source, settings=settings))
+    if not exchange.restricted:
+        return None, exchange.sentence
     begun = [run for run in experiment.members() if run.source.shuffle_seed is not None]
     if begun and begun[0].source.shuffle_within is None:
         return None, AMONG_ALL
-    exchange = exchange_of(open_cohort(question.source, settings=settings))
-    return ("site" if exchange.restricted else None), exchange.sentence
+    return "site", exchange.sentence
 
 
 def _train(

@@ -7,6 +7,8 @@ import pytest
 from core.errors import ConfigError
 from core.evaluation.specification import SpecificationCurve
 from core.experiments.controls.specification import KIND, SpecificationParameters, list_cells
+from core.experiments.run import run_experiment
+from core.jobs.experiment import RunOptions
 from core.runs.records import DataSource
 from core.settings import Settings
 from tests.experiments.controls.test_optimism import CONFIG, ask, run, source, tiny_network
@@ -63,3 +65,20 @@ def test_a_combination_that_cannot_be_trained_is_counted_with_its_reason(
     assert result["failed"] == 1
     assert result["reasons"][0].startswith("cell-001: ")
     assert len(result["cells"]) == 1
+
+
+def test_all_combinations_are_trained_again_with_shuffled_labels_for_the_joint_test(
+    settings: Settings, source: DataSource
+) -> None:
+    experiment = ask(settings, source, KIND, SpecificationParameters(vary={"seed": ["0", "1"]}))
+    result = run_experiment(experiment, settings, RunOptions(count=1))
+    names = [member.name for member in experiment.members()]
+    assert names == ["cell-000", "cell-001", "shuffle-0001-cell-000", "shuffle-0001-cell-001"]
+    shuffled = [member for member in experiment.members() if member.name.startswith("shuffle")]
+    assert {member.source.shuffle_seed for member in shuffled} == {1}
+    assert not any(member.checkpoint.exists() for member in shuffled)
+    joint = result["joint"]
+    assert joint["permutations"] == len(joint["null_medians"]) == 1
+    assert joint["p_median"] in (0.5, 1.0)
+    assert joint["sentence"].startswith("All combinations together, among 1 shuffles of the labels among all patients")
+    assert run_experiment(experiment, settings, RunOptions(count=1)) == result
