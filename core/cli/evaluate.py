@@ -9,6 +9,7 @@ from core.cli.cohort import read_cohort
 from core.cli.options.shared import DATA_OPTIONS, OVERLAP_OPTIONS
 from core.cli.output import Outcome, TerminalProgress, plain
 from core.cli.parser import UsageError
+from core.evaluation.figure import ESTIMANDS
 from core.evaluation.figures import FIGURE_TITLES
 from core.figure_text import figure_text
 from core.runs.evaluation import Evaluation, describe_looks, describe_overlap
@@ -37,7 +38,8 @@ def evaluate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         crosswalk=Path(arguments.crosswalk) if arguments.crosswalk else None,
         pairs=Path(arguments.pairs) if arguments.pairs else None,
     )
-    document, lines = evaluation.to_dict(), _describe(evaluation, run.name)
+    document, lines = {**evaluation.to_dict(), "estimand": ESTIMANDS["checkpoint"]}, _describe(evaluation, run.name)
+    lines.append(ESTIMANDS["checkpoint"])
     if evaluation.part == "test":
         report = seal_of_run(run, settings, evaluation.patient)
         document["seal"] = report.model_dump(mode="json", exclude={"seal"})

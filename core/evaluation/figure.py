@@ -23,3 +23,11 @@ class Figure:
         """As in ``evaluate --json``; empty texts are left out."""
         content: dict[str, object] = {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
         return content | {key: text for key, text in (("reason", self.reason), ("method", self.method)) if text}
+
+
+ESTIMANDS = {
+    "checkpoint": "The figures are of this checkpoint, on further patients like these; not of the procedure trained anew.",
+    "folds": "The figures are of these networks, averaged, on further patients like these; not of the procedure trained anew.",
+    "trainings": "The figures are of the procedure, over trainings of this cohort; their patients overlap.",
+}
+"""What a figure estimates, as it stands beside it: by what was judged."""

@@ -26,6 +26,7 @@ def test_a_published_checkpoint_carries_what_was_measured(
     home_with_run: Path, other: Path, command: Command, tmp_path: Path
 ) -> None:
     judged = command("evaluate", "tiny", "--data", str(other), "--json").json
+    assert judged["estimand"].startswith("The figures are of this checkpoint")
     path = tmp_path / "mine.safetensors"
     outcome = command("export", "checkpoint", "tiny", "--out", str(path), "--json")
     assert outcome.status == 0, outcome.stderr

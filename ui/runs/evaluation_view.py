@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.data.study import Cohort
 from core.errors import MGMTLabError
+from core.evaluation.figure import ESTIMANDS
 from core.runs.evaluation import (
     EvaluatedPart,
     Evaluation,
@@ -114,6 +115,7 @@ def _evaluate_other(run: RunFolder, cohort: Cohort) -> None:
 
 def _show(evaluation: Evaluation, run: RunFolder) -> None:
     _show_meaning(evaluation, run)
+    st.caption(ESTIMANDS["checkpoint"])
     for unit, labels, logits, figures in (
         ("patients", evaluation.patient_labels, evaluation.patient_logits, evaluation.patient),
         ("slices", evaluation.slice_labels, evaluation.slice_logits, evaluation.slice),

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import stdtrit
 
 from core.errors import EvaluationError
-from core.evaluation.figure import Figure
+from core.evaluation.figure import ESTIMANDS, Figure
 from core.evaluation.unpaired import mean_under_dependence, unpaired_difference
 from core.figure_text import value_text
 from core.models.card import read_card
@@ -90,6 +90,7 @@ def compare_pairs(pairs: Sequence[Pair]) -> dict[str, Any]:
     )
     return {
         "sentence": sentence,
+        "estimand": ESTIMANDS["trainings"],
         "optimism": gap.to_dict(),
         "validation": validation.to_dict(),
         "untouched": untouched.to_dict(),

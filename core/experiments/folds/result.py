@@ -12,7 +12,7 @@ import torch
 
 from core.data.study import Cohort
 from core.errors import MGMTLabError
-from core.evaluation.figure import Figure
+from core.evaluation.figure import ESTIMANDS, Figure
 from core.evaluation.folds import LEFT_OUT, FoldPredictions, evaluate_fold, evaluate_folds
 from core.evaluation.unpaired import mean_under_dependence
 from core.figure_text import figure_text
@@ -145,6 +145,7 @@ def summarise_folds(
         "positive_class": positive,
         "synthetic": cohort.synthetic,
         "left_out": LEFT_OUT,
+        "estimand": ESTIMANDS["folds"],
     }
     return result | _ensemble(folder, evaluated, figures)
 

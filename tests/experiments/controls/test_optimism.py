@@ -154,3 +154,4 @@ def test_the_untouched_figure_has_an_interval_over_patients_not_over_trainings()
     ]
     found = compare_pairs(pairs)["untouched"]
     assert (found["low"], found["high"]) == pytest.approx((0.41, 0.81))
+    assert "of the procedure" in compare_pairs(pairs)["estimand"]
