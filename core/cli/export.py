@@ -75,7 +75,7 @@ def export_report(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Write a run's claim sheet."""
     run = find_run(arguments.run, settings)
     leakage = audit_leakage(run, settings, progress=TerminalProgress("reading pixels")) if arguments.audit else None
-    shortcuts = ask_shortcuts(run, settings, progress=TerminalProgress("shortcuts")) if arguments.audit else None
+    shortcuts = ask_shortcuts(run.source, settings, progress=TerminalProgress("shortcuts")) if arguments.audit else None
     covariates = tabulate_parts(run, settings) if arguments.audit else ()
     if arguments.answers:
         source = Path(arguments.answers).expanduser()

@@ -68,6 +68,11 @@ COMMANDS = {
         "controls",
         "The result under every combination of reasonable choices, in order, so that none is shown alone.",
     ),
+    "positive-control": (
+        "controls",
+        "The same pipeline on another target of the same persons, which can be found: else finding nothing says nothing.",
+    ),
+    "study": ("controls", "A whole study of a cohort in one command: one folder, one report, one claim sheet."),
     "search": ("training", "Search settings with Optuna, evaluated by patient."),
     "cross-validate": (
         "training",

@@ -1,4 +1,4 @@
-"""optimism and specification: questions that take several trainings, each resumed by the same command.
+"""optimism, specification, positive-control and study: questions of several trainings, each resumed by the same command.
 
 ``python -m core.cli.questions FOLDER`` answers the question of any experiment's folder, behind the queue of runs: it is
 what the pages start.
@@ -15,16 +15,25 @@ from pydantic import BaseModel
 
 from core.cli.config import read_config, read_source
 from core.cli.output import INTERRUPTED, OK, WRONG, Outcome, TerminalProgress, note, plain, table
+from core.config import apply_settings
 from core.errors import MGMTLabError
 from core.evaluation.specification import SpecificationCurve
 from core.experiments.controls.optimism import KIND as KIND_OPTIMISM
 from core.experiments.controls.optimism import OptimismParameters
 from core.experiments.controls.specification import KIND as KIND_SPECIFICATION
 from core.experiments.controls.specification import SpecificationParameters, list_cells
+from core.experiments.external.parameters import read_cohort_source
 from core.experiments.run import run_experiment
+from core.experiments.study.parameters import KIND as KIND_STUDY
+from core.experiments.study.parameters import StudyParameters, size_config
+from core.experiments.study.positive import KIND as KIND_POSITIVE
+from core.experiments.study.positive import choose_positive
 from core.figure_text import figure_text
 from core.files import write_atomic
 from core.jobs.experiment import ENTRY, Display, Experiment, RunOptions, make_question
+from core.presets import find_preset
+from core.reports.study_page import write_study
+from core.runs.folder import absolute_source
 from core.runs.records import EpochRecord
 from core.settings import Settings, load_settings
 
@@ -66,6 +75,44 @@ def specification(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     return Outcome(document={"experiment": str(experiment.folder), **result}, lines=lines)
 
 
+def positive_control(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Cross-validate the same configuration on another target of the same persons."""
+    parameters = choose_positive(read_source(arguments), arguments.folds, **_control_target(arguments))
+    experiment, result = _answer(arguments, settings, KIND_POSITIVE, parameters)
+    rows = [(name, figure_text(result[name])) for name in ("control", "own")]
+    lines = [plain(result["sentence"]), *table(rows, ("target", "AUROC by patient")), plain(experiment.folder)]
+    return Outcome(document={"experiment": str(experiment.folder), **result}, lines=lines)
+
+
+def study(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Take every step of a study, and write its report and its claim sheet."""
+    config = apply_settings(size_config(find_preset(arguments.preset).config, arguments.size), arguments.settings)
+    control = {f"control_{name}": value for name, value in _control_target(arguments).items() if name != "target"}
+    parameters = StudyParameters(
+        size=arguments.size,
+        external=tuple(absolute_source(read_cohort_source(place, {})) for place in arguments.external),
+        control_target=arguments.control_target,
+        **control,
+    )
+    question = make_question(KIND_STUDY, parameters, config, read_source(arguments))
+    experiment = Experiment.ask(settings, arguments.name, question)
+    display = Display(progress=TerminalProgress, on_epoch=_show_epoch)
+    result = run_experiment(experiment, settings, RunOptions(), display, behind_queue=arguments.behind_queue)
+    files = write_study(experiment, settings)
+    lines = [plain(f"{step['title']}: {step['sentence']}") for step in result["steps"].values()]
+    lines += ["What these data cannot show:", *(plain(f"- {text}") for text in result["cannot"])]
+    document = {"experiment": str(experiment.folder), "files": files, **result}
+    return Outcome(document=document, lines=[*lines, *(plain(f"Written: {file}") for file in files)])
+
+
+def _control_target(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "target": arguments.control_target,
+        "positive": arguments.control_positive,
+        "cutoff": arguments.control_cutoff,
+    }
+
+
 def _answer(
     arguments: argparse.Namespace, settings: Settings, kind: str, parameters: BaseModel, count: int | None = None
 ) -> tuple[Experiment, dict[str, Any]]:
@@ -94,6 +141,8 @@ def main(arguments: list[str]) -> int:
     )
     try:
         run_experiment(experiment, load_settings(), experiment.options(), display, behind_queue=True)
+        if experiment.question().kind == KIND_STUDY:
+            write_study(experiment, load_settings())
     except (MGMTLabError, OSError) as error:
         note(f"error: {' '.join(str(error).split())}")
         return WRONG

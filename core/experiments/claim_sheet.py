@@ -26,7 +26,7 @@ from core.experiments.checklists.shown import (
 )
 from core.experiments.controls.shortcuts import CONTROLS, find_shortcuts
 from core.experiments.evidence import CONTROLS as EVERY_CONTROL
-from core.experiments.evidence import Control, find_controls, find_external
+from core.experiments.evidence import Control, find_controls, find_external, find_study
 from core.explain.validation.saliency_record import read_saliency_record
 from core.figure_text import value_text
 from core.models.card import CheckpointCard, read_card
@@ -35,6 +35,7 @@ from core.progress import Progress, silent
 from core.runs.cohort import open_cohort
 from core.runs.evaluation import Evaluation, count_test_evaluations, read_evaluation
 from core.runs.folder import RunFolder, now
+from core.runs.records import DataSource
 from core.runs.seal import SealReport, seal_of_run
 from core.settings import Settings
 
@@ -90,7 +91,6 @@ def gather_claim(
     leakage: tuple[str, ...] | None = None,
     shortcuts: Control | None = None,
     covariates: Sequence[Mapping[str, str]] = (),
-    study: Mapping[str, Any] | None = None,
 ) -> ClaimSheet:
     """Read everything that is known of a run; nothing is evaluated.
 
@@ -106,8 +106,6 @@ def gather_claim(
         What :func:`ask_shortcuts` found; None where it was not run.
     covariates
         What :func:`tabulate_parts` found.
-    study
-        What the steps of a whole study of this run found, by evidence key.
 
     Raises
     ------
@@ -132,7 +130,7 @@ def gather_claim(
     known = Known(
         run=run, card=card, split=split, test=test, others=others, external=external, seal=seal, looks=looks,
         controls={control.kind: control for control in controls}, participants=participants, leakage=leakage, parts=parts,
-        study=study or {},
+        study=find_study(run, settings),
     )  # fmt: skip
     evidence = show_evidence(known)
     conditions = ["deep", *(["segmentation"] if find_architecture(card.config.architecture).needs_masks else [])]
@@ -173,15 +171,17 @@ def audit_leakage(run: RunFolder, settings: Settings, progress: Progress = silen
     return tuple(finding.message for finding in report.findings if finding.kind.endswith("-on-both-sides"))
 
 
-def ask_shortcuts(run: RunFolder, settings: Settings, progress: Progress = silent) -> Control:
-    """Return whether headers, blanked brains or shuffled slices of a run's cohort predict the label.
+def ask_shortcuts(
+    source: DataSource, settings: Settings, progress: Progress = silent, *, permutations: int = SHORTCUT_PERMUTATIONS
+) -> Control:
+    """Return whether headers, blanked brains or shuffled slices of a cohort predict the label.
 
     Nothing is trained but linear heads (:mod:`core.experiments.controls.shortcuts`). Where it cannot be asked the control is not done, and says why.
     """
     control = next(control for control in EVERY_CONTROL if control.kind == "shortcuts")
     try:
         found = find_shortcuts(
-            open_cohort(run.source, silent, settings), settings, permutations=SHORTCUT_PERMUTATIONS, progress=progress
+            open_cohort(source, silent, settings), settings, permutations=permutations, progress=progress
         )
     except EvaluationError as error:
         return replace(control, result=f"could not be asked: {error}")

@@ -98,6 +98,12 @@ CONTROLS: tuple[Control, ...] = (
         otherwise="the choice had nothing to work on: one epoch, or very many patients",
     ),
     Control(
+        kind="positive_control",
+        title="Positive control",
+        asks="whether the same pipeline finds another target of the same persons that can be found",
+        otherwise="the pipeline could find nothing at all: then finding nothing says nothing",
+    ),
+    Control(
         kind="specification",
         title="Specification curve",
         asks="whether other reasonable choices give the same",
@@ -107,7 +113,7 @@ CONTROLS: tuple[Control, ...] = (
 
 BY_KIND = {control.kind: control for control in CONTROLS}
 RANDOM_LABELS = "random_labels"
-BY_PATIENT = frozenset({"optimism", "specification", "cross_validation"})
+BY_PATIENT = frozenset({"optimism", "specification", "cross_validation", "positive_control"})
 """Kinds that split by patient, whatever their configuration says."""
 FREE = IRRELEVANT | {"seed", "precision", "split_unit"}
 """Settings in which a control may differ from a run; the split's unit is compared by itself."""
@@ -143,8 +149,8 @@ def explain_difference(subject: Subject, run: RunFolder) -> str:
     """Return why a control does not belong to a run: "" where it does.
 
     It belongs where cohort (its content, wherever it lies), labels, unit of the split and configuration are the run's. Seeds
-    and what says only how a result is computed may differ. Of labels that were shuffled on purpose, the cohort is named by
-    its source and its persons, because a digest covers the labels.
+    and what says only how a result is computed may differ. The run's cohort without its test patients is its cohort, too. There,
+    and where labels were shuffled on purpose, source and persons name it, because a digest covers studies and labels.
     """
     ours, theirs = run.source, subject.source
     if any(getattr(ours, name) != getattr(theirs, name) for name in ("target", "positive", "cutoff")):
@@ -155,8 +161,10 @@ def explain_difference(subject: Subject, run: RunFolder) -> str:
         return "labelling: one of both is shuffled"
     if subject.split is None:
         return "cohort, as far as is known: it recorded none"
-    if shuffled:
-        if theirs.model_copy(update={"shuffle_seed": ours.shuffle_seed}) != ours:
+    alike = theirs.model_copy(update={"shuffle_seed": ours.shuffle_seed})
+    rest = ours.model_copy(update={"leave_out": tuple(sorted({*ours.leave_out, *split.test}))})
+    if shuffled or alike == rest:
+        if alike not in (ours, rest):
             return "cohort"
         if subject.split.unit == split.unit and not set(_units(subject.split)) <= set(_units(split)):
             return "cohort: it holds other persons"
@@ -182,6 +190,15 @@ def find_external(run: RunFolder, settings: Settings) -> str:
             dropped = f" {removed} persons were dropped as known already." if removed else ""
             return f"{answer.result['sentence']}{dropped} Asked as {answer.experiment.name}."
     return ""
+
+
+def find_study(run: RunFolder, settings: Settings) -> dict[str, str]:
+    """Return what the steps of the newest whole study of a run's checkpoint found, a sentence each; empty without one."""
+    digest = digest_file(run.checkpoint)
+    for answer in list_answers(settings, "study"):
+        if answer.result.get("sha256") == digest:
+            return {name: step["sentence"] for name, step in answer.result["steps"].items() if not step.get("failed")}
+    return {}
 
 
 def list_answers(settings: Settings, kind: str | None = None) -> list[Answer]:

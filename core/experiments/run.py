@@ -15,6 +15,9 @@ from core.experiments.folds import candidates
 from core.experiments.folds.cross_validation import cross_validate
 from core.experiments.search import search
 from core.experiments.search.run_search import run_search
+from core.experiments.study import parameters as study
+from core.experiments.study import positive
+from core.experiments.study.study import conduct_study
 from core.jobs.experiment import Display, Experiment, Question, RunOptions
 from core.settings import Settings
 
@@ -28,6 +31,8 @@ KINDS: dict[str, Conduct] = {
     search.KIND: run_search,
     EXTERNAL: evaluate_externally,
     LEAVE_OUT: leave_one_out,
+    positive.KIND: positive.control_positively,
+    study.KIND: conduct_study,
 }
 """How each kind of question is answered."""
 

@@ -279,6 +279,19 @@ class Experiment:
             yield
 
 
+@dataclass(frozen=True, slots=True)
+class Part(Experiment):
+    """An experiment that belongs to another, and is stopped with it."""
+
+    whole: Path
+    """The other's stop file."""
+
+    @property
+    def stop_file(self) -> Path:
+        """The other's."""
+        return self.whole
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Display:
     """What whoever runs an experiment is told."""

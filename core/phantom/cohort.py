@@ -2,7 +2,8 @@
 
 Each patient has a latent biomarker z ~ N(signal x label, 1) that drives one trait of the tumour, the share of it
 that is necrotic, and nothing else. The best AUROC that any model can reach is therefore known:
-Phi(signal / sqrt 2).
+Phi(signal / sqrt 2). A second trait, the width of the oedema (``oedema_mm`` in truth.csv), is strong and does not depend on
+the label: a pipeline that cannot find it finds nothing (:mod:`core.experiments.study.positive`).
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def make_phantom(
 ) -> PhantomReport:
     """Make a synthetic cohort in the competition's layout.
 
-    ``train/<id>/<sequence>/Image-<n>.dcm``, ``train_labels.csv``, ``truth.csv`` (biomarker, place of the tumour),
+    ``train/<id>/<sequence>/Image-<n>.dcm``, ``train_labels.csv``, ``truth.csv`` (biomarker, place of the tumour, oedema),
     ``truth/<id>.npz`` (the tumour's mask with its affine), ``synthetic.json`` and, with faults, ``faults.json``.
     It is made in a hidden folder beside `folder` and moved there when it is whole; a generation that was cut off is
     taken up where it stopped.
@@ -203,10 +204,11 @@ def _write_tables(root: Path, plans: list[StudyPlan]) -> None:
         mask_file = f"truth/{plan.study_id}.npz"
         with np.load(root / mask_file) as known:
             centre, (low, high) = known["centre_mm"], known["box_mm"]
+            oedema = float(known["oedema_mm"]) if "oedema_mm" in known else np.nan  # begun by an older version
         row = {"study_id": plan.study_id, "person": plan.person, "mgmt_value": plan.mgmt_value, "z": plan.z}
         for name, place in (("centre", centre), ("low", low), ("high", high)):
             row |= {f"{name}_{axis}_mm": round(float(value), 2) for axis, value in zip("lps", place, strict=True)}
-        rows.append(row | {"mask_file": mask_file})
+        rows.append(row | {"oedema_mm": round(oedema, 2), "mask_file": mask_file})
     pd.DataFrame(rows).to_csv(root / TRUTH_FILE, index=False)
 
 

@@ -166,6 +166,7 @@ def _write_truth(path: Path, tumour: Tumour, site: TumourSite, brain: Brain, pos
         path,
         centre_mm=(pose @ [*site.centre_mm, 1.0])[:3],
         box_mm=np.stack([places.min(axis=0), places.max(axis=0)]),
+        oedema_mm=site.oedema_mm,
         mask=mask,
         affine=affine,
     )

@@ -19,12 +19,25 @@ COMMANDS = sorted({
     line.split("#")[0].strip() for line in README.splitlines() if line.startswith("python -m core ")
 })  # fmt: skip
 BENCHMARKS = sorted(set(re.findall(r"`python (benchmarks/[^`]+)`", README)))
-TRAINING = {"train", "twin", "permute", "optimism", "specification", "search", "cross-validate", "leave-one-cohort-out"}
+TRAINING = {
+    "train",
+    "twin",
+    "permute",
+    "optimism",
+    "specification",
+    "search",
+    "cross-validate",
+    "leave-one-cohort-out",
+    "positive-control",
+    "study",
+}
 SMALLER = {
     "phantom": ["--studies", "2", "--slices", "4", "--size", "32"],
     "search": ["--trials", "1", "--parallel", "1"],
     "cross-validate": ["--folds", "2", "--seeds", "1"],
     "optimism": ["--seeds", "1"],
+    "positive-control": ["--folds", "2"],
+    "study": ["--size", "tiny"],
     "maps": ["--studies", "2"],
     "prepare": ["--set", "size_px=32"],
     "shortcuts": ["--permutations", "2"],

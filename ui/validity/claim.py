@@ -51,7 +51,7 @@ def _audit(path: str) -> tuple[tuple[str, ...], Control, list[dict[str, str]]]:
     with ProgressBar("Reading pixels", "series") as bar:
         leakage = audit_leakage(run, settings, bar)
     with ProgressBar("Looking for shortcuts", "permutations") as bar:
-        return leakage, ask_shortcuts(run, settings, bar), tabulate_parts(run, settings)
+        return leakage, ask_shortcuts(run.source, settings, bar), tabulate_parts(run, settings)
 
 
 def _show(sheet: ClaimSheet, run: RunFolder) -> None:

@@ -1,4 +1,4 @@
-"""leak-meter, shortcuts, twin, permute, optimism and specification: what they take."""
+"""leak-meter, shortcuts, twin, permute, optimism, specification, positive-control and study: what they take."""
 
 from __future__ import annotations
 
@@ -129,6 +129,49 @@ def define_specification(parser: Parser) -> None:
         metavar="N",
         help="joint test: train all combinations again with labels shuffled N times, 19 for p = 0.05",
     )
+
+
+def define_positive_control(parser: Parser) -> None:
+    """Add what ``positive-control`` takes."""
+    set_command(parser, "core.cli.questions:positive_control", "Interrupted, it is resumed by the same command.")
+    _add_shared(parser, "positive-control")
+    _add_control_target(parser)
+    parser.add_argument("--folds", type=positive, default=5, metavar="K", help="parts of the patients (default: 5)")
+
+
+def define_study(parser: Parser) -> None:
+    """Add what ``study`` takes."""
+    set_command(
+        parser,
+        "core.cli.questions:study",
+        "Sets test patients aside and seals the plan, tries everything on the others, evaluates once, and writes one report "
+        "and the claim sheet. Interrupted or killed, it is resumed by the same command.",
+    )
+    _add_shared(parser, "study")
+    parser.add_argument(
+        "--external",
+        nargs="+",
+        default=[],
+        metavar="OTHER",
+        help="other cohorts: folders, or .json files as external takes",
+    )
+    parser.add_argument(
+        "--size",
+        choices=("tiny", "small", "full"),
+        default="small",
+        help="how much is repeated, and small images for tiny and small, which --set can change (default: small)",
+    )
+    _add_control_target(parser)
+
+
+def _add_control_target(parser: Parser) -> None:
+    parser.add_argument(
+        "--control-target",
+        metavar="COLUMN",
+        help="of the positive control, such as IDH; by default a synthetic cohort's second trait",
+    )
+    parser.add_argument("--control-positive", metavar="VALUE", help="its positive value, such as mutant")
+    parser.add_argument("--control-cutoff", type=float, metavar="NUMBER", help="from which number on it is positive")
 
 
 def _add_shared(parser: Parser, name: str) -> None:

@@ -1,0 +1,1 @@
+"""A whole study in one question, and its positive control."""

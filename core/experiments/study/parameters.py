@@ -1,0 +1,90 @@
+"""What a whole study asks, how large it is, and how long it may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from core.config import RunConfig, apply_settings
+from core.models.costs import read_costs
+from core.runs.records import DataSource
+
+KIND = "study"
+Size = Literal["tiny", "small", "full"]
+MACS_PER_SECOND = 1e10
+"""Multiply-adds of training that a thread of a usual processor does in a second: a rough guess, until epochs were timed."""
+
+
+class StudyParameters(BaseModel):
+    """What a whole study asks beside its configuration and cohort."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    size: Size = "small"
+    """How much is repeated."""
+    external: tuple[DataSource, ...] = ()
+    """Other cohorts, for the external validation."""
+    control_target: str | None = None
+    """The positive control's column; None takes a synthetic cohort's second trait."""
+    control_positive: str | None = None
+    control_cutoff: float | None = None
+    """Its positive value, or its cut-off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amount:
+    """How much a size repeats, and what it changes of the configuration."""
+
+    folds: int
+    shuffles: int
+    """Trainings of the permutation test with shuffled labels."""
+    seeds: int
+    """Trainings of the optimism meter."""
+    draws: int
+    """Shuffles of what trains nothing."""
+    settings: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def trainings(self) -> int:
+        """Networks that are trained: folds, shuffles with the true labels, twin, optimism, positive control, the last one."""
+        return 2 * self.folds + 1 + self.shuffles + 2 + self.seeds + 1
+
+
+_LIGHT = {"weights": "none", "sequences": ["T1wCE"], "batch_size": 16}
+SIZES: dict[Size, Amount] = {
+    "tiny": Amount(folds=2, shuffles=2, seeds=2, draws=19, settings={
+        **_LIGHT, "epochs": 1, "size_px": 32, "slice_count": 2, "test_fraction": 0.25, "val_fraction": 0.25,
+    }),
+    "small": Amount(folds=5, shuffles=19, seeds=3, draws=199, settings={
+        **_LIGHT, "epochs": 10, "size_px": 64, "slice_count": 4,
+    }),
+    "full": Amount(folds=5, shuffles=99, seeds=5, draws=999),
+}  # fmt: skip
+"""tiny shows that everything runs; small fits two cores in an hour on 120 studies; full is the preset as it is."""
+
+
+def size_config(config: RunConfig, size: Size) -> RunConfig:
+    """Return a preset's configuration at a size; what a person sets himself comes after."""
+    return apply_settings(config, SIZES[size].settings)
+
+
+def estimate_seconds(config: RunConfig, slices: int, trainings: int, threads: int) -> float:
+    """Return how long so many trainings may take, roughly, from the network's multiply-adds.
+
+    Parameters
+    ----------
+    config
+        Of each training.
+    slices
+        In training and validation, of one of them.
+    trainings, threads
+        How many, and on how many threads.
+    """
+    cost = read_costs().get(config.architecture)
+    if cost is None:
+        return 0.0
+    scale = config.prep.size_px**2 / (cost.input_shape[-1] * cost.input_shape[-2])
+    # Backward takes twice as long as forward.
+    return 3 * cost.multiply_adds * scale * slices * config.epochs * trainings / (MACS_PER_SECOND * max(1, threads))

@@ -1,0 +1,95 @@
+"""A whole study: every step once, no test patient before the last, resumed where it was, and what it cannot show is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from core.config import RunConfig, apply_settings
+from core.errors import ConfigError
+from core.experiments.claim_sheet import gather_claim
+from core.experiments.run import run_experiment
+from core.experiments.study import steps
+from core.experiments.study.parameters import KIND, SIZES, StudyParameters, estimate_seconds, size_config
+from core.experiments.study.positive import choose_positive
+from core.experiments.study.steps import STEPS
+from core.jobs.experiment import Display, Experiment, RunOptions, make_question
+from core.phantom.cohort import make_phantom
+from core.phantom.config import PhantomConfig
+from core.presets import find_preset
+from core.reports.study_page import write_study
+from core.runs.folder import RunFolder
+from core.runs.ledger import list_evaluations
+from core.runs.records import DataSource
+from core.settings import Settings
+from tests.training.tiny import TINY_NETWORK
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study") / "cohort"
+    make_phantom(folder, PhantomConfig(studies=32, slices=4, size=32, signal=3), jobs=1)
+    return folder
+
+
+def tiny_study() -> RunConfig:
+    config = size_config(find_preset("honest").config, "tiny")
+    return apply_settings(config, {"architecture": TINY_NETWORK.name, "device": "cpu"})
+
+
+def test_a_study_takes_every_step_and_looks_at_its_test_patients_once(
+    cohort: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    question = make_question(KIND, StudyParameters(size="tiny"), tiny_study(), DataSource(root=str(cohort)))
+    experiment = Experiment.ask(settings, "mine", question)
+    looks: list[tuple[str, int]] = []
+
+    def stop_before_the_end(step: steps.Step, context: steps.Context) -> dict[str, object]:
+        split = context.experiment.split()
+        if split is not None:
+            looks.append((step.name, len(list_evaluations(split.test_digest, settings, split.cohort_digest))))
+        if step.name == "final" and not (experiment.folder / "stopped").exists():
+            (experiment.folder / "stopped").touch()
+            raise KeyboardInterrupt
+        return steps.take_step(step, context)
+
+    monkeypatch.setattr("core.experiments.study.study.take_step", stop_before_the_end)
+    with pytest.raises(KeyboardInterrupt):
+        run_experiment(experiment, settings, RunOptions(), Display())
+    taken = [name for name, _ in looks]
+    result = run_experiment(experiment, settings, RunOptions(), Display())
+    assert list(result["steps"]) == [step.name for step in STEPS]
+    assert [name for name, _ in looks][len(taken) :] == ["final", "external"]  # what was answered is kept
+    assert {count for name, count in looks if name != "external"} == {0}
+    assert looks[-1] == ("external", 1)
+    assert [name for name, step in result["steps"].items() if step.get("failed")] == ["external"]
+    assert any("--external" in text for text in result["cannot"])
+    assert any("synthetic" in text for text in result["cannot"])
+
+    files = write_study(experiment, settings)
+    assert [Path(file).name for file in files] == ["study.html", "study.json", "claim.html"]
+    document = json.loads(Path(files[1]).read_text())
+    assert document["claim"]["run"] == "mine"
+    assert "Cross-validation by patient" in Path(files[0]).read_text()
+    sheet = gather_claim(RunFolder(settings.runs / "mine"), settings)
+    done = {control.kind for control in sheet.controls if control.done}
+    assert {"permutation", "random_labels", "cross_validation", "optimism", "positive_control"} <= done
+    assert (sheet.looks, sheet.seal.state) == (1, "followed")
+
+
+def test_the_positive_control_needs_a_target_that_can_be_found(cohort: Path, tmp_path: Path) -> None:
+    found = choose_positive(DataSource(root=str(cohort / "train")), 3)
+    assert (found.target, found.cutoff) == ("oedema_mm", 9.0)
+    assert found.labels == str(cohort / "truth.csv")
+    assert choose_positive(DataSource(root=str(tmp_path)), 3, "IDH", positive="mutant").positive == "mutant"
+    with pytest.raises(ConfigError, match="--control-target"):
+        choose_positive(DataSource(root=str(tmp_path)), 3)
+
+
+def test_twice_the_threads_take_half_as_long() -> None:
+    config = size_config(find_preset("honest").config, "small")
+    one = estimate_seconds(config, 400, SIZES["small"].trainings, 1)
+    assert one == pytest.approx(2 * estimate_seconds(config, 400, SIZES["small"].trainings, 2))
+    assert 60 < one < 7200
