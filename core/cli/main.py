@@ -72,6 +72,10 @@ COMMANDS = {
         "controls",
         "The same pipeline on another target of the same persons, which can be found: else finding nothing says nothing.",
     ),
+    "robustness": (
+        "controls",
+        "How far a run's answers move, patient by patient, with noise, blur, spacing, registration and window.",
+    ),
     "study": ("controls", "A whole study of a cohort in one command: one folder, one report, one claim sheet."),
     "search": ("training", "Search settings with Optuna, evaluated by patient."),
     "cross-validate": (

@@ -20,20 +20,20 @@ from core.errors import MGMTLabError
 from core.evaluation.specification import SpecificationCurve
 from core.experiments.controls.optimism import KIND as KIND_OPTIMISM
 from core.experiments.controls.optimism import OptimismParameters
+from core.experiments.controls.robustness_question import ask_robustness
 from core.experiments.controls.specification import KIND as KIND_SPECIFICATION
 from core.experiments.controls.specification import SpecificationParameters, list_cells
 from core.experiments.external.parameters import read_cohort_source
 from core.experiments.run import run_experiment
 from core.experiments.study.parameters import KIND as KIND_STUDY
-from core.experiments.study.parameters import StudyParameters, size_config
-from core.experiments.study.positive import KIND as KIND_POSITIVE
+from core.experiments.study.parameters import POSITIVE, PositiveParameters, StudyParameters, size_config
 from core.experiments.study.positive import choose_positive
 from core.figure_text import figure_text
 from core.files import write_atomic
 from core.jobs.experiment import ENTRY, Display, Experiment, RunOptions, make_question
 from core.presets import find_preset
 from core.reports.study_page import write_study
-from core.runs.folder import absolute_source
+from core.runs.folder import absolute_source, find_run
 from core.runs.records import EpochRecord
 from core.settings import Settings, load_settings
 
@@ -77,11 +77,24 @@ def specification(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def positive_control(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Cross-validate the same configuration on another target of the same persons."""
-    parameters = choose_positive(read_source(arguments), arguments.folds, **_control_target(arguments))
-    experiment, result = _answer(arguments, settings, KIND_POSITIVE, parameters)
+    parameters = PositiveParameters(folds=arguments.folds, **_control_target(arguments))
+    choose_positive(parameters, read_source(arguments))
+    experiment, result = _answer(arguments, settings, POSITIVE, parameters)
     rows = [(name, figure_text(result[name])) for name in ("control", "own")]
     lines = [plain(result["sentence"]), *table(rows, ("target", "AUROC by patient")), plain(experiment.folder)]
     return Outcome(document={"experiment": str(experiment.folder), **result}, lines=lines)
+
+
+def robustness(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Disturb a run's validation images and say how far its answers move."""
+    run = find_run(arguments.run, settings)
+    experiment = Experiment.ask(settings, arguments.name or f"robustness-{run.name}", ask_robustness(run))
+    result = run_experiment(experiment, settings, RunOptions(), Display(progress=TerminalProgress))
+    rows = [
+        (one["title"], figure_text(one["probability"]), figure_text(one["changed"])) for one in result["moves"].values()
+    ]
+    lines = [plain(result["sentence"]), *table(rows, ("disturbed by", "probability moves by", "class changes of"))]
+    return Outcome(document={"experiment": str(experiment.folder), **result}, lines=[*lines, plain(experiment.folder)])
 
 
 def study(arguments: argparse.Namespace, settings: Settings) -> Outcome:

@@ -25,8 +25,8 @@ from core.experiments.checklists.shown import (
     show_evidence,
 )
 from core.experiments.controls.shortcuts import CONTROLS, find_shortcuts
+from core.experiments.evidence import BY_KIND, Control, find_controls, find_external, find_study
 from core.experiments.evidence import CONTROLS as EVERY_CONTROL
-from core.experiments.evidence import Control, find_controls, find_external, find_study
 from core.explain.validation.saliency_record import read_saliency_record
 from core.figure_text import value_text
 from core.models.card import CheckpointCard, read_card
@@ -121,6 +121,9 @@ def gather_claim(
     test = read_evaluation(run, "test")
     others = _other_cohorts(run)
     seal = seal_of_run(run, settings, test.patient if test else None)
+    study = find_study(run, settings)
+    if shortcuts is None and "shortcuts" in study:
+        shortcuts = replace(BY_KIND["shortcuts"], done=True, result=study["shortcuts"])
     controls = tuple(
         shortcuts if shortcuts is not None and control.kind == shortcuts.kind else control
         for control in find_controls(run, settings)
@@ -130,7 +133,7 @@ def gather_claim(
     known = Known(
         run=run, card=card, split=split, test=test, others=others, external=external, seal=seal, looks=looks,
         controls={control.kind: control for control in controls}, participants=participants, leakage=leakage, parts=parts,
-        study=find_study(run, settings),
+        study=study,
     )  # fmt: skip
     evidence = show_evidence(known)
     conditions = ["deep", *(["segmentation"] if find_architecture(card.config.architecture).needs_masks else [])]

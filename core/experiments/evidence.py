@@ -49,6 +49,8 @@ class Subject:
     units: tuple[str, ...]
     """By what it splits; a twin run by both."""
     sentence: str
+    sha256: str = ""
+    """Of the one checkpoint that it is about; empty where it trains its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +106,12 @@ CONTROLS: tuple[Control, ...] = (
         otherwise="the pipeline could find nothing at all: then finding nothing says nothing",
     ),
     Control(
+        kind="robustness",
+        title="Robustness sweep",
+        asks="how far the answers move with noise, blur, spacing, registration and window",
+        otherwise="the network answered by what no scanner keeps the same",
+    ),
+    Control(
         kind="specification",
         title="Specification curve",
         asks="whether other reasonable choices give the same",
@@ -156,13 +164,15 @@ def explain_difference(subject: Subject, run: RunFolder) -> str:
     if any(getattr(ours, name) != getattr(theirs, name) for name in ("target", "positive", "cutoff")):
         return "target: it predicts other labels"
     split = run.split()
+    if subject.sha256 and subject.sha256 != digest_file(run.checkpoint):
+        return "checkpoint"
     shuffled = theirs.shuffle_seed != ours.shuffle_seed
     if shuffled and subject.kind != RANDOM_LABELS:
         return "labelling: one of both is shuffled"
     if subject.split is None:
         return "cohort, as far as is known: it recorded none"
     alike = theirs.model_copy(update={"shuffle_seed": ours.shuffle_seed})
-    rest = ours.model_copy(update={"leave_out": tuple(sorted({*ours.leave_out, *split.test}))})
+    rest = ours.without(split.test)
     if shuffled or alike == rest:
         if alike not in (ours, rest):
             return "cohort"
@@ -222,6 +232,7 @@ def _subjects(settings: Settings) -> Iterator[Subject]:
             kind=question.kind, name=answer.experiment.name, source=question.source, config=question.config, split=split,
             units=("patient",) if question.kind in BY_PATIENT else (question.config.split.split_unit,),
             sentence=str(answer.result.get("sentence") or "finished; see its result"),
+            sha256=str(question.parameters.get("sha256", "")),
         )  # fmt: skip
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from core.errors import ConfigError
-from core.experiments.controls import optimism, permutation, specification
+from core.experiments.controls import optimism, permutation, robustness_question, specification
 from core.experiments.controls.retrain import measure_optimism, measure_specification, permute_labels
+from core.experiments.controls.robustness import measure_robustness
 from core.experiments.external.evaluate import evaluate_externally
 from core.experiments.external.leave_out import leave_one_out
 from core.experiments.external.parameters import EXTERNAL, LEAVE_OUT
@@ -31,7 +32,8 @@ KINDS: dict[str, Conduct] = {
     search.KIND: run_search,
     EXTERNAL: evaluate_externally,
     LEAVE_OUT: leave_one_out,
-    positive.KIND: positive.control_positively,
+    study.POSITIVE: positive.control_positively,
+    robustness_question.KIND: measure_robustness,
     study.KIND: conduct_study,
 }
 """How each kind of question is answered."""

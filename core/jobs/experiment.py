@@ -216,7 +216,8 @@ class Experiment:
         """How far it is, from its folder alone."""
         if not self.folder.is_dir():
             return ExperimentStatus(state="none", done=0, message="")
-        done = sum(run.status().state == "finished" for run in self.members())
+        parts = (RunFolder(path) for path in self.folder.glob("*/runs/*/"))
+        done = sum(run.status().state == "finished" for run in (*self.members(), *parts))
         message, asked = _last_line(self.folder / "log.txt"), self.stop_file.exists()
         if self.is_alive():
             return ExperimentStatus(state="running", done=done, message=message, stopping=asked)

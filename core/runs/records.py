@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, field_validator, model_serializer
@@ -86,6 +87,10 @@ class DataSource(_Record):
     def places(self) -> str:
         """Its folder, or all of several joined cohorts."""
         return ", ".join([self.root, *(one.root for one in self.joined)])
+
+    def without(self, persons: Iterable[str]) -> DataSource:
+        """Return the same cohort without some persons."""
+        return self.model_copy(update={"leave_out": tuple(sorted({*self.leave_out, *persons}))})
 
     @property
     def named(self) -> bool:

@@ -127,7 +127,7 @@ def test_checklists_are_filled_from_evidence_and_left_to_the_author_where_it_can
     assert calibration.state == "shown here"
     assert "slope" in calibration.evidence[0].text
     assert "n = 40" in calibration.evidence[0].text
-    assert "add something to both" in sheet.evidence["usefulness"].text
+    assert "something to both" in sheet.evidence["usefulness"].text
     assert len(sheet.worst) == 10
     page = write_claim_page(sheet)
     for anchor in {one.anchor for item in items(sheet).values() for one in item.evidence} - {""}:

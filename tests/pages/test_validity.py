@@ -250,6 +250,31 @@ def test_a_question_is_asked_in_a_process_of_its_own_once(
     assert app.button(key=f"{kind}-done.stop")
 
 
+@pytest.mark.parametrize(("section", "kind"), [("positive", "positive_control"), ("robustness", "robustness")])
+def test_what_a_run_can_be_asked_beside_trainings_starts_a_process(
+    open_app: App, run_with_split: RunFolder, monkeypatch: pytest.MonkeyPatch, section: str, kind: str
+) -> None:
+    started = note_starts(monkeypatch)
+    app = open_section(open_app, section)
+    app.button(key=f"{kind}-done.start").click().run()
+    assert not app.exception
+    assert not app.error
+    assert [one.question().kind for one in started] == [kind]
+
+
+def test_a_sweep_and_a_positive_control_are_shown_with_their_figures(
+    open_app: App, run_with_split: RunFolder, home: Settings
+) -> None:
+    figure = Figure(value=0.25, low=0.1, high=0.5, n=12).to_dict()
+    moved = {"title": "blur, 1 px", "probability": figure, "changed": figure, "patients": {"10001": 0.125}}
+    store_answer(home, "robustness", {"sentence": "blur changes most", "moves": {"blur": moved}})
+    store_answer(
+        home, "positive_control", {"sentence": "it finds IDH", "target": "IDH", "control": figure, "own": figure}
+    )
+    assert "blur changes most" in words(open_section(open_app, "robustness"))
+    assert "it finds IDH" in words(open_section(open_app, "positive"))
+
+
 def test_an_audit_for_the_claim_sheet_says_what_it_found_and_what_it_could_not_ask(
     open_app: App, finished_run: RunFolder, phantom_folder: Path
 ) -> None:

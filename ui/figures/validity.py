@@ -11,7 +11,7 @@ from scipy.special import ndtr
 from core.evaluation.figure import Figure
 from core.evaluation.metrics import Floats
 from core.figure_text import figure_text
-from core.reports.marks import add_reference, error_bars
+from core.reports.marks import add_forest, add_reference, error_bars
 from core.reports.palette import Palette, new_figure
 
 
@@ -214,4 +214,24 @@ def draw_pairs(pairs: Sequence[tuple[str, Figure, Figure]], palette: Palette, na
     add_reference(figure, palette, "chance", y=0.5)
     figure.update_yaxes(range=[min(0.38, float(values.min()) - 0.05), 1.05])
     figure.update_xaxes(range=[-0.4, 1.4])
+    return figure
+
+
+def draw_moves(
+    rows: Sequence[tuple[str, Figure]],
+    palette: Palette,
+    *,
+    x: str = "patients whose class changes",
+    chance: float | None = None,
+) -> go.Figure:
+    """A figure with its interval for each name, the first at the top."""
+    figure = new_figure(palette, x=x, height=90 + 32 * len(rows))
+    places = list(range(len(rows), 0, -1))
+    add_forest(figure, places, [one for _, one in rows], palette.accent, "circle", name=x, unit="patients", size=10)
+    if chance is not None:
+        add_reference(figure, palette, "guessing", x=chance)
+    figure.update_xaxes(range=[-0.02, 1.02])
+    names = [name for name, _ in rows]
+    figure.update_yaxes(tickvals=places, ticktext=names, range=[0.4, len(rows) + 0.9], automargin=True)
+    figure.update_layout(showlegend=False)
     return figure

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from core.experiments.evidence import list_answers
 from core.jobs.experiment import Experiment, Question, RunOptions, make_question, start_experiment
+from core.runs.folder import RunFolder
 from ui.validity.subject import ask_run, evaluated_runs
 from ui.widgets.errors import report_errors
 from ui.widgets.experiments import show_terminal_command
@@ -32,9 +33,10 @@ def ask_answer(kind: str) -> dict[str, Any] | None:
 
 def show_asking(
     kind: str,
-    ask_parameters: Callable[[], tuple[BaseModel, RunOptions, int]],
+    ask_parameters: Callable[[RunFolder], tuple[BaseModel, RunOptions, int]],
     *,
     whom: str = "patients are held out inside those that training may use",
+    without_test: bool = False,
 ) -> None:
     """Let the visitor ask a question with the settings of one of his runs, and show how far it is.
 
@@ -43,9 +45,11 @@ def show_asking(
     kind
         Of the experiment.
     ask_parameters
-        Draws the question's own widgets and returns its parameters, how it is run, and how many trainings these are.
+        Given the run, draws the question's own widgets and returns its parameters, how it is run, and how many trainings these are.
     whom
         On whom it is answered, after "the test patients stay untouched".
+    without_test
+        Whether the question would evaluate every patient, so that those of the run's test part are left out of the cohort.
     """
     if current_settings().hosted:
         st.caption(
@@ -60,8 +64,9 @@ def show_asking(
         run = ask_run(f"validity.{kind}.run")
         if run is None:
             return
-        parameters, options, total = ask_parameters()
-        question = make_question(kind, parameters, run.config, run.source)
+        parameters, options, total = ask_parameters(run)
+        source = run.source.without(run.split().test) if without_test else run.source
+        question = make_question(kind, parameters, run.config, source)
         experiment = Experiment(current_settings().experiments / f"{kind}-{run.name}")
         running = experiment.status().state == "running"
         view: Callable[..., None] = st.fragment(_show_status, run_every=2.0 if running else None)
@@ -81,11 +86,13 @@ def _show_status(
             if st.button("Stop", icon=":material/stop_circle:", key=f"{name}.stop"):
                 experiment.stop()
         elif st.button(
-            {"stopped": "Resume", "none": "Train it"}.get(status.state, "Train what is missing"),
+            {"stopped": "Resume", "none": "Train it" if total else "Measure it"}.get(
+                status.state, "Train what is missing"
+            ),
             icon=":material/play_circle:",
             key=f"{name}.start",
             type="primary" if status.state == "none" else "secondary",
-            help=f"{total} trainings, in a process of their own.",
+            help=f"{total} trainings, in a process of their own." if total else "Nothing is trained.",
         ):
             start_experiment(current_settings(), name, question, options)
             st.rerun()
@@ -93,6 +100,7 @@ def _show_status(
             share = min(1.0, status.done / max(total, 1))
             # More than asked for now, where it was asked before with other choices.
             done = f"{status.done} of {total}" if status.done <= total else str(status.done)
-            st.progress(share, text=f"{status.state}: {done} trained. {plain(status.message, 160)}")
+            trained = f"{done} trained. " if total else ""
+            st.progress(share, text=f"{status.state}: {trained}{plain(status.message, 160)}")
         else:
-            st.caption(f"{total} trainings.")
+            st.caption(f"{total} trainings." if total else "Nothing is trained.")

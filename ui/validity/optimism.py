@@ -15,6 +15,7 @@ from core.evaluation.unpaired import mean_under_dependence
 from core.experiments.controls.optimism import KIND, OptimismParameters, Pair, compare_pairs, read_own_pair
 from core.figure_text import figure_text, value_text
 from core.jobs.experiment import RunOptions
+from core.runs.folder import RunFolder
 from ui.figures.validity import draw_noise_course, draw_optimism, draw_pairs
 from ui.validity.answers import ask_answer, show_asking
 from ui.validity.remarks import mark_simulated, show_falsifier
@@ -88,7 +89,7 @@ def _show_answer() -> None:
     show_asking(KIND, _ask_seeds)
 
 
-def _ask_seeds() -> tuple[OptimismParameters, RunOptions, int]:
+def _ask_seeds(run: RunFolder) -> tuple[OptimismParameters, RunOptions, int]:
     seeds = int(st.number_input("Seeds", 2, 50, 5, key="validity.optimism.seeds", width=140))
     return OptimismParameters(seeds=seeds), RunOptions(), seeds
 

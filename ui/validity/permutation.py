@@ -12,6 +12,7 @@ from core.experiments.controls.leak_meter import meter_prep
 from core.experiments.controls.permutation import KIND, RERUNS, PermutationParameters
 from core.figure_text import figure_text
 from core.jobs.experiment import RunOptions
+from core.runs.folder import RunFolder
 from ui.figures.controls import draw_null
 from ui.validity.answers import ask_answer, show_asking
 from ui.validity.data import ask_data
@@ -87,7 +88,7 @@ def _reruns() -> None:
     show_asking(KIND, _ask_shuffles, whom="the figures are of validation patients")
 
 
-def _ask_shuffles() -> tuple[PermutationParameters, RunOptions, int]:
+def _ask_shuffles(run: RunFolder) -> tuple[PermutationParameters, RunOptions, int]:
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         shuffles = int(st.number_input("Shuffles", 1, 999, RERUNS, key="validity.permute.shuffles", width=140))
         parallel = int(st.number_input("At the same time", 1, 64, 1, key="validity.permute.parallel", width=160))

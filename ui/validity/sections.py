@@ -15,6 +15,7 @@ from ui.validity import (
     optimism,
     permutation,
     power,
+    robustness,
     seal,
     shortcuts,
     specification,
@@ -56,6 +57,8 @@ QUESTIONS = {
     "shortcuts": "Does something other than the tumour give the label away?",
     "maps": "Does the map point at the tumour, and does it depend on what was learnt?",
     "audit": "Does a patient, or the same image, stand in training and in test?",
+    "positive": "Does the same pipeline find what can be found?",
+    "robustness": "How far does the answer move when the scan is disturbed?",
     "specification": "Does the result hold for other choices that were just as reasonable?",
     "claim": "What may be claimed, and what was not checked?",
 }
@@ -75,6 +78,8 @@ SECTIONS = (
     Section("shortcuts", "Shortcuts", CONTROL, shortcuts.draw_section),
     Section("maps", "Are the maps true?", CONTROL, maps.draw_section),
     Section("audit", "Audit of a split", CONTROL, audit.draw_section),
+    Section("positive", "Positive control", CONTROL, robustness.draw_positive),
+    Section("robustness", "Robustness", CLAIM, robustness.draw_section),
     Section("specification", "Specification curve", CLAIM, specification.draw_section),
     Section("claim", "Claim sheet", CLAIM, claim.draw_section),
 )

@@ -13,6 +13,7 @@ from core.evaluation.power import auroc_variance
 from core.evaluation.specification import Cell, SpecificationCurve, order_cells
 from core.experiments.controls.specification import KIND, SpecificationParameters
 from core.jobs.experiment import RunOptions
+from core.runs.folder import RunFolder
 from ui.figures.specification import draw_specification
 from ui.validity.answers import ask_answer, show_asking
 from ui.validity.remarks import mark_simulated, show_falsifier
@@ -86,7 +87,7 @@ def draw_section() -> None:
     show_falsifier("most points, not the best one, lay above 0.5 with their whole interval.")
 
 
-def _ask_choices() -> tuple[SpecificationParameters, RunOptions, int]:
+def _ask_choices(run: RunFolder) -> tuple[SpecificationParameters, RunOptions, int]:
     """Which choices are varied, and how many combinations they make."""
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         seeds = int(st.number_input("Seeds", 1, 20, 3, key="validity.specification.seeds", width=140))

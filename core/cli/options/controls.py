@@ -1,4 +1,4 @@
-"""leak-meter, shortcuts, twin, permute, optimism, specification, positive-control and study: what they take."""
+"""leak-meter, shortcuts, twin, permute, optimism, specification, positive-control, robustness and study: what they take."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from core.cli.options.shared import (
     add_config,
     add_data,
     add_parallel,
+    add_run,
     add_settings,
     add_vary,
     between,
@@ -137,6 +138,17 @@ def define_positive_control(parser: Parser) -> None:
     _add_shared(parser, "positive-control")
     _add_control_target(parser)
     parser.add_argument("--folds", type=positive, default=5, metavar="K", help="parts of the patients (default: 5)")
+
+
+def define_robustness(parser: Parser) -> None:
+    """Add what ``robustness`` takes."""
+    set_command(
+        parser,
+        "core.cli.questions:robustness",
+        "The validation patients are disturbed, so that no test patient is spent; each disturbance is one pass.",
+    )
+    add_run(parser)
+    parser.add_argument("--name", metavar="NAME", help="folder below experiments/ (default: robustness-RUN)")
 
 
 def define_study(parser: Parser) -> None:

@@ -5,16 +5,39 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from core.config import RunConfig, apply_settings
 from core.models.costs import read_costs
 from core.runs.records import DataSource
 
 KIND = "study"
+POSITIVE = "positive_control"
 Size = Literal["tiny", "small", "full"]
 MACS_PER_SECOND = 1e10
 """Multiply-adds of training that a thread of a usual processor does in a second: a rough guess, until epochs were timed."""
+
+
+class PositiveParameters(BaseModel):
+    """Which other target, and how often the patients are dealt out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    target: str | None = None
+    """Column of the label table; None takes a synthetic cohort's second trait."""
+    positive: str | None = None
+    """Its positive value."""
+    cutoff: float | None = None
+    """Of a column of numbers: from here on they are positive."""
+    labels: str | None = None
+    """The table; by default the cohort's own."""
+    folds: int = Field(default=5, ge=2, le=100)
+    """Of the cross-validation by patient."""
+
+    def apply(self, source: DataSource) -> DataSource:
+        """Return the same persons with the other target."""
+        changes = {"target": self.target, "positive": self.positive, "cutoff": self.cutoff}
+        return source.model_copy(update={**changes, "labels": self.labels or source.labels})
 
 
 class StudyParameters(BaseModel):

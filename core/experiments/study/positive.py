@@ -8,8 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from core.data.synthetic import SYNTHETIC_FILE
 from core.errors import ConfigError
 from core.evaluation.figure import Figure
@@ -17,40 +15,18 @@ from core.experiments.evidence import list_answers
 from core.experiments.folds import candidates
 from core.experiments.folds.candidates import CrossValidationParameters
 from core.experiments.folds.cross_validation import cross_validate
+from core.experiments.study.parameters import PositiveParameters
 from core.figure_text import value_text
 from core.jobs.experiment import Display, Experiment, Part, Question, RunOptions
 from core.phantom.truth import TRUTH_FILE
 from core.runs.records import DataSource
 from core.settings import Settings
 
-KIND = "positive_control"
 OEDEMA = ("oedema_mm", 9.0)
 """The synthetic cohort's second trait and the middle of its range."""
 
 
-class PositiveParameters(BaseModel):
-    """Which other target, and how often the patients are dealt out."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    target: str
-    """Column of the label table."""
-    positive: str | None = None
-    """Its positive value."""
-    cutoff: float | None = None
-    """Of a column of numbers: from here on they are positive."""
-    labels: str | None = None
-    """The table; by default the cohort's own."""
-    folds: int = Field(default=5, ge=2, le=100)
-    """Of the cross-validation by patient."""
-
-    def apply(self, source: DataSource) -> DataSource:
-        """Return the same persons with the other target."""
-        changes = {"target": self.target, "positive": self.positive, "cutoff": self.cutoff}
-        return source.model_copy(update={**changes, "labels": self.labels or source.labels})
-
-
-def choose_positive(source: DataSource, folds: int, target: str | None = None, **options: Any) -> PositiveParameters:
+def choose_positive(parameters: PositiveParameters, source: DataSource) -> PositiveParameters:
     """Return the positive control of a cohort: the target that a person names or, of a synthetic cohort, its second trait.
 
     Raises
@@ -58,8 +34,8 @@ def choose_positive(source: DataSource, folds: int, target: str | None = None, *
     ConfigError
         Nobody names one, and the cohort is not synthetic, or too old to have the second trait.
     """
-    if target:
-        return PositiveParameters(target=target, folds=folds, **options)
+    if parameters.target:
+        return parameters
     root = Path(source.root)
     home = next((one for one in (root, root.parent) if (one / SYNTHETIC_FILE).is_file()), None)
     truth = None if home is None else home / TRUTH_FILE
@@ -68,7 +44,9 @@ def choose_positive(source: DataSource, folds: int, target: str | None = None, *
             "Name another target of the same persons that images can show, such as --control-target IDH --control-positive "
             "mutant; without it, finding nothing says nothing."
         )
-    return PositiveParameters(target=OEDEMA[0], cutoff=OEDEMA[1], labels=str(truth.resolve()), folds=folds)
+    return parameters.model_copy(
+        update={"target": OEDEMA[0], "positive": None, "cutoff": OEDEMA[1], "labels": str(truth.resolve())}
+    )
 
 
 def control_positively(
@@ -81,7 +59,7 @@ def control_positively(
     dict
         ``sentence``, ``found``, ``target``; ``control`` and ``own``, the AUROC by patient of either, and ``patients``.
     """
-    parameters = PositiveParameters(**question.parameters)
+    parameters = choose_positive(PositiveParameters(**question.parameters), question.source)
     dealt = CrossValidationParameters(folds=parameters.folds).model_dump()
     results: dict[str, dict[str, Any]] = {}
     for name, source in (("own", question.source), ("control", parameters.apply(question.source))):

@@ -10,29 +10,35 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 from pydantic import BaseModel
 
 from core.audit.checks import audit_cohort
+from core.data.clinical.covariates import add_scanners
 from core.data.clinical.participants import describe_flow, list_flow
 from core.data.study import Cohort
 from core.dataset.split import Split, make_split
 from core.dataset.table import build_table
 from core.errors import ConfigError, MGMTLabError
+from core.evaluation.aggregate import log_odds
 from core.evaluation.figure import Figure
 from core.evaluation.power import smallest_auroc
 from core.experiments.claim_sheet import ask_shortcuts
 from core.experiments.controls import optimism, permutation
 from core.experiments.controls.leak_meter import measure_cohort
 from core.experiments.controls.retrain import measure_optimism, permute_labels
+from core.experiments.controls.robustness import measure_robustness
+from core.experiments.controls.robustness_question import ask_robustness
 from core.experiments.external.evaluate import evaluate_externally
 from core.experiments.external.parameters import ask_external
 from core.experiments.folds import candidates
 from core.experiments.folds.cross_validation import cross_validate
+from core.experiments.referee.baselines import evaluate_baselines, list_sets
 from core.experiments.study import positive
-from core.experiments.study.parameters import SIZES, Amount, StudyParameters
+from core.experiments.study.parameters import POSITIVE, SIZES, Amount, PositiveParameters, StudyParameters
 from core.experiments.twin.pair import plan_pair, read_result
 from core.experiments.twin.result import evaluate_pair
-from core.figure_text import figure_text, value_text
+from core.figure_text import figure_text, number_text, value_text
 from core.jobs.experiment import Display, Experiment, Part, Question, RunOptions, make_question
 from core.jobs.member import Member, train_members
 from core.runs.cohort import open_cohort
@@ -82,8 +88,7 @@ class Context:
     @property
     def rest(self) -> DataSource:
         """The cohort without its test patients."""
-        source = self.question.source
-        return source.model_copy(update={"leave_out": tuple(sorted({*source.leave_out, *self.split.test}))})
+        return self.question.source.without(self.split.test)
 
     def open_rest(self) -> Cohort:
         """Scan the cohort without its test patients."""
@@ -158,6 +163,53 @@ def _seal(context: Context) -> dict[str, Any]:
     }
 
 
+def _tabulate(cohort: Cohort) -> pd.DataFrame:
+    """A row a labelled person: ``id``, ``label`` and his covariates."""
+    persons = {study.person: study for study in add_scanners(cohort).labelled}
+    rows = [
+        {**study.covariates, "id": person, "label": int(study.label == cohort.positive_class)}
+        for person, study in sorted(persons.items())
+    ]
+    frame = pd.DataFrame(rows)
+    if len(frame.columns) <= 2:
+        raise ConfigError("No covariate is known of these persons; a clinical table with age, sex or site gives them.")
+    return frame
+
+
+def _covariates(frame: pd.DataFrame) -> list[str]:
+    return sorted(set(frame.columns) - {"id", "label", "score"})
+
+
+def _baselines(context: Context) -> dict[str, Any]:
+    frame = _tabulate(context.open_rest())
+    found = evaluate_baselines(frame, list_sets(_covariates(frame)))
+    return {
+        "sentence": "Without the image: " + "; ".join(f"{one.name}: AUROC {figure_text(one.auroc)}" for one in found),
+        "areas": {f"Without the image: {one.name}": one.auroc.to_dict() for one in found},
+        "baselines": [one.to_dict() for one in found],
+    }
+
+
+def _added(context: Context) -> dict[str, Any]:
+    test = read_evaluation(context.run, "test")
+    assert test is not None, "it was evaluated a step before"
+    source = context.question.source
+    scores = dict(zip(map(str, test.patient_ids), log_odds(test.patient_logits, test.positive_class), strict=True))
+    frame = _tabulate(open_cohort(source, settings=context.settings))
+    patients = frame[frame["id"].isin(scores)].assign(score=lambda rows: rows["id"].map(scores)).reset_index(drop=True)
+    names = _covariates(frame)
+    found = evaluate_baselines(patients, list_sets(names), training=_tabulate(context.open_rest()))
+    told = [
+        f"to {one.name}: AUROC {number_text(one.added_auroc, signed=True)}, log loss {number_text(one.added_log_loss, signed=True)}"
+        + (f", p = {one.p:.3f}" if one.p is not None else "")
+        for one in found
+    ]
+    return {
+        "sentence": f"On {len(patients)} test patients the image adds {'; '.join(told)}",
+        "baselines": [one.to_dict() for one in found],
+    }
+
+
 def _leak(context: Context) -> dict[str, Any]:
     found = measure_cohort(context.open_rest(), context.settings, repeats=min(20, context.amount.draws)).to_dict()
     return {
@@ -212,11 +264,12 @@ def _shortcuts(context: Context) -> dict[str, Any]:
 
 def _positive(context: Context) -> dict[str, Any]:
     asked = context.parameters
-    options = {"positive": asked.control_positive, "cutoff": asked.control_cutoff}
-    parameters = positive.choose_positive(
-        context.question.source, context.amount.folds, asked.control_target, **options
-    )
-    found = context.ask(positive.KIND, parameters, positive.control_positively)
+    parameters = PositiveParameters(
+        target=asked.control_target, positive=asked.control_positive, cutoff=asked.control_cutoff,
+        folds=context.amount.folds,
+    )  # fmt: skip
+    positive.choose_positive(parameters, context.question.source)
+    found = context.ask(POSITIVE, parameters, positive.control_positively)
     return {**found, "areas": {f"Positive control: {found['target']}": found["control"]}}
 
 
@@ -236,6 +289,11 @@ def _final(context: Context) -> dict[str, Any]:
     }
 
 
+def _robustness(context: Context) -> dict[str, Any]:
+    found = context.answer("robustness", ask_robustness(context.run), measure_robustness)
+    return {"sentence": found["sentence"]}
+
+
 def _external(context: Context) -> dict[str, Any]:
     if not context.parameters.external:
         raise ConfigError("No other cohort was named (--external OTHER): whether it holds elsewhere is not known.")
@@ -251,6 +309,7 @@ def _external(context: Context) -> dict[str, Any]:
 STEPS: tuple[Step, ...] = (
     Step(name="audit", title="Audit and flow of participants", take=_audit),
     Step(name="seal", title="Test patients set aside, plan sealed", take=_seal),
+    Step(name="baselines", title="Without the image", take=_baselines),
     Step(name="leak", title="Leak meter", take=_leak),
     Step(name="shortcuts", title="Shortcuts", take=_shortcuts),
     Step(name="twin", title="Twin run with random labels", take=_twin),
@@ -259,6 +318,8 @@ STEPS: tuple[Step, ...] = (
     Step(name="optimism", title="Optimism of the best epoch", take=_controls),
     Step(name="positive", title="Positive control", take=_positive),
     Step(name="final", title="One evaluation of the test patients", take=_final),
+    Step(name="added", title="What the image adds", take=_added),
+    Step(name="robustness", title="Robustness sweep", take=_robustness),
     Step(name="external", title="Other cohorts", take=_external),
 )
 

@@ -1,8 +1,9 @@
 """The twin run: one configuration trained twice, with and without siblings of the evaluated slices in training.
 
 Everything else is the same: network, initial weights, number of training slices of each class, the slices that choose
-the epoch and the slices that are evaluated (:mod:`core.experiments.twin.split`). What the two figures differ by is
-therefore what siblings are worth, and nothing else.
+the epoch and the slices that are evaluated (:mod:`core.experiments.twin.split`). The arm with siblings has also seen more
+heads, with fewer slices of each. A third arm with strangers' slices in the siblings' place put that at 7 to 15% of the
+difference (a review of this project); the rest is what siblings are worth.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ from core.runs.records import EpochRecord, RunStatus
 from core.settings import Settings
 from core.training.evaluate import evaluate_run
 
+MORE_HEADS = (
+    "The first arm has also seen more heads: where that was measured, with strangers' slices in place of the siblings, it made "
+    "up 7 to 15% of the difference."
+)
 SHOWN = ("accuracy", "auroc", "majority_accuracy")
 
 
@@ -58,7 +63,7 @@ class TwinResult:
             f"On the same {slice_arm.n} test slices of {patients} patients, with {self.trained_on} training slices each, the "
             f"same network is right for {value_text(slice_arm)} of the slices when siblings of them are in training, and for "
             f"{value_text(patient_arm)} when none is: a difference of {value_text(self.difference['slice']['accuracy'])}. "
-            f"The labels are {labels}; intervals (95%) are over patients."
+            f"The labels are {labels}; intervals (95%) are over patients. {MORE_HEADS}"
         )
 
     def to_dict(self) -> dict[str, Any]:
