@@ -41,7 +41,7 @@ def evaluate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     document, lines = {**evaluation.to_dict(), "estimand": ESTIMANDS["checkpoint"]}, _describe(evaluation, run.name)
     lines.append(ESTIMANDS["checkpoint"])
     if evaluation.part == "test":
-        report = seal_of_run(run, settings, evaluation.patient)
+        report = seal_of_run(run, settings, evaluation.judged)
         document["seal"] = report.model_dump(mode="json", exclude={"seal"})
         lines.append(plain(report.words))
     return Outcome(document=document, lines=lines)

@@ -42,7 +42,7 @@ def check(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     if arguments.run is not None:
         run = find_run(arguments.run, settings)
         evaluation = read_evaluation(run, "test")
-        figures = evaluation.patient if evaluation else None
+        figures = evaluation.judged if evaluation else None
         report = seal_of_run(run, settings, figures)
         if arguments.git is not None:
             if report.seal is None:

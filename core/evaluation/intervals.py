@@ -38,8 +38,8 @@ def look_confidence(look: int, error: float = 0.05) -> float:
     Alpha spending: look k may err with ``error / (k (k + 1))``, which sums to `error` over any number of looks. Within it
     stands what may be made of earlier answers: a model that was put together from the k - 1 models before it by their
     figures lies in the space of k directions, and the largest standard score in it is at most the root of a chi-square
-    variable with k degrees of freedom, however the choice was made (Scheffe). Bonferroni over the looks alone does not hold
-    against such a choice (``benchmarks/bench_looks.py``). Thresholdout would answer with noise and needs a budget of
+    variable with k degrees of freedom, however the choice was made (Scheffe). Bonferroni over the looks alone has
+    no proof against such a choice (``benchmarks/bench_looks.py`` simulates both). Thresholdout would answer with noise and needs a budget of
     patients that no cohort of this field has.
 
     It holds for who chooses by the figures; who reads the answers for single test patients can do worse.

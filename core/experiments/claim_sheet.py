@@ -33,7 +33,7 @@ from core.models.card import CheckpointCard, read_card
 from core.models.registry import find_architecture
 from core.progress import Progress, silent
 from core.runs.cohort import open_cohort
-from core.runs.evaluation import Evaluation, count_test_evaluations, read_evaluation
+from core.runs.evaluation import Evaluation, count_test_evaluations, describe_looks, read_evaluation
 from core.runs.folder import RunFolder, now
 from core.runs.records import DataSource
 from core.runs.seal import SealReport, seal_of_run
@@ -120,7 +120,7 @@ def gather_claim(
     external = find_external(run, settings)
     test = read_evaluation(run, "test")
     others = _other_cohorts(run)
-    seal = seal_of_run(run, settings, test.patient if test else None)
+    seal = seal_of_run(run, settings, test.judged if test else None)
     study = find_study(run, settings)
     if shortcuts is None and "shortcuts" in study:
         shortcuts = replace(BY_KIND["shortcuts"], done=True, result=study["shortcuts"])
@@ -140,7 +140,7 @@ def gather_claim(
     return ClaimSheet(
         run=run.name,
         created=now(),
-        sentence=_sentence(card, test, others, external),
+        sentence=_sentence(card, test, others, external, sealed=seal.state == "followed"),
         banners=_banners(card, split),
         participants=participants,
         protocol=_protocol(run, card, split),
@@ -205,7 +205,9 @@ def _other_cohorts(run: RunFolder) -> list[Evaluation]:
     return [found for digest in digests if (found := read_evaluation(run, "data", digest)) is not None]
 
 
-def _sentence(card: CheckpointCard, test: Evaluation | None, others: list[Evaluation], external: str) -> str:
+def _sentence(
+    card: CheckpointCard, test: Evaluation | None, others: list[Evaluation], external: str, *, sealed: bool
+) -> str:
     kind = "synthetic " if card.synthetic else ""
     if len(others) > 1:
         return f"External validation. {external}" if external else _range(others)
@@ -226,8 +228,15 @@ def _sentence(card: CheckpointCard, test: Evaluation | None, others: list[Evalua
             f"On {figure.n} {kind}patients whose other slices were trained on, the AUROC by patient with its 95% interval "
             f"is {value_text(figure)}. This says nothing of a new patient."
         )
-    told = "It is told from 0.5" if figure.low > 0.5 else "Its interval holds 0.5: it is not told from guessing"
-    return f"On {figure.n} {kind}{whose}, the AUROC by patient with its 95% interval is {value_text(figure)}. {told}."
+    # A sealed plan is one look by intent; without one the first look keeps a share of the error for those to come.
+    low = (evaluation.judged if sealed else evaluation.corrected or evaluation.patient)["auroc"].low
+    told = (
+        "It is told from 0.5"
+        if low is not None and low > 0.5
+        else "It is not told from guessing: its interval holds 0.5"
+    )
+    looks = "".join(f" {sentence}" for sentence in describe_looks(evaluation))
+    return f"On {figure.n} {kind}{whose}, the AUROC by patient with its 95% interval is {value_text(figure)}. {told}.{looks}"
 
 
 def _range(others: list[Evaluation]) -> str:

@@ -68,6 +68,11 @@ class Evaluation:
     """Figures by patient with intervals that hold after so many looks (:func:`correct_figures`); empty where none is counted."""
 
     @property
+    def judged(self) -> dict[str, Figure]:
+        """Figures by patient that a sealed criterion is held against: after earlier looks, those corrected for them."""
+        return self.corrected if self.look > 1 else self.patient
+
+    @property
     def slice_labels(self) -> NDArray[np.int64]:
         """True class of each slice: (slices,)."""
         return self.frame["label"].to_numpy(dtype=np.int64)
@@ -211,6 +216,7 @@ def correct_figures(evaluation: Evaluation, look: int) -> Evaluation:
     too_late = f"evaluated too often: at look {look} no interval holds"
     options = _options(evaluation) | {"confidence": min(confidence, 1 - 1e-15)}
     figures = compute_figures(evaluation.patient_labels, evaluation.patient_logits, **options)
+    del figures["ece"]  # its interval is made for one level only
     for name, figure in figures.items():
         if figure.low is None:
             continue

@@ -152,7 +152,7 @@ def _show_meaning(evaluation: Evaluation, run: RunFolder) -> None:
     for sentence in describe_looks(evaluation):
         st.caption(f":material/visibility: {plain(sentence, 400)}")
     if evaluation.part == "test":
-        report = seal_of_run(run, current_settings(), evaluation.patient)
+        report = seal_of_run(run, current_settings(), evaluation.judged)
         icon = {"followed": ":material/verified:", "none": ":material/lock_open:"}.get(
             report.state, ":material/warning:"
         )

@@ -37,7 +37,7 @@ def draw_section() -> None:
             _ask_plan(run)
             evaluation = read_evaluation(run, "test")
             with standing:
-                show_seal(seal_of_run(run, current_settings(), evaluation.patient if evaluation else None))
+                show_seal(seal_of_run(run, current_settings(), evaluation.judged if evaluation else None))
     _show_all()
     show_falsifier(
         "these test patients had been evaluated before the plan was sealed, a setting differed, or one character of the "
