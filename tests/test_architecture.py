@@ -16,7 +16,8 @@ from core.settings import PROJECT_ROOT
 LAYERS = (
     ("core",),
     ("core.presets",),
-    ("core.evaluation", "core.models"),
+    ("core.evaluation",),
+    ("core.models",),
     ("core.data",),
     ("core.phantom",),
     ("core.dataset",),

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from core.cli.cohort import read_cohort
 from core.cli.options.shared import DATA_OPTIONS, OVERLAP_OPTIONS
 from core.cli.output import Outcome, TerminalProgress, plain
 from core.cli.parser import UsageError
+from core.errors import EvaluationError
+from core.evaluation.calibration import CALIBRATION_TITLES
 from core.evaluation.figure import ESTIMANDS
 from core.evaluation.figures import FIGURE_TITLES
+from core.evaluation.selection import withhold_intervals
+from core.evaluation.thresholds import SHARES, evaluate_thresholds, shift_prevalence, values_at_prevalence
 from core.figure_text import figure_text
-from core.runs.evaluation import Evaluation, describe_looks, describe_overlap
+from core.runs.evaluation import Evaluation, calibration_figures, describe_looks, describe_overlap
 from core.runs.folder import find_run
 from core.runs.seal import seal_of_run
 from core.settings import Settings
@@ -40,11 +45,38 @@ def evaluate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     )
     document, lines = {**evaluation.to_dict(), "estimand": ESTIMANDS["checkpoint"]}, _describe(evaluation, run.name)
     lines.append(ESTIMANDS["checkpoint"])
+    if len(evaluation.class_names) == 2:
+        found = calibration_figures(evaluation)
+        document["calibration"] = {name: figure.to_dict() for name, figure in found.items()}
+        lines += ["calibration by patient, of the probabilities that the checkpoint gives:"]
+        lines += [f"  {CALIBRATION_TITLES[name]}: {figure_text(found[name])}" for name in CALIBRATION_TITLES]
+    if arguments.prevalence is not None:
+        document["at_prevalence"], more = _at_prevalence(evaluation, arguments.prevalence)
+        lines += more
     if evaluation.part == "test":
         report = seal_of_run(run, settings, evaluation.judged)
         document["seal"] = report.model_dump(mode="json", exclude={"seal"})
         lines.append(plain(report.words))
     return Outcome(document=document, lines=lines)
+
+
+def _at_prevalence(evaluation: Evaluation, prevalence: float) -> tuple[dict[str, Any], list[str]]:
+    """Predictive values at the checkpoint's threshold, and its probability at that threshold, where others are positive."""
+    if len(evaluation.class_names) != 2:
+        raise EvaluationError(f"A prevalence is of two classes; this checkpoint has {len(evaluation.class_names)}.")
+    positive = evaluation.patient_labels == evaluation.positive_class
+    chances = evaluation.patient_probabilities[:, evaluation.positive_class]
+    (point,) = evaluate_thresholds(positive, chances, [evaluation.threshold])
+    values = values_at_prevalence(point, prevalence)
+    values = withhold_intervals(values) if evaluation.part == "val" else values
+    rate = float(positive.mean())
+    moved = float(shift_prevalence(evaluation.threshold, rate, prevalence)) if 0 < rate < 1 else None
+    lines = [f"where {prevalence:.1%} are {evaluation.class_names[evaluation.positive_class]} (here {rate:.1%}):"]
+    lines += [f"  {SHARES[name]}: {figure_text(figure)}" for name, figure in values.items()]
+    if moved is not None:
+        lines.append(f"  a probability of {evaluation.threshold:.3f}, the threshold, is {moved:.3f} there")
+    figures = {name: figure.to_dict() for name, figure in values.items()}
+    return {"prevalence": prevalence, "base_rate": rate, **figures, "threshold": moved}, lines
 
 
 def _describe(evaluation: Evaluation, run_name: str) -> list[str]:

@@ -9,12 +9,14 @@ import numpy as np
 
 from core.cli.output import Outcome, table
 from core.errors import EvaluationError
-from core.evaluation.calibration import calibrate_left_out, to_probabilities
-from core.evaluation.conformal import evaluate_sets, ideal_set_size, sets_left_out
+from core.evaluation.calibration import CALIBRATION_TITLES, calibrate_left_out, to_probabilities
+from core.evaluation.conformal import ConformalRule, evaluate_sets, ideal_set_size, predict_sets, sets_left_out
 from core.evaluation.curves import reliability_bins
+from core.evaluation.selection import withhold_intervals
 from core.evaluation.thresholds import SHARES, decision_curve, decision_words, evaluate_thresholds
-from core.figure_text import figure_text, interval_text
-from core.runs.evaluation import Evaluation, read_best_known
+from core.figure_text import figure_text
+from core.models.card import CheckpointCard, read_card
+from core.runs.evaluation import Evaluation, calibration_figures, read_best_known
 from core.runs.folder import find_run
 from core.settings import Settings
 
@@ -22,22 +24,34 @@ BINS = 6
 
 
 def calibration(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """Reliability with and without a temperature from other patients, and conformal sets."""
-    evaluation = _two_classes(arguments.run, settings)
+    """How far the probabilities that the checkpoint gives are off, and conformal sets."""
+    evaluation, card = _two_classes(arguments.run, settings)
     labels, logits, positive_class = evaluation.patient_labels, evaluation.patient_logits, evaluation.positive_class
     after, temperatures = calibrate_left_out(labels, logits)
-    document: dict[str, Any] = {"part": evaluation.part, "n": len(labels), "temperatures": temperatures.tolist()}
-    lines = [
-        f"{_whose(evaluation)}; temperature {temperatures.mean():.3f} ({interval_text(temperatures.min(), temperatures.max())} over folds)"
-    ]
-    for name, probabilities in (("as trained", to_probabilities(logits)), ("with temperature", after)):
+    found = calibration_figures(evaluation)
+    document: dict[str, Any] = {
+        "part": evaluation.part,
+        "n": len(labels),
+        "temperature": evaluation.temperature,
+        "calibrated_on": card.calibration,
+        "figures": {name: figure.to_dict() for name, figure in found.items()},
+        "temperatures": temperatures.tolist(),
+    }
+    lines = [f"{_whose(evaluation)}; temperature {evaluation.temperature:.3f}, {card.describe_calibration()}"]
+    lines += [f"  {title}: {figure_text(found[name])}" for name, title in CALIBRATION_TITLES.items()]
+    for name, probabilities in (
+        ("as people receive it", evaluation.patient_probabilities),
+        ("as trained", to_probabilities(logits)),
+        ("with temperature", after),
+    ):
         bins = reliability_bins(labels == positive_class, probabilities[:, positive_class], BINS)
         rows = [
             dict(zip(("said", "was", "low", "high", "n"), map(float, row), strict=True))
             for row in zip(bins.promised, bins.observed, bins.low, bins.high, bins.counts, strict=True)
         ]
         document[name.replace(" ", "_")] = rows
-        lines += [f"{name}:", *table([list(row.values()) for row in rows], list(rows[0]))]
+        if name != "with temperature":  # refitted on these patients: kept for scripts, received by nobody
+            lines += [f"{name}:", *table([list(row.values()) for row in rows], list(rows[0]))]
     sets = sets_left_out(labels, evaluation.patient_probabilities, arguments.level)
     figures = evaluate_sets(labels, sets, evaluation.class_names)
     auroc = evaluation.patient["auroc"].value
@@ -60,12 +74,25 @@ def calibration(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     for name, one in zip(evaluation.class_names, figures.coverage, strict=True):
         lines.append(f"  {name} held: {figure_text(one)}")
     lines.append(f"  cannot tell: {figure_text(figures.undecided)}")
+    if card.conformal:
+        rule = ConformalRule.from_dict(card.conformal)
+        shipped = evaluate_sets(labels, predict_sets(rule, evaluation.patient_probabilities), evaluation.class_names)
+        held = dict(zip(evaluation.class_names, shipped.coverage, strict=True))
+        held = withhold_intervals(held) if evaluation.part == "val" else held
+        promises = dict(zip(evaluation.class_names, rule.describe_promises(), strict=True))
+        document["checkpoint_sets"] = {
+            "level": rule.level,
+            "coverage": {name: one.to_dict() for name, one in held.items()},
+            "promises": promises,
+        }
+        lines.append(f"the checkpoint's own sets at {rule.level:.0%}:")
+        lines += [f"  {name} held: {figure_text(held[name])}; {promises[name]}" for name in held]
     return Outcome(document=document, lines=lines)
 
 
 def thresholds(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """The four shares and the net benefit at the stored threshold and around it."""
-    evaluation = _two_classes(arguments.run, settings)
+    evaluation, _ = _two_classes(arguments.run, settings)
     positive = evaluation.patient_labels == evaluation.positive_class
     probability = evaluation.patient_probabilities[:, evaluation.positive_class]
     grid = np.unique(np.r_[np.linspace(0.05, 0.95, 19).round(2), np.clip(evaluation.threshold, 0.01, 0.99)])
@@ -110,12 +137,12 @@ def thresholds(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     return Outcome(document=document, lines=lines)
 
 
-def _two_classes(name: str, settings: Settings) -> Evaluation:
+def _two_classes(name: str, settings: Settings) -> tuple[Evaluation, CheckpointCard]:
     run = find_run(name, settings)
     evaluation = read_best_known(run)
     if len(evaluation.class_names) != 2:
         raise EvaluationError(f"{run.name} has {len(evaluation.class_names)} classes; this is for two.")
-    return evaluation
+    return evaluation, read_card(run.checkpoint)
 
 
 def _whose(evaluation: Evaluation) -> str:

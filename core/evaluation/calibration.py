@@ -18,6 +18,13 @@ STEPS = 100
 """Of Newton's method; it takes under ten."""
 PRIOR_SPREAD = 1.0
 """Standard deviation of the prior on log temperature: with few patients the temperature stays near 1."""
+CALIBRATION_TITLES = {
+    "slope": "Calibration slope",
+    "intercept": "Calibration in the large",
+    "observed_expected": "Observed : expected",
+    "ece": "Expected calibration error",
+    "base_rate": "Base rate",
+}
 NOT_SHOWN = "discrimination is not shown (the AUROC's interval holds 0.5): the base rate says as much"
 NOISE_DRAWS = 4000
 """Of the noise in the bins of a calibration error."""

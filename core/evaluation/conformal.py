@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr, ndtri
+from scipy.special import betaincinv, ndtr, ndtri
 
 from core.errors import EvaluationError
 from core.evaluation.figure import Figure
@@ -43,6 +43,31 @@ class ConformalRule:
     def from_dict(cls, content: Mapping[str, Any]) -> ConformalRule:
         """Read it from a card."""
         return cls(level=content["level"], limits=tuple(content["limits"]), counts=tuple(content["counts"]))
+
+    def coverage_ranges(self) -> list[tuple[float, float] | None]:
+        """Return per class between what this rule's own coverage lies, 19 times of 20; None where the class is always named.
+
+        The level is what rules cover on average. Where the calibration patients chose nothing, the coverage of one rule is
+        exactly Beta(n + 1 - k, k), for the k-th smallest of n probabilities (Vovk 2012, "Conditional validity of inductive
+        conformal predictors").
+        """
+        ranks = [_rank(count, self.level) for count in self.counts]
+        return [
+            (float(betaincinv(count + 1 - rank, rank, 0.025)), float(betaincinv(count + 1 - rank, rank, 0.975)))
+            if rank
+            else None
+            for count, rank in zip(self.counts, ranks, strict=True)
+        ]
+
+    def describe_promises(self) -> list[str]:
+        """Return per class what is promised, in words."""
+        return [
+            f"no promise: {count} calibration patients are too few for {self.level:.0%}, so the class is always named"
+            if ends is None
+            else f"covers {ends[0]:.3f} to {ends[1]:.3f} of them (Beta({count + 1 - _rank(count, self.level)}, "
+            f"{_rank(count, self.level)}), from {count} calibration patients)"
+            for count, ends in zip(self.counts, self.coverage_ranges(), strict=True)
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +119,7 @@ def fit_conformal(labels: ArrayLike, probabilities: ArrayLike, level: float = 0.
     counts = []
     for index in range(chance.shape[1]):
         own = np.sort(chance[truth == index, index])
-        rank = int(np.floor((len(own) + 1) * (1 - level) + 1e-9))
+        rank = _rank(len(own), level)
         limits.append(float(own[rank - 1]) if rank >= 1 else None)
         counts.append(len(own))
     return ConformalRule(level=level, limits=tuple(limits), counts=tuple(counts))
@@ -122,7 +147,7 @@ def sets_left_out(labels: ArrayLike, probabilities: ArrayLike, level: float = 0.
         for member in (False, True):
             rows = of_class == member
             count = len(own) - member
-            rank = int(np.floor((count + 1) * (1 - level) + 1e-9))
+            rank = _rank(count, level)
             if rank < 1:
                 sets[rows, index] = True
                 continue
@@ -167,6 +192,11 @@ def ideal_set_size(auroc: float, level: float = 0.9) -> float:
     """
     distance = np.sqrt(2) * ndtri(min(max(auroc, 1e-6), 1 - 1e-6))
     return float(level + ndtr(ndtri(level) - distance))
+
+
+def _rank(count: int, level: float) -> int:
+    """Of the limit among a class's own probabilities, 1 is the smallest; 0 where the patients are too few."""
+    return int(np.floor((count + 1) * (1 - level) + 1e-9))
 
 
 def _check_level(level: float) -> None:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import expit, logit
 
+from core.errors import EvaluationError
 from core.evaluation.figure import Figure
-from core.evaluation.intervals import share_figure
+from core.evaluation.intervals import share_figure, wilson_interval
 from core.evaluation.metrics import Floats
 
 LOWEST, HIGHEST = 0.1, 0.9
@@ -87,6 +89,81 @@ def evaluate_thresholds(positive: ArrayLike, probabilities: ArrayLike, threshold
             )
         )
     return points
+
+
+def values_at_prevalence(point: OperatingPoint, prevalence: float) -> dict[str, Figure]:
+    """Return the predictive values of an operating point where another share of the patients is positive.
+
+    Sensitivity and specificity are taken as they are: right where patients are positive more or less often than these, but
+    look the same when they are. Each is given limits that hold in the root of 95%, so the ends, from both lower and both upper
+    limits, hold in 95% or more.
+
+    Parameters
+    ----------
+    point
+        Of :func:`evaluate_thresholds`.
+    prevalence
+        Share of positive patients, between 0 and 1.
+
+    Returns
+    -------
+    dict
+        ``positive_value`` and ``negative_value``; n is that of sensitivity and specificity together.
+
+    Raises
+    ------
+    EvaluationError
+        The prevalence is not between 0 and 1.
+    """
+    _check_shares(prevalence)
+    return {
+        "positive_value": _value_at(prevalence, point.sensitivity, point.specificity),
+        "negative_value": _value_at(1 - prevalence, point.specificity, point.sensitivity),
+    }
+
+
+def shift_prevalence(probabilities: ArrayLike, base_rate: float, prevalence: float) -> Floats:
+    """Return probabilities as they are where `prevalence` of the patients are positive instead of `base_rate`.
+
+    Their log odds move by the difference of both log odds, under the condition of :func:`values_at_prevalence`.
+
+    Raises
+    ------
+    EvaluationError
+        A share is not between 0 and 1.
+
+    Notes
+    -----
+    Saerens, Latinne and Decaestecker 2002, "Adjusting the outputs of a classifier to new a priori probabilities".
+    """
+    _check_shares(base_rate, prevalence)
+    return expit(logit(np.asarray(probabilities, dtype=np.float64)) + logit(prevalence) - logit(base_rate))
+
+
+def _check_shares(*shares: float) -> None:
+    for share in shares:
+        if not 0 < share < 1:
+            raise EvaluationError(f"A prevalence of {share:g} cannot be; give a share between 0 and 1, such as 0.3.")
+
+
+def _value_at(prevalence: float, found: Figure, spared: Figure) -> Figure:
+    n = found.n + spared.n
+    if found.value is None or spared.value is None:
+        return Figure(value=None, low=None, high=None, n=n, reason=found.reason or spared.reason)
+    ends = [
+        wilson_interval(round(one.value * one.n), one.n, np.sqrt(0.95))
+        for one in (found, spared)
+        if one.value is not None
+    ]
+
+    def value(found: float, spared: float) -> float | None:
+        called = prevalence * found + (1 - prevalence) * (1 - spared)
+        return prevalence * found / called if called else None
+
+    return Figure(
+        value=value(found.value, spared.value), low=value(ends[0][0], ends[1][0]), high=value(ends[0][1], ends[1][1]), n=n,
+        method="Wilson's limits of sensitivity and specificity, both together",
+    )  # fmt: skip
 
 
 def decision_curve(

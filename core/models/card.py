@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from core.config import RunConfig
 from core.errors import CheckpointError
+from core.evaluation.figure import Figure
+from core.evaluation.selection import withhold_intervals
 from core.files import replace_atomically
 from core.mri import READER_VERSION, MRSequence
 
@@ -67,12 +69,16 @@ class CheckpointCard(BaseModel):
     members: tuple[str, ...] = ()
     """Of an ensemble: the runs whose outputs are averaged. Empty for a single network."""
     threshold: float = 0.5
-    """Operating point on the probability of the positive class, chosen on validation patients."""
+    """Operating point on the probability of the positive class; chosen as the calibration says."""
     temperature: float = 1.0
-    """Divides the logits; fitted on validation patients."""
+    """Divides the logits; fitted as the calibration says."""
     conformal: dict[str, Any] = {}
-    """Which classes a patient may be of, with a promised coverage: ``{"level", "limits", "counts"}`` per class, calibrated
-    on validation patients (:mod:`core.evaluation.conformal`); empty in older checkpoints."""
+    """Which classes a patient may be of, with a promised coverage: ``{"level", "limits", "counts"}`` per class
+    (:mod:`core.evaluation.conformal`); empty in older checkpoints."""
+    calibration: dict[str, Any] = {}
+    """On whom threshold, temperature and sets were fitted: ``{"how", "patients", "base_rate", ...}``, how being
+    "cross-fitted" (validation patients, each scored by the epoch that all others choose) or "fresh" (used for nothing else).
+    Empty in older checkpoints, which were fitted on the patients that had chosen the epoch."""
     metrics: dict[str, Any] = {}
     """Figures with intervals as ``{"val": {"patient": {...}, "slice": {...}}}`` in the shape of ``evaluate --json``;
     besides "val" there may be "test", and "data" for another cohort."""
@@ -84,11 +90,41 @@ class CheckpointCard(BaseModel):
     versions: dict[str, str] = {}
     created: str = ""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _withhold(cls, content: Any) -> Any:
+        """An older card has intervals of the patients that chose the epoch: they are not true, and are not shown."""
+        if not isinstance(content, dict) or not content.get("metrics", {}).get("val"):
+            return content
+        levels = {
+            level: {name: one.to_dict() for name, one in withhold_intervals(_read_figures(figures)).items()}
+            for level, figures in content["metrics"]["val"].items()
+        }
+        return {**content, "metrics": {**content["metrics"], "val": levels}}
+
+    def corrected_auroc(self) -> Figure | None:
+        """Return the AUROC of the validation patients, corrected for their choice of the epoch; None in an older card."""
+        figure = self.metrics.get("val", {}).get("patient", {}).get("auroc") if self.calibration else None
+        return Figure(**figure) if figure else None
+
+    def describe_calibration(self) -> str:
+        """Return on whom threshold, temperature and sets were fitted, in a sentence."""
+        count, rate = self.calibration.get("patients"), self.calibration.get("base_rate", 0.0)
+        positive = self.class_names[self.positive_class]
+        return {
+            "cross-fitted": f"fitted on {count} validation patients ({rate:.0%} {positive}), each scored by the epoch that "
+            "all the others choose",
+            "fresh": f"fitted on {count} patients ({rate:.0%} {positive}) used for nothing else",
+        }.get(
+            self.calibration.get("how", ""),
+            "fitted on the validation patients that had chosen the epoch: probabilities are more extreme than is true",
+        )
+
     def reported_auroc(self) -> tuple[str, dict[str, Any]] | None:
         """Return the most informative AUROC by patient and whose it is; None where there is none.
 
         Patients of another cohort come first, then untouched test patients, those of folds, and last the validation
-        patients, which chose the epoch and the threshold and so are optimistic.
+        patients, which chose the epoch: corrected for that, or without an interval.
         """
         for part in EVALUATED_PATIENTS:
             figure = self.metrics.get(part, {}).get("patient", {}).get("auroc")
@@ -99,6 +135,10 @@ class CheckpointCard(BaseModel):
     def describe_patients(self, part: str) -> str:
         """Return whose figures those of a part are: "synthetic patients of another cohort"."""
         return f"{'synthetic ' if self.synthetic else ''}{EVALUATED_PATIENTS[part]}"
+
+
+def _read_figures(figures: dict[str, Any]) -> dict[str, Figure]:
+    return {name: Figure(**figure) for name, figure in figures.items()}
 
 
 def read_card(path: Path) -> CheckpointCard:

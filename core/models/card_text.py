@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.evaluation.conformal import ConformalRule
 from core.figure_text import figure_text
 from core.models.card import EVALUATED_PATIENTS, CheckpointCard
 
@@ -60,8 +61,20 @@ def _what_it_is(card: CheckpointCard) -> list[str]:
         f"- trained on: {'a synthetic cohort' if card.synthetic else 'a cohort'}; patients: {patients}",
         f"- split: by {card.split_unit}{' (leaky: slices of one patient on both sides)' if card.split_unit == 'slice' else ''}",
         f"- weights started from: {card.weights_origin}",
-        f"- threshold {card.threshold:.3f} and temperature {card.temperature:.3f}, both chosen on validation patients",
+        f"- threshold {card.threshold:.3f} and temperature {card.temperature:.3f}, {card.describe_calibration()}",
+        *(f"- {line}" for line in _sets(card)),
         f"- image: {card.config.prep.size_px} x {card.config.prep.size_px} px, planes seen: {', '.join(card.planes) or 'not stated'}",
+    ]
+
+
+def _sets(card: CheckpointCard) -> list[str]:
+    """What the checkpoint promises of sets of classes, per class."""
+    if not card.conformal:
+        return []
+    rule = ConformalRule.from_dict(card.conformal)
+    return [
+        f"sets of classes at {rule.level:.0%}, {name}: {words}"
+        for name, words in zip(card.class_names, rule.describe_promises(), strict=True)
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from core.experiments.external.judged import CALIBRATION_TITLES
+from core.experiments.external.judged import CALIBRATION_SHOWN
 from core.figure_text import interval_text, value_text
 from core.reports.page import render_page
 
@@ -17,14 +17,14 @@ def write_external_page(name: str, result: Mapping[str, Any]) -> str:
         name=name,
         result=result,
         forest=list_forest(result),
-        header=("cohort", "n", "positive", "overlap removed", "AUROC", *CALIBRATION_TITLES.values(), "Brier score"),
+        header=("cohort", "n", "positive", "overlap removed", "AUROC", *CALIBRATION_SHOWN.values(), "Brier score"),
         rows=[
             (
                 one["name"],
                 one["n"],
                 one["positive"],
                 one["overlap"]["count"] if one["overlap"] else 0,
-                *(value_text(one[key]) for key in ("auroc", *CALIBRATION_TITLES, "brier")),
+                *(value_text(one[key]) for key in ("auroc", *CALIBRATION_SHOWN, "brier")),
             )
             for one in result["cohorts"]
         ],

@@ -25,7 +25,7 @@ from core.home_folder import hide_home, hide_homes
 from core.models.card import copy_checkpoint, read_card
 from core.models.card_text import describe_card
 from core.runs.environment import list_versions
-from core.runs.folder import RunFolder, now
+from core.runs.folder import VALIDATION, RunFolder, now
 from core.runs.ledger import list_evaluations
 from core.runs.persons import FILE as PERSONS
 from core.runs.tags import read_tags
@@ -36,7 +36,7 @@ KIND = "mgmt-lab-run"
 MANIFEST = "manifest.json"
 DOCUMENTS = ("config.json", "data.json", "split.json", "environment.json", "status.json")
 """JSON files that are rewritten without home folders."""
-COPIED = ("epochs.jsonl", "predictions.parquet", PERSONS)
+COPIED = ("epochs.jsonl", "predictions.parquet", VALIDATION, PERSONS)
 CARD, TAGS, TEST_EVALUATIONS, WEIGHTS = "card.md", "tags.json", "looks.json", "best.safetensors"
 MOMENT = (1980, 1, 1, 0, 0, 0)
 """Every member's date, so that the same run gives the same members."""

@@ -23,6 +23,7 @@ from core.evaluation.conformal import ConformalRule
 from core.evaluation.figure import Figure
 from core.models.card import CheckpointCard
 from core.runs.bundle_tables import check_predictions
+from core.runs.epoch_figures import read_selection
 from core.runs.evaluation import Evaluation, store_evaluation, with_figures
 from core.runs.folder import RunFolder
 from core.runs.persons import FILE as PERSONS
@@ -149,6 +150,7 @@ def check_contents(run: RunFolder) -> tuple[RunStatus, DataSource]:
             raise RunError("predictions.parquet has no best.safetensors beside it that says of which classes it is.")
         with member_errors(predictions.name):
             check_predictions(predictions, len(card.class_names))
+            read_selection(run, card)
     for path in sorted(run.path.glob("evaluation-*")):
         if path.suffix == ".json":
             _check_evaluation(run, path, card)
@@ -252,7 +254,7 @@ def _check_evaluation(run: RunFolder, path: Path, card: CheckpointCard | None) -
             aggregation=card.config.aggregation,
             top_k=card.config.top_k,
         )
-        store_evaluation(run, with_figures(evaluation), named[2] or "")
+        store_evaluation(run, with_figures(evaluation, card), named[2] or "")
 
 
 def _first_line(error: Exception) -> str:

@@ -1,12 +1,27 @@
-"""Figures of a run's epochs with their interval and the n of the part that they were computed on."""
+"""A run's epochs: their figures with interval and n, what each said of each validation patient, and the calibration from that."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from core.errors import CheckpointError, RunError
+from core.evaluation.calibration import choose_threshold, fit_temperature, to_probabilities
+from core.evaluation.conformal import fit_conformal
 from core.evaluation.figure import Figure
+from core.evaluation.selection import Selection, correct_auroc, withhold_intervals
+from core.models.card import CheckpointCard, read_card, replace_card
+from core.runs.evaluation import build_evaluation
 from core.runs.folder import RunFolder
 from core.runs.records import EpochRecord
+
+CROSS_FITTED = "cross-fitted"
+"""Each patient's score is that of the epoch which all other patients choose, so no patient had a part in its own choice."""
+FRESH = "fresh"
+"""On patients used for nothing else."""
 
 
 def part_sizes(run: RunFolder, part: Literal["train", "val", "test"]) -> tuple[int, int, float | None]:
@@ -31,26 +46,111 @@ def epoch_figure(run: RunFolder, record: EpochRecord, field: str) -> Figure:
     -------
     Figure
         n counts patients for what is by patient, else slices. Without an interval where the run keeps none: one of an
-        older version, or a class with a single patient.
+        older version, or a class with a single patient; and a validation figure of the best epoch, which it chose.
     """
     patients, slices, _ = part_sizes(run, "train" if field.startswith("train_") else "val")
     low, high = (getattr(record, f"{field}_{end}", None) for end in ("low", "high"))
-    return Figure(
+    figure = Figure(
         value=getattr(record, field),
         low=low,
         high=high,
         n=patients if "_patient_" in field else slices,
         reason="" if low is not None else "the run keeps no interval for this epoch",
     )
+    chosen = record.best and field.startswith("val_")
+    return withhold_intervals({field: figure})[field] if chosen else figure
 
 
 def best_validation_auroc(run: RunFolder) -> Figure:
-    """Return the AUROC by patient of a run's best epoch, on the validation patients that chose it."""
+    """Return the AUROC by patient of a run's best epoch as it was chosen, so without an interval."""
     best = next(record for record in reversed(run.epochs()) if record.best)
-    return Figure(
-        value=best.val_patient_auroc,
-        low=best.val_patient_auroc_low,
-        high=best.val_patient_auroc_high,
-        n=part_sizes(run, "val")[0],
-        method="DeLong on the logit scale, continuity-corrected; the best epoch on the patients that chose it",
+    return epoch_figure(run, best, "val_patient_auroc")
+
+
+def corrected_validation_auroc(run: RunFolder) -> Figure:
+    """Return the AUROC by patient of a run's checkpoint, corrected for the choice of the epoch where the run keeps enough."""
+    try:
+        corrected = read_card(run.checkpoint).corrected_auroc()
+    except CheckpointError:
+        corrected = None
+    return corrected or best_validation_auroc(run)
+
+
+def read_selection(run: RunFolder, card: CheckpointCard) -> Selection | None:
+    """Return what every epoch said of the validation patients, in the order of their names; None where the run lacks it.
+
+    A run of an older version has none, and one that an older version began lacks the first epochs.
+
+    Raises
+    ------
+    RunError
+        The file is damaged.
+    """
+    path, classes = run.validation_file, len(card.class_names)
+    if not path.exists():
+        return None
+    try:
+        content = load_file(path)
+        labels, scores = content["labels"].astype(np.int64), content["scores"].astype(np.float64)
+        epochs, patients, columns = scores.shape
+        right = columns == classes + 2 and labels.shape == (patients,) and epochs >= card.epoch
+        right &= bool(np.isin(labels, np.arange(classes)).all()) and not bool(np.isinf(scores).any())
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise RunError(f"{path} is damaged ({type(error).__name__}); delete it, or restore it.") from error
+    if not right:
+        raise RunError(f"{path} is not of this run's classes and epochs; delete it, or restore it.")
+    if np.isnan(scores).any():
+        return None
+    return Selection(
+        labels=labels, logits=scores[:, :, :classes], losses=scores[:, :, classes], hits=scores[:, :, classes + 1],
+        positive_class=card.positive_class, select_on=card.config.select_on,
+    )  # fmt: skip
+
+
+def calibrate_checkpoint(run: RunFolder) -> CheckpointCard:
+    """Give the run's checkpoint its temperature, threshold, sets and figures, from all epochs so far; its weights stay.
+
+    Each validation patient is scored by the epoch that all others choose, so that the calibration rests on nobody who took
+    part in his own choice. Nothing changes in a run of an older version.
+
+    Raises
+    ------
+    RunError
+        A file of the run is damaged.
+    CheckpointError
+        Its checkpoint is.
+    """
+    card = read_card(run.checkpoint)
+    selection = read_selection(run, card)
+    if selection is None:
+        return card
+    logits, labels, positive = selection.score_left_out(), selection.labels, card.positive_class
+    temperature = fit_temperature(labels, logits)
+    chances = to_probabilities(logits, temperature)
+    found: dict[str, Any] = {
+        "temperature": temperature,
+        "threshold": choose_threshold(labels, chances[:, positive], positive),
+        "conformal": fit_conformal(labels, chances).to_dict(),
+        "calibration": {
+            "how": CROSS_FITTED,
+            "patients": len(labels),
+            "base_rate": float(np.mean(labels == positive)),
+            "epochs": len(selection.logits),
+        },
+        "metrics": {"val": {"patient": {"auroc": correct_auroc(selection).to_dict()}}},
+    }
+    found["metrics"] = {"val": judge_validation(run, card.model_copy(update=found))}
+    if all(getattr(card, name) == value for name, value in found.items()):
+        return card
+    return replace_card(run.checkpoint, lambda stored: stored.model_copy(update=found))
+
+
+def judge_validation(run: RunFolder, card: CheckpointCard) -> dict[str, Any]:
+    """Return the figures of a card's validation patients by "patient" and "slice", as a card keeps them."""
+    evaluation = build_evaluation(
+        card, run.predictions(), part="val", data="", leaky=False, synthetic=card.synthetic, created=""
     )
+    return {
+        level: {name: figure.to_dict() for name, figure in figures.items()}
+        for level, figures in (("patient", evaluation.patient), ("slice", evaluation.slice))
+    }

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from core.dataset.predictions import name_patients
 from core.errors import EvaluationError
-from core.evaluation.aggregate import Aggregation, group_labels, to_groups
-from core.evaluation.calibration import to_probabilities
+from core.evaluation.aggregate import Aggregation, group_labels, log_odds, to_groups
+from core.evaluation.calibration import measure_calibration, to_probabilities
 from core.evaluation.figure import Figure
 from core.evaluation.figures import compute_figures
 from core.evaluation.intervals import look_confidence
+from core.evaluation.selection import withhold_intervals
 from core.figure_text import value_text
 from core.files import replace_atomically, write_atomic
 from core.models.card import CheckpointCard, read_card
@@ -185,20 +186,25 @@ def build_evaluation(
             aggregation=card.config.aggregation,
             top_k=card.config.top_k,
             overlap=overlap,
-        )
-    )
-
-
-def with_figures(evaluation: Evaluation) -> Evaluation:
-    """Return the evaluation with every figure computed from its slices' logits."""
-    options = _options(evaluation)
-    return replace(
-        evaluation,
-        patient=compute_figures(evaluation.patient_labels, evaluation.patient_logits, **options),
-        slice=compute_figures(
-            evaluation.slice_labels, evaluation.slice_logits, name_patients(evaluation.frame), **options
         ),
+        card,
     )
+
+
+def with_figures(evaluation: Evaluation, card: CheckpointCard) -> Evaluation:
+    """Return the evaluation with every figure computed from its slices' logits.
+
+    Those of validation patients come without intervals, but the AUROC by patient, where the card has it corrected for the
+    choice of the epoch (:mod:`core.evaluation.selection`).
+    """
+    options = _options(evaluation)
+    patient = compute_figures(evaluation.patient_labels, evaluation.patient_logits, **options)
+    clusters = name_patients(evaluation.frame)
+    by_slice = compute_figures(evaluation.slice_labels, evaluation.slice_logits, clusters, **options)
+    if evaluation.part == "val":
+        patient = withhold_intervals(patient, card.corrected_auroc())
+        by_slice = withhold_intervals(by_slice)
+    return replace(evaluation, patient=patient, slice=by_slice)
 
 
 def correct_figures(evaluation: Evaluation, look: int) -> Evaluation:
@@ -294,12 +300,25 @@ def read_evaluation(run: RunFolder, part: EvaluatedPart = "test", digest: str = 
         }
         del content["majority"]
         content |= {"class_names": tuple(content["class_names"]), "notes": tuple(content["notes"])}
+        if part == "val":  # an older version stored intervals
+            levels = {level: withhold_intervals(figures) for level, figures in levels.items()}
         content |= levels | {"frame": pd.read_parquet(path.with_suffix(".parquet"))}
         return Evaluation(**content)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EvaluationError(
             f"{path} is damaged ({type(error).__name__}); delete it and evaluate {run.name} again."
         ) from error
+
+
+def calibration_figures(evaluation: Evaluation) -> dict[str, Figure]:
+    """Return how far the probabilities that the checkpoint gives are off, by patient; two classes.
+
+    As :func:`core.evaluation.calibration.measure_calibration`, with the checkpoint's own temperature. Validation patients, which
+    took part in its choice, give no interval.
+    """
+    odds = log_odds(evaluation.patient_logits / evaluation.temperature, evaluation.positive_class)
+    figures = measure_calibration(evaluation.patient_labels == evaluation.positive_class, odds)
+    return withhold_intervals(figures) if evaluation.part == "val" else figures
 
 
 def read_best_known(run: RunFolder) -> Evaluation:

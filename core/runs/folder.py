@@ -26,6 +26,8 @@ from core.settings import Settings
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 LOG_TAIL_BYTES = 64 * 1024
+VALIDATION = "validation.safetensors"
+"""What each epoch said of each validation patient (:mod:`core.runs.epoch_figures`)."""
 
 
 INTERRUPTED = "The training process is gone (killed, out of memory, or the machine restarted); resume the run to go on."
@@ -142,6 +144,11 @@ class RunFolder:
     def checkpoint(self) -> Path:
         """Weights of the best epoch so far; may not exist yet."""
         return self.path / "best.safetensors"
+
+    @property
+    def validation_file(self) -> Path:
+        """What each epoch said of each validation patient; a run of an older version has none."""
+        return self.path / VALIDATION
 
     @property
     def resume_file(self) -> Path:

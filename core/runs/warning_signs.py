@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from core.figure_text import interval_text
 from core.runs.folder import RunFolder
 from core.runs.records import EpochRecord
 
@@ -125,7 +124,7 @@ def _validation_too_small(records: Sequence[EpochRecord], context: SignContext) 
         kind="validation too small",
         message=f"Validation is too small for the differences shown: the AUROC of the best epoch, {best.epoch}, is "
         f"{best.val_patient_auroc:.3f}, {gain:+.3f} against the first epoch's, and its 95% interval is "
-        f"{high - low:.3f} wide{patients} ({interval_text(low, high)}). Which epoch is best may be chance; more validation "
+        f"{high - low:.3f} wide{patients}. Which epoch is best may be chance; more validation "
         "patients or cross-validation would tell.",
     )
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save
+from torch.nn import functional
 
 from core.config import parse_config
 from core.dataset.intensity_profile import fingerprint
@@ -16,9 +18,6 @@ from core.dataset.predictions import build_predictions
 from core.dataset.split import PARTS
 from core.errors import RunError
 from core.evaluation.aggregate import group_labels, to_groups
-from core.evaluation.calibration import choose_threshold, fit_temperature, to_probabilities
-from core.evaluation.conformal import fit_conformal
-from core.evaluation.figures import compute_figures
 from core.files import replace_atomically, write_atomic
 from core.models.card import CheckpointCard
 from core.models.checkpoint import save_checkpoint
@@ -37,21 +36,44 @@ def save_best_checkpoint(
 ) -> None:
     """Write best.safetensors and predictions.parquet of the run; without a run, do nothing.
 
-    Threshold and temperature are chosen here, on the validation patients, and go into the checkpoint's card.
+    Its card has no threshold, temperature or figures yet: :func:`core.runs.epoch_figures.calibrate_checkpoint` finds them from
+    all epochs.
     """
     if spec.run is None:
         return
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state.model.state_dict().items()}
-    card = _describe_checkpoint(spec, state, record, val_logits)
+    card = _describe_checkpoint(spec, state, record)
     save_checkpoint(spec.run.checkpoint, weights, card)
     with replace_atomically(spec.run.path / "predictions.parquet") as beside:
         build_predictions(spec.table.rows.iloc[spec.val_rows], val_logits).to_parquet(beside)
+
+
+def keep_scores(spec: TrainingSpec, state: TrainingState, val_logits: NDArray[np.float32]) -> None:
+    """Put into the state what the epoch says of each validation patient, from the logits of the slices (slices, classes)."""
+    labels, patients = spec.labels(spec.val_rows), spec.patients(spec.val_rows)
+    options: dict[str, Any] = {"positive_class": spec.table.positive_class, "k": spec.config.top_k}
+    logits = to_groups(val_logits, patients, spec.config.aggregation, **options)[1]
+    losses = functional.cross_entropy(
+        torch.from_numpy(val_logits).double(), torch.from_numpy(labels), reduction="none"
+    ).numpy()
+    member = np.unique(patients, return_inverse=True)[1]
+    sums = [np.bincount(member, values) for values in (losses, val_logits.argmax(axis=1) == labels)]
+    state.val_scores[state.epoch - 1] = torch.from_numpy(np.column_stack([logits, *sums]))
+
+
+def write_scores(spec: TrainingSpec, state: TrainingState) -> None:
+    """Write what each finished epoch said of the validation patients, in the order of their names but without them."""
+    if spec.run is not None:
+        labels = group_labels(spec.labels(spec.val_rows), spec.patients(spec.val_rows))
+        scores = state.val_scores[: state.epoch - 1].contiguous()
+        write_atomic(spec.run.validation_file, save({"labels": torch.from_numpy(labels), "scores": scores}))
 
 
 def save_resume_state(spec: TrainingSpec, state: TrainingState) -> None:
     """Write the state to resume from, atomically; without a run, do nothing. Raises StorageError where the disk is full."""
     if spec.run is not None:
         write_atomic(spec.run.resume_file, pack_state(spec, state))
+        write_scores(spec, state)
 
 
 def pack_state(spec: TrainingSpec, state: TrainingState) -> bytes:
@@ -70,6 +92,7 @@ def pack_state(spec: TrainingSpec, state: TrainingState) -> bytes:
         "step": state.step,
         "seconds": state.seconds,
         "learning_rate": state.learning_rate,
+        "val_scores": state.val_scores,
         "records": [record.model_dump_json() for record in state.records],
     }
     buffer = io.BytesIO()
@@ -115,38 +138,19 @@ def restore_state(saved: dict[str, Any], state: TrainingState) -> None:
     state.optimiser.load_state_dict(saved["optimiser"])
     state.scheduler.load_state_dict(saved["scheduler"])
     state.train_logits.copy_(saved["train_logits"])
-    if "gradient_norms" in saved:  # an older version kept none
-        state.gradient_norms.copy_(saved["gradient_norms"])
+    for name in ("gradient_norms", "val_scores"):  # an older version kept none
+        if name in saved:
+            getattr(state, name).copy_(saved[name])
     state.epoch, state.step = saved["epoch"], saved["step"]
     state.seconds, state.learning_rate = saved["seconds"], saved["learning_rate"]
     state.records = [EpochRecord.model_validate_json(text) for text in saved["records"]]
 
 
-def _describe_checkpoint(
-    spec: TrainingSpec, state: TrainingState, record: EpochRecord, val_logits: NDArray[np.float32]
-) -> CheckpointCard:
+def _describe_checkpoint(spec: TrainingSpec, state: TrainingState, record: EpochRecord) -> CheckpointCard:
     table, split = spec.table, spec.split
     assert spec.run is not None
     if state.intensity is None:
         state.intensity = fingerprint(table, spec.train_rows)
-    labels, patients = spec.labels(spec.val_rows), spec.patients(spec.val_rows)
-    _, patient_logits = to_groups(
-        val_logits, patients, spec.config.aggregation, positive_class=table.positive_class, k=spec.config.top_k
-    )
-    truth = group_labels(labels, patients)
-    temperature = fit_temperature(truth, patient_logits)
-    probabilities = to_probabilities(patient_logits, temperature)
-    threshold = choose_threshold(truth, probabilities[:, table.positive_class], table.positive_class)
-    options: dict[str, Any] = {
-        "class_names": table.class_names,
-        "positive_class": table.positive_class,
-        "threshold": threshold,
-        "temperature": temperature,
-    }
-    figures = {
-        "patient": compute_figures(truth, patient_logits, **options),
-        "slice": compute_figures(labels, val_logits, patients, **options),
-    }
     return CheckpointCard(
         name=spec.run.name,
         config=spec.config,
@@ -164,14 +168,6 @@ def _describe_checkpoint(
         weights_origin=state.weights.origin,
         reproduction=is_reproduction(spec.config) and spec.run.source.shuffle_seed is None,
         epoch=record.epoch,
-        threshold=threshold,
-        temperature=temperature,
-        conformal=fit_conformal(truth, probabilities).to_dict(),
-        metrics={
-            "val": {
-                level: {name: figure.to_dict() for name, figure in chosen.items()} for level, chosen in figures.items()
-            }
-        },
         intensity=state.intensity,
         versions=list_versions(),
         created=now(),

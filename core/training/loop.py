@@ -33,12 +33,14 @@ from core.runs.folder import RunFolder
 from core.runs.records import EpochRecord
 from core.training import distributed
 from core.training.checkpointing import (
+    keep_scores,
     pack_state,
     read_resume_state,
     restore_state,
     save_best_checkpoint,
     save_resume_state,
     unpack_state,
+    write_scores,
 )
 from core.training.memory import is_out_of_memory, peak_memory
 from core.training.micro_batches import batch_weight, load_micro_batch, seed_dropout, split_batch
@@ -115,6 +117,7 @@ def fit(
             except TrainingStopped:
                 save_resume_state(spec, state)
                 raise
+            keep_scores(spec, state, val_logits)
             record = build_record(spec, state, train, val, time.perf_counter() - began)
             if record.best:
                 report_step(spec, state, "saving", 0, 0, scored=len(spec.val_rows))
@@ -154,6 +157,11 @@ def start_training(spec: TrainingSpec) -> TrainingState:
         train_logits=torch.full((len(spec.train_rows), classes), float("nan")),
         class_weights=None if class_weights is None else class_weights.to(compute.device),
         gradient_norms=torch.full((spec.steps,), float("nan"), device=compute.device),
+        val_scores=torch.full(
+            (config.epochs, len(np.unique(spec.patients(spec.val_rows))), classes + 2),
+            float("nan"),
+            dtype=torch.float64,
+        ),
     )
     spec.log.info(
         "%s, weights: %s; %s on %s", architecture.title, weights.describe(), compute.precision, compute.device
@@ -163,6 +171,7 @@ def start_training(spec: TrainingSpec) -> TrainingState:
     if spec.run is not None:
         if saved:
             restore_state(saved, state)
+            write_scores(spec, state)
             spec.log.info("resumed in epoch %d after %d of %d batches", state.epoch, state.step, spec.steps)
         spec.run.replace_epochs(state.records)
     if distributed.is_distributed():

@@ -24,6 +24,7 @@ from core.models.registry import check_form, find_architecture
 from core.models.weights import ensure_weights
 from core.progress import Progress
 from core.runs.cohort import check_content, open_cohort
+from core.runs.epoch_figures import calibrate_checkpoint
 from core.runs.folder import RunFolder
 from core.runs.persons import FILE as PERSONS
 from core.runs.persons import store_persons
@@ -87,11 +88,17 @@ def train_session(
         log.warning("left out: %s: %s", fault.path, fault.reason)
     split = _share_split(run, cohort, table, settings, progress)
     on_prepared()
-    yield from fit(
+    epochs = fit(
         task.config, table, split, run=run, synthetic=cohort.synthetic,
         load_masks=lambda rows: load_masks(cohort, table, rows, task.config.prep, settings),
         on_start=partial(write_environment, participants=describe_flow(cohort)), on_step=on_step, stop=stop, log=log,
     )  # fmt: skip
+    for record in epochs:
+        if run is not None:
+            calibrate_checkpoint(run)
+        yield record
+    if run is not None:  # Killed after its last epoch, it yields none.
+        calibrate_checkpoint(run)
 
 
 def _share_task(run: RunFolder | None, settings: Settings) -> Task:

@@ -115,6 +115,9 @@ class TrainingState:
     """Spent on them."""
     learning_rate: float = 0.0
     """At the epoch's first step."""
+    val_scores: torch.Tensor
+    """float64 (epochs, validation patients, classes + 2) on the CPU: a patient's logits, the sum of its slices' losses and how
+    many of them were right; NaN where not yet."""
     records: list[EpochRecord] = field(default_factory=list)
     """Of the finished epochs."""
     intensity: dict[str, list[float]] | None = None

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.special import expit, ndtri
+from scipy.stats import beta
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from core.errors import EvaluationError
@@ -131,3 +132,20 @@ def test_sets_that_are_all_alike_have_a_size_without_an_interval() -> None:
     figures = evaluate_sets([0, 1, 0, 1], np.ones((4, 2), bool), NAMES)
     assert (figures.mean_size.value, figures.mean_size.low, figures.mean_size.n) == (2.0, None, 4)
     assert figures.undecided.value == 1.0
+
+
+def test_a_rule_states_the_range_of_its_own_coverage_and_promises_nothing_below_nine_patients() -> None:
+    rule = ConformalRule(level=0.9, limits=(None, 0.2), counts=(8, 39))
+    none, ends = rule.coverage_ranges()
+    assert none is None
+    assert ends == pytest.approx(beta(36, 4).ppf([0.025, 0.975]))
+    first, second = rule.describe_promises()
+    assert first.startswith("no promise: 8 calibration patients")
+    assert second.startswith("covers 0.791 to 0.971 of them (Beta(36, 4)")
+    # The mean coverage of the rules is at least the level.
+    generator, held = np.random.default_rng(0), []
+    for _ in range(2000):
+        own = generator.random(39)
+        limit = fit_conformal(np.ones(39, int), np.column_stack([1 - own, own])).limits[1]
+        held.append(1 - limit)
+    assert np.quantile(held, [0.025, 0.975]) == pytest.approx(ends, abs=0.02)

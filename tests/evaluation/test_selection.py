@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from core.errors import EvaluationError
-from core.evaluation.selection import expected_gain, expected_maximum
+from core.evaluation.figure import Figure
+from core.evaluation.intervals import auroc_interval
+from core.evaluation.selection import Selection, correct_auroc, expected_gain, expected_maximum, withhold_intervals
 
 
 @pytest.mark.parametrize(
@@ -37,3 +42,68 @@ def test_what_cannot_be_is_refused() -> None:
         expected_gain(3, 0.1, 1.5)
     with pytest.raises(EvaluationError, match="0 or more"):
         expected_gain(3, -0.1)
+
+
+def draw_selection(
+    generator: np.random.Generator, patients: int = 60, epochs: int = 20, effect: float = 0.0
+) -> Selection:
+    """Epochs whose scores are alike but not equal, of patients half of whom are positive."""
+    labels = np.arange(patients) % 2
+    scores = generator.normal(size=(1, patients)) + generator.normal(size=(epochs, patients)) + effect * labels
+    logits = np.stack([-scores / 2, scores / 2], axis=-1)
+    right = (scores > 0) == (labels == 1)
+    return Selection(
+        labels=labels, logits=logits, losses=np.log1p(np.exp(-np.where(labels, scores, -scores))),
+        hits=right.astype(float), positive_class=1, select_on="val_patient_auroc",
+    )  # fmt: skip
+
+
+def test_of_the_best_of_twenty_noises_the_corrected_auroc_is_seldom_told_from_chance() -> None:
+    """The apparent one is in about a third."""
+    generator = np.random.default_rng(3)
+    apparent, corrected, values = 0, 0, []
+    for _ in range(60):
+        selection = draw_selection(generator)
+        best = selection.choose(np.ones((1, 60)))[0]
+        apparent += auroc_interval(selection.labels == 1, selection.odds[best])[1] > 0.5
+        figure = correct_auroc(selection, draws=60)
+        corrected += figure.low > 0.5
+        values.append(figure.value)
+    assert apparent >= 9
+    assert corrected <= 5
+    assert np.mean(values) == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_strong_signal_keeps_its_auroc() -> None:
+    selection = draw_selection(np.random.default_rng(4), effect=4.0)
+    figure = correct_auroc(selection, draws=60)
+    best = selection.choose(np.ones((1, 60)))[0]
+    apparent = auroc_interval(selection.labels == 1, selection.odds[best])[0]
+    assert apparent - 0.05 < figure.value <= apparent
+    assert figure.low > 0.8
+
+
+@pytest.mark.parametrize("select_on", ["val_patient_auroc", "val_accuracy", "val_loss"])
+def test_the_best_epoch_is_that_of_the_weighted_patients(select_on: str) -> None:
+    selection = replace(draw_selection(np.random.default_rng(5), patients=12, epochs=6), select_on=select_on)
+    counts = np.random.default_rng(6).integers(0, 3, (4, 12)).astype(float)
+    for weights, chosen in zip(counts, selection.choose(counts), strict=True):
+        drawn = np.repeat(np.arange(12), weights.astype(int))
+        by_hand = {
+            "val_patient_auroc": [roc_auc_score(selection.labels[drawn], odds[drawn]) for odds in selection.odds],
+            "val_accuracy": selection.hits[:, drawn].sum(axis=1),
+            "val_loss": -selection.losses[:, drawn].sum(axis=1),
+        }[select_on]
+        assert chosen == int(np.argmax(by_hand))
+
+
+def test_too_few_patients_or_three_classes_have_no_corrected_auroc() -> None:
+    few = draw_selection(np.random.default_rng(7), patients=6)
+    assert correct_auroc(few).value is None
+    apparent = Figure(value=0.9, low=0.7, high=1.0, n=6, method="DeLong")
+    kept = withhold_intervals(
+        {"auroc": apparent, "share": replace(apparent, low=None, reason="why")}, correct_auroc(few)
+    )
+    assert (kept["auroc"].value, kept["auroc"].low) == (0.9, None)
+    assert "chose the epoch" in kept["auroc"].reason
+    assert kept["share"].reason == "why"

@@ -18,6 +18,7 @@ from core.experiments.checklists.checklist import Item, keep_answers, parse_answ
 from core.experiments.claim_sheet import ClaimSheet, gather_claim
 from core.experiments.evidence import CONTROLS, find_controls, list_answers
 from core.jobs.experiment import Experiment, Question
+from core.models.card import read_card
 from core.reports.claim_page import write_claim_page
 from core.runs.evaluation import Evaluation, store_evaluation, with_figures
 from core.runs.folder import RunFolder
@@ -61,7 +62,7 @@ def judge_test(run: RunFolder, settings: Settings, shift: float, leaky: bool = F
         class_names=("unmethylated", "methylated"), positive_class=1, threshold=0.5, temperature=1.0, epoch=1,
         leaky=leaky, synthetic=False, created="2026-01-01T00:00:00", patient={}, slice={}, frame=frame,
     )  # fmt: skip
-    store_evaluation(run, with_figures(evaluation), "")
+    store_evaluation(run, with_figures(evaluation, read_card(run.checkpoint)), "")
 
 
 def test_before_anybody_looked_nothing_may_be_claimed(run: RunFolder, settings: Settings) -> None:

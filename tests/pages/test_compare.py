@@ -8,7 +8,8 @@ import pytest
 
 from core.experiments.comparison.comparison import compare_runs
 from core.figure_text import value_text
-from core.runs.evaluation import evaluate_validation, store_evaluation
+from core.models.card import read_card
+from core.runs.evaluation import evaluate_validation, store_evaluation, with_figures
 from core.runs.folder import RunFolder
 from core.settings import Settings
 from tests.experiments.judged_runs import make_judged_run
@@ -65,7 +66,11 @@ def test_test_patients_are_not_opened(open_app: App, home: Settings, runs: list[
     assert "not been evaluated" in app.error[0].value
     assert not (home.runs / "test_looks.jsonl").exists()
     for run in runs[:2]:
-        store_evaluation(run, replace(evaluate_validation(run), part="test", looked_at=1), "")
+        store_evaluation(
+            run,
+            with_figures(replace(evaluate_validation(run), part="test", looked_at=1), read_card(run.checkpoint)),
+            "",
+        )
     app.run()
     assert not app.exception
     assert not app.error

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from core.errors import RunBusyError, RunError, StorageError
 from core.models.card import read_card
 from core.runs.bundle import export_run
-from core.runs.evaluation import evaluate_validation, read_evaluation, store_evaluation
+from core.runs.evaluation import evaluate_validation, read_evaluation, store_evaluation, with_figures
 from core.runs.folder import RunFolder, find_run
 from core.runs.ledger import count_evaluations, record_evaluation
 from core.runs.persons import read_persons
@@ -30,7 +30,14 @@ def run(settings: Settings) -> RunFolder:
     """A run with everything: weights of a network that loads, a look at its test patients, tags and a note."""
     torch.manual_seed(0)
     run = make_judged_run(settings, "one", state=build_tiny(2).state_dict(), architecture="tiny", weights=WEIGHTS)
-    store_evaluation(run, replace(evaluate_validation(run), part="test", looked_at=1, data="/home/anna/rsna"), "")
+    store_evaluation(
+        run,
+        with_figures(
+            replace(evaluate_validation(run), part="test", looked_at=1, data="/home/anna/rsna"),
+            read_card(run.checkpoint),
+        ),
+        "",
+    )
     record_evaluation(run.split().test_digest, run.name, settings)
     change_tags(run, add=["kept"])
     run.write_status(run.status().model_copy(update={"note": "in /home/anna/notes", "owner": "a-visitor"}))

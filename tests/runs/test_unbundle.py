@@ -15,12 +15,12 @@ import torch
 from safetensors.torch import load, save
 
 from core.errors import ArchiveError, DataError, HostedModeError, LimitError, MGMTLabError, RunError
-from core.models.card import CheckpointCard
+from core.models.card import CheckpointCard, read_card
 from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.runs.bundle import export_run
 from core.runs.cohort import open_cohort
-from core.runs.evaluation import evaluate_validation, store_evaluation
+from core.runs.evaluation import evaluate_validation, store_evaluation, with_figures
 from core.runs.records import UNNAMED, DataSource
 from core.runs.unbundle import import_run, name_data
 from core.settings import Settings
@@ -36,7 +36,9 @@ def contents(settings: Settings, tmp_path: Path) -> Contents:
     torch.manual_seed(0)
     there = replace(settings, home=tmp_path / "there")
     run = make_judged_run(there, "one", state=build_tiny(2).state_dict(), architecture="tiny")
-    store_evaluation(run, replace(evaluate_validation(run), part="test", looked_at=1), "")
+    store_evaluation(
+        run, with_figures(replace(evaluate_validation(run), part="test", looked_at=1), read_card(run.checkpoint)), ""
+    )
     export_run(run, tmp_path / "whole.zip", there)
     with zipfile.ZipFile(tmp_path / "whole.zip") as opened:
         return {name: opened.read(name) for name in opened.namelist()}
@@ -161,8 +163,10 @@ def test_every_cut_of_the_zip_is_refused(contents: Contents, pack: Callable[...,
     for share in (0.1, 0.5, 0.9, 0.999):
         path.write_bytes(whole[: int(len(whole) * share)])
         refuse(path, settings, MGMTLabError)
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        member = archive.getinfo("best.safetensors")
     flipped = bytearray(whole)
-    flipped[len(whole) // 3] ^= 0xFF
+    flipped[member.header_offset + 30 + len(member.filename) + member.compress_size // 2] ^= 0xFF
     path.write_bytes(bytes(flipped))
     refuse(path, settings, MGMTLabError)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.experiments.external.judged import CALIBRATION_TITLES
+from core.experiments.external.judged import CALIBRATION_SHOWN
 from core.figure_text import interval_text, number_text, value_text
 from core.reports.external_page import describe_methods, list_remarks, write_external_page
 from ui.figures.external import draw_forest, draw_matrix
@@ -96,7 +96,7 @@ def _table(result: Mapping[str, Any]) -> pd.DataFrame:
                 "positive": one["positive"],
                 "overlap removed": one["overlap"]["count"] if one["overlap"] else 0,
                 "AUROC": value_text(one["auroc"]),
-                **{title: value_text(one[key]) for key, title in CALIBRATION_TITLES.items()},
+                **{title: value_text(one[key]) for key, title in CALIBRATION_SHOWN.items()},
                 "Brier score": value_text(one["brier"]),
                 "looked at": one["looked_at"],
             }

@@ -142,8 +142,8 @@ def _show_meaning(evaluation: Evaluation, run: RunFolder) -> None:
             st.badge("leaky split", icon=":material/warning:", color="red")
         st.badge(f"weights of epoch {evaluation.epoch}", color="gray")
     words = {
-        "val": "Validation patients chose the epoch, the threshold and the temperature: these figures are a little "
-        "optimistic.",
+        "val": "Validation patients chose the epoch: only the AUROC by patient can be corrected for that, and the other "
+        "figures have no interval.",
         "test": f"Test patients, which chose nothing. Evaluated {evaluation.looked_at} "
         f"{'time' if evaluation.looked_at == 1 else 'times'} when this was made.",
         "data": f"Another cohort: {plain(evaluation.data)}.",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.evaluation.figure import Figure
 from core.figure_text import interval_text, number_text
-from core.runs.epoch_figures import part_sizes
+from core.runs.epoch_figures import corrected_validation_auroc, part_sizes
 from core.runs.folder import RunFolder
 from core.runs.records import EpochRecord, RunStatus
 from core.runs.warning_signs import read_warning_signs
@@ -13,6 +14,8 @@ from ui.figures.predictions import draw_moving_predictions
 from ui.figures.training import draw_accuracy, draw_auroc, draw_loss, draw_optimiser
 from ui.widgets.text import bytes_text, duration_text, plain, rate_text
 from ui.widgets.theme import current_palette, draw
+
+NO_LIMITS = "no interval: these patients chose the epoch"
 
 
 def show_last_step(status: RunStatus) -> None:
@@ -43,7 +46,7 @@ def show_learning_curves(run: RunFolder, status: RunStatus, key: str) -> None:
         return
     palette = current_palette()
     sizes = part_sizes(run, "val")
-    _show_best(records, sizes)
+    _show_best(records, sizes, corrected_validation_auroc(run))
     epochs = status.epochs or len(records)
     with st.grid(3, min_column_width=280):
         for name, figure in (
@@ -65,26 +68,27 @@ def show_learning_curves(run: RunFolder, status: RunStatus, key: str) -> None:
             draw(moving, key=f"{key}.predictions", alt="histograms of the predicted probabilities, epoch after epoch")
 
 
-def _show_best(records: list[EpochRecord], sizes: tuple[int, int, float | None]) -> None:
+def _show_best(records: list[EpochRecord], sizes: tuple[int, int, float | None], corrected: Figure) -> None:
     patients, slices, majority = sizes
     best = next((record for record in reversed(records) if record.best), records[-1])
     guess = "" if majority is None else f"guessing {majority:.3f}, "
     memory = f", {bytes_text(best.memory_bytes)}" if best.memory_bytes else ""
-    auroc = interval_text(best.val_patient_auroc_low, best.val_patient_auroc_high)
-    accuracy = interval_text(best.val_accuracy_low, best.val_accuracy_high)
-    loss = interval_text(best.val_loss_low, best.val_loss_high)
+    limits = interval_text(corrected.low, corrected.high)
+    by_choice = (
+        f"corrected for the choice of the epoch {number_text(corrected.value)}, 95%: {limits}" if limits else NO_LIMITS
+    )
     figures = (
         (
             "Validation AUROC by patient",
             number_text(best.val_patient_auroc),
-            f"95%: {auroc or 'none'}, n = {patients}",
+            f"{by_choice}, n = {patients}",
         ),
         (
             "Validation accuracy by slice",
             number_text(best.val_accuracy),
-            f"95%: {accuracy or 'none'}, {guess}n = {slices}",
+            f"{guess}n = {slices}",
         ),
-        ("Validation loss", number_text(best.val_loss), f"95%: {loss or 'none'}, training {best.train_loss:.3f}"),
+        ("Validation loss", number_text(best.val_loss), f"training {best.train_loss:.3f}"),
         (
             "Best epoch",
             str(best.epoch),

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core.figure_text import interval_text
-from core.runs.epoch_figures import part_sizes
+from core.runs.epoch_figures import corrected_validation_auroc, part_sizes
 from core.runs.filtering import RunFilter, filter_runs
 from core.runs.folder import RunEntry
 from core.runs.tags import read_tags
@@ -59,7 +59,6 @@ def ask_runs(entries: Sequence[RunEntry]) -> list[str]:
             ),
             "val AUROC interval": interval("95%"),
             "val accuracy by slice": number(format="%.3f"),
-            "val accuracy interval": interval("95%", help="Over patients: the slices of one are not independent."),
             "patients": number("val patients"),
             "tags": st.column_config.ListColumn(),
         },
@@ -76,6 +75,7 @@ def _as_row(entry: RunEntry) -> dict[str, object]:
     records = entry.run.epochs()
     best = next((record for record in records if record.epoch == entry.status.best_epoch), None)
     config = None
+    auroc = corrected_validation_auroc(entry.run) if best else None
     with report_errors():
         config = entry.run.config
     return {
@@ -85,10 +85,9 @@ def _as_row(entry: RunEntry) -> dict[str, object]:
         "network": entry.architecture,
         "split": "" if config is None else "by slice (leaky)" if config.split.split_unit == "slice" else "by patient",
         "epochs": f"{len(records)} of {entry.status.epochs}",
-        "val AUROC by patient": best.val_patient_auroc if best else None,
-        "val AUROC interval": interval_text(best.val_patient_auroc_low, best.val_patient_auroc_high) if best else "",
+        "val AUROC by patient": auroc.value if auroc else None,
+        "val AUROC interval": interval_text(auroc.low, auroc.high) if auroc else "",
         "val accuracy by slice": best.val_accuracy if best else None,
-        "val accuracy interval": interval_text(best.val_accuracy_low, best.val_accuracy_high) if best else "",
         "patients": part_sizes(entry.run, "val")[0] if best else None,
         "best epoch": best.epoch if best else None,
         "tags": list(read_tags(entry.run)),

@@ -6,15 +6,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.errors import EvaluationError
-from core.evaluation import metrics
-from core.evaluation.calibration import calibrate_left_out
+from core.evaluation.calibration import CALIBRATION_TITLES, to_probabilities
 from core.evaluation.conformal import evaluate_sets, ideal_set_size, sets_left_out
 from core.evaluation.curves import reliability_bins
-from core.evaluation.influence import mean_interval
 from core.evaluation.intervals import auroc_interval
-from core.evaluation.metrics import Floats
-from core.figure_text import figure_text, interval_text, number_text, value_text
+from core.figure_text import figure_text, value_text
 from ui.figures.reliability import draw_reliability, draw_set_size
 from ui.validity.remarks import show_falsifier
 from ui.validity.subject import Subject, ask_subject
@@ -22,13 +18,14 @@ from ui.widgets.text import plain
 from ui.widgets.theme import current_palette, draw
 
 BINS = 6
+RECEIVED = "as people receive it"
 
 
 def draw_section() -> None:
     """Reliability with and without a temperature, then conformal sets."""
     st.markdown(
         "A network trained to the end is usually too sure. One number, the *temperature*, makes it as sure as it is "
-        "right; it is fitted here on other patients than those it is evaluated on."
+        "right. What is shown is what people receive: the checkpoint's own temperature, never one refitted on these patients."
     )
     subject = ask_subject()
     if subject is None:
@@ -45,47 +42,33 @@ def draw_section() -> None:
 
 
 def _show_reliability(subject: Subject) -> None:
-    raw = subject.logits
-    before = np.exp(raw - np.logaddexp.reduce(raw, axis=1, keepdims=True))
-    after, temperatures = calibrate_left_out(subject.labels, raw)
-    positive = subject.positive
+    trained, received = to_probabilities(subject.logits), subject.probabilities
     name = subject.class_names[subject.positive_class]
     chart, table = st.columns([3, 2], gap="large")
     with chart:
-        bins = [reliability_bins(positive, values[:, subject.positive_class], BINS) for values in (before, after)]
+        bins = [
+            reliability_bins(subject.positive, values[:, subject.positive_class], BINS)
+            for values in (trained, received)
+        ]
         draw(
-            draw_reliability(bins[0], bins[1], ("as trained", "with temperature"), current_palette(), positive=name),
+            draw_reliability(bins[0], bins[1], ("as trained", RECEIVED), current_palette(), positive=name),
             key=f"validity.calibration.{subject.key}",
             alt="probability said against share observed",
         )
     with table:
-        rows = [_row(title, subject, values) for title, values in (("as trained", before), ("with temperature", after))]
-        st.dataframe(pd.DataFrame(rows), hide_index=True)
-        low, high = temperatures.min(), temperatures.max()
-        st.caption(
-            f"On {subject.whose}. Temperature {np.mean(temperatures):.2f} ({interval_text(low, high)} over five folds; above 1 "
-            "means it was too sure). Each patient's temperature comes from the other folds. ECE has no interval: with few "
-            "patients it lies above the truth by chance alone."
+        rows = [
+            {"of what people receive": title, "value (95%)": value_text(subject.calibration[figure])}
+            for figure, title in CALIBRATION_TITLES.items()
+        ]
+        st.dataframe(
+            pd.DataFrame(rows),
+            hide_index=True,
+            column_config={"value (95%)": st.column_config.TextColumn(width="large")},
         )
-
-
-def _row(title: str, subject: Subject, probabilities: Floats) -> dict[str, object]:
-    positive = subject.positive
-    probability = probabilities[:, subject.positive_class]
-    row: dict[str, object] = {"": title}
-    for name, losses in (
-        ("Brier score", (probability - positive) ** 2),
-        ("log loss", metrics.log_losses(positive, probability)),
-    ):
-        try:
-            value, low, high = mean_interval(losses, subject.labels)
-            row[name] = value_text({"value": value, "low": low, "high": high})
-        except EvaluationError:
-            row[name] = number_text(float(losses.mean()))
-    error = metrics.calibration_error(positive, probability, np.ones((1, len(positive))), bins=BINS)[0]
-    row["ECE"] = number_text(float(error))
-    row["n"] = len(positive)
-    return row
+        st.caption(
+            f"On {subject.whose}. Temperature {subject.temperature:.2f} (above 1 means that the network was too sure), "
+            f"{subject.calibrated}. A slope of 1, an intercept of 0 and a ratio of 1 are right; a slope below 1 is too sure."
+        )
 
 
 def _show_sets(subject: Subject) -> None:
@@ -119,9 +102,11 @@ def _show_sets(subject: Subject) -> None:
         st.markdown(f"Classes named, on average: **{figure_text(figures.mean_size, 'patients')}**{ideal}")
         st.markdown(f"When exactly one is named it is right in {figure_text(figures.right_when_told, 'patients')}")
         st.caption(
-            f"On {subject.whose}, each calibrated on all the others. A class needs at least "
+            f"On {subject.whose}, each calibrated on all the others: what such sets can do. A class needs at least "
             f"{int(np.ceil(1 / (1 - level) - 1e-9))} patients before it can ever be left out."
         )
+        for name, promise in zip(subject.class_names, subject.promises, strict=False):
+            st.caption(f"The checkpoint's own sets, {plain(name)}: {promise}.")
     show_falsifier(
         "the classes' scores overlapped less: the point would slide down the curve, to one class for each patient."
     )

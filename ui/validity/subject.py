@@ -8,15 +8,19 @@ from typing import cast
 import numpy as np
 import streamlit as st
 
-from core.evaluation.calibration import choose_threshold, to_probabilities
+from core.evaluation.aggregate import log_odds
+from core.evaluation.calibration import choose_threshold, fit_temperature, measure_calibration, to_probabilities
+from core.evaluation.conformal import ConformalRule
+from core.evaluation.figure import Figure
 from core.evaluation.metrics import Floats, Integers
 from core.evaluation.simulated import simulate_patients
-from core.runs.evaluation import Evaluation, read_evaluation
+from core.runs.evaluation import Evaluation, calibration_figures, read_evaluation
 from core.runs.folder import RunEntry, RunFolder
 from ui.runs.evaluation_view import evaluate_validation
 from ui.runs.runs import own_runs
 from ui.validity.remarks import mark_simulated
 from ui.widgets.errors import report_errors
+from ui.widgets.loaders import load_card
 
 LAST_RUN = "validity.last_run"
 SIMULATED = "a simulated model"
@@ -37,6 +41,12 @@ class Subject:
     positive_class: int
     threshold: float
     temperature: float
+    calibration: dict[str, Figure]
+    """How far the probabilities that people receive are off (:func:`core.runs.evaluation.calibration_figures`)."""
+    calibrated: str
+    """On whom temperature, threshold and sets were fitted, in words."""
+    promises: tuple[str, ...] = ()
+    """What the checkpoint's own sets promise of each class."""
     key: str
     """Tells its charts from others."""
 
@@ -110,6 +120,8 @@ def _of_run(run: RunFolder) -> Subject | None:
         else f"{len(evaluation.patient_ids)} validation patients, which chose the epoch, the temperature and the threshold"
     )
     _show_badges(evaluation)
+    card = load_card(run.checkpoint)
+    rule = ConformalRule.from_dict(card.conformal) if card.conformal else None
     return Subject(
         name=run.name,
         whose=whose,
@@ -119,6 +131,9 @@ def _of_run(run: RunFolder) -> Subject | None:
         positive_class=evaluation.positive_class,
         threshold=evaluation.threshold,
         temperature=evaluation.temperature,
+        calibration=calibration_figures(evaluation),
+        calibrated=card.describe_calibration(),
+        promises=tuple(rule.describe_promises()) if rule else (),
         key=f"{run.name}.{evaluation.part}",
     )
 
@@ -132,8 +147,8 @@ def _show_badges(evaluation: Evaluation) -> None:
             st.badge("leaky split", icon=":material/warning:", color="red")
     if evaluation.part == "val":
         st.caption(
-            "The test patients of this run have not been evaluated; these are its validation patients, which are a "
-            "little optimistic. Evaluate on the test patients on the Runs page when the plan is final."
+            "The test patients of this run have not been evaluated; these are its validation patients, which chose "
+            "its epoch: what is shown of them is better than is true. Evaluate on the test patients on the Runs page when the plan is final."
         )
 
 
@@ -153,7 +168,9 @@ def _ask_simulated(*, offer_training: bool) -> Subject:
     mark_simulated()
     if offer_training:
         st.page_link("pages/train.py", label="Train a run to see your own here", icon=":material/model_training:")
-    probability = to_probabilities(logits)[:, 1]
+    other_labels, other_logits = simulate_patients(area, patients, np.random.default_rng(8), sharpness=sharpness)
+    temperature = fit_temperature(other_labels, other_logits)
+    threshold = choose_threshold(other_labels, to_probabilities(other_logits, temperature)[:, 1])
     return Subject(
         name=SIMULATED,
         whose=f"{patients} simulated patients",
@@ -161,7 +178,9 @@ def _ask_simulated(*, offer_training: bool) -> Subject:
         logits=logits,
         class_names=("unmethylated", "methylated"),
         positive_class=1,
-        threshold=choose_threshold(labels, probability),
-        temperature=1.0,
+        threshold=threshold,
+        temperature=temperature,
+        calibration=measure_calibration(labels == 1, log_odds(logits / temperature, 1)),
+        calibrated=f"fitted on {patients} other simulated patients",
         key="simulated",
     )

@@ -6,7 +6,14 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.evaluation.thresholds import SHARES, decision_curve, decision_words, evaluate_thresholds
+from core.evaluation.thresholds import (
+    SHARES,
+    decision_curve,
+    decision_words,
+    evaluate_thresholds,
+    shift_prevalence,
+    values_at_prevalence,
+)
 from core.figure_text import interval_text, number_text
 from ui.figures.reliability import draw_decision, draw_threshold_shares
 from ui.validity.remarks import show_falsifier
@@ -61,9 +68,17 @@ def _show_point(subject: Subject, probability: np.ndarray[tuple[int], np.dtype[n
         key=f"validity.thresholds.at.{subject.key}",
     )  # fmt: skip
     (point,) = evaluate_thresholds(subject.positive, probability, [threshold])
+    share_positive = float(np.mean(subject.positive))
+    name = plain(subject.class_names[subject.positive_class])
+    prevalence = st.slider(
+        f"Share of {name} patients where it is used", 0.01, 0.99, float(np.clip(round(share_positive, 2), 0.01, 0.99)), 0.01,
+        key=f"validity.thresholds.prevalence.{subject.key}",
+        help="Predictive values hang on it; sensitivity and specificity are taken to stay.",
+    )  # fmt: skip
+    values = values_at_prevalence(point, prevalence)
     rows = []
-    for name, title in SHARES.items():
-        share = getattr(point, name)
+    for key, title in SHARES.items():
+        share = values.get(key, getattr(point, key))
         rows.append(
             {
                 "figure": title,
@@ -73,9 +88,8 @@ def _show_point(subject: Subject, probability: np.ndarray[tuple[int], np.dtype[n
             }
         )
     st.dataframe(pd.DataFrame(rows), hide_index=True)
-    share_positive = float(np.mean(subject.positive))
-    name = plain(subject.class_names[subject.positive_class])
+    moved = float(shift_prevalence(threshold, share_positive, prevalence)) if 0 < share_positive < 1 else threshold
     st.caption(
-        f"On {subject.whose}, {share_positive:.0%} of them {name}: predictive values hold for that share only. "
-        f"{point.called} are called {name}."
+        f"On {subject.whose}, {share_positive:.0%} of them {name}; {point.called} are called {name}. Predictive values are those "
+        f"where {prevalence:.0%} are {name}; there a probability of {threshold:.2f} is {moved:.2f}."
     )

@@ -13,6 +13,12 @@ def define_evaluate(parser: Parser) -> None:
     )
     add_run(parser)
     parser.add_argument("--part", choices=("test", "val"), help="patients of the run's own cohort (default: test)")
+    parser.add_argument(
+        "--prevalence",
+        type=float,
+        metavar="P",
+        help="also the predictive values where this share of patients is positive",
+    )
     add_data(parser, "--data")
     add_overlap(parser)
 

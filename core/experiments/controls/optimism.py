@@ -14,7 +14,7 @@ from core.errors import EvaluationError
 from core.evaluation.figure import ESTIMANDS, Figure
 from core.evaluation.unpaired import mean_under_dependence, unpaired_difference
 from core.figure_text import value_text
-from core.models.card import read_card
+from core.runs.epoch_figures import best_validation_auroc
 from core.runs.evaluation import read_evaluation
 from core.runs.folder import RunFolder
 
@@ -111,14 +111,11 @@ def read_own_pair(run: RunFolder) -> Pair | None:
     test = read_evaluation(run, "test")
     if test is None or test.leaky or run.source.shuffle_seed is not None:
         return None
-    validation = read_card(run.checkpoint).metrics.get("val", {}).get("patient", {}).get("auroc")
-    if validation is None or "auroc" not in test.patient:
-        return None
     pair = Pair(
         seed=run.config.seed,
         run=run.name,
         epoch=test.epoch,
-        validation=Figure(**validation),
+        validation=best_validation_auroc(run),
         untouched=test.patient["auroc"],
     )
     return pair if pair.complete else None

@@ -22,7 +22,7 @@ from core.jobs.member import Member, train_members
 from core.progress import Progress
 from core.runs.cohort import open_cohort
 from core.runs.epoch_figures import best_validation_auroc
-from core.runs.evaluation import evaluate_validation, read_evaluation
+from core.runs.evaluation import read_evaluation
 from core.runs.folder import RunFolder
 from core.settings import Settings
 from core.training.evaluate import evaluate_run
@@ -59,7 +59,7 @@ def measure_optimism(
         )
         run = _train(experiment, f"seed-{seed:02d}", reseeded, question, split, settings, display)
         untouched = evaluate_run(run, "test", settings)
-        validation = evaluate_validation(run).patient["auroc"]
+        validation = best_validation_auroc(run)
         pairs.append(
             Pair(
                 seed=seed, run=run.name, epoch=untouched.epoch, validation=validation,

@@ -7,17 +7,13 @@ from typing import Any
 
 from core.errors import EvaluationError
 from core.evaluation.aggregate import log_odds
-from core.evaluation.calibration import measure_calibration
+from core.evaluation.calibration import CALIBRATION_TITLES, measure_calibration
 from core.evaluation.intervals import LogitAuroc, measure_auroc
 from core.evaluation.meta_analysis import PooledAuroc, pool_aurocs
 from core.figure_text import figure_text, interval_text
 from core.runs.evaluation import Evaluation
 
-CALIBRATION_TITLES = {
-    "observed_expected": "Observed : expected",
-    "intercept": "Calibration in the large",
-    "slope": "Calibration slope",
-}
+CALIBRATION_SHOWN = {name: CALIBRATION_TITLES[name] for name in ("observed_expected", "intercept", "slope")}
 
 
 def judge_cohort(name: str, evaluation: Evaluation) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from core.experiments.search.trial_queue import claim_trial, first_number, regis
 from core.files import write_atomic
 from core.jobs.experiment import Display
 from core.jobs.member import Member
-from core.runs.epoch_figures import best_validation_auroc
+from core.runs.epoch_figures import corrected_validation_auroc
 from core.runs.folder import RunFolder
 from core.settings import Settings, load_settings
 
@@ -115,7 +115,7 @@ def _member(search: Search, trial: optuna.trial.Trial, settings: Settings) -> Me
 
 def _store_figure(trial: optuna.trial.Trial, run: RunFolder) -> None:
     """Keep with the trial what other hosts, which lack the run, want to know of it."""
-    trial.set_user_attr("auroc", best_validation_auroc(run).to_dict())
+    trial.set_user_attr("auroc", corrected_validation_auroc(run).to_dict())
     trial.set_user_attr("best_epoch", run.status().best_epoch)
 
 

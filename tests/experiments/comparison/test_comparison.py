@@ -7,6 +7,7 @@ import pytest
 from core.errors import EvaluationError, RunError
 from core.evaluation.metrics import auroc
 from core.experiments.comparison.comparison import MOST_RUNS, compare_runs
+from core.models.card import read_card
 from core.runs.folder import RunFolder
 from core.runs.tags import change_tags
 from core.settings import Settings
@@ -145,9 +146,11 @@ def store_test_judgement(run: RunFolder) -> None:
     """Leave what ``evaluate`` leaves."""
     from dataclasses import replace
 
-    from core.runs.evaluation import evaluate_validation, store_evaluation
+    from core.runs.evaluation import evaluate_validation, store_evaluation, with_figures
 
-    store_evaluation(run, replace(evaluate_validation(run), part="test", looked_at=1), "")
+    store_evaluation(
+        run, with_figures(replace(evaluate_validation(run), part="test", looked_at=1), read_card(run.checkpoint)), ""
+    )
 
 
 def test_a_run_that_has_not_finished_an_epoch_has_a_course_and_no_figures(settings: Settings) -> None:

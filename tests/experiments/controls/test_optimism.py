@@ -22,7 +22,6 @@ from core.models.registry import ARCHITECTURES
 from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.runs.cohort import open_cohort
-from core.runs.evaluation import evaluate_validation
 from core.runs.ledger import count_evaluations
 from core.runs.records import DataSource
 from core.settings import Settings
@@ -139,7 +138,7 @@ def test_ones_own_run_gives_a_pair_after_a_look_and_a_control_never_does(
     found = read_own_pair(own)
     assert found is not None
     assert (found.run, found.epoch) == ("own", 1)
-    assert found.validation == evaluate_validation(own).patient["auroc"]
+    assert (found.validation.value, found.validation.low) == (own.epochs()[0].val_patient_auroc, None)
     assert found.gap.n == found.validation.n + found.untouched.n
     shuffled = run_training(settings, config, source.model_copy(update={"shuffle_seed": 1}), name="shuffled")
     evaluate_run(shuffled, "test", settings)
