@@ -15,8 +15,9 @@ from core.models.registry import ARCHITECTURES
 from core.mri import MRSequence
 from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
-from core.runs.evaluation import count_test_evaluations, read_evaluation
+from core.runs.evaluation import correct_figures, count_test_evaluations, read_evaluation
 from core.runs.folder import RunFolder
+from core.runs.ledger import record_evaluation
 from core.runs.persons import read_persons
 from core.runs.records import DataSource
 from core.settings import Settings, load_settings
@@ -245,3 +246,21 @@ def test_marks_burnt_into_the_pixels_are_seen_though_ids_and_numbers_are_the_sam
     assert scan_cohort(marked).digest == before
     with pytest.raises(DataError, match="no longer hold what"):
         evaluate_run(run, "test", settings)
+
+
+def test_the_interval_of_a_later_look_is_wider_and_the_same_model_looks_once(
+    run: RunFolder, settings: Settings
+) -> None:
+    for number in range(2):
+        record_evaluation(run.split().test_digest, f"another {number}", settings, model=str(number))
+    evaluation = evaluate_run(run, "test", settings)
+    assert (evaluation.look, evaluate_run(run, "test", settings).look) == (3, 3)
+    plain, corrected = evaluation.patient["accuracy"], evaluation.corrected["accuracy"]
+    assert corrected.value == plain.value
+    assert corrected.low <= plain.low
+    assert corrected.high > plain.high
+    assert corrected.method.endswith("corrected for look 3")
+    assert evaluation.judged is evaluation.corrected
+    too_late = correct_figures(evaluation, 40).corrected["accuracy"]
+    assert (too_late.low, too_late.reason) == (None, "evaluated too often: at look 40 no interval holds")
+    assert evaluation.to_dict()["history"] == {"persons": 2, "judged_before": 2, "trained_before": 0}
