@@ -117,7 +117,7 @@ class CheckpointCard(BaseModel):
             "fresh": f"fitted on {count} patients ({rate:.0%} {positive}) used for nothing else",
         }.get(
             self.calibration.get("how", ""),
-            "fitted on the validation patients that had chosen the epoch: probabilities are more extreme than is true",
+            "fitted on the validation patients that had chosen the epoch: such probabilities tend to be too extreme",
         )
 
     def reported_auroc(self) -> tuple[str, dict[str, Any]] | None:
