@@ -108,7 +108,9 @@ def correct_auroc(selection: Selection, draws: int = DRAWS, seed: int = 0) -> Fi
     areas, alone, together = np.empty(draws), 0.0, np.zeros(n)
     for epoch in np.unique(chosen):
         rows = chosen == epoch
-        areas[rows] = metrics.auroc(positive, odds[epoch], outside[rows])
+        # A single epoch was not chosen: its AUROC needs no correction.
+        judges = outside[rows] if len(odds) > 1 else np.ones_like(outside)
+        areas[rows] = metrics.auroc(positive, odds[epoch], judges)
         influence = auroc_influence(positive, odds[epoch])
         alone += rows.mean() * float(influence @ influence)
         together += rows.mean() * influence

@@ -97,6 +97,14 @@ def test_the_best_epoch_is_that_of_the_weighted_patients(select_on: str) -> None
         assert chosen == int(np.argmax(by_hand))
 
 
+def test_a_single_epoch_was_not_chosen_and_keeps_its_auroc() -> None:
+    alone = draw_selection(np.random.default_rng(3), epochs=1, effect=0.6)
+    expected, low, high = auroc_interval(alone.labels == 1, alone.odds[0])
+    figure = correct_auroc(alone)
+    assert figure.value == pytest.approx(expected)
+    assert (figure.low, figure.high) == pytest.approx((low, high), abs=0.02)
+
+
 def test_too_few_patients_or_three_classes_have_no_corrected_auroc() -> None:
     few = draw_selection(np.random.default_rng(7), patients=6)
     assert correct_auroc(few).value is None
