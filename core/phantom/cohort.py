@@ -2,8 +2,8 @@
 
 Each patient has a latent biomarker z ~ N(signal x label, 1) that drives one trait of the tumour, the share of it
 that is necrotic, and nothing else. The best AUROC that any model can reach is therefore known:
-Phi(signal / sqrt 2). A second trait, the width of the oedema (``oedema_mm`` in truth.csv), is strong and does not depend on
-the label: a pipeline that cannot find it finds nothing (:mod:`core.experiments.study.positive`).
+Phi(signal / sqrt 2). A second trait, the width of the oedema (``oedema_mm`` in truth.csv), does not depend on the
+label: a pipeline that cannot find it finds nothing (:mod:`core.experiments.study.positive`).
 """
 
 from __future__ import annotations

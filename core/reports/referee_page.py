@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.evaluation.figures import FIGURE_TITLES
+from core.evaluation.thresholds import SHARES
 from core.figure_text import interval_text, number_text, value_text
 from core.reports.page import render_page
 from core.reports.palette import LIGHT
@@ -67,6 +68,10 @@ def list_figures(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     for name, title in (("auroc", "AUROC less model B's"), ("log_loss", "log loss less model B's")):
         if name in comparison:
             rows.append((f"{title}, {comparison['how']}", value_text(comparison[name], signed=True)))
+    values = result["predictive_values"]
+    for name in ("positive_value", "negative_value") if values else ():
+        where = f"at threshold {values['threshold']:g} where {values['prevalence']:.0%} are positive"
+        rows.append((f"{SHARES[name]}, {where}", value_text(values[name])))
     bounds = result["label_error"]
     if bounds:
         rates = f"labels of sensitivity {bounds['sensitivity']:g} and specificity {bounds['specificity']:g}"

@@ -16,6 +16,8 @@ from core.runs.folder import RunFolder
 from core.runs.records import DataSource
 from core.settings import Settings
 
+LEFT_OUT = "the person was left out of this run: in another of its cohorts, or kept for a test"
+
 
 def open_cohort(source: DataSource, progress: Progress = silent, settings: Settings | None = None) -> Cohort:
     """Scan the cohort that a data source names; its labels are shuffled among the patients where the source says so.
@@ -93,4 +95,4 @@ def _scan(source: DataSource, progress: Progress, settings: Settings | None) -> 
         target=Target(column=source.target, positive=source.positive, cutoff=source.cutoff),
         session=source.session,
     )
-    return leave_out(cohort, source.leave_out) if source.leave_out else cohort
+    return leave_out(cohort, source.leave_out, LEFT_OUT) if source.leave_out else cohort

@@ -41,9 +41,17 @@ def ask_questions() -> tuple[Target, Questions, bool]:
             help="Of the assay and its cut-off, where labels may be wrong: bounds of the AUROC against the truth.",
         )  # fmt: skip
         specificity = st.number_input("Specificity of the labels", 0.51, 1.0, 1.0, 0.01, key="referee.specificity")
+        prevalence = st.number_input(
+            "Prevalence where it is used", 0.0, 0.99, 0.0, 0.01, key="referee.prevalence",
+            help="Share of positives: predictive values there. 0 leaves them out.",
+        )  # fmt: skip
         from_id = st.checkbox("The letters of the ids are the site", key="referee.site_from_id")
     rates = (sensitivity, specificity) if min(sensitivity, specificity) < 1 else None
-    return Target(column=column or None, positive=positive or None), Questions(label_error=rates, tried=tried), from_id
+    return (
+        Target(column=column or None, positive=positive or None),
+        Questions(label_error=rates, tried=tried, prevalence=prevalence or None),
+        from_id,
+    )
 
 
 @st.cache_data(max_entries=4, scope="session", show_spinner="Judging …")

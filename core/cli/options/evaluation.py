@@ -103,6 +103,10 @@ def define_referee(parser: Parser) -> None:
         help="sensitivity and specificity of the labels, or one rate of wrong labels: what the AUROC may then be",
     )  # fmt: skip
     parser.add_argument(
+        "--prevalence", type=float, metavar="P",
+        help="share of positives where the model would be used: predictive values there, at a threshold of 0.5",
+    )  # fmt: skip
+    parser.add_argument(
         "--tried", type=positive, default=1, metavar="N",
         help="models, epochs or settings of which this one was the best on these patients (default: 1)",
     )  # fmt: skip

@@ -19,7 +19,9 @@ from core.settings import Settings
 def referee(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Judge a table of predictions."""
     rates = arguments.label_error
-    questions = Questions(label_error=None if rates is None else _rates(rates), tried=arguments.tried)
+    questions = Questions(
+        label_error=None if rates is None else _rates(rates), prevalence=arguments.prevalence, tried=arguments.tried
+    )
     document = judge(read_table(Path(arguments.table).expanduser(), arguments), questions)
     lines = [document["sentence"]]
     lines += [f"{one['severity']}: {one['text']} {one['remedy']}".strip() for one in document["findings"]]

@@ -27,7 +27,7 @@ TABLES = Path(__file__).parent
 ANSWERS = "claim-answers.json"
 """In the run's folder: what the author filled in, merged whenever the sheet is made anew."""
 PUBLISHED = {
-    "claim_2024": ("CLAIM 2024", "Tejani et al. 2024, doi 10.1148/ryai.240300; numbers and topics checked against a copy of the table"),
+    "claim_2024": ("CLAIM 2024", "Tejani et al. 2024, doi 10.1148/ryai.240300; numbers and topics after a summary by others, not checked against the table itself"),
     "tripod_ai": ("TRIPOD+AI", "Collins et al. 2024, doi 10.1136/bmj-2023-078378; numbers and topics checked against a filled-in form"),
     "metrics": ("METRICS", "Kocak et al. 2024, doi 10.1186/s13244-023-01572-w; items and weights checked against its table"),
     "probast_ai": (

@@ -29,7 +29,7 @@ from core.evaluation.power import (
     validation_sizes,
 )
 from core.evaluation.selection import expected_gain
-from core.evaluation.thresholds import decision_curve, decision_words
+from core.evaluation.thresholds import decision_curve, decision_words, evaluate_thresholds, values_at_prevalence
 from core.evaluation.unpaired import unpaired_difference
 from core.experiments.referee.checks import (
     below_chance_p,
@@ -56,6 +56,8 @@ REPEATS = 3
 MANY = 2000
 MOST_PATIENTS = 50_000
 """More take gigabytes for the decision curve's band."""
+ACTS_AT = 0.5
+"""Threshold at which predictive values are stated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,8 @@ class Questions:
 
     label_error: tuple[float, float] | None = None
     """Sensitivity and specificity of the labels."""
+    prevalence: float | None = None
+    """Share of positives where the model would be used."""
     tried: int = 1
     """Models, epochs or settings of which this one was the best on these patients."""
     baselines: bool = True
@@ -114,6 +118,7 @@ def judge(table: Predictions, questions: Questions | None = None) -> dict[str, A
         "discrimination": {name: figure.to_dict() for name, figure in discrimination.items()},
         "calibration": _calibrate(table, positive, scores),
         "net_benefit": _benefit(table, positive, scores),
+        "predictive_values": _values(table, positive, scores, asked.prevalence),
         "parts": _by_part(table),
         "subgroups": _by_subgroup(table, patients),
         "comparison": _compare(patients, table.is_probability),
@@ -200,6 +205,16 @@ def _benefit(table: Predictions, positive: NDArray[np.bool_], scores: Floats) ->
     if not np.isfinite(curve.low).all():
         return {"reason": "one patient says nothing"}
     return {**arrays, "adds": curve.adds.tolist(), "words": decision_words(curve)}
+
+
+def _values(
+    table: Predictions, positive: NDArray[np.bool_], scores: Floats, prevalence: float | None
+) -> dict[str, Any] | None:
+    if prevalence is None or not table.is_probability:
+        return None
+    (point,) = evaluate_thresholds(positive, expit(scores), [ACTS_AT])
+    values = {name: figure.to_dict() for name, figure in values_at_prevalence(point, prevalence).items()}
+    return {"prevalence": prevalence, "threshold": ACTS_AT, **values}
 
 
 def _by_part(table: Predictions) -> list[dict[str, Any]]:

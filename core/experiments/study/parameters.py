@@ -85,7 +85,8 @@ SIZES: dict[Size, Amount] = {
     }),
     "full": Amount(folds=5, shuffles=99, seeds=5, draws=999),
 }  # fmt: skip
-"""tiny shows that everything runs; small fits two cores in an hour on 120 studies; full is the preset as it is."""
+"""tiny shows that everything runs; small is meant for an hour on two cores with 120 studies, which is not measured; full is the
+preset as it is."""
 
 
 def size_config(config: RunConfig, size: Size) -> RunConfig:

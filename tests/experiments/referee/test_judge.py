@@ -110,6 +110,17 @@ def test_ten_thousand_rows_take_seconds(tmp_path: Path) -> None:
     assert time.process_time() - start < 10
 
 
+def test_predictive_values_where_few_are_positive(tmp_path: Path) -> None:
+    table = read(draw_table(300), tmp_path)
+    rare, common = (
+        judge(table, Questions(baselines=False, prevalence=share))["predictive_values"] for share in (0.05, 0.5)
+    )
+    assert rare["positive_value"]["value"] < 0.25 < common["positive_value"]["value"]
+    assert rare["negative_value"]["value"] > common["negative_value"]["value"]
+    with pytest.raises(EvaluationError, match="prevalence"):
+        judge(table, Questions(prevalence=1.5))
+
+
 def test_more_patients_than_fit_in_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.experiments.referee.judge.MOST_PATIENTS", 20)
     with pytest.raises(EvaluationError, match="20 at most"):
