@@ -20,6 +20,7 @@ from core.experiments.evidence import CONTROLS, find_controls, list_answers
 from core.jobs.experiment import Experiment, Question
 from core.models.card import read_card
 from core.reports.claim_page import write_claim_page
+from core.runs.epoch_figures import calibrate_checkpoint
 from core.runs.evaluation import Evaluation, store_evaluation, with_figures
 from core.runs.folder import RunFolder
 from core.runs.ledger import record_evaluation
@@ -45,6 +46,7 @@ def run(settings: Settings) -> RunFolder:
     run = RunFolder.create(settings, tiny_config("epochs=1"), DataSource(root="/data"), name="mine", state="running")
     (run.path / "split.json").write_text(SPLIT.to_json())
     list(fit(run.config, TABLE, SPLIT, run=run))
+    calibrate_checkpoint(run)
     return run
 
 
