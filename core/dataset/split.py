@@ -118,9 +118,9 @@ class Split:
 def make_split(table: SliceTable, config: SplitConfig, cohort_digest: str) -> Split:
     """Split by patient or by slice, stratified by label, independent of the order of the input.
 
-    A drawn split by patient depends on persons, their labels, the seed and the fractions only, not on how
-    the scans are prepared; its test part not on val_fraction either (``SplitConfig.split_version`` 2). Where the cohort came in TRAIN and VAL or TEST folders these are used; a missing
-    VAL is then drawn from TRAIN. Unlabelled rows are left out.
+    A drawn split by patient depends on persons, their labels, the seed and the fractions only, not on how the scans are prepared;
+    its test part not on val_fraction either (``SplitConfig.split_version`` 2). Where the cohort came in TRAIN and VAL or TEST
+    folders these are used; a missing VAL is then drawn from TRAIN. Unlabelled rows are left out.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ def epoch_figure(run: RunFolder, record: EpochRecord, field: str) -> Figure:
     -------
     Figure
         n counts patients for what is by patient, else slices. Without an interval where the run keeps none: one of an
-        older version, or a class with a single patient; and a validation figure of the best epoch, which it chose.
+        older version, or a class with a single patient; and a validation figure of the chosen epoch, which its patients chose.
     """
     patients, slices, _ = part_sizes(run, "train" if field.startswith("train_") else "val")
     low, high = (getattr(record, f"{field}_{end}", None) for end in ("low", "high"))
@@ -57,7 +57,7 @@ def epoch_figure(run: RunFolder, record: EpochRecord, field: str) -> Figure:
         n=patients if "_patient_" in field else slices,
         reason="" if low is not None else "the run keeps no interval for this epoch",
     )
-    chosen = record.best and field.startswith("val_")
+    chosen = field.startswith("val_") and record.best and not any(one.best for one in run.epochs()[record.epoch :])
     return withhold_intervals({field: figure})[field] if chosen else figure
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from core.evaluation.selection import WITHHELD
 from core.experiments.paper_claims import CLAIMS, UNRECONCILED, compare_claims
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource
@@ -30,11 +31,15 @@ def test_each_claim_finds_its_place_in_a_run(settings: Settings, source: DataSou
     peak = rows["Validation accuracy, peak"]
     assert peak.figure.value == pytest.approx(max(record.val_accuracy for record in records))
     assert peak.figure.n == sizes["val"]["slices"]
+    chosen = max(record.epoch for record in records if record.best)
     for row in rows.values():
+        assert row.patients == sizes[row.claim.field.partition("_")[0]]["patients"]
+        if row.epoch == chosen and row.claim.field.startswith("val_"):
+            assert row.figure.reason == WITHHELD
+            continue
         assert row.figure.low is not None, row.claim.name
         assert row.figure.high is not None
         assert row.figure.low <= (row.figure.value or 0) <= row.figure.high
-        assert row.patients == sizes[row.claim.field.partition("_")[0]]["patients"]
 
 
 def test_a_run_without_a_finished_epoch_has_nothing_beside_the_claims(settings: Settings, source: DataSource) -> None:

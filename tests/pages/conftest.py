@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.config import PrepConfig, RunConfig, SplitConfig
 from core.data.cohort import scan_cohort
+from core.evaluation.selection import CORRECTED
 from core.models.card import CheckpointCard
 from core.models.checkpoint import save_checkpoint
 from core.models.weights import build_model
@@ -44,7 +45,7 @@ def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def checkpoint_file(tmp_path_factory: pytest.TempPathFactory, phantom_folder: Path) -> Path:
     """Random weights that know the four sequences."""
     model, _ = build_model("resnet18", 2, "none", 0)
-    figure = {"value": 0.8, "low": 0.6, "high": 0.9, "n": 24}
+    figure = {"value": 0.8, "low": 0.6, "high": 0.9, "n": 24, "method": CORRECTED}
     card = CheckpointCard(
         name="tiny",
         config=CONFIG,

@@ -126,9 +126,9 @@ def test_nested_chooses_on_inner_patients_and_judges_the_winner_alone(
         assert one["inner_auroc"][one["candidate"] - 1] == pytest.approx(np.mean(values))
         figure = one["inner"][one["candidate"] - 1]
         assert figure["n"] == sum(card.metrics["val"]["patient"]["auroc"]["n"] for card in inner)
-        assert figure["low"] == pytest.approx(
-            np.mean([card.metrics["val"]["patient"]["auroc"]["low"] for card in inner])
-        )
+        # Too few patients of a class to correct the AUROC for the choice of the epoch.
+        assert all(card.metrics["val"]["patient"]["auroc"]["low"] is None for card in inner)
+        assert figure["low"] is None
     assert "Nested" in result["sentence"]
 
 

@@ -9,7 +9,7 @@ from core.config import AugmentationConfig, RunConfig, field_paths
 from core.presets import PRESETS
 from ui.train.augmentation_form import AMOUNTS
 from ui.train.fields import describe_fields, label_of
-from ui.train.form import MAIN_FIELDS, _widget
+from ui.train.form import HIDDEN_FIELDS, MAIN_FIELDS, _widget
 
 
 def form_app(maxima: dict[str, float] | None = None, typed: tuple[str, ...] = ("weights",)) -> None:
@@ -65,7 +65,7 @@ def test_every_field_but_the_preset_has_a_widget_with_a_tooltip() -> None:
     widgets = [*app.number_input, *app.selectbox, *app.toggle, *app.text_input, *app.pills]
     names = {widget.key.removeprefix("form.") for widget in widgets}
     switches = {f"{name}.on" for name in AMOUNTS}
-    assert names == (set(field_paths()) - {"preset"}) | switches
+    assert names == (set(field_paths()) - HIDDEN_FIELDS) | switches
     assert all(widget.help for widget in widgets)
 
 
