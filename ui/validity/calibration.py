@@ -10,7 +10,7 @@ from core.evaluation.calibration import CALIBRATION_TITLES, to_probabilities
 from core.evaluation.conformal import evaluate_sets, ideal_set_size, sets_left_out
 from core.evaluation.curves import reliability_bins
 from core.evaluation.intervals import auroc_interval
-from core.figure_text import figure_text, value_text
+from core.figure_text import figure_text, interval_text, number_text
 from ui.figures.reliability import draw_reliability, draw_set_size
 from ui.validity.remarks import show_falsifier
 from ui.validity.subject import Subject, ask_subject
@@ -56,15 +56,19 @@ def _show_reliability(subject: Subject) -> None:
             alt="probability said against share observed",
         )
     with table:
+        found = {title: subject.calibration[name] for name, title in CALIBRATION_TITLES.items()}
         rows = [
-            {"of what people receive": title, "value (95%)": value_text(subject.calibration[figure])}
-            for figure, title in CALIBRATION_TITLES.items()
+            {
+                "of what people receive": title,
+                "value": number_text(figure.value),
+                "95% interval": interval_text(figure.low, figure.high),
+            }
+            for title, figure in found.items()
         ]
-        st.dataframe(
-            pd.DataFrame(rows),
-            hide_index=True,
-            column_config={"value (95%)": st.column_config.TextColumn(width="large")},
-        )
+        st.dataframe(pd.DataFrame(rows), hide_index=True)
+        for reason in dict.fromkeys(figure.reason for figure in found.values() if figure.reason):
+            titles = [title for title, figure in found.items() if figure.reason == reason]
+            st.caption(f"{', '.join(titles)}: {reason}.")
         st.caption(
             f"On {subject.whose}. Temperature {subject.temperature:.2f} (above 1 means that the network was too sure), "
             f"{subject.calibrated}. A slope of 1, an intercept of 0 and a ratio of 1 are right; a slope below 1 is too sure."
