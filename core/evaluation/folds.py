@@ -70,6 +70,26 @@ def evaluate_fold(answers: FoldPredictions, class_names: Sequence[str], positive
     return {name: figures[name] for name in FOLD_FIGURES}
 
 
+def group_folds(
+    patients: NDArray[np.str_], labels: Integers, odds: Floats, member: NDArray[np.generic]
+) -> list[FoldPredictions]:
+    """Return the log odds of two classes fold by fold, uncalibrated and at a threshold of 0.5.
+
+    Parameters
+    ----------
+    patients, labels, odds, member
+        Arrays of shape (patients,): names, classes (0, 1), log odds of class 1, and the fold of each.
+    """
+    logits = np.column_stack([np.zeros(len(odds)), odds])
+    return [
+        FoldPredictions(
+            seed=0, fold=number, patients=patients[member == fold], labels=labels[member == fold],
+            logits=logits[member == fold], threshold=0.5, temperature=1.0,
+        )
+        for number, fold in enumerate(np.unique(member), start=1)
+    ]  # fmt: skip
+
+
 def evaluate_folds(
     folds: Sequence[FoldPredictions], class_names: Sequence[str], positive_class: int
 ) -> dict[str, Figure]:

@@ -26,7 +26,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from core.errors import EvaluationError
 from core.evaluation.figure import Figure
-from core.evaluation.folds import FoldPredictions, evaluate_folds
+from core.evaluation.folds import evaluate_folds, group_folds
 from core.evaluation.metrics import Floats
 from core.evaluation.permutation import permutation_p
 
@@ -150,12 +150,12 @@ def evaluate_baselines(
     2012), so differences are given as estimates, and the test is a likelihood ratio (see :func:`likelihood_ratio_p`) or, in
     folds, a permutation given the covariates (:func:`conditional_permutation_p`).
     """
-    labels = patients["label"].to_numpy(np.int64)
+    labels, names = patients["label"].to_numpy(np.int64), patients["id"].to_numpy(dtype=np.str_)
     dealt = deal_folds(labels, folds, repeats)
     found = []
     for name, columns in sets.items():
         alone = _predict_in_folds(patients, columns, labels, dealt)
-        logits = [one for repeat in alone for one in _as_folds(patients, labels, repeat)]
+        logits = [fold for member, odds in alone for fold in group_folds(names, labels, odds, member)]
         missing = patients[list(columns)]
         baseline: dict[str, Any] = {
             "name": name,
@@ -167,7 +167,7 @@ def evaluate_baselines(
         if SCORE in patients and np.ptp(patients[SCORE]) > 0:
             scored = patients if folds is None else patients.assign(score=_standardize_within(patients, folds))
             both = _predict_in_folds(scored, (*columns, SCORE), labels, dealt)
-            better = [one for repeat in both for one in _as_folds(patients, labels, repeat)]
+            better = [fold for member, odds in both for fold in group_folds(names, labels, odds, member)]
             with_image = evaluate_folds(better, ("0", "1"), 1)["auroc"].value
             without = baseline["auroc"].value
             baseline["added_auroc"] = None if with_image is None or without is None else with_image - without
@@ -203,7 +203,8 @@ def conditional_permutation_p(
 ) -> float:
     """Return the p of a score that says nothing given the covariates, by shuffling labels within strata.
 
-    The statistic is what is left of the score beside the clinical predictor, summed over the positives. Out-of-fold scores are taken as they are: that the network learnt from other folds' labels, only ``permute`` repeats.
+    The statistic is what is left of the score beside the clinical predictor, summed over the positives. Out-of-fold scores
+    are taken as they are: that the network learnt from other folds' labels, only ``permute`` repeats.
 
     Parameters
     ----------
@@ -263,25 +264,6 @@ def _predict_in_folds(
             odds[test] = model.decision_function(patients[test])
         found.append((member, odds))
     return found
-
-
-def _as_folds(
-    patients: pd.DataFrame, labels: NDArray[np.int64], repeat: tuple[NDArray[np.int64], Floats]
-) -> list[FoldPredictions]:
-    member, odds = repeat
-    names = patients["id"].to_numpy(dtype=np.str_)
-    return [
-        FoldPredictions(
-            seed=0,
-            fold=int(fold) + 1,
-            patients=names[member == fold],
-            labels=labels[member == fold],
-            logits=np.column_stack([np.zeros((member == fold).sum()), odds[member == fold]]),
-            threshold=0.5,
-            temperature=1.0,
-        )
-        for fold in np.unique(member)
-    ]
 
 
 def _standardize_within(patients: pd.DataFrame, folds: NDArray[np.str_]) -> pd.Series:

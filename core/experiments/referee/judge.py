@@ -17,7 +17,7 @@ from core.evaluation.calibration import measure_calibration
 from core.evaluation.curves import reliability_bins
 from core.evaluation.figure import Figure
 from core.evaluation.figures import compute_figures
-from core.evaluation.folds import FoldPredictions, evaluate_folds
+from core.evaluation.folds import evaluate_folds, group_folds
 from core.evaluation.metrics import Floats
 from core.evaluation.paired import auroc_difference, mean_difference
 from core.evaluation.power import (
@@ -170,14 +170,8 @@ def _discriminate(patients: pd.DataFrame, is_probability: bool) -> dict[str, Fig
     figures = compute_figures(labels, logits, class_names=("negative", "positive"))
     found = {name: figures[name] for name in names}
     if "fold" in patients:
-        member, ids = patients["fold"].to_numpy(), patients["id"].to_numpy(dtype=np.str_)
-        folds = [
-            FoldPredictions(
-                seed=0, fold=number, patients=ids[member == fold], labels=labels[member == fold],
-                logits=logits[member == fold], threshold=0.5, temperature=1.0,
-            )
-            for number, fold in enumerate(pd.unique(member), start=1)
-        ]  # fmt: skip
+        member = patients["fold"].to_numpy(dtype=np.str_)
+        folds = group_folds(patients["id"].to_numpy(dtype=np.str_), labels, scores, member)
         if all(len(np.unique(fold.labels)) == 2 for fold in folds):
             within = evaluate_folds(folds, ("negative", "positive"), 1)
             found = {"auroc": within["auroc"]} | ({"brier": within["brier"]} if is_probability else {})

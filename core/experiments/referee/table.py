@@ -93,6 +93,8 @@ def read_predictions(path: Path, target: Target | None = None, *, site_from_id: 
     if not sheet.rows:
         raise LabelError(f"{sheet.name} holds no row below its header; expected one prediction a row.")
     cells = {name: [row[place] for _, row in sheet.rows] for name, place in at.items()}
+    # A column of folds, sites or parts without an entry says nothing.
+    cells = {name: column for name, column in cells.items() if name not in ("fold", "site", "part") or any(column)}
     lines = [line for line, _ in sheet.rows]
     reader = LabelReader(sheet, at["label"], target)
     empty = [line for line, cell in zip(lines, cells["id"], strict=True) if not cell]

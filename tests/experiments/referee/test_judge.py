@@ -26,6 +26,11 @@ def test_a_hold_out_is_judged_as_evaluate_does(tmp_path: Path) -> None:
     json.dumps(found, allow_nan=False)
 
 
+def test_a_part_column_without_an_entry_tells_of_no_leak(tmp_path: Path) -> None:
+    found = judge(read(draw_table(60).assign(part=""), tmp_path), QUICK)
+    assert found["leaks"]["verdict"].startswith("cannot be told")
+
+
 def test_folds_are_never_pooled(tmp_path: Path) -> None:
     table = draw_table(400, signal=1.5).assign(fold=lambda one: np.arange(len(one)) % 4)
     pooled = table.assign(probability=table["probability"] * (0.2 + 0.2 * table["fold"]))
