@@ -1,19 +1,27 @@
 # The app as a Docker Space (or anywhere): `docker build -t mgmt-lab . && docker run -p 8501:8501 mgmt-lab`.
-FROM python:3.11-slim
+# Another base: --build-arg BASE=...; the demo without PyTorch and CUDA: --build-arg REQUIREMENTS=requirements-demo.txt
+ARG BASE=python:3.11-slim
+FROM ${BASE}
+ARG REQUIREMENTS=requirements.txt
 
 RUN useradd --create-home --uid 1000 lab
 USER lab
 WORKDIR /home/lab/app
+# The two about malloc overwrite memory at the moment that it is freed: names of patients do not outlive their session in it.
 ENV PATH=/home/lab/.local/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    PYTHONMALLOC=malloc \
+    GLIBC_TUNABLES=glibc.malloc.perturb=90:glibc.malloc.tcache_count=0 \
     MGMT_LAB_MODE=hosted \
     MGMT_LAB_HOME=/home/lab/data \
     STREAMLIT_SERVER_ADDRESS=0.0.0.0 \
     STREAMLIT_CLIENT_SHOW_ERROR_DETAILS=none \
     STREAMLIT_SERVER_MAX_UPLOAD_SIZE=500
 
-COPY --chown=lab requirements.txt requirements-raw.txt ./
-RUN pip install --no-cache-dir --user -r requirements.txt && pip install --no-cache-dir --user --no-deps -r requirements-raw.txt
+# Every package of the closure is pinned with its hashes (`make lock`); `serve` runs in this image, too.
+COPY --chown=lab requirements.lock requirements-demo.lock requirements-raw.lock ./
+RUN pip install --no-cache-dir --user --require-hashes -r "${REQUIREMENTS%.txt}.lock" \
+    && if [ "$REQUIREMENTS" = requirements.txt ]; then pip install --no-cache-dir --user --require-hashes --no-deps -r requirements-raw.lock; fi
 COPY --chown=lab . .
 
 EXPOSE 8501

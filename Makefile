@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .venv-demo
 PORT ?= 8501
+CHECKPOINT ?= demo-synthetic
 
-.PHONY: help app demo test test-slow e2e lint bench zoo costs demo-checkpoint demo-maps clean
+.PHONY: help app demo web test test-slow e2e lint bench zoo costs demo-checkpoint demo-maps licences lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -16,8 +17,11 @@ app: $(VENV)/.runtime  ## start the app on localhost
 demo: $(DEMO)/.installed  ## Home, Predict and Cohort without PyTorch: a small environment of its own
 	$(DEMO)/bin/streamlit run streamlit_app.py --server.port $(PORT)
 
+web: $(VENV)/.runtime web/node_modules/.installed  ## the page that predicts in the browser, as static files in web/dist
+	$(BIN)/python -m core export web $(CHECKPOINT) --out web/dist --replace
+
 test: $(VENV)/.dev  ## the fast tests, one process for each core
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not slow and not e2e"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not e2e"
 
 test-slow: $(VENV)/.dev  ## the tests that take minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m slow
@@ -45,8 +49,18 @@ demo-checkpoint: $(VENV)/.runtime  ## train the shipped checkpoint again, from n
 demo-maps: $(VENV)/.dev  ## train the shipped checkpoint whose maps are true, and test them (about an hour)
 	$(BIN)/python benchmarks/bench_maps.py --keep checkpoints/demo-synthetic-t1wce.safetensors
 
+licences: $(VENV)/.runtime  ## the licence of everything that is installed to run; fails where one is under the GPL
+	$(BIN)/python -m core.licences
+
+LOCK := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
+lock: $(VENV)/.runtime  ## pin the image's whole closure with hashes; after a change of any requirements file
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.8
+	$(LOCK) requirements.txt requirements-dicom.txt requirements-serve.txt -o requirements.lock
+	$(LOCK) requirements-demo.txt requirements-dicom.txt requirements-serve.txt -o requirements-demo.lock
+	$(LOCK) --no-deps requirements-raw.txt -o requirements-raw.lock
+
 clean:  ## remove the environment and everything that can be made again; runs and checkpoints stay
-	rm -rf $(VENV) $(DEMO) cache
+	rm -rf $(VENV) $(DEMO) cache web/node_modules web/dist
 
 $(VENV)/bin/python $(DEMO)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.11")'
@@ -56,9 +70,13 @@ $(DEMO)/.installed: requirements-demo.txt | $(DEMO)/bin/python
 	$(DEMO)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-demo.txt
 	@touch $@
 
-$(VENV)/.runtime: requirements.txt requirements-raw.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+$(VENV)/.runtime: requirements.txt requirements-raw.txt requirements-dicom.txt requirements-serve.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dicom.txt -r requirements-serve.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-raw.txt
+	@touch $@
+
+web/node_modules/.installed: web/package-lock.json
+	cd web && npm ci --no-audit --no-fund
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime

@@ -316,7 +316,7 @@ def measure_price(folder: Path, arguments: argparse.Namespace) -> None:
     from core.data.formats import codestream, decoder_process
     from core.data.formats.dicom import read_frames
 
-    in_worker, rows = codestream.decode_codestream, []
+    in_worker, rows = codestream._pool.decode, []
     for syntax, bits in ((JPEGBaseline8Bit, 8), (JPEGLosslessSV1, 16), (JPEGLSLossless, 16), (JPEG2000Lossless, 16)):
         series = folder / syntax
         series.mkdir()
@@ -327,7 +327,7 @@ def measure_price(folder: Path, arguments: argparse.Namespace) -> None:
         ]
 
         def read(decoder: Callable[..., object], files: list[Path] = files) -> None:
-            codestream.decode_codestream = decoder  # type: ignore[assignment]
+            codestream._pool.decode = decoder  # type: ignore[method-assign, assignment]
             for path in files:
                 read_frames(path)
 
@@ -347,7 +347,7 @@ def measure_price(folder: Path, arguments: argparse.Namespace) -> None:
                 wall["worker"] / wall["here"],
             )
         )
-        codestream.decode_codestream = in_worker
+        codestream._pool.decode = in_worker  # type: ignore[method-assign]
     print_table(
         f"{arguments.slices} slices of {arguments.size} x {arguments.size}, n = {arguments.rounds} rounds in turns; "
         "milliseconds a slice, CPU with the worker's",

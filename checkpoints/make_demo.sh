@@ -16,4 +16,6 @@ $python -m core train "$train" --preset honest --run "$run" --set weights=none -
 $python -m core evaluate "$run" --data "$judge"
 $python -m core export checkpoint "$run" --out checkpoints/demo-synthetic.safetensors --replace
 $python -m core maps checkpoints/demo-synthetic.safetensors "$judge" --studies 100 --method gradcam --layer layer4.1 --keep
+for cohort in 13 31; do $python -m core phantom "$home/cache/demo/$cohort" --studies 200 --signal 3 --seed $cohort; done
+$python checkpoints/calibrate.py checkpoints/demo-synthetic.safetensors "$home/cache/demo/13" "$judge" "$home/cache/demo/31"
 $python -m core export onnx checkpoints/demo-synthetic.safetensors --out checkpoints --replace

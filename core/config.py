@@ -6,14 +6,14 @@ Presets live in :mod:`core.presets`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from core.errors import ConfigError
+from core.errors import ConfigError, DocumentError
+from core.files import parse_document
 from core.mri import READER_VERSION, MRSequence
 
 FOUR_SEQUENCES = (MRSequence.FLAIR, MRSequence.T1W, MRSequence.T1WCE, MRSequence.T2W)
@@ -310,10 +310,10 @@ def parse_config(content: str | bytes | Mapping[str, Any]) -> RunConfig:
     """
     try:
         if isinstance(content, (str, bytes)):
-            content = json.loads(content)
+            content = parse_document(content, "The configuration")
         return RunConfig.model_validate(content)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The configuration is not JSON: {error}.") from error
+    except DocumentError as error:
+        raise ConfigError(str(error)) from error
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(step) for step in first["loc"]) or "the configuration"

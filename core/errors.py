@@ -7,6 +7,57 @@ command line prints it and exits with 2; a page shows it in one ``st.error``. An
 
 from __future__ import annotations
 
+REFUSALS = {
+    "no_image": "{name} is not a DICOM image: it has neither Modality, SOP Class UID nor pixels.",
+    "other_modality": "{name} has Modality {modality}; only MR images can be used here.",
+    "no_pixels": "{name} is an MR object without pixel data; hand in the images of the series.",
+    "colour": "{name} is a colour image ({found}); MR signal is grey.",
+    "cut_off": "{name} is cut off: {claimed} pixels need {expected} bytes, {available} are there; copy it again.",
+    "number": "{keyword} is '{found}'; expected {expected}.",
+    "frame_count": "NumberOfFrames is {frames}; expected 1 or more.",
+    "bits": "BitsAllocated is {allocated}; 8, 16 and 32 bits a pixel can be read.",
+    "bits_misfit": "RescaleSlope {slope}, BitsAllocated {allocated}, BitsStored {stored}, HighBit {high_bit} do not fit.",
+    "directions": "ImageOrientationPatient ({values}) is not two perpendicular unit vectors.",
+    "frames_unplaced": "{name} holds {frames} frames and does not say where they lie (it has no functional groups); convert it "
+    "to enhanced MR or to one file per slice.",
+    "frames_miscounted": "{name} holds {frames} frames and describes {described}; it is damaged, export it again.",
+    "mosaic": "{name} is a Siemens mosaic (many slices tiled into one image), not an anatomical slice; hand in the structural "
+    "series.",
+    "no_volume": "The {count} files of {place} do not form one volume, which has one size and one orientation: found {found}. "
+    "Hand in one series.",
+    "repeated": "The {count} images of {place} lie at only {positions} positions, up to {most} at one: {what}. Hand in one image "
+    "per position.",
+    "uneven": "The slices of {place} are unevenly spaced, from {least} to {most} mm apart without a common step: several series "
+    "in one, or many slices missing. Hand in one complete series.",
+    "not_nifti": "{name} is not a NIfTI image.",
+    "dimensions": "{name} has {count} dimensions ({shape}): a time series, not one volume.",
+    "shape": "{name} has the shape ({shape}); expected a three-dimensional image.",
+    "affine": "{name} has no usable affine; save it again with its orientation.",
+    "named_labels": "{name} is a segmentation by its name, not a scan.",
+    "label_map": "{name} is a label map by its voxels or its intent code, not a scan.",
+    "blank": "All {count} slices of the {sequence} series ({file}) are blank; a head was expected. Leave this series out, or "
+    "hand in another.",
+    "loose_images": "Study {study}: loose images have no place in the patient, so they form no volume and have no neighbours. "
+    "Hand in DICOM or NIfTI, or choose form 'slice' with channels 'grey'.",
+    "unplaced": "files do not state how large a voxel is and how it lies in the patient, without which nothing can be laid on a "
+    "common grid; export the scan again with its geometry, or prepare each series in its own planes (grid_mm=0)",
+    "frames_of_reference": "Study {study}: its series lie in different frames of reference ({found}), so a common grid would "
+    "lay different places over each other. Register them (prepare --from raw does it), or, where you know that they are "
+    "registered, train with --set frames=assume_registered.",
+    "other_sequences": "Study {study}: checkpoint '{checkpoint}' was trained on {known}, and the study has {found}. {remedy}",
+    "unknown_sequence": "Name the sequence of the scan if you know it (--sequence on the command line), or hand in one that says what "
+    "it is.",
+    "hand_in_others": "Hand in one of those sequences, or train a checkpoint on the sequence at hand.",
+    "nothing_found": "No scan was found in {names}: hand in DICOM, NIfTI, PNG or JPEG files, or a zip of them.",
+    "nothing_readable": "No scan in {names} can be read: {reason}{more}",
+}
+"""Words in which a scan is refused, by core and by the page in the browser alike."""
+
+
+def refusal(key: str, **values: object) -> str:
+    """Return one of the :data:`REFUSALS`, filled in."""
+    return REFUSALS[key].format(**values)
+
 
 class MGMTLabError(Exception):
     """The root: an error that a user can correct, stated in one line."""
@@ -87,6 +138,10 @@ class StorageError(MGMTLabError):
     """The disk is full, or a folder cannot be written."""
 
 
+class DocumentError(MGMTLabError, ValueError):
+    """A stored document or table that is damaged: no JSON, CSV or parquet, nested too deeply, or too large."""
+
+
 class WeightsUnavailableError(MGMTLabError):
     """Pretrained weights that cannot be fetched or do not fit; the message names the ways out."""
 
@@ -113,6 +168,10 @@ class SealError(MGMTLabError):
 
 class EvaluationError(MGMTLabError):
     """A figure that cannot be computed from the given data."""
+
+
+class ServerError(MGMTLabError):
+    """A DICOMweb server that cannot be reached, refuses, or answers what is no answer."""
 
 
 class HostedModeError(MGMTLabError):

@@ -36,6 +36,12 @@ def number_text(value: float | None, *, signed: bool = False, percent: bool = Fa
     return format(value, f"{'+' if signed else ''}{'.1%' if percent else '.3f'}")
 
 
+def p_text(p: float, of: str = "") -> str:
+    """Write ``p = 0.012``, ``p after Holm = 0.012`` of "after Holm", and ``p < 0.001`` where three digits would be zeros."""
+    words = f"p {of}".strip()
+    return f"{words} < 0.001" if p < 0.0005 else f"{words} = {p:.3f}"
+
+
 def interval_text(low: float | None, high: float | None, *, signed: bool = False, percent: bool = False) -> str:
     """Write ``0.884 to 0.977``; nothing where there is no interval."""
     if low is None or high is None:

@@ -1,4 +1,4 @@
-"""Atomic writes: a reader never sees half a file, and a full disk is reported in one line. And tables beside modules."""
+"""Stored documents: written atomically, so that a reader never sees half a file, and read in one way, with one error."""
 
 from __future__ import annotations
 
@@ -6,18 +6,27 @@ import errno
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from core.errors import StorageError
+from pydantic_core import from_json
+
+from core.errors import DocumentError, StorageError
+
+DOCUMENT_BYTES = 32 * 1024 * 1024
+"""The largest document that is read; the split of a large cohort by slice has a few megabytes."""
+LONG_NUMBER = re.compile(r"[0-9]{310}")
+"""No float holds it."""
 
 _REASONS = {
     errno.ENOSPC: "no space is left on the disk; free some, then try again",
     errno.EFBIG: "a limit on the size of a file is reached (ulimit -f shows it); raise it, then try again",
     errno.EDQUOT: "the disk quota is used up; free some space, then try again",
+    errno.EIO: "the disk reports an input/output error; see that it is sound and connected, then try again",
     errno.EROFS: "the file system is read-only; set MGMT_LAB_HOME to a folder that can be written",
     errno.EACCES: "permission is denied; set MGMT_LAB_HOME to a folder that can be written",
     errno.EPERM: "permission is denied; set MGMT_LAB_HOME to a folder that can be written",
@@ -29,9 +38,41 @@ def load_table(module: str) -> dict[str, Any]:
     return dict(json.loads(Path(module).with_suffix(".json").read_text(encoding="utf-8")))
 
 
+def read_document(path: Path) -> Any:
+    """Return what a stored JSON document holds; an OSError where there is none.
+
+    Raises
+    ------
+    DocumentError
+        It is damaged or too large (:func:`parse_document`).
+    """
+    if path.stat().st_size > DOCUMENT_BYTES:
+        raise DocumentError(f"{path} has more than {DOCUMENT_BYTES // 2**20} MB, which no document of ours has.")
+    return parse_document(path.read_bytes(), path)
+
+
+def parse_document(content: str | bytes, name: object = "It") -> Any:
+    """Return what JSON text holds that anyone may have written: the one reader of stored and foreign documents.
+
+    Raises
+    ------
+    DocumentError
+        It is not JSON, is nested more than 200 deep, or holds half a character or a number that no float holds; `name` names it.
+    """
+    try:
+        text = content.decode(json.detect_encoding(content)) if isinstance(content, bytes) else content
+        if LONG_NUMBER.search(text):
+            raise ValueError("a number in it has more than 309 digits")
+        return from_json(text)
+    except (ValueError, TypeError) as error:
+        raise DocumentError(
+            f"{name} is damaged, or no JSON: {error}; restore it, or delete it if it may lack."
+        ) from error
+
+
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk, a used-up quota or a folder that cannot be written into a StorageError naming `path`."""
+    """Turn a full or failing disk, a used-up quota or a folder that cannot be written into a StorageError naming `path`."""
     try:
         yield
     except OSError as error:
@@ -81,6 +122,18 @@ def write_atomic(path: Path, content: str | bytes, *, durable: bool = True) -> N
         beside.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def remove_file(path: Path) -> None:
+    """Remove a file, if it is there.
+
+    Raises
+    ------
+    StorageError
+        The disk fails or the folder cannot be written.
+    """
+    with storage_errors(path):
+        path.unlink(missing_ok=True)
+
+
 def append_line(path: Path, line: str) -> None:
     """Append one line in a single write, so that lines of several processes do not mix, and flush it to the disk.
 
@@ -105,3 +158,8 @@ def digest_file(path: Path) -> str:
     """Return the SHA-256 of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def inert_cell(value: object) -> object:
+    """Return a cell of a table that a spreadsheet does not take for a formula: text that begins like one gets an apostrophe."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

@@ -12,6 +12,14 @@ variable                      meaning                                     defaul
 ``MGMT_LAB_FILE_MEGAPIXELS``  2**20 pixels that one file may hold         256 (hosted: 32)
 ``MGMT_LAB_HOSTED_EPOCHS``    epochs a hosted visitor may train           5
 ``MGMT_LAB_HOSTED_STUDIES``   studies a hosted visitor may synthesise     40
+``MGMT_LAB_HOSTED_RUNS``      runs a visitor may have waiting or training  2
+``MGMT_LAB_HOSTED_QUEUE``     and all visitors together                   8
+``MGMT_LAB_HOSTED_MINUTES``   minutes after which a run is stopped        30
+``MGMT_LAB_HOSTED_CACHE_MB``  disk for what visitors made and prepared    5000
+``MGMT_LAB_TOKEN``            what a browser must show once, as Jupyter   none
+                              asks for its token; ``auto`` makes one
+``MGMT_LAB_PACS``             rules (TOML) of the page "From a PACS"       none
+``SPACE_ID``                  set by Hugging Face: hosted, in its frame   none
 ============================  ==========================================  ======================
 """
 
@@ -41,6 +49,16 @@ class Settings:
     upload_files: int
     hosted_epochs: int
     hosted_studies: int
+    hosted_runs: int = 2
+    hosted_queue: int = 8
+    hosted_minutes: int = 30
+    hosted_cache_bytes: int = 5000 * MEBIBYTE
+    start_token: str = ""
+    """What a browser must show once before the app answers it; "auto" makes one at each start, and nothing asks for none."""
+    pacs_rules: Path | None = None
+    """The rules that the page of a DICOMweb server begins with; a hosted demo has the page for these alone."""
+    framed: bool = False
+    """Whether Hugging Face shows the app in a frame of its own page."""
     jobs: int = 1
     """Runs of the queue that train side by side; they share the threads."""
     file_pixels: int = 256 * 1024 * 1024
@@ -115,6 +133,13 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             "MGMT_LAB_THREADS",
             len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         ),
+        hosted_runs=_positive(env, "MGMT_LAB_HOSTED_RUNS", 2),
+        hosted_queue=_positive(env, "MGMT_LAB_HOSTED_QUEUE", 8),
+        hosted_minutes=_positive(env, "MGMT_LAB_HOSTED_MINUTES", 30),
+        hosted_cache_bytes=_positive(env, "MGMT_LAB_HOSTED_CACHE_MB", 5000) * MEBIBYTE,
+        start_token=env.get("MGMT_LAB_TOKEN", ""),
+        pacs_rules=Path(env["MGMT_LAB_PACS"]).expanduser() if env.get("MGMT_LAB_PACS") else None,
+        framed="SPACE_ID" in env,
         jobs=_positive(env, "MGMT_LAB_JOBS", 1),
         upload_bytes=_positive(env, "MGMT_LAB_UPLOAD_MB", 500 if hosted else 2000) * MEBIBYTE,
         upload_files=_positive(env, "MGMT_LAB_UPLOAD_FILES", 2000 if hosted else 5000),

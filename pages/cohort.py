@@ -1,6 +1,7 @@
 """What a data set holds, each question with its own chart, and a browser of its studies."""
 
 from collections import Counter
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -8,7 +9,7 @@ import streamlit as st
 from core.data.clinical.participants import describe_flow, tabulate_covariates
 from core.data.study import Cohort, Fault, Study
 from ui.cohort.audit_view import show_audit
-from ui.cohort.choose import ask_cohort, show_cohort_line, show_series, show_synthetic_truth
+from ui.cohort.choose import ask_cohort, offer_undo, show_cohort_line, show_series, show_synthetic_truth
 from ui.cohort.overlap_view import show_overlap
 from ui.cohort.share import show_sharing
 from ui.figures.cohort import (
@@ -20,7 +21,7 @@ from ui.figures.cohort import (
     draw_slice_counts,
     draw_spacings,
 )
-from ui.predict.prediction import study_stacks
+from ui.predict.prediction import load_volume, study_stacks
 from ui.widgets.errors import report_errors
 from ui.widgets.loaders import count_all_slices, count_blanks, load_chosen_cohort
 from ui.widgets.page import begin_page
@@ -149,7 +150,7 @@ def show_study(cohort: Cohort, study: Study) -> None:
             choose_scan(Scan(kind="study", place=study.study_id))
             st.switch_page("pages/predict.py")
     stacks, faults = study_stacks(study, None)
-    show_viewer(stacks, key=f"cohort.{cohort.digest}.{study.study_id}")
+    show_viewer(stacks, key=f"cohort.{cohort.digest}.{study.study_id}", load=partial(load_volume, study))
     with st.expander("Series", icon=":material/list:"):
         show_series(study, stacks)
     show_faults(faults)
@@ -169,6 +170,7 @@ if cohort is None:
     )
     st.stop()
 show_cohort_line(cohort)
+offer_undo()
 if cohort.synthetic:
     show_synthetic_truth(cohort)
 show_notes(cohort.notes)

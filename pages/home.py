@@ -33,7 +33,8 @@ def show_sample(cohort: Cohort) -> None:
         for stack in stacks:
             middle = len(stack.pixels) // 2
             image = compose_slice(stack, middle, field_mm=1.12 * stack.extent_mm, side_px=384)
-            st.image(image, caption=f"{stack.sequence}, {stack.plane}", width="stretch")
+            words = f"{stack.sequence}, {stack.plane}"
+            st.image(image, caption=words, alt=f"A slice of the sample study: {words}", width="stretch")
 
 
 def checkpoint_words() -> str:

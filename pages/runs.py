@@ -8,8 +8,8 @@ from core.runs.folder import RunFolder
 from ui.runs.evaluation_view import show_evaluation
 from ui.runs.live import show_live
 from ui.runs.participants import show_participants
-from ui.runs.run_store import offer_export, offer_import, show_origin, show_tags, tag_all
-from ui.runs.run_table import ask_filter, ask_runs
+from ui.runs.run_store import offer_export, offer_import, show_origin, show_tags, show_words, tag_all
+from ui.runs.run_table import ask_filter, ask_runs, show_sweeps
 from ui.runs.runs import ACTIVE, find_own_run, own_runs
 from ui.runs.trash import delete_runs, show_trash
 from ui.train.provenance import show_changes, show_provenance
@@ -61,11 +61,12 @@ def clone(run: RunFolder) -> None:
 
 
 def show_several(names: list[str]) -> None:
-    """What can be done with several runs at once."""
+    """What can be done with several runs at once, or with a sweep that is folded."""
     runs = [find_own_run(name) for name in names]
     busy = [run.name for run in runs if run.status().state in ACTIVE]
     with st.container(border=True):
         st.markdown(f"**{len(runs)} runs** · {plain(', '.join(names), 400)}")
+        show_sweeps(runs)
         with st.container(horizontal=True, gap="small"):
             if st.button("Compare", icon=":material/compare_arrows:", type="primary", key="runs.compare"):
                 st.switch_page("pages/compare.py", query_params={"run": names})
@@ -125,8 +126,8 @@ def show_run(name: str) -> None:
     """One run: its course, how good it is, and what it was."""
     run = find_own_run(name)
     with st.container(border=True):
-        if run.status().note:
-            st.caption(plain(run.status().note, 500))
+        show_words(run)
+        show_sweeps([run])
         show_origin(run)
         show_live(name)
         show_tags(run)

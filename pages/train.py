@@ -4,6 +4,7 @@ import streamlit as st
 
 from core.config import RunConfig
 from core.data.study import Cohort
+from core.jobs.estimate import estimate_training
 from core.jobs.queue import submit
 from core.presets import Preset
 from core.runs.folder import RunFolder
@@ -19,7 +20,7 @@ from ui.train.queue import show_queue
 from ui.widgets.errors import report_errors
 from ui.widgets.page import begin_page
 from ui.widgets.state import chosen_cohort, current_settings, visitor
-from ui.widgets.text import plain
+from ui.widgets.text import duration_text, plain
 
 
 def cloned_run(preset: Preset) -> RunFolder | None:
@@ -67,6 +68,20 @@ def show_majority(cohort: Cohort) -> None:
         )
 
 
+def show_estimate(cohort: Cohort, config: RunConfig) -> None:
+    """How long the training will take, where an earlier run tells."""
+    found = estimate_training(cohort, config, own_runs())
+    if found is None:
+        st.caption(
+            "How long it takes is known after its first epoch: no run of this network at this size was timed here."
+        )
+    else:
+        st.caption(
+            f"About **{duration_text(found.seconds)}** for {config.epochs} epochs, by what {plain(found.run)} took for each "
+            "patient and slice; longer beside other work, shorter where training ends early."
+        )
+
+
 def start(config: RunConfig | None) -> None:
     """The start button; the same run is not started twice."""
     source = chosen_cohort()
@@ -77,8 +92,8 @@ def start(config: RunConfig | None) -> None:
         "TensorBoard event files",
         key="train.tensorboard",
         disabled=not has_tensorboard(),
-        help="Kept in the run's folder, for tensorboard --logdir; they change nothing of the result. "
-        + ("" if has_tensorboard() else "The package is missing: pip install tensorboard."),
+        help="Kept in the run's folder, where TensorBoard finds them; they change nothing of the result. "
+        + ("" if has_tensorboard() else "The package tensorboard is not installed."),
     )
     if not st.button(
         "Start training",
@@ -114,7 +129,8 @@ if watched:
         show_live(watched)
 with report_errors():
     show_queue()
-with st.expander("A new run", icon=":material/add_circle:", expanded=watched is None):
+begun_with = st.session_state.setdefault("train.opened", watched is None)  # it does not close when a run begins
+with st.expander("A new run", icon=":material/add_circle:", expanded=begun_with):
     st.markdown("**1. Data**")
     cohort = ask_data("Training")
     if cohort is not None:
@@ -125,6 +141,7 @@ with st.expander("A new run", icon=":material/add_circle:", expanded=watched is 
     st.markdown("**3. What matters**")
     config = ask_config(preset)
     if config and cohort is not None:
+        show_estimate(cohort, config)
         show_preview(cohort, config)
         show_first_batch(cohort, config)
     start(config)

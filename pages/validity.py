@@ -31,3 +31,5 @@ st.divider()
 st.subheader(section.question, anchor=False)
 with report_errors():
     section.draw()
+    if section.estimand:
+        st.caption(section.estimand)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,14 +22,34 @@ from core.models.checkpoint import save_checkpoint
 from core.models.registry import ARCHITECTURES
 from core.models.weights import build_model
 from core.mri import CLASS_NAMES, MRSequence
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.runs.records import DataSource
 from core.settings import PROJECT_ROOT, Settings, load_settings
+from tests.phantoms import PLACE, copy_phantom
 from tests.training.tiny import TINY_NETWORK
 
 hypothesis.settings.register_profile("lab", deadline=None)  # machines are noisy; a slow example is no fault
 hypothesis.settings.load_profile("lab")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder of :mod:`tests.phantoms`, once for all worker processes."""
+    if not hasattr(config, "workerinput"):
+        os.environ[PLACE] = tempfile.mkdtemp(prefix="mgmt-lab-phantoms-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove it."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop(PLACE))
+
+
+@pytest.fixture(autouse=True)
+def keep_main() -> Iterator[None]:
+    """A page's test puts its script in the place of ``__main__``, which a process that is spawned later would run."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 @pytest.fixture
@@ -54,7 +77,7 @@ def tiny_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def source(tmp_path_factory: pytest.TempPathFactory) -> DataSource:
     """Twelve synthetic patients, half of them methylated."""
     root = tmp_path_factory.mktemp("cohort") / "phantom"
-    make_phantom(root, PhantomConfig(studies=12, slices=8, size=48, signal=3.0))
+    copy_phantom(root, PhantomConfig(studies=12, slices=8, size=48, signal=3.0))
     return DataSource(root=str(root))
 
 

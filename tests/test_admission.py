@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from core.admission import AT_ONCE, admitted
+from core.admission import AT_ONCE, Line, admitted
 from core.settings import Settings
 
 
@@ -44,3 +44,37 @@ def test_a_turn_is_given_back_on_an_error(settings: Settings) -> None:
 
     threading.Thread(target=enter).start()
     assert done.wait(10)
+
+
+def test_turns_are_in_the_order_of_asking_and_each_hears_its_place() -> None:
+    line = Line(1)
+    told: dict[int, list[int]] = {number: [] for number in range(4)}
+    order: list[int] = []
+
+    def work(number: int) -> None:
+        with line.turn(told[number].append):
+            order.append(number)
+
+    with line.turn():
+        threads = [threading.Thread(target=work, args=(number,)) for number in told]
+        for number, thread in enumerate(threads):
+            thread.start()
+            while not told[number]:
+                time.sleep(0.005)
+    for thread in threads:
+        thread.join()
+    assert order == list(told)
+    assert [places[0] for places in told.values()] == [1, 2, 3, 4]
+    assert all(places == sorted(places, reverse=True) for places in told.values())
+
+
+def test_who_leaves_the_line_holds_up_nobody() -> None:
+    line = Line(1)
+
+    def leave(place: int) -> None:
+        raise ValueError("gone")
+
+    with line.turn(), pytest.raises(ValueError, match="gone"), line.turn(leave):
+        pass
+    with line.turn():
+        pass

@@ -28,6 +28,7 @@ LAYERS = (
     ("core.jobs",),
     ("core.experiments",),
     ("core.reports",),
+    ("core.serve",),
 )
 """Our packages from the lowest to the highest: each imports itself and what stands below it. ``core`` alone is errors,
 settings, config and their like; the command line stands above all."""

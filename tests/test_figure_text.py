@@ -8,7 +8,7 @@ import re
 import pytest
 
 from core.evaluation.figure import Figure
-from core.figure_text import figure_text, interval_text, number_text, value_text
+from core.figure_text import figure_text, interval_text, number_text, p_text, value_text
 from core.settings import PROJECT_ROOT
 
 FIGURE = Figure(value=0.8124, low=0.7, high=0.9, n=40)
@@ -93,3 +93,8 @@ def test_an_interval_written_by_hand_is_found(written: str) -> None:
         node for node in ast.walk(ast.parse(written)) if isinstance(node, ast.JoinedStr) and len(node.values) > 1
     )
     assert writes_an_interval(text)
+
+
+def test_a_p_value_is_never_written_as_zero() -> None:
+    assert (p_text(0.0123), p_text(0.04, "after Holm")) == ("p = 0.012", "p after Holm = 0.040")
+    assert (p_text(0.0001), p_text(0.0005)) == ("p < 0.001", "p = 0.001")

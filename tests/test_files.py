@@ -1,10 +1,12 @@
 import errno
+import re
 from pathlib import Path
 
 import pytest
 
-from core.errors import StorageError
-from core.files import append_line, replace_atomically, write_atomic
+from core.errors import DocumentError, StorageError
+from core.files import DOCUMENT_BYTES, append_line, read_document, remove_file, replace_atomically, write_atomic
+from core.settings import PROJECT_ROOT
 
 
 def test_a_whole_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
@@ -59,3 +61,52 @@ def test_other_errors_of_the_system_stay_what_they_are(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(IsADirectoryError):
         write_atomic(tmp_path / "folder", "text")
+
+
+DAMAGES = {
+    "deep": b"[" * 100_000,
+    "long number": b'{"a": ' + b"1" * 5000 + b"}",
+    "half a character": b'"\\ud800"',
+    "cut": b'{"a": [1, 2',
+    "empty": b"",
+    "no text": b"\xff\xfe\xfd",
+}
+"""What was once another error in one reader or another."""
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_a_damaged_document_is_one_error(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "a.json").write_bytes(DAMAGES[kind])
+    with pytest.raises(DocumentError, match=r"a\.json is damaged"):
+        read_document(tmp_path / "a.json")
+
+
+def test_a_whole_document_is_read_with_or_without_a_mark(tmp_path: Path) -> None:
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        (tmp_path / "a.json").write_text('{"a": "ä"}', encoding=encoding)
+        assert read_document(tmp_path / "a.json") == {"a": "ä"}
+    with (tmp_path / "a.json").open("wb") as stream:
+        stream.truncate(DOCUMENT_BYTES + 1)
+    with pytest.raises(DocumentError, match="more than 32 MB"):
+        read_document(tmp_path / "a.json")
+
+
+def test_foreign_documents_have_one_reader() -> None:
+    """What stands beside the code is trusted, and what a process of ours answers."""
+    own = {"core/files.py", "core/presets/preset.py", "core/models/costs.py", "core/data/index/folder_stamp.py"}
+    own |= {"core/training/session.py"}
+    found = {
+        str(path.relative_to(PROJECT_ROOT))
+        for folder in ("core", "ui", "pages")
+        for path in (PROJECT_ROOT / folder).rglob("*.py")
+        if re.search(r"json\.loads?\(|read_parquet\(", path.read_text())
+    }
+    assert found - {"core/dataset/predictions.py"} <= own
+
+
+def test_a_file_that_a_failing_disk_keeps_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remove_file(tmp_path / "none")
+    fault = OSError(errno.EIO, "Input/output error")
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: (_ for _ in ()).throw(fault))
+    with pytest.raises(StorageError, match=r"one\.txt cannot be written: the disk reports"):
+        remove_file(tmp_path / "one.txt")

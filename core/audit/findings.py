@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from core.files import load_table
+from core.files import inert_cell, load_table
 
 Severity = Literal["error", "warning", "note"]
 """An error makes figures wrong or data useless; a warning wants a look; a note is normal, but worth knowing."""
@@ -72,7 +72,7 @@ class AuditReport:
         for finding in self.findings:
             shown = "; ".join(finding.where[:PLACES_PER_CELL])
             cells = (finding.severity, finding.kind, finding.message, finding.remedy, len(finding.where), shown)
-            writer.writerow(map(_inert, cells))
+            writer.writerow(map(inert_cell, cells))
         return buffer.getvalue()
 
 
@@ -82,11 +82,6 @@ def find(kind: str, where: Iterable[str], message: str) -> Finding:
     return Finding(
         kind=kind, severity=known.severity, where=tuple(where), message=" ".join(message.split()), remedy=known.remedy
     )
-
-
-def _inert(cell: object) -> object:
-    """Keep a spreadsheet from taking a file name for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 KINDS: dict[str, Kind] = {name: Kind(**entry) for name, entry in load_table(__file__).items()}

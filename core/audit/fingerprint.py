@@ -61,8 +61,11 @@ MARGIN = 1.15
 AVERAGED = 30
 """Of each list, so many heads or some more make the mean to which all are registered, to be compared as they lie there. Of
 both lists, for whole heads and stripped brains lie ill on each other's mean."""
-CANDIDATES = 12
-"""Likeliest partners of each scan that are registered to it."""
+CANDIDATES = 18
+"""Likeliest partners of each scan that are registered to it: the first of each of the :data:`SCREENS` orders, then the second."""
+SCREENS = 3
+"""Ways in which likely partners are looked for: registered to the mean of registered heads, registered to the mean of heads as
+they lie in their boxes, and not registered. Each finds copies that another misses, where a registration goes astray."""
 SAME = 0.82
 """Correlation from which two are the same scan; benchmarks/bench_fingerprint.py measures both sides of it."""
 PROMISING = 0.7
@@ -148,7 +151,7 @@ def find_alike(
         for rank, one in enumerate(candidates):
             pair = (min(one, other), max(one, other)) if same_list else (one, other)
             if pair not in found and pair not in skip:
-                found[pair] = compare(ones[one], others[other], thorough=rank == 0)
+                found[pair] = compare(ones[one], others[other], thorough=rank < SCREENS)
             if found.get(pair, 0) >= SAME:
                 break
     return [
@@ -190,11 +193,16 @@ def to_levels(content: bytes) -> Levels:
 def compare(one: Levels, other: Levels, *, thorough: bool = True) -> float:
     """Return the correlation of two fingerprints after an affine registration, -1..1; 0 where they hardly overlap.
 
-    With `thorough` it begins from a nod either way too, where it finds nothing at first.
+    With `thorough`, or where they are nearly the same, it registers the first to the second too, for one of both ways can go
+    astray, and begins from a nod either way.
     """
-    fixed, moving = _Features.of(one), _Features.of(other)
+    ours, theirs = _Features.of(one), _Features.of(other)
+    level, *nods = _starts()
+    trials = [(ours, theirs, level), (theirs, ours, level), *((ours, theirs, nod) for nod in nods)]
     best = 0.0
-    for start in _starts() if thorough else _starts()[:1]:
+    for number, (fixed, moving, start) in enumerate(trials):
+        if number and not thorough and best < PROMISING:
+            break
         warp = _align(fixed, moving, PASSES - 1, start)
         found = _correlate(fixed, moving, warp)
         if found >= PROMISING:
@@ -297,7 +305,7 @@ SCALES = ((1.6, 5.0), (0.8, 2.5), (0.8, 1.8))
 last of the correlation too."""
 PASSES = 3
 ITERATIONS = 12
-AVERAGING = (1, 2, 2)
+AVERAGING = (1, 2)
 """Passes of each round of registration to the mean of the heads."""
 SCREENED = 1
 """The scale of the details by which likely partners are found."""
@@ -442,22 +450,22 @@ def _cut_windows(places: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def _propose(ones: Sequence[Levels], others: Sequence[Levels], same_list: bool) -> Iterator[list[int]]:
-    """Yield, for each of `others`, the likeliest of `ones`: all are registered to the mean of both, and compared there."""
+    """Yield, for each of `others`, the likeliest of `ones`, by each of the ways in turn."""
     lists = [ones] if same_list else [ones, others]
-    mean = _average_heads([_Features.of(levels) for one in lists for levels in one[:: max(1, len(one) // AVERAGED)]])
-    targets = np.stack([_screen_vector(mean, levels) for levels in ones])
+    heads = [_Features.of(levels) for one in lists for levels in one[:: max(1, len(one) // AVERAGED)]]
+    means = [_average_heads(heads, rounds) for rounds in (AVERAGING, ())]
+    targets = np.stack([_screen_vectors(means, levels) for levels in ones], axis=1)
     for number, other in enumerate(others):
-        likeness = targets @ (targets[number] if same_list else _screen_vector(mean, other))
-        if same_list:
-            likeness[number] = -np.inf
-        order = np.argsort(-likeness)[: CANDIDATES + same_list]
-        yield [int(one) for one in order if np.isfinite(likeness[one])][:CANDIDATES]
+        likeness = targets @ (targets[:, number] if same_list else _screen_vectors(means, other))[..., None]
+        orders = np.argsort(-likeness[..., 0], axis=1)
+        found = dict.fromkeys(int(one) for one in orders.T.ravel() if not (same_list and one == number))
+        yield list(found)[:CANDIDATES]
 
 
-def _average_heads(heads: Sequence[_Features]) -> _Features:
-    """Return the mean of heads that are registered to it: first as they are, then by the coarse shapes, then by all."""
+def _average_heads(heads: Sequence[_Features], rounds: Sequence[int]) -> _Features:
+    """Return the mean of heads as they lie in their boxes, or registered to it in rounds: by so many scales in each."""
     warps = [_starts()[0]] * len(heads)
-    for passes in AVERAGING:
+    for passes in (*rounds, 0):
         details = [
             np.mean([_warp(head.details[scale], warp) for head, warp in zip(heads, warps, strict=True)], axis=0)
             for scale in range(len(SCALES))
@@ -466,7 +474,8 @@ def _average_heads(heads: Sequence[_Features]) -> _Features:
             [_warp(head.inside.astype(np.float32), warp) for head, warp in zip(heads, warps, strict=True)], axis=0
         )
         mean = _Features(details=tuple(details), inside=share > 0.5)
-        warps = [_align(mean, head, passes, _starts()[0]) for head in heads]
+        if passes:
+            warps = [_align(mean, head, passes, _starts()[0]) for head in heads]
     return mean
 
 
@@ -477,10 +486,10 @@ def _align(fixed: _Features, moving: _Features, passes: int, warp: Array) -> Arr
     return warp
 
 
-def _screen_vector(mean: _Features, levels: Levels) -> Array:
-    """Return the details of a scan where it is registered to the mean, as a vector of length 1."""
-    head = _Features.of(levels)
-    deep = binary_erosion(mean.inside, iterations=DEEP)
-    vector = _warp(head.details[SCREENED], _align(mean, head, AVERAGING[-1], _starts()[0]))[deep]
-    vector = vector - vector.mean()
-    return vector / max(float(np.linalg.norm(vector)), 1e-6)
+def _screen_vectors(means: Sequence[_Features], levels: Levels) -> Array:
+    """Return the details of a scan for each way of looking for its copies: (SCREENS, blocks), of length 1 each."""
+    head, deep = _Features.of(levels), binary_erosion(means[0].inside, iterations=DEEP)
+    warps = [*(_align(mean, head, AVERAGING[-1], _starts()[0]) for mean in means), _starts()[0]]
+    vectors = np.stack([_warp(head.details[SCREENED], warp)[deep] for warp in warps])
+    vectors -= vectors.mean(axis=1, keepdims=True)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)

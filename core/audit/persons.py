@@ -219,17 +219,22 @@ def write_pairs(path: Path, matches: Iterable[PersonMatch]) -> None:
 
     Raises
     ------
+    DataError
+        What is there is no table in UTF-8.
     StorageError
         It cannot be written.
     """
     path = path.expanduser()
     buffer = io.StringIO(newline="")
-    if path.exists():
-        buffer.write(path.read_text(encoding="utf-8-sig").rstrip("\r\n") + "\n")
+    try:
+        if path.exists():
+            buffer.write(path.read_text(encoding="utf-8-sig").rstrip("\r\n") + "\n")
+        known = {(row[0], row[1]) for row in csv.reader(buffer.getvalue().splitlines()) if len(row) > 1}
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as a table of pairs ({error}); restore it, or name another.") from error
     writer = csv.writer(buffer, lineterminator="\n")
     if not path.exists():
         writer.writerow(COLUMNS)
-    known = {(row[0], row[1]) for row in csv.reader(buffer.getvalue().splitlines()) if len(row) > 1}
     for match in matches:
         if (match.person, match.same_as) not in known:
             writer.writerow([match.person, match.same_as, "", "; ".join(match.reasons)])

@@ -21,7 +21,7 @@ from core.data.study import Series
 from core.data.volume import read_volume
 from core.data.voxels import Voxels, find_blank_slices
 from core.errors import DataError
-from core.files import replace_atomically
+from core.files import parse_document, replace_atomically
 from core.parallel import run_tasks
 from core.progress import Progress
 from core.settings import Settings
@@ -235,7 +235,7 @@ def _read_entry(entry: Path, series: Series, root: Path) -> SeriesPixels | None:
                 blank=content["blank"],
                 tissue=content["tissue"],
                 levels=(median, high),
-                faults=tuple(json.loads(str(content["faults"]))),
+                faults=tuple(parse_document(str(content["faults"]))),
                 entry=entry,
             )
     except (OSError, ValueError, KeyError, EOFError):

@@ -73,13 +73,16 @@ def parse_split(content: bytes, name: str) -> Split | Parts:
 
 def _rows(text: str, name: str) -> Iterable[tuple[str, str]]:
     """Yield name and part of each row."""
-    reader = csv.DictReader(text.splitlines())
-    columns = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
-    key = next((columns[name] for name in NAME_COLUMNS if name in columns), None)
-    if key is None or "part" not in columns:
-        raise SplitError(f"{name} has the columns {', '.join(columns) or '(none)'}; expected name and part.")
-    for row in reader:
-        yield (row[key] or "").strip(), (row[columns["part"]] or "").strip()
+    try:
+        reader = csv.DictReader(text.splitlines())
+        columns = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
+        key = next((columns[name] for name in NAME_COLUMNS if name in columns), None)
+        if key is None or "part" not in columns:
+            raise SplitError(f"{name} has the columns {', '.join(columns) or '(none)'}; expected name and part.")
+        for row in reader:
+            yield (row[key] or "").strip(), (row[columns["part"]] or "").strip()
+    except csv.Error as error:
+        raise SplitError(f"{name} cannot be read as a table ({error}); give a split.json or a CSV in UTF-8.") from error
 
 
 def _gather(pairs: Iterable[tuple[str, str]], source: str) -> Parts:

@@ -11,7 +11,7 @@ from core.config import PrepConfig, RunConfig, apply_settings
 from core.data.study import Cohort
 from core.experiments.controls.leak_meter import LeakMeter, measure_cohort, meter_prep
 from core.experiments.controls.shortcuts import CONTROLS, Shortcuts, find_shortcuts
-from core.figure_text import figure_text
+from core.figure_text import figure_text, p_text
 from core.settings import Settings
 
 
@@ -79,14 +79,14 @@ def _describe_shortcuts(found: Shortcuts) -> list[str]:
         if result is not None:
             lines += [
                 f"{control.title} ({control.sees}):",
-                f"  AUROC by patient {figure_text(result.auroc)}, permutation p = {result.p_value:.3f} "
-                f"(N = {len(result.null)}), {found.adjust(control.name):.3f} after Holm"
+                f"  AUROC by patient {figure_text(result.auroc)}, permutation {p_text(result.p_value)} "
+                f"(N = {len(result.null)}), {p_text(found.adjust(control.name), 'after Holm')}"
                 + (f": {control.found}." if found.found(control.name) else "."),
             ]
     if found.found("headers"):
         lines.append(f"The headers' model leans on: {', '.join(plain(name) for name in found.features)}.")
     for one in found.panel[:3]:
         lines.append(
-            f"  {plain(one.name)} by itself: AUROC {one.auroc:.3f} (n = {one.patients}), p over all headers = {one.p_value:.4f}"
+            f"  {plain(one.name)} by itself: AUROC {one.auroc:.3f} (n = {one.patients}), {p_text(one.p_value, 'over all headers')}"
         )
     return [*lines, *(plain(note) for note in found.notes)]

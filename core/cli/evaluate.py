@@ -12,9 +12,7 @@ from core.cli.output import Outcome, TerminalProgress, plain
 from core.cli.parser import UsageError
 from core.errors import EvaluationError
 from core.evaluation.calibration import CALIBRATION_TITLES
-from core.evaluation.figure import ESTIMANDS
 from core.evaluation.figures import FIGURE_TITLES
-from core.evaluation.selection import withhold_intervals
 from core.evaluation.thresholds import SHARES, evaluate_thresholds, shift_prevalence, values_at_prevalence
 from core.figure_text import figure_text
 from core.runs.evaluation import Evaluation, calibration_figures, describe_looks, describe_overlap
@@ -43,8 +41,7 @@ def evaluate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         crosswalk=Path(arguments.crosswalk) if arguments.crosswalk else None,
         pairs=Path(arguments.pairs) if arguments.pairs else None,
     )
-    document, lines = {**evaluation.to_dict(), "estimand": ESTIMANDS["checkpoint"]}, _describe(evaluation, run.name)
-    lines.append(ESTIMANDS["checkpoint"])
+    document, lines = evaluation.to_dict(), _describe(evaluation, run.name)
     if len(evaluation.class_names) == 2:
         found = calibration_figures(evaluation)
         document["calibration"] = {name: figure.to_dict() for name, figure in found.items()}
@@ -66,9 +63,8 @@ def _at_prevalence(evaluation: Evaluation, prevalence: float) -> tuple[dict[str,
         raise EvaluationError(f"A prevalence is of two classes; this checkpoint has {len(evaluation.class_names)}.")
     positive = evaluation.patient_labels == evaluation.positive_class
     chances = evaluation.patient_probabilities[:, evaluation.positive_class]
-    (point,) = evaluate_thresholds(positive, chances, [evaluation.threshold])
+    (point,) = evaluate_thresholds(positive, chances, [evaluation.threshold], selected=evaluation.part == "val")
     values = values_at_prevalence(point, prevalence)
-    values = withhold_intervals(values) if evaluation.part == "val" else values
     rate = float(positive.mean())
     moved = float(shift_prevalence(evaluation.threshold, rate, prevalence)) if 0 < rate < 1 else None
     lines = [f"where {prevalence:.1%} are {evaluation.class_names[evaluation.positive_class]} (here {rate:.1%}):"]

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 
-from core.cli.output import INTERRUPTED, WRONG, note, to_json
+from core.cli.output import INTERRUPTED, WRONG, note, state_estimand, to_json
 from core.cli.parser import Command, Parser, UsageError, add_commands, load
 from core.errors import MGMTLabError
 from core.settings import load_settings
@@ -37,6 +37,7 @@ COMMANDS = {
         "Whether a checkpoint's maps are true: do they hit the tumour, and do they change with random weights?",
     ),
     "export": ("export", "Write a cohort or a run in another form."),
+    "serve": ("serve", "Answer other programs: scripts over HTTP, a PACS over DICOMweb."),
     "models": (
         "training",
         "List the presets' networks: what goes in, parameters, multiply-adds, and the weights they can start from.",
@@ -108,6 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with redirect_stdout(sys.stderr), _without_warnings():
             command: Command = load(arguments.command)
             outcome = command(arguments, load_settings())
+        outcome = state_estimand(outcome, arguments.command.rpartition(":")[2])
         if not outcome.silent:
             print(to_json(outcome.document) if arguments.json else "\n".join(outcome.lines), flush=True)
     except (MGMTLabError, UsageError) as error:

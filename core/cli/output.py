@@ -7,8 +7,12 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TextIO
+
+from core.errors import MGMTLabError
+from core.evaluation.figure import ESTIMAND_OF, estimand_of
 
 OK, WRONG, INTERRUPTED = 0, 2, 130
 """Exit statuses: done, a wrong input, and 128 + SIGINT as in shells."""
@@ -19,6 +23,8 @@ REDRAW_SECONDS = 0.1
 BAR_WIDTH = 24
 LINE_WIDTH = 110
 FAULTS_SHOWN = 10
+COMMAND_KINDS = {"permute": "permutation", "cross_validate": "cross_validation", "show": "runs", "list_all": "runs"}
+"""Commands whose kind of question has another name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +36,31 @@ class Outcome:
     exit_status: int = OK
     silent: bool = False
     """Print nothing: another process prints the outcome."""
+
+
+def state_estimand(outcome: Outcome, command: str) -> Outcome:
+    """Return the outcome of a command that prints figures with what these estimate, as a line and in the document."""
+    kind = COMMAND_KINDS.get(command, command)
+    if kind not in ESTIMAND_OF or not isinstance(outcome.document, dict):
+        return outcome
+    said = outcome.document.get("estimand", estimand_of(kind))
+    return replace(outcome, document={**outcome.document, "estimand": said}, lines=[*outcome.lines, said])
+
+
+def answer_folder(arguments: Sequence[str], entry: str, answer: Callable[[Path], None]) -> int:
+    """Answer the question of an experiment's folder as ``python -m entry FOLDER``, and return a command's exit status."""
+    if len(arguments) != 1:
+        note(f"error: name the folder of one experiment: python -m {entry} FOLDER")
+        return WRONG
+    try:
+        answer(Path(arguments[0]).resolve())
+    except (MGMTLabError, OSError) as error:
+        note(f"error: {' '.join(str(error).split())}")
+        return WRONG
+    except KeyboardInterrupt:
+        note("Interrupted.")
+        return INTERRUPTED
+    return OK
 
 
 def to_json(document: object) -> str:

@@ -14,10 +14,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from core.cli.config import read_config, read_source
-from core.cli.output import INTERRUPTED, OK, WRONG, Outcome, TerminalProgress, note, plain, table
+from core.cli.output import Outcome, TerminalProgress, answer_folder, note, plain, table
 from core.config import apply_settings
-from core.errors import MGMTLabError
 from core.evaluation.specification import SpecificationCurve
+from core.experiments.controls.measurements import RESULTS
 from core.experiments.controls.optimism import KIND as KIND_OPTIMISM
 from core.experiments.controls.optimism import OptimismParameters
 from core.experiments.controls.robustness_question import ask_robustness
@@ -30,8 +30,9 @@ from core.experiments.study.parameters import POSITIVE, PositiveParameters, Stud
 from core.experiments.study.positive import choose_positive
 from core.figure_text import figure_text
 from core.files import write_atomic
-from core.jobs.experiment import ENTRY, Display, Experiment, RunOptions, make_question
+from core.jobs.experiment import ENTRY, Display, Experiment, RunOptions, StoredProgress, make_question
 from core.presets import find_preset
+from core.progress import Progress
 from core.reports.study_page import write_study
 from core.runs.folder import absolute_source, find_run
 from core.runs.records import EpochRecord
@@ -70,8 +71,7 @@ def specification(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     if arguments.csv:
         write_atomic(Path(arguments.csv), curve.to_csv())
     header = (*parameters.vary, "AUROC", "low", "high", "n")
-    joint = [plain(result["joint"]["sentence"])] if "joint" in result else []
-    lines = [plain(result["sentence"]), *joint, *table(rows, header), plain(experiment.folder)]
+    lines = [plain(result["sentence"]), *table(rows, header), plain(experiment.folder)]
     return Outcome(document={"experiment": str(experiment.folder), **result}, lines=lines)
 
 
@@ -141,28 +141,34 @@ def _show_epoch(record: EpochRecord) -> None:
     note(f"  epoch {record.epoch}  val loss {record.val_loss:.4f} accuracy {record.val_accuracy:.3f}")
 
 
-def main(arguments: list[str]) -> int:
-    """Answer the question of a folder, with lines of progress on standard error; the exit status is a command's."""
-    if len(arguments) != 1:
-        note(f"error: name the folder of one experiment: python -m {ENTRY} FOLDER")
-        return WRONG
-    experiment = Experiment(Path(arguments[0]).resolve())
+def answer(folder: Path) -> None:
+    """Answer the question of a folder, with lines of progress on standard error and in the folder."""
+    experiment = Experiment(folder)
+
+    def tell(title: str) -> Progress:
+        terminal, stored = TerminalProgress(title), StoredProgress(experiment, title)
+
+        def both(done: int, total: int, what: str = "") -> None:
+            terminal(done, total, what)
+            stored(done, total, what)
+
+        return both
+
     display = Display(
-        progress=TerminalProgress,
+        progress=tell,
         on_epoch=_show_epoch,
         on_trial=lambda number, outcome: note(f"trial {number} {outcome}"),
     )
-    try:
-        run_experiment(experiment, load_settings(), experiment.options(), display, behind_queue=True)
-        if experiment.question().kind == KIND_STUDY:
-            write_study(experiment, load_settings())
-    except (MGMTLabError, OSError) as error:
-        note(f"error: {' '.join(str(error).split())}")
-        return WRONG
-    except KeyboardInterrupt:
-        note("Interrupted.")
-        return INTERRUPTED
-    return OK
+    settings, kind = load_settings(), experiment.question().kind
+    waits = settings.hosted or kind not in RESULTS
+    run_experiment(experiment, settings, experiment.options(), display, behind_queue=waits)
+    if kind == KIND_STUDY:
+        write_study(experiment, settings)
+
+
+def main(arguments: list[str]) -> int:
+    """Answer the question of a folder; the exit status is a command's."""
+    return answer_folder(arguments, ENTRY, answer)
 
 
 if __name__ == "__main__":

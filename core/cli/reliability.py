@@ -44,16 +44,17 @@ def calibration(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         ("as trained", to_probabilities(logits)),
         ("with temperature", after),
     ):
-        bins = reliability_bins(labels == positive_class, probabilities[:, positive_class], BINS)
+        selected = evaluation.part == "val"
+        bins = reliability_bins(labels == positive_class, probabilities[:, positive_class], BINS, selected=selected)
         rows = [
-            dict(zip(("said", "was", "low", "high", "n"), map(float, row), strict=True))
-            for row in zip(bins.promised, bins.observed, bins.low, bins.high, bins.counts, strict=True)
+            {"said": float(said), "was": one.value, "low": one.low, "high": one.high, "n": float(one.n)}
+            for said, one in zip(bins.promised, bins.figures, strict=True)
         ]
         document[name.replace(" ", "_")] = rows
         if name != "with temperature":  # refitted on these patients: kept for scripts, received by nobody
             lines += [f"{name}:", *table([list(row.values()) for row in rows], list(rows[0]))]
     sets = sets_left_out(labels, evaluation.patient_probabilities, arguments.level)
-    figures = evaluate_sets(labels, sets, evaluation.class_names)
+    figures = evaluate_sets(labels, sets, evaluation.class_names, selected=evaluation.part == "val")
     auroc = evaluation.patient["auroc"].value
     ideal = None if auroc is None else ideal_set_size(auroc, arguments.level)
     document["sets"] = {
@@ -96,17 +97,18 @@ def thresholds(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     positive = evaluation.patient_labels == evaluation.positive_class
     probability = evaluation.patient_probabilities[:, evaluation.positive_class]
     grid = np.unique(np.r_[np.linspace(0.05, 0.95, 19).round(2), np.clip(evaluation.threshold, 0.01, 0.99)])
-    curve = decision_curve(positive, probability, grid)
+    selected = evaluation.part == "val"
+    curve = decision_curve(positive, probability, grid, selected=selected)
     rows: list[dict[str, Any]] = []
-    for number, point in enumerate(evaluate_thresholds(positive, probability, grid)):
+    for number, point in enumerate(evaluate_thresholds(positive, probability, grid, selected=selected)):
         rows.append(
             {"threshold": point.threshold, "called": point.called}
             | {name: getattr(point, name).to_dict() for name in SHARES}
             | {
                 "net_benefit": {
                     "value": float(curve.model[number]),
-                    "low": float(curve.low[number]),
-                    "high": float(curve.high[number]),
+                    "low": None if selected else float(curve.low[number]),
+                    "high": None if selected else float(curve.high[number]),
                 },
                 "net_benefit_all": float(curve.all[number]),
             }

@@ -16,7 +16,7 @@ from core.experiments.controls.permutation import KIND, RERUNS, PermutationParam
 from core.experiments.run import run_experiment
 from core.experiments.twin.pair import plan_pair, queue_pair, read_result
 from core.experiments.twin.result import evaluate_pair, train_pair
-from core.figure_text import figure_text
+from core.figure_text import figure_text, p_text
 from core.jobs.experiment import Display, Experiment, RunOptions, make_question
 from core.runs.records import DataSource
 from core.settings import Settings
@@ -104,5 +104,5 @@ def _describe_permutation(found: dict[str, Any]) -> list[str]:
         what,
         f"Observed AUROC by patient: {figure_text(found['observed'])}",
         f"Labels shuffled by patient {found.get('within', '')}, {len(null)} times: mean {mean:.3f}, largest {max(null, default=0.0):.3f}",
-        f"p = (1 + b)/(1 + N) = {found['p']:.3f}",
+        f"By (1 + b)/(1 + N): {p_text(found['p'])}",
     ]

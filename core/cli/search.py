@@ -97,7 +97,7 @@ def _describe(result: SearchResult, config: RunConfig) -> list[str]:
         f"Best by {config.select_on}: trial {result.best.number} ({chosen}), run {result.best.run}, epoch {result.best.best_epoch}"
     )
     if result.best.auroc:
-        lines.append(f"  AUROC on the validation patients that chose it: {figure_text(result.best.auroc)}")
+        lines.append(f"  Validation AUROC by patient, {result.best.whose}: {figure_text(result.best.auroc)}")
     if result.noise:
         lines.append(f"  {result.noise.sentence}")
     return lines

@@ -12,7 +12,6 @@ from core.data.clinical.labels import Target
 from core.data.clinical.participants import choose_sessions
 from core.data.cohorts.registry import BY_NAME, FOLDER, RSNA_MICCAI, Recognised, find_preoperative, recognise_cohort
 from core.data.formats.discovery import find_dicomdirs, relative_to
-from core.data.frames_of_reference import note_frames
 from core.data.index.assign import apply_overrides, note_choices, note_doubts
 from core.data.index.folder_stamp import stamp_folders
 from core.data.index.identity import person_of
@@ -27,6 +26,7 @@ from core.data.index.layout import (
 from core.data.index.pointers import describe_missing, describe_pointer
 from core.data.index.stamped import StampedCache
 from core.data.index.study_ids import name_studies
+from core.data.select import note_frames
 from core.data.study import Cohort, Fault, Study
 from core.data.study_folders import Reading, StudyFolder, list_studies, scan_studies
 from core.data.synthetic import is_synthetic
@@ -191,6 +191,7 @@ def _scan_sessions(found: Recognised, reading: Reading, jobs: int, progress: Pro
                 label=None,
                 series=tuple(series for examination in scan.examinations for series in examination.series),
                 session=one.session,
+                session_words=one.words,
                 excluded=missing,
                 covariates={"site": one.site} if one.site else {},
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,10 @@ Phase = Literal["TRAIN", "VAL", "TEST"]
 """A part of an ImageFolder tree that was split before it came to us."""
 
 SeriesKind = Literal["dicom", "picture", "nifti"]
+
+BEFORE = re.compile(r"(?i)pre(?![a-z])|pre[-_ ]?op|baseline|before")
+AFTER = re.compile(r"(?i)post(?![a-z])|post[-_ ]?op|follow|fu(?![a-z])|after|recurr")
+"""Names of sessions before and after an operation."""
 
 ImageSize = tuple[int, int, int]
 """Rows, columns and pages of a loose image."""
@@ -133,6 +138,8 @@ class Study:
     phase: Phase | None = None
     session: str = ""
     """Which of the person's examinations it is, as the cohort names it; empty where the layout knows none."""
+    session_words: str = ""
+    """What that name means, where the cohort's documents say it."""
     excluded: str = ""
     """Why it takes no part: a clause such as "MGMT status is 'unknown'". Set only in ``Cohort.excluded``."""
     covariates: Mapping[str, str | float] = field(default_factory=dict, hash=False)
@@ -142,6 +149,22 @@ class Study:
     def mgmt_value(self) -> int | None:
         """1 methylated, 0 unmethylated, None unknown: another name of ``label``."""
         return self.label
+
+    @property
+    def operation(self) -> Literal["before", "after", ""]:
+        """Whether the session lies before or after the operation, by its name; empty where that does not say."""
+        said = f"{self.session} {self.session_words}"
+        return "before" if BEFORE.search(said) else "after" if AFTER.search(said) else ""
+
+    @property
+    def session_title(self) -> str:
+        """The session with what is known of it, such as "21 (follow-up: after the operation)"; empty without one."""
+        place = (
+            f"{self.operation} the operation"
+            if self.operation
+            else "before or after the operation: its name does not say"
+        )
+        return f"{self.session} ({': '.join(filter(None, (self.session_words, place)))})" if self.session else ""
 
     def find(self, sequence: MRSequence) -> Series | None:
         """The study's series of one sequence, or None."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.data.clinical.participants import describe_flow, tabulate_covariates
-from core.data.frames_of_reference import count_frames
 from core.data.privacy import survey_identifying_tags
+from core.data.select import count_frames
 from core.data.study import Cohort, Series
 from core.errors import DataError
 from core.mri import MRSequence

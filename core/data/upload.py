@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from core.data.clinical.labels import normalise_id
+from core.data.clinical.participants import note_sessions, order_sessions
 from core.data.cohorts.adapter import CohortAdapter
 from core.data.cohorts.registry import Recognised, recognise_cohort
 from core.data.formats.archive import unpack
@@ -33,7 +34,8 @@ from core.data.index.recognise import recognise_name, strip_sequence
 from core.data.index.series import FileScan, build_series, scan_files
 from core.data.study import Cohort, Fault, ImageSize, Series, Study
 from core.data.synthetic import is_synthetic
-from core.errors import DataError, EmptyCohortError
+from core.errors import DataError, EmptyCohortError, refusal
+from core.files import storage_errors
 from core.mri import MRSequence
 from core.settings import Settings
 
@@ -55,7 +57,8 @@ class _Group:
     """What fault paths are relative to."""
     person: str = ""
     session: str = ""
-    """Where the folder is one of a public cohort: whose it is, and which session."""
+    words: str = ""
+    """Where the folder is one of a public cohort: whose it is, which session, and what its name means."""
     adapter: CohortAdapter | None = None
     """What names its files, likewise."""
     kinds: dict[Path, MRSequence | None] = field(default_factory=dict)
@@ -155,7 +158,7 @@ def open_scan(
     unpacked: list[Path] = []
     try:
         groups, faults, notes = _sort_paths(paths, workspace, settings, unpacked)
-        cohort = _build_cohort(paths, groups, faults, settings, sequence)
+        cohort = _build_cohort(paths, workspace, groups, faults, settings, sequence)
         cohort = apply_overrides(replace(cohort, notes=(*notes, *cohort.notes)), sequence_overrides)
     except BaseException:
         for folder in unpacked:
@@ -177,9 +180,10 @@ def _sort_paths(
     claimed = Budget(settings)
     for handed, files in _gather(paths, workspace, settings, faults, unpacked):
         root = handed if handed.is_dir() else handed.parent
-        recognised = recognise_cohort(handed) if handed.is_dir() else None
+        place = _below_wrapping(handed) if handed.is_dir() else handed
+        recognised = recognise_cohort(handed) or recognise_cohort(place) if handed.is_dir() else None
         named = _sort_sessions(recognised, files, root) if recognised else [(files, None)]
-        notes += _note_cohort(recognised, handed) if recognised else []
+        notes += _note_cohort(recognised, place) if recognised else []
         for chosen, group in named:
             scan = scan_files(chosen, root, settings)
             if settings.hosted:
@@ -195,6 +199,15 @@ def _sort_paths(
     return list(groups.values()), faults, notes
 
 
+def _below_wrapping(folder: Path) -> Path:
+    """Return the folder below those that hold one folder and nothing else: a browser and many zips put one around a cohort."""
+    while len(inside := [one for one in folder.iterdir() if not one.name.startswith((".", "__MACOSX"))]) == 1:
+        if not inside[0].is_dir():
+            break
+        folder = inside[0]
+    return folder
+
+
 def _sort_sessions(
     recognised: Recognised, files: Sequence[Path], root: Path
 ) -> list[tuple[Sequence[Path], _Group | None]]:
@@ -206,7 +219,7 @@ def _sort_sessions(
             choose_named(one.folder, below, recognised.adapter) if recognised.adapter.files else dict.fromkeys(below)
         )
         group = _Group(name=one.study_id, root=root, person=one.person, session=one.session, kinds=kinds)
-        group.adapter = recognised.adapter
+        group.adapter, group.words = recognised.adapter, one.words
         named.append((list(kinds), group))
     return named
 
@@ -226,6 +239,7 @@ def _claimed_bytes(scan: FileScan, settings: Settings) -> int:
 
 def _build_cohort(
     paths: Sequence[Path],
+    workspace: Path,
     groups: Sequence[_Group],
     faults: list[Fault],
     settings: Settings,
@@ -256,16 +270,21 @@ def _build_cohort(
                 label=None,
                 series=series,
                 session=group.session,
+                session_words=group.words,
             )
     if not studies:
-        raise EmptyCohortError(_nothing_found(paths, faults))
+        raise EmptyCohortError(_nothing_found(paths, workspace, faults))
+    in_order = sorted(
+        order_sessions(studies[study_id] for study_id in sorted(studies)),
+        key=lambda study: study.person if study.session else study.study_id,
+    )
     return Cohort(
         root=paths[0] if paths[0].is_dir() else paths[0].parent,
         layout="upload",
-        studies=tuple(studies[study_id] for study_id in sorted(studies)),
+        studies=tuple(in_order),
         synthetic=synthetic,
         faults=tuple(faults),
-        notes=(*_note_assumptions(groups), *notes),
+        notes=(*note_sessions(in_order), *_note_assumptions(groups), *notes),
     )
 
 
@@ -304,8 +323,9 @@ def _gather(
             if detect_kind(file) != "archive" or (file != path and not file.name.lower().endswith(UNPACKED)):
                 files.append(file)
                 continue
-            workspace.mkdir(parents=True, exist_ok=True)
-            unpacked.append(Path(tempfile.mkdtemp(dir=workspace)))
+            with storage_errors(workspace):
+                workspace.mkdir(parents=True, exist_ok=True)
+                unpacked.append(Path(tempfile.mkdtemp(dir=workspace)))
             folder = unpacked[-1] / file.stem.removesuffix(".tar")
             unpack(file, folder, settings, budget)
             yield folder, _add_listed(folder, list(walk_files(folder)), settings, faults)
@@ -328,9 +348,14 @@ def _add_listed(handed: Path, files: Sequence[Path], settings: Settings, faults:
     return list(found)
 
 
+def _is_upload(handed: Path, workspace: Path) -> bool:
+    """Whether a folder is an upload's own, whose name was given by no person."""
+    return handed.parent == workspace.parent and handed.is_dir()
+
+
 def _name_of(handed: Path, workspace: Path) -> str:
     """Return the name that a thing handed in gives to a study; an upload's own folder gives none."""
-    if handed.parent == workspace.parent and handed.is_dir():
+    if _is_upload(handed, workspace):
         return NO_NAME
     folder = handed.parent if is_sequence_folder(handed) else handed
     return folder.name if handed.is_dir() else NO_NAME
@@ -389,12 +414,13 @@ def _free_id(name: str, taken: Iterable[str]) -> str:
     return next(candidate for candidate in chain([name], numbered) if candidate not in set(taken))
 
 
-def _nothing_found(paths: Sequence[Path], faults: Sequence[Fault]) -> str:
-    names = ", ".join(path.name for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
+def _nothing_found(paths: Sequence[Path], workspace: Path, faults: Sequence[Fault]) -> str:
+    shown = ("the upload" if _is_upload(path, workspace) else path.name for path in paths[:3])
+    names = ", ".join(shown) + (", ..." if len(paths) > 3 else "")
     if not faults:
-        return f"No scan was found in {names or 'nothing'}: hand in DICOM, NIfTI, PNG or JPEG files, or a zip or tar.gz of them."
+        return refusal("nothing_found", names=names or "nothing")
     more = f" {len(faults) - 1} more have faults." if len(faults) > 1 else ""
-    return f"No scan in {names} can be read: {faults[0].reason}{more}"
+    return refusal("nothing_readable", names=names, reason=faults[0].reason, more=more)
 
 
 def _note_assumptions(groups: Iterable[_Group]) -> tuple[str, ...]:

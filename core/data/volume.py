@@ -17,7 +17,7 @@ from core.data.formats.series_reader import SeriesReader, read_files
 from core.data.index.stack import arrange
 from core.data.study import Fault, Series
 from core.data.voxels import Voxels, join_slices
-from core.errors import DataError
+from core.errors import DataError, refusal
 from core.mri import PLANE_AXES, READER_VERSION, MRSequence, Plane, plane_of
 from core.settings import Settings, load_settings
 
@@ -56,6 +56,10 @@ class Volume:
     """
     in_mm: bool = True
     """Whether the files state how large a voxel is and how it lies; else the affine only orders the voxels."""
+    instances: tuple[tuple[Path, int], ...] = ()
+    """Of DICOM: the file of each slice, and which of its frames it is, from 0."""
+    turn: Turn | None = None
+    """Of DICOM: how the stored slices were turned."""
 
     @property
     def array(self) -> NDArray[np.float32]:
@@ -147,7 +151,7 @@ def read_volume(
     """
     settings = settings or load_settings()
     if series.kind == "picture":
-        raise DataError(f"Study {series.study_id}: loose images have no geometry and form no volume.")
+        raise DataError(refusal("loose_images", study=series.study_id))
     if series.kind == "dicom":
         return _read_dicom(series, settings, contents)
     path = series.files[0]
@@ -203,6 +207,8 @@ def _read_dicom(
         files=tuple(header.path.name for header in stack.headers),
         offsets_mm=stack.offsets_mm if known else None,
         in_mm=known and stack.spacing_known,
+        instances=tuple((header.path, header.frame) for header in stack.headers),
+        turn=turn,
     )
     return volume, (*faults, *(name_fault(series, Path(fault.path), fault.reason) for fault in stack.faults))
 
@@ -238,6 +244,11 @@ class Turn:
         """Return a view of voxels (slices, rows, columns), or of one slice (rows, columns), in canonical order."""
         turned = voxels.swapaxes(-1, -2) if self.crossed else voxels
         return turned[tuple(slice(None, None, step) for step in self.steps[3 - voxels.ndim :])]
+
+    def undo(self, image: NDArray[Any]) -> NDArray[Any]:
+        """Return a view of one slice (rows, columns, ...) of canonical order as it is stored."""
+        stored = image[:: self.steps[1], :: self.steps[2]]
+        return stored.swapaxes(0, 1) if self.crossed else stored
 
 
 def find_turn(affine: NDArray[np.float64], shape: tuple[int, ...]) -> Turn:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from core.config import SplitConfig
 from core.dataset.slice_table import SliceTable
 from core.errors import SplitError, SplitOverlapError
+from core.files import parse_document
 
 Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
@@ -97,7 +98,7 @@ class Split:
             The text is damaged; SplitOverlapError where a unit stands in two parts.
         """
         try:
-            content = json.loads(text)
+            content = parse_document(text)
             if content["unit"] not in ("slice", "patient") or content["source"] not in ("drawn", "folders"):
                 raise ValueError(f"unit {content['unit']!r} or source {content['source']!r} is not known")
             parts = {part: _texts(content[part]) for part in PARTS}
@@ -109,7 +110,7 @@ class Split:
                 source=content["source"],
                 kept=_texts(content.get("kept", [])),
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise SplitError(
                 f"The split cannot be read ({type(error).__name__}: {error}); restore split.json, or start the run anew."
             ) from error

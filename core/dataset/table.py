@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.config import PrepConfig
-from core.data.index.stamped import digest_of
+from core.data.index.folder_stamp import digest_of
 from core.data.prepare.cache import fill_cache, load_prepared, open_prepared, prune_contents
 from core.data.prepare.common_grid import image_plane
 from core.data.prepare.examples import PreparedSeries

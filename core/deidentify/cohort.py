@@ -18,7 +18,7 @@ from core.data.study import Cohort, Fault, Series, Study
 from core.deidentify.images import write_dicom, write_nifti, write_picture
 from core.deidentify.pseudonyms import Pseudonyms
 from core.errors import ConfigError, DataError
-from core.files import write_atomic
+from core.files import read_document, write_atomic
 from core.mri import CLASS_NAMES, MRSequence
 from core.parallel import run_tasks
 from core.progress import Progress, silent
@@ -164,7 +164,7 @@ def _begin(state: Path, out: Path, source_digest: str) -> bytes:
     """Return the key of a copy: a new one, or that of the copy that is resumed."""
     occupied = out.exists() and (not out.is_dir() or any(out.iterdir()))
     if state.is_file() and occupied:
-        known = json.loads(state.read_text())
+        known = read_document(state)
         if known["source"] != source_digest:
             raise ConfigError(f"The source has changed since the copy {out} was begun; name a new folder with --out.")
         return bytes.fromhex(known["key"])

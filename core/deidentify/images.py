@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.errors import InvalidDicomError
 from pydicom.filereader import dcmread
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import ExplicitVRLittleEndian
@@ -47,7 +46,7 @@ def write_dicom(
     try:
         original = dcmread(io.BytesIO(content), force=True)
         copy = deidentify_dataset(original, person, number, description, pseudonyms)
-    except (*PARSER_ERRORS, InvalidDicomError) as error:
+    except PARSER_ERRORS as error:
         raise DataError(f"{source.name} has attributes that cannot be read: {error}.") from error
     pixels = np.stack(frames)
     _describe_pixels(copy, pixels)

@@ -8,7 +8,7 @@ a poor model needs sets that hold every class. So the size of the sets matters a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from core.errors import EvaluationError
 from core.evaluation.figure import Figure
 from core.evaluation.influence import mean_interval
 from core.evaluation.intervals import share_figure
+from core.evaluation.selection import withhold_interval
 
 Booleans = NDArray[np.bool_]
 
@@ -90,6 +91,16 @@ class SetFigures:
     """Patients whose set holds none: unlike all calibration patients."""
 
 
+def refused_share(held_out: int, below: int) -> tuple[float, float, float]:
+    """Return the share of new values above the `below`-th smallest of `held_out` ones: expected, and where it lies with 95% chance.
+
+    It is Beta(held_out + 1 - below, below) distributed, if new values come as the held-out ones did.
+    """
+    above = held_out + 1 - below
+    low, high = betaincinv(above, below, (0.025, 0.975))
+    return above / (held_out + 1), float(low), float(high)
+
+
 def fit_conformal(labels: ArrayLike, probabilities: ArrayLike, level: float = 0.9) -> ConformalRule:
     """Calibrate sets on patients that the network was not trained on.
 
@@ -158,13 +169,15 @@ def sets_left_out(labels: ArrayLike, probabilities: ArrayLike, level: float = 0.
     return sets
 
 
-def evaluate_sets(labels: ArrayLike, sets: Booleans, class_names: Sequence[str]) -> SetFigures:
-    """Return coverage and size of sets (patients, classes), per class and overall."""
+def evaluate_sets(
+    labels: ArrayLike, sets: Booleans, class_names: Sequence[str], *, selected: bool = False
+) -> SetFigures:
+    """Return coverage and size of sets (patients, classes), per class and overall; no intervals of `selected` patients."""
     truth = np.asarray(labels, dtype=np.int64)
     size = sets.sum(axis=1)
     held = sets[np.arange(len(truth)), truth]
     single = size == 1
-    return SetFigures(
+    found = SetFigures(
         coverage=tuple(share_figure(held[truth == index], f"none is {name}") for index, name in enumerate(class_names)),
         mean_size=_mean_size(size, truth),
         told=share_figure(single, "there are no patients"),
@@ -172,6 +185,16 @@ def evaluate_sets(labels: ArrayLike, sets: Booleans, class_names: Sequence[str])
         undecided=share_figure(~single, "there are no patients"),
         both=int((size == sets.shape[1]).sum()),
         empty=int((size == 0).sum()),
+    )
+    if not selected:
+        return found
+    return replace(
+        found,
+        coverage=tuple(withhold_interval(one) for one in found.coverage),
+        mean_size=withhold_interval(found.mean_size),
+        told=withhold_interval(found.told),
+        right_when_told=withhold_interval(found.right_when_told),
+        undecided=withhold_interval(found.undecided),
     )
 
 

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from core.evaluation.figure import Figure
 from core.evaluation.intervals import wilson_interval
+from core.evaluation.selection import withhold_intervals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,12 +34,18 @@ class ReliabilityBins:
     """Lower end of the share's 95 % Wilson interval."""
     high: NDArray[np.float64]
     counts: NDArray[np.int64]
+    selected: bool = False
+    """These patients chose the epoch and the temperature: no intervals."""
 
     @property
     def figures(self) -> list[Figure]:
-        """The share of the positive class of each bin, with its interval and n."""
-        rows = zip(self.observed, self.low, self.high, self.counts, strict=True)
-        return [Figure(value=float(share), low=float(low), high=float(high), n=int(n)) for share, low, high, n in rows]
+        """The share of the positive class of each bin, with n, and its interval unless these patients chose something."""
+        rows = enumerate(zip(self.observed, self.low, self.high, self.counts, strict=True))
+        found = {
+            str(number): Figure(value=float(share), low=float(low), high=float(high), n=int(n))
+            for number, (share, low, high, n) in rows
+        }
+        return list((withhold_intervals(found) if self.selected else found).values())
 
 
 def roc_curve(positive: ArrayLike, scores: ArrayLike) -> Curve:
@@ -73,8 +80,10 @@ def confusion_matrix(labels: ArrayLike, predicted: ArrayLike, class_count: int) 
     return matrix
 
 
-def reliability_bins(positive: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> ReliabilityBins:
-    """Gather rows into equally wide bins of probability; empty bins are left out."""
+def reliability_bins(
+    positive: ArrayLike, probabilities: ArrayLike, bins: int = 10, *, selected: bool = False
+) -> ReliabilityBins:
+    """Gather rows into equally wide bins of probability; empty bins are left out. `selected`: these patients chose something."""
     truth = np.asarray(positive, dtype=bool)
     probability = np.asarray(probabilities, dtype=np.float64)
     member = np.minimum((probability * bins).astype(np.int64), bins - 1)
@@ -89,6 +98,7 @@ def reliability_bins(positive: ArrayLike, probabilities: ArrayLike, bins: int = 
         low=low,
         high=high,
         counts=counts[kept],
+        selected=selected,
     )
 
 

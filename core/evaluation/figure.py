@@ -25,9 +25,35 @@ class Figure:
         return content | {key: text for key, text in (("reason", self.reason), ("method", self.method)) if text}
 
 
+_AGAIN = "not of the procedure trained anew."
 ESTIMANDS = {
-    "checkpoint": "The figures are of this checkpoint, on further patients like these; not of the procedure trained anew.",
-    "folds": "The figures are of these networks, averaged, on further patients like these; not of the procedure trained anew.",
+    "checkpoint": f"The figures are of this checkpoint, on further patients like these; {_AGAIN}",
+    "folds": f"The figures are of these networks, averaged, on further patients like these; {_AGAIN}",
     "trainings": "The figures are of the procedure, over trainings of this cohort; their patients overlap.",
+    "networks": f"Each figure is of one network, trained once, on further patients like these; {_AGAIN}",
+    "shuffles": "The figure with true labels is of one network; p is of the procedure, which each shuffle repeats whole.",
+    "measured": "The figures are of models fitted to these patients alone, each judged without its own; of no network.",
+    "predictions": f"The figures are of these predictions, on further patients like these; {_AGAIN}",
+    "counted": "The figures count what these files hold; they are of no network.",
+    "study": f"Figures of folds are of their networks, averaged; others of the one checkpoint named; {_AGAIN}",
 }
 """What a figure estimates, as it stands beside it: by what was judged."""
+ESTIMAND_OF = {
+    **dict.fromkeys(
+        ("evaluate", "calibration", "thresholds", "external", "robustness", "maps", "predict", "claim"), "checkpoint"
+    ),
+    **dict.fromkeys(("cross_validation", "leave_one_cohort_out", "positive_control"), "folds"),
+    **dict.fromkeys(("twin", "twin_pair", "specification", "search", "compare", "runs"), "networks"),
+    **dict.fromkeys(("leak_meter", "shortcuts", "frozen_permutation", "baselines"), "measured"),
+    "split_audit": "counted",
+    "optimism": "trainings",
+    "permutation": "shuffles",
+    "referee": "predictions",
+    "study": "study",
+}
+"""What each kind of question, and each command that prints a figure, estimates."""
+
+
+def estimand_of(what: str) -> str:
+    """Return what the figures of a kind of question, or of a command, estimate: a sentence that stands beside them."""
+    return ESTIMANDS[ESTIMAND_OF[what]]

@@ -258,8 +258,8 @@ def _balanced_accuracy(case: _Case) -> Figure:
 
 def _average_precision(case: _Case) -> Figure:
     n = len(case.labels)
-    if case.classes_present < 2:
-        return Figure(value=None, low=None, high=None, n=n, reason=ONE_CLASS)
+    if case.classes_present < 2 or np.ptp(case.odds) == 0:
+        return Figure(value=None, low=None, high=None, n=n, reason=ONE_CLASS if case.classes_present < 2 else ALL_EQUAL)
     value = metrics.average_precision(case.positive, case.odds, np.ones((1, n)))[0]
     interval = partial(average_precision_interval, case.positive, case.odds, case.clusters, case.confidence)
     return _with_interval(interval, value, n, "influence of each patient, on the logit scale")

@@ -8,7 +8,7 @@ choosing it; and what cannot be corrected so is printed without an interval.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -55,7 +55,10 @@ class Selection:
         return np.array([log_odds(epoch, self.positive_class) for epoch in self.logits])
 
     def choose(self, weights: Floats) -> Integers:
-        """Return the best epoch, counted from 0, by each weighting (draws, patients): (draws,); of equals the first."""
+        """Return the best epoch, counted from 0, by each weighting (draws, patients): (draws,).
+
+        Of equal figures the lower loss is taken, and of equals in both the first: as in training.
+        """
         if self.select_on == "val_accuracy":
             score = weights @ self.hits.T
         elif self.select_on == "val_patient_auroc" and len(np.unique(self.labels)) > 1:
@@ -63,7 +66,10 @@ class Selection:
         else:
             score = np.full((len(weights), len(self.logits)), np.nan)
         # As in training, the loss stands in where there is no AUROC: a class without weight.
-        return np.where(np.isnan(score), -(weights @ self.losses.T), score).argmax(axis=1).astype(np.int64)
+        losses = weights @ self.losses.T
+        score = np.where(np.isnan(score), -losses, score)
+        tied = score == score.max(axis=1, keepdims=True)
+        return np.where(tied, losses, np.inf).argmin(axis=1).astype(np.int64)
 
     def _areas(self, logits: Floats, weights: Floats) -> Floats:
         if logits.shape[1] == 2:
@@ -75,6 +81,23 @@ class Selection:
         """Return each patient's logits by the epoch that all other patients choose: (patients, classes)."""
         patients = len(self.labels)
         return self.logits[self.choose(1 - np.eye(patients)), np.arange(patients)]
+
+
+def join_selections(selections: Sequence[Selection]) -> Selection | None:
+    """Return the epochs of several trainings as one choice; None unless all were judged by the same patients and figure."""
+    first = selections[0] if selections else None
+    if first is None or any(
+        not np.array_equal(one.labels, first.labels)
+        or (one.select_on, one.positive_class) != (first.select_on, first.positive_class)
+        for one in selections
+    ):
+        return None
+    return replace(
+        first,
+        logits=np.concatenate([one.logits for one in selections]),
+        losses=np.concatenate([one.losses for one in selections]),
+        hits=np.concatenate([one.hits for one in selections]),
+    )
 
 
 def correct_auroc(selection: Selection, draws: int = DRAWS, seed: int = 0) -> Figure:
@@ -135,15 +158,17 @@ def withhold_intervals(figures: Mapping[str, Figure], corrected: Figure | None =
     corrected
         The AUROC corrected for the choice; None where a run of an older version keeps too little for it.
     """
-    kept = {
-        name: figure
-        if figure.low is None or figure.method == CORRECTED
-        else replace(figure, low=None, high=None, method="", reason=WITHHELD)
-        for name, figure in figures.items()
-    }
+    kept = {name: withhold_interval(figure) for name, figure in figures.items()}
     if corrected is not None and corrected.value is not None:
         kept["auroc"] = corrected
     return kept
+
+
+def withhold_interval(figure: Figure) -> Figure:
+    """Return a figure without its interval, and with the reason, unless it is corrected for the choice."""
+    if figure.low is None or figure.method == CORRECTED:
+        return figure
+    return replace(figure, low=None, high=None, method="", reason=WITHHELD)
 
 
 def expected_maximum(count: int) -> float:

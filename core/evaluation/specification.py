@@ -13,7 +13,7 @@ import numpy as np
 from core.errors import EvaluationError
 from core.evaluation.figure import Figure
 from core.evaluation.permutation import permutation_p
-from core.figure_text import interval_text
+from core.figure_text import interval_text, p_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +141,6 @@ def judge_jointly(curve: SpecificationCurve, shuffled: Sequence[SpecificationCur
         **p_values,
         "null_medians": [one.median for one in shuffled],
         "within": within,
-        "sentence": f"All combinations together, among {len(shuffled)} shuffles of the labels {within}: p = "
-        f"{p_values['p_median']:.3f} for the median, {p_values['p_best']:.3f} for the best one.",
+        "sentence": f"All combinations together, among {len(shuffled)} shuffles of the labels {within}: "
+        f"{p_text(p_values['p_median'])} for the median, {p_text(p_values['p_best'])} for the best one.",
     }

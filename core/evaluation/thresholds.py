@@ -12,6 +12,7 @@ from core.errors import EvaluationError
 from core.evaluation.figure import Figure
 from core.evaluation.intervals import share_figure, wilson_interval
 from core.evaluation.metrics import Floats
+from core.evaluation.selection import WITHHELD, withhold_intervals
 
 LOWEST, HIGHEST = 0.1, 0.9
 """Threshold probabilities that a decision curve is read between unless others are stated before it is seen."""
@@ -61,7 +62,9 @@ class DecisionCurve:
         return self.thresholds[self.gain_low > 0]
 
 
-def evaluate_thresholds(positive: ArrayLike, probabilities: ArrayLike, thresholds: ArrayLike) -> list[OperatingPoint]:
+def evaluate_thresholds(
+    positive: ArrayLike, probabilities: ArrayLike, thresholds: ArrayLike, *, selected: bool = False
+) -> list[OperatingPoint]:
     """Compute sensitivity, specificity and predictive values at each threshold, each with Wilson's interval.
 
     Parameters
@@ -72,22 +75,22 @@ def evaluate_thresholds(positive: ArrayLike, probabilities: ArrayLike, threshold
         Array of shape (patients,), of the positive class.
     thresholds
         Array of shape (thresholds,).
+    selected
+        These patients chose the epoch and the threshold: no interval.
     """
     truth = np.asarray(positive, dtype=bool)
     probability = np.asarray(probabilities, dtype=np.float64)
     points = []
     for threshold in np.asarray(thresholds, dtype=np.float64):
         called = probability >= threshold
-        points.append(
-            OperatingPoint(
-                threshold=float(threshold),
-                sensitivity=share_figure(called[truth], "none is positive"),
-                specificity=share_figure(~called[~truth], "none is negative"),
-                positive_value=share_figure(truth[called], "nobody is called positive"),
-                negative_value=share_figure(~truth[~called], "nobody is called negative"),
-                called=int(called.sum()),
-            )
-        )
+        shares = {
+            "sensitivity": share_figure(called[truth], "none is positive"),
+            "specificity": share_figure(~called[~truth], "none is negative"),
+            "positive_value": share_figure(truth[called], "nobody is called positive"),
+            "negative_value": share_figure(~truth[~called], "nobody is called negative"),
+        }
+        shares = withhold_intervals(shares) if selected else shares
+        points.append(OperatingPoint(threshold=float(threshold), called=int(called.sum()), **shares))
     return points
 
 
@@ -116,10 +119,11 @@ def values_at_prevalence(point: OperatingPoint, prevalence: float) -> dict[str, 
         The prevalence is not between 0 and 1.
     """
     _check_shares(prevalence)
-    return {
+    values = {
         "positive_value": _value_at(prevalence, point.sensitivity, point.specificity),
         "negative_value": _value_at(1 - prevalence, point.specificity, point.sensitivity),
     }
+    return withhold_intervals(values) if WITHHELD in (point.sensitivity.reason, point.specificity.reason) else values
 
 
 def shift_prevalence(probabilities: ArrayLike, base_rate: float, prevalence: float) -> Floats:
@@ -172,6 +176,7 @@ def decision_curve(
     thresholds: ArrayLike | None = None,
     confidence: float = 0.95,
     seed: int = 0,
+    selected: bool = False,
 ) -> DecisionCurve:
     """Return the net benefit of acting on a model, per patient, in units of true positives, with a simultaneous band.
 
@@ -190,6 +195,8 @@ def decision_curve(
         Level of the band.
     seed
         Of the bootstrap.
+    selected
+        These patients chose the epoch and the threshold: no band (not a number), and it is shown to add nowhere.
 
     Notes
     -----
@@ -209,6 +216,8 @@ def decision_curve(
     useless = np.sqrt(counts * np.tile(grid / (1 - grid), 2)) / n
     half = _simultaneous_half(np.concatenate([gained, gained - each], axis=1), useless, confidence, seed, below=True)
     of_model = _simultaneous_half(gained, useless[: len(grid)], confidence, seed)
+    if selected:
+        half, of_model = np.full_like(half, np.nan), np.full_like(of_model, np.nan)
     return DecisionCurve(
         thresholds=grid,
         model=model,
@@ -223,6 +232,8 @@ def decision_curve(
 def decision_words(curve: DecisionCurve) -> str:
     """Say where the model adds something to both of calling everybody and nobody positive, as a sentence."""
     between = f"the thresholds from {curve.thresholds.min():.2f} to {curve.thresholds.max():.2f}"
+    if np.isnan(curve.gain_low).all():
+        return f"Where it adds something to both cannot be said: {WITHHELD}."
     if not len(curve.adds):
         return f"Nowhere among {between} is it shown to add something to both."
     first, last = curve.adds.min(), curve.adds.max()

@@ -24,8 +24,8 @@ from core.experiments.checklists.shown import (
     list_worst,
     show_evidence,
 )
-from core.experiments.controls.shortcuts import CONTROLS, find_shortcuts
-from core.experiments.evidence import BY_KIND, Control, find_controls, find_external, find_study
+from core.experiments.controls.shortcuts import find_shortcuts
+from core.experiments.evidence import BY_KIND, Control, find_audit, find_controls, find_external, find_study
 from core.experiments.evidence import CONTROLS as EVERY_CONTROL
 from core.explain.validation.saliency_record import read_saliency_record
 from core.figure_text import value_text
@@ -33,7 +33,13 @@ from core.models.card import CheckpointCard, read_card
 from core.models.registry import find_architecture
 from core.progress import Progress, silent
 from core.runs.cohort import open_cohort
-from core.runs.evaluation import Evaluation, count_test_evaluations, describe_looks, read_evaluation
+from core.runs.evaluation import (
+    Evaluation,
+    count_test_evaluations,
+    describe_looks,
+    read_evaluation,
+    verify_evaluation,
+)
 from core.runs.folder import RunFolder, now
 from core.runs.records import DataSource
 from core.runs.seal import SealReport, seal_of_run
@@ -101,7 +107,7 @@ def gather_claim(
     settings
         Where ledger, seals and experiments live.
     leakage
-        What an audit of the split's images found, a sentence each (empty: nothing); None where none was made.
+        What an audit of the split's images found, a sentence each (empty: nothing); None takes the newest that is stored.
     shortcuts
         What :func:`ask_shortcuts` found; None where it was not run.
     covariates
@@ -124,6 +130,7 @@ def gather_claim(
     study = find_study(run, settings)
     if shortcuts is None and "shortcuts" in study:
         shortcuts = replace(BY_KIND["shortcuts"], done=True, result=study["shortcuts"])
+    leakage = find_audit(run, settings) if leakage is None else leakage
     controls = tuple(
         shortcuts if shortcuts is not None and control.kind == shortcuts.kind else control
         for control in find_controls(run, settings)
@@ -141,7 +148,7 @@ def gather_claim(
         run=run.name,
         created=now(),
         sentence=_sentence(card, test, others, external, sealed=seal.state == "followed"),
-        banners=_banners(card, split),
+        banners=(*_banners(card, split), *(verify_evaluation(run, card, test, settings) if test else ())),
         participants=participants,
         protocol=_protocol(run, card, split),
         figures=_figures(card, test, others),
@@ -149,7 +156,7 @@ def gather_claim(
         seal=seal,
         controls=controls,
         leakage=_leakage(split, leakage),
-        unchecked=_unchecked(card, split, test, others, seal, controls, leakage),
+        unchecked=_unchecked(card, test, others, seal, controls, leakage, subgroups="subgroups" in study),
         parts=parts,
         worst=list_worst(test),
         compute=describe_compute(known),
@@ -188,16 +195,7 @@ def ask_shortcuts(
         )
     except EvaluationError as error:
         return replace(control, result=f"could not be asked: {error}")
-    told = []
-    for one in CONTROLS:
-        result = found.results.get(one.name)
-        if result is not None and one.name != "pictures":
-            told.append(
-                f"{one.title.lower()}: AUROC {value_text(result.auroc)}, p after Holm = {found.adjust(one.name):.3f}"
-            )
-    guilty = [one.title.lower() for one in CONTROLS if one.name != "pictures" and found.found(one.name)]
-    verdict = f"The label is predicted by: {', '.join(guilty)}." if guilty else "None predicts the label."
-    return replace(control, done=True, result=f"{verdict} {'; '.join(told)}; n = {found.patients} patients")
+    return replace(control, done=True, result=found.sentence)
 
 
 def _other_cohorts(run: RunFolder) -> list[Evaluation]:
@@ -229,12 +227,12 @@ def _sentence(
             f"is {value_text(figure)}. This says nothing of a new patient."
         )
     # A sealed plan is one look by intent; without one the first look keeps a share of the error for those to come.
-    low = (evaluation.judged if sealed else evaluation.corrected or evaluation.patient)["auroc"].low
-    told = (
-        "It is told from 0.5"
-        if low is not None and low > 0.5
-        else "It is not told from guessing: its interval holds 0.5"
-    )
+    area = (evaluation.judged if sealed else evaluation.corrected or evaluation.patient)["auroc"]
+    told = "It is not told from guessing: its interval holds 0.5"
+    if area.low is not None and area.low > 0.5:
+        told = "It is told from 0.5"
+    elif area.high is not None and area.high < 0.5:
+        told = "Its interval lies below 0.5: a ranking turned round, or chance, and nothing to claim"
     looks = "".join(f" {sentence}" for sentence in describe_looks(evaluation))
     return f"On {figure.n} {kind}{whose}, the AUROC by patient with its 95% interval is {value_text(figure)}. {told}.{looks}"
 
@@ -254,6 +252,8 @@ def _banners(card: CheckpointCard, split: Split) -> tuple[str, ...]:
     found = ["For research only; not a medical device, and no advice."]
     if card.synthetic:
         found.append("The cohort is synthetic: these figures say nothing of real scans.")
+    if card.labels_shuffled:
+        found.append("The labels were shuffled among the patients: a control, which no claim can rest on.")
     if split.leaky:
         found.append(
             "The split is by slice and leaks: slices of one patient are in training and in the evaluated part."
@@ -314,12 +314,13 @@ def _leakage(split: Split, audited: tuple[str, ...] | None) -> tuple[str, ...]:
 
 def _unchecked(
     card: CheckpointCard,
-    split: Split,
     test: Evaluation | None,
     others: list[Evaluation],
     seal: SealReport,
     controls: tuple[Control, ...],
     leakage: tuple[str, ...] | None,
+    *,
+    subgroups: bool,
 ) -> tuple[str, ...]:
     missing = [f"{control.title}: {control.asks}" for control in controls if not control.done]
     if test is None:
@@ -334,4 +335,6 @@ def _unchecked(
         missing.append("Anything on real patients.")
     if read_saliency_record(card) is None:
         missing.append("Whether the maps point at what decides.")
-    return (*missing, "Subgroups: age, sex, scanner, site.")
+    if not subgroups:
+        missing.append("Subgroups: age, sex, scanner, site.")
+    return tuple(missing)

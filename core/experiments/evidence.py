@@ -51,6 +51,8 @@ class Subject:
     sentence: str
     sha256: str = ""
     """Of the one checkpoint that it is about; empty where it trains its own."""
+    cohort_digest: str = ""
+    """Of the cohort that a measurement is of: it trains nothing, so that no configuration belongs to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,18 @@ CONTROLS: tuple[Control, ...] = (
         title="Shortcuts",
         asks="whether headers, the blanked brain or shuffled slices predict the label",
         otherwise="scanner, spacing or slice numbers differed between the classes",
+    ),
+    Control(
+        kind="leak_meter",
+        title="Leak meter",
+        asks="how much a split by slice gives away on these images, with nothing trained",
+        otherwise="slices of one patient were no more alike than those of two",
+    ),
+    Control(
+        kind="maps",
+        title="Test of the maps",
+        asks="whether the checkpoint's maps point at the tumour, and change with what was learnt",
+        otherwise="its maps showed edges, or the tumour as often as chance would",
     ),
     Control(
         kind="cross_validation",
@@ -169,6 +183,8 @@ def explain_difference(subject: Subject, run: RunFolder) -> str:
     shuffled = theirs.shuffle_seed != ours.shuffle_seed
     if shuffled and subject.kind != RANDOM_LABELS:
         return "labelling: one of both is shuffled"
+    if subject.cohort_digest:
+        return "" if subject.cohort_digest == split.cohort_digest else "cohort: other studies, series or labels"
     if subject.split is None:
         return "cohort, as far as is known: it recorded none"
     alike = theirs.model_copy(update={"shuffle_seed": ours.shuffle_seed})
@@ -202,6 +218,19 @@ def find_external(run: RunFolder, settings: Settings) -> str:
     return ""
 
 
+def find_audit(run: RunFolder, settings: Settings) -> tuple[str, ...] | None:
+    """Return what the newest audit of a run's split found, a sentence each (empty: nothing); None where there was none."""
+    path = run.path / "split.json"
+    if not path.is_file():
+        return None
+    digest = digest_file(path)
+    for answer in list_answers(settings, "split_audit"):
+        if answer.question.parameters.get("sha256") == digest:
+            with suppress(KeyError, TypeError):  # of another version
+                return tuple(str(one["message"]) for one in answer.result["found"]["report"]["findings"])
+    return None
+
+
 def find_study(run: RunFolder, settings: Settings) -> dict[str, str]:
     """Return what the steps of the newest whole study of a run's checkpoint found, a sentence each; empty without one."""
     digest = digest_file(run.checkpoint)
@@ -233,6 +262,7 @@ def _subjects(settings: Settings) -> Iterator[Subject]:
             units=("patient",) if question.kind in BY_PATIENT else (question.config.split.split_unit,),
             sentence=str(answer.result.get("sentence") or "finished; see its result"),
             sha256=str(question.parameters.get("sha256", "")),
+            cohort_digest=str(answer.result.get("cohort_digest", "")),
         )  # fmt: skip
 
 

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from core.errors import ConfigError
+from core.evaluation.figure import estimand_of
 from core.experiments.controls import optimism, permutation, robustness_question, specification
+from core.experiments.controls.measurements import RESULTS, measure
 from core.experiments.controls.retrain import measure_optimism, measure_specification, permute_labels
 from core.experiments.controls.robustness import measure_robustness
 from core.experiments.external.evaluate import evaluate_externally
@@ -35,6 +37,7 @@ KINDS: dict[str, Conduct] = {
     study.POSITIVE: positive.control_positively,
     robustness_question.KIND: measure_robustness,
     study.KIND: conduct_study,
+    **dict.fromkeys(RESULTS, measure),
 }
 """How each kind of question is answered."""
 
@@ -76,6 +79,7 @@ def run_experiment(
         raise ConfigError(f"{experiment.folder} asks {question.kind!r}; it can be one of: {', '.join(KINDS)}.")
     with experiment.work(settings, behind_queue=behind_queue, shared=question.kind == search.KIND):
         experiment.write_options(options)
-        result = KINDS[question.kind](experiment, question, options, settings, display or Display())
+        found = KINDS[question.kind](experiment, question, options, settings, display or Display())
+        result = {**found, "estimand": estimand_of(question.kind)}
         experiment.write_result(result)
     return result

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +11,9 @@ from scipy.ndimage import gaussian_filter  # type: ignore[attr-defined]
 
 from core.data.prepare.examples import PreparedSeries
 from core.errors import ConfigError
-from core.explain.activations import enlarge, weigh
-from core.explain.methods import INPUT, CamMethod, find_method
+from core.explain.activations import Values, enlarge, weigh
+from core.explain.methods import INPUT, METHODS, CamMethod, find_method
 from core.explain.occlusion import occlude
-from core.inference.engine import Captured
 from core.inference.predict import Predictor
 from core.inference.prediction import Cam
 from core.models.registry import limit_batch
@@ -117,25 +117,73 @@ def explain_each(
     outside = [index for index in numbers if not 0 <= index < len(prepared.pixels)]
     if outside:
         raise ConfigError(f"There is no image {outside[0]}; this series has 0 to {len(prepared.pixels) - 1}.")
-    target = predictor.card.positive_class if target_class is None else target_class
-    if not 0 <= target < len(predictor.card.class_names):
-        names = ", ".join(f"{index} {name}" for index, name in enumerate(predictor.card.class_names))
-        raise ConfigError(f"There is no class {target}; this checkpoint has: {names}.")
+    target = _find_class(predictor, target_class)
     cams: list[list[Cam]] = [[] for _ in wanted]
     batch_size = limit_batch(batch_size, prepared.pixels.shape[1:])
     for start in range(0, len(numbers), batch_size):
         batch = list(numbers[start : start + batch_size])
         by_member = [_map(member, prepared.pixels[batch], wanted, target) for member in predictor.members]
         for (method, layer), several, found in zip(wanted, zip(*by_member, strict=True), cams, strict=True):
-            maps = np.mean(several, axis=0)
-            if method.smooth:
-                maps = _blur(maps, method.smooth)
-            found += [
-                _scale(heat, int(prepared.slice_index[index]), method, layer, target)
-                for index, heat in zip(batch, maps, strict=True)
-            ]
+            found += _finish(several, prepared.slice_index[batch], method, layer, target)
         progress(min(start + batch_size, len(numbers)), len(numbers), wanted[0][0].title if len(wanted) == 1 else "")
     return tuple(tuple(found) for found in cams)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CoarseMaps:
+    """The maps of a series by every method and layer for one class, as small as the layers are; no network is run again."""
+
+    predictor: Predictor
+    prepared: PreparedSeries
+    target: int
+    by_member: Sequence[Mapping[tuple[str, str], list[Values]]]
+    """Of each member, by method and layer: an array (n, ...) for each stream."""
+
+    def draw(self, method: str, layer: str | None = None) -> tuple[Cam, ...]:
+        """Return what :func:`explain_many` gives for all examples; occlusion, which has no layer, is computed anew."""
+        found, chosen = _find_layer(self.predictor, method, layer)
+        if not found.by_layer:
+            return explain_many(self.predictor, self.prepared, None, method, self.target)
+        drawn = []
+        for member, coarse in zip(self.predictor.members, self.by_member, strict=True):
+            with member.lock:
+                drawn.append(_draw(member, self.prepared.pixels, coarse[method, chosen]))
+        return tuple(_finish(drawn, self.prepared.slice_index, found, chosen, self.target))
+
+
+def map_coarsely(
+    predictor: Predictor, prepared: PreparedSeries, target_class: int | None = None, *, batch_size: int = 16
+) -> CoarseMaps:
+    """Return the maps of all examples by every method at every layer that is offered, from one pass a batch.
+
+    The parameters are those of :func:`explain_many`; raises ConfigError where there is no such class.
+    """
+    target = _find_class(predictor, target_class)
+    layers = predictor.architecture.layers
+    wanted = [(name, layer) for name, method in METHODS.items() if method.by_layer for layer in layers]
+    batch_size = limit_batch(batch_size, prepared.pixels.shape[1:])
+    by_member = []
+    for member in predictor.members:
+        parts = []
+        for start in range(0, len(prepared.pixels), batch_size):
+            with member.lock:
+                parts.append(_weigh(member, prepared.pixels[start : start + batch_size], wanted, target))
+        by_member.append(
+            {
+                key: [np.concatenate(stream) for stream in zip(*(part[key] for part in parts), strict=True)]
+                for key in wanted
+            }
+        )
+    return CoarseMaps(predictor=predictor, prepared=prepared, target=target, by_member=by_member)
+
+
+def _find_class(predictor: Predictor, target_class: int | None) -> int:
+    """The class that is explained: the card's positive one by default."""
+    target = predictor.card.positive_class if target_class is None else target_class
+    if not 0 <= target < len(predictor.card.class_names):
+        names = ", ".join(f"{index} {name}" for index, name in enumerate(predictor.card.class_names))
+        raise ConfigError(f"There is no class {target}; this checkpoint has: {names}.")
+    return target
 
 
 def _find_layer(predictor: Predictor, name: str, layer: str | None) -> tuple[CamMethod, str]:
@@ -149,7 +197,19 @@ def _find_layer(predictor: Predictor, name: str, layer: str | None) -> tuple[Cam
     return method, chosen
 
 
-def _scale(heat: NDArray[np.float32], slice_index: int, method: CamMethod, layer: str, target: int) -> Cam:
+def _finish(
+    by_member: Iterable[Values], slice_index: NDArray[np.int32], method: CamMethod, layer: str, target: int
+) -> list[Cam]:
+    """The mean of the members' maps, blurred where the method asks for it, each with its own maximum."""
+    maps = np.mean(list(by_member), axis=0)
+    if method.smooth:
+        maps = _blur(maps, method.smooth)
+    return [
+        _scale(heat, int(index), method, layer, target) for index, heat in zip(slice_index.tolist(), maps, strict=True)
+    ]
+
+
+def _scale(heat: Values, slice_index: int, method: CamMethod, layer: str, target: int) -> Cam:
     raw_max = float(heat.max())
     return Cam(
         heat=heat / raw_max if raw_max > 0 else heat,
@@ -163,22 +223,33 @@ def _scale(heat: NDArray[np.float32], slice_index: int, method: CamMethod, layer
 
 def _map(
     predictor: Predictor, pixels: NDArray[np.uint8], wanted: Sequence[tuple[CamMethod, str]], target: int
-) -> list[NDArray[np.float32]]:
+) -> list[Values]:
     """The unscaled maps of one network by each method and layer: (n, ...), as large as an example without its channels."""
-    layers = list(dict.fromkeys(layer for method, layer in wanted if method.by_layer))
+    by_layer = [(method.name, layer) for method, layer in wanted if method.by_layer]
     with predictor.lock:
-        captured = predictor.engine.capture(pixels, layers, target) if layers else {}
+        coarse = _weigh(predictor, pixels, by_layer, target)
         return [
-            _draw(predictor, pixels, method, captured[layer]) if method.by_layer else occlude(predictor, pixels, target)
+            _draw(predictor, pixels, coarse[method.name, layer])
+            if method.by_layer
+            else occlude(predictor, pixels, target)
             for method, layer in wanted
         ]
 
 
-def _draw(
-    predictor: Predictor, pixels: NDArray[np.uint8], method: CamMethod, captured: Captured
-) -> NDArray[np.float32]:
+def _weigh(
+    predictor: Predictor, pixels: NDArray[np.uint8], wanted: Sequence[tuple[str, str]], target: int
+) -> dict[tuple[str, str], list[Values]]:
+    """Coarse maps by method and layer, an array (n, ...) for each stream; one pass serves all. The caller holds the lock."""
+    layers = list(dict.fromkeys(layer for _, layer in wanted))
+    captured = predictor.engine.capture(pixels, layers, target) if layers else {}
+    return {
+        (name, layer): [weigh(name, activations, gradients) for activations, gradients in captured[layer]]
+        for name, layer in wanted
+    }
+
+
+def _draw(predictor: Predictor, pixels: NDArray[np.uint8], coarse: Sequence[Values]) -> Values:
     """Maps of one layer: (n, size, size), of volumes (n, depth, size, size), of streams (n, streams, size, size)."""
-    coarse = [weigh(method.name, activations, gradients) for activations, gradients in captured]
     if predictor.architecture.input_form != "volume":
         enlarged = enlarge(np.stack(coarse, axis=1), pixels.shape[-2:])
         return enlarged if len(coarse) > 1 else enlarged[:, 0]

@@ -22,7 +22,7 @@ class Engine(ABC):
     """A network that is ready to run; the caller sees to it that one thread does at a time."""
 
     runtime: str
-    """"torch" or "onnx"."""
+    """"torch", "bf16" (PyTorch in bfloat16) or "onnx"."""
 
     @abstractmethod
     def score(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

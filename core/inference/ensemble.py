@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from core.data.prepare.examples import PreparedSeries
 from core.evaluation.calibration import to_probabilities
 from core.evaluation.figures import predict_classes
+from core.inference.guard import Distance, Features
 from core.inference.predict import Predictor
 from core.inference.runtimes import Runtime
 from core.models.card import ENSEMBLE, read_as_today, read_ensemble
@@ -48,6 +49,11 @@ class Ensemble(Predictor):
     def members(self) -> tuple[Predictor, ...]:
         """The networks that answer."""
         return self._members
+
+    def measure_distance(self, series: Features) -> Distance | None:
+        """The median of its members' distances, by the share of each one's limit; None where none has limits."""
+        found = [one for member in self._members if (one := member.measure_distance(series)) is not None]
+        return sorted(found, key=lambda one: one.value / max(one.limit, 1e-9))[len(found) // 2] if found else None
 
     def score_members(self, prepared: PreparedSeries) -> NDArray[np.float64]:
         """Logits (members, examples, classes), each member's divided by its own temperature."""

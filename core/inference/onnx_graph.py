@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from math import prod
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core.config import PrepConfig
 from core.errors import CheckpointError
+from core.files import parse_document
 from core.models.card import CheckpointCard, graph_path, tensor_start
 
 SCHEMA_VERSION = 1
@@ -100,7 +100,7 @@ def read_graph(checkpoint: Path, card: CheckpointCard) -> tuple[onnx.ModelProto,
             raise CheckpointError(f"{path} has {path.stat().st_size} bytes, more than any graph of ours. {REMEDY}")
         model = onnx.load_model_from_string(path.read_bytes())
         entries = {entry.key: entry.value for entry in model.metadata_props}
-        info = GraphInfo.model_validate(json.loads(entries[KEY]))
+        info = GraphInfo.model_validate(parse_document(entries[KEY]))
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{checkpoint} has no graph {path.name} beside it; write one with python -m core export onnx."
@@ -147,7 +147,7 @@ def _find_fault(model: onnx.ModelProto, info: GraphInfo, card: CheckpointCard) -
     opsets = [(one.domain, one.version) for one in model.opset_import]
     if opsets != [("", OPSET)] or model.functions or model.training_info or model.graph.sparse_initializer:
         return f"it is not plain ONNX of opset {OPSET}"
-    strange = {node.op_type for node in model.graph.node if node.op_type not in OPERATORS or node.domain}
+    strange = {str(node.op_type) for node in model.graph.node if node.op_type not in OPERATORS or node.domain}
     if strange:
         return f"it holds operators that no export writes ({', '.join(sorted(strange)[:5])})"
     if any(entry.value != "weights" for one in model.graph.initializer for entry in one.external_data):

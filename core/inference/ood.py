@@ -1,6 +1,7 @@
 """Out-of-distribution (OOD) checks: whether a scan looks like what a checkpoint was trained on.
 
-The figures on a checkpoint's card hold for scans like its own. The checks warn with a measure and never refuse. They find
+The figures on a checkpoint's card hold for scans like its own. The checks warn with a measure; those with a remedy are reason
+enough to give no answer (:mod:`core.inference.guard`). They find
 differences in grey values, plane and geometry; they cannot tell a brain from everything else.
 """
 
@@ -30,6 +31,9 @@ scan: from 0.81. So it finds images that were windowed or inverted differently, 
 it does not tell a synthetic head from a real one.
 """
 
+GREY_FAR = 0.6
+"""Distance above which no answer is given: noise and inverted scans. Nothing measured above that was a head as it should be."""
+
 FIELD_MM = (100.0, 400.0)
 """Field of view, along its longer side, in which a head is expected."""
 
@@ -47,11 +51,13 @@ class OodCheck:
     """One check that failed: a way in which a series differs from what the checkpoint was trained on."""
 
     kind: str
-    """"grey", "plane", "field_of_view", "slice_gap", "few_slices" or "resolution"."""
+    """"grey", "plane", "field_of_view", "slice_gap", "few_slices", "resolution" or "processing"."""
     value: float | str
     limit: float | str
     sentence: str
     """Names the series, the measure, and what was expected."""
+    remedy: str = ""
+    """What to do; only where the check is reason enough to give no answer."""
 
 
 def run_checks(source: Source, prepared: PreparedSeries, card: CheckpointCard) -> tuple[OodCheck, ...]:
@@ -89,6 +95,23 @@ def check_study(source: Source, prepared: PreparedSeries, card: CheckpointCard) 
     return tuple(check for check in checks if check is not None)
 
 
+def check_processing(used: Sequence[Series], card: CheckpointCard) -> OodCheck | None:
+    """Return a failed check where a checkpoint learnt from scans that were processed from raw, and these are not so."""
+    other = [str(one.sequence) for one in used if one.processing != card.processing]
+    if not card.processing or not other:
+        return None
+    return OodCheck(
+        kind="processing",
+        value=", ".join(sorted({one.processing or "none" for one in used})),
+        limit=card.processing,
+        sentence=(
+            f"{', '.join(other)} did not go through the processing that this checkpoint's training scans went through "
+            f"({card.processing}), so its figures do not hold for it."
+        ),
+        remedy="Hand the scan in with --from raw, or press Process from raw.",
+    )
+
+
 def _examples_of(name: str, prepared: PreparedSeries) -> NDArray[np.uint8]:
     return prepared.pixels[np.array(prepared.sequences) == name] if prepared.sequences else prepared.pixels
 
@@ -117,6 +140,9 @@ def _check_histogram(name: str, pixels: NDArray[np.uint8], card: CheckpointCard)
             f"{name}: its grey values are unlike those of the training images (Jensen-Shannon distance "
             f"{distance:.2f}; up to {GREY_LIMIT:.2f} is usual), so the checkpoint's figures do not hold for it."
         ),
+        remedy="Hand in the MR images as the scanner wrote them, neither inverted nor windowed."
+        if distance > GREY_FAR
+        else "",
     )
 
 
@@ -155,6 +181,7 @@ def _check_field_of_view(series: Series, prepared: PreparedSeries) -> OodCheck |
         value=field_mm,
         limit=low if field_mm < low else high,
         sentence=f"{series.sequence}: its field of view is {field_mm:.0f} mm; a head is expected in {low:.0f} to {high:.0f} mm.",
+        remedy="Hand in a scan of a whole head; if it is one, its header states a wrong pixel spacing.",
     )
 
 

@@ -19,13 +19,15 @@ from core.data.prepare.slices import prepare_source
 from core.data.privacy import privacy_warnings
 from core.data.select import Source
 from core.data.study import Study
+from core.dataset.picture_features import measure_source
 from core.errors import DataError
 from core.evaluation.aggregate import to_groups
 from core.evaluation.calibration import to_probabilities
 from core.evaluation.conformal import ConformalRule, predict_sets
 from core.evaluation.figures import predict_classes
 from core.inference.engine import Engine
-from core.inference.ood import run_checks
+from core.inference.guard import Distance, Features, judge, read_limits
+from core.inference.ood import check_processing, run_checks
 from core.inference.prediction import Prediction, SeriesPrediction, SlicePrediction
 from core.inference.runtimes import Runtime, open_engine
 from core.inference.sources import choose_sources, warn_missing
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 SYNTHETIC_WARNING = "This checkpoint knows only synthetic brains; its answer on a real scan means nothing."
+
+BF16_WARNING = "Computed in bfloat16: the probability may differ in the third decimal from what float32 gives."
 
 SHUFFLED_WARNING = (
     "This checkpoint is a control: its labels were dealt out to the patients at random, so there was nothing to learn, and "
@@ -70,6 +74,7 @@ class Predictor:
         card = read_card(path)
         self.path = path
         self.card: CheckpointCard = read_as_today(card)
+        self._limits = read_limits(self.card)
         self.engine = open_engine(path, card, runtime, threads)
         self.architecture = find_architecture(card.config.architecture)
         self.lock = threading.Lock()
@@ -116,7 +121,12 @@ class Predictor:
         scored, faults = self._score_sources(sources, cache, progress)
         warnings += faults
         warnings += warn_missing(study, self.card, {name for one in scored for name in one.sequences})
-        warnings += [check.sentence for one in scored for check in run_checks(one.source, one.prepared, self.card)]
+        checks = [check for one in scored for check in run_checks(one.source, one.prepared, self.card)]
+        processing = check_processing([series for one in scored for series in one.source], self.card)
+        checks += [processing] if processing else []
+        warnings += [check.sentence for check in checks]
+        distance = self.measure_distance([part for one in scored for part in measure_source(one.source, one.prepared)])
+        guard, reason = judge(checks, distance, self.card, synthetic=synthetic)
         by_member = self._combine(np.concatenate([one.logits for one in scored], axis=1))
         combined = by_member.mean(axis=0, keepdims=True)
         answer = predict_classes(
@@ -135,12 +145,15 @@ class Predictor:
             series=tuple(self._describe(one) for one in scored),
             warnings=(
                 *_about_checkpoint(self.card, synthetic),
-                *self._disagreement(by_member),
+                *([BF16_WARNING] if self.engine.runtime == "bf16" else []),
+                *([] if guard == "abstained" else self._disagreement(by_member)),  # which names numbers
                 *warnings,
                 *privacy_warnings(study.series),
             ),
             seconds=time.perf_counter() - started,
             members=self._member_probabilities(by_member),
+            guard=guard,
+            reason=reason,
             **_possible_classes(self.card, classes),
         )
 
@@ -171,6 +184,10 @@ class Predictor:
         if not scored:
             raise failures[0]
         return scored, warnings
+
+    def measure_distance(self, series: Features) -> Distance | None:
+        """How far a study lies from the training images; None where the card has no limits."""
+        return self._limits.measure(series) if self._limits else None
 
     @property
     def members(self) -> tuple[Predictor, ...]:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.data.prepare.examples import PreparedSeries, SeenSlice
 from core.data.study import Series
+
+GuardState = Literal["passed", "abstained", "not checked"]
+"""What the guard (:mod:`core.inference.guard`) said of a scan; "not checked" where nothing spoke against it, and the
+checkpoint has no measured limits to hold it against."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,14 +30,14 @@ class SlicePrediction:
     probability: float
     """Of the positive class, calibrated as the study's is."""
 
-    def to_dict(self) -> dict[str, object]:
-        """As in ``predict --json``; an image without geometry has ``position_mm`` None."""
+    def to_dict(self, shown: bool = True) -> dict[str, object]:
+        """As in ``predict --json``; an image without geometry has ``position_mm`` None, one not shown no probability."""
         return {
             "sequence": str(self.sequence),
             "index": self.slice_index,
             "file": self.file,
             "position_mm": round(self.position_mm, 3) if math.isfinite(self.position_mm) else None,
-            "probability": self.probability,
+            "probability": self.probability if shown else None,
         }
 
 
@@ -68,7 +73,7 @@ class SeriesPrediction:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prediction:
-    """The answer for one study."""
+    """The answer for one study; whoever shows it asks first whether the guard :attr:`abstained`."""
 
     study_id: str
     probability: float
@@ -89,25 +94,48 @@ class Prediction:
     members: tuple[float, ...] = ()
     """Of an ensemble: what each member says by itself, as ``probability``; empty for a single network."""
 
+    guard: GuardState = "not checked"
+    reason: str = ""
+    """Why the guard abstains, and what to do; empty where it does not."""
+
+    @property
+    def abstained(self) -> bool:
+        """Whether the guard refuses the scan: no number of it is shown then, unless a person asks for it anyway."""
+        return self.guard == "abstained"
+
+    @property
+    def verdict(self) -> str:
+        """The class, or "cannot tell" where the promised coverage leaves several classes, none, or another than the threshold."""
+        return self.prediction if self.possible in (None, (self.prediction,)) else "cannot tell"
+
+    @property
+    def agreeing(self) -> int:
+        """How many of :attr:`slices` lie on the study's side of the threshold; meant for two classes."""
+        above = self.probability >= self.threshold
+        return sum((piece.probability >= self.threshold) == above for piece in self.slices)
+
     @property
     def slices(self) -> tuple[SlicePrediction, ...]:
         """Every slice's answer, series after series."""
         return tuple(piece for part in self.series for piece in part.slices)
 
-    def to_dict(self) -> dict[str, object]:
-        """As one of the studies in ``predict --json``."""
+    def to_dict(self, anyway: bool = False) -> dict[str, object]:
+        """As one of the studies in ``predict --json``: where the guard abstains, without numbers unless asked `anyway`."""
+        shown = anyway or not self.abstained
+        possible = None if self.possible is None else {"level": self.possible_level, "classes": list(self.possible)}
         return {
             "study_id": self.study_id,
-            "probability": self.probability,
-            "prediction": self.prediction,
+            "abstained": self.abstained,
+            "reason": self.reason,
+            "guard": self.guard,
+            "probability": self.probability if shown else None,
+            "prediction": self.prediction if shown else None,
             "threshold": self.threshold,
-            "class_probabilities": list(self.class_probabilities),
-            "possible": None
-            if self.possible is None
-            else {"level": self.possible_level, "classes": list(self.possible)},
-            "members": list(self.members),
+            "class_probabilities": list(self.class_probabilities) if shown else None,
+            "possible": possible if shown else None,
+            "members": list(self.members) if shown else None,
             "series": [part.to_dict() for part in self.series],
-            "slices": [piece.to_dict() for piece in self.slices],
+            "slices": [piece.to_dict(shown) for piece in self.slices],
             "warnings": list(self.warnings),
         }
 

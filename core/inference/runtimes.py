@@ -10,7 +10,8 @@ from core.errors import CheckpointError
 from core.inference.engine import Engine
 from core.models.card import CheckpointCard, graph_path
 
-Runtime = Literal["auto", "onnx", "torch"]
+Runtime = Literal["auto", "onnx", "torch", "bf16"]
+"""What runs a network; "bf16" is PyTorch in bfloat16."""
 
 GPU = Path("/dev/nvidia0")
 """There where the machine has an NVIDIA GPU, which PyTorch uses and our onnxruntime does not."""
@@ -40,6 +41,8 @@ def open_engine(path: Path, card: CheckpointCard, runtime: Runtime = "auto", thr
     ------
     CheckpointError
         A file is missing, damaged or refused, or what is needed is not installed.
+    ConfigError
+        bfloat16 is asked for, which the machine does not compute in, or cannot be trusted with for this network.
     """
     has_torch = find_spec("torch") is not None
     offered = graph_path(path).exists() and find_spec("onnxruntime") is not None
@@ -55,4 +58,4 @@ def open_engine(path: Path, card: CheckpointCard, runtime: Runtime = "auto", thr
         raise CheckpointError(NO_TORCH)
     from core.inference.torch_engine import TorchEngine
 
-    return TorchEngine.load(path, threads)
+    return TorchEngine.load(path, threads, "bfloat16" if runtime == "bf16" else "float32")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from core.config import PrepConfig
-from core.data.frames_of_reference import warn_frames
-from core.data.select import Source, is_set_aside, select_sources
+from core.data.select import Source, is_set_aside, select_sources, warn_frames
 from core.data.study import Series, Study
 from core.data.volume import find_plane_before
-from core.errors import SequenceError
+from core.errors import SequenceError, refusal
 from core.models.card import CheckpointCard
 from core.mri import MRSequence
 
@@ -21,6 +20,8 @@ UNNAMED_WARNING = (
 GUESS_WARNING = (
     "That {series} is {sequence} is a guess: {reason}. Look at it; if it is another, assign it: UID=SEQUENCE."
 )
+
+AFTER_WARNING = "This is session {session}; a checkpoint that learnt from scans before an operation says nothing of it."
 
 
 def choose_sources(study: Study, card: CheckpointCard) -> tuple[list[Source], list[str]]:
@@ -53,11 +54,19 @@ def choose_sources(study: Study, card: CheckpointCard) -> tuple[list[Source], li
     if not sources:
         found = _join(sorted({series.sequence for series in study.series})) or "no series"
         raise SequenceError(
-            f"Study {study.study_id}: checkpoint {card.name!r} was trained on {_join(card.sequences)}, and the study "
-            f"has {found}. {_remedy(study, card)}"
+            refusal(
+                "other_sequences",
+                study=study.study_id,
+                checkpoint=card.name,
+                known=_join(card.sequences),
+                found=found,
+                remedy=_remedy(study, card),
+            )
         )
     warnings += [sentence for source in sources for sentence in warn_frames(source, prep)]
-    return sources, [*warnings, *_about_processing(used, card), *_about_reading(used, prep)]
+    if study.operation == "after":
+        warnings.insert(0, AFTER_WARNING.format(session=study.session_title))
+    return sources, [*warnings, *_about_reading(used, prep)]
 
 
 def _about_reading(used: Sequence[Series], prep: PrepConfig) -> list[str]:
@@ -80,17 +89,6 @@ def _about_reading(used: Sequence[Series], prep: PrepConfig) -> list[str]:
                 f"it is {series.plane}."
             )
     return warnings
-
-
-def _about_processing(used: Sequence[Series], card: CheckpointCard) -> list[str]:
-    """Say where a checkpoint learnt from scans that were processed from raw, and these are not, or otherwise."""
-    other = [str(one.sequence) for one in used if one.processing != card.processing]
-    if not card.processing or not other:
-        return []
-    return [
-        f"{_join(other)} did not go through the processing that this checkpoint's training scans went through "
-        f"({card.processing}), so its figures do not hold for it; hand the scan in with --from raw, or press Process from raw."
-    ]
 
 
 def _about_choice(sequence: MRSequence, study: Study, used: Sequence[Series]) -> list[str]:
@@ -135,8 +133,8 @@ def _remedy(study: Study, card: CheckpointCard) -> str:
             "a cohort that names them."
         )
     if all(series.sequence == MRSequence.UNKNOWN for series in study.series if not is_set_aside(series)):
-        return "Name the sequence of the scan if you know it (--sequence), or hand in one that says what it is."
-    return "Hand in one of those sequences, or train a checkpoint on the sequence at hand."
+        return refusal("unknown_sequence")
+    return refusal("hand_in_others")
 
 
 def warn_missing(study: Study, card: CheckpointCard, used: Collection[MRSequence]) -> list[str]:

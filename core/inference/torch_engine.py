@@ -12,29 +12,43 @@ from numpy.typing import NDArray
 from torch import nn
 
 from core.config import apply_settings
+from core.errors import ConfigError
 from core.inference.engine import Captured, Engine
 from core.models.checkpoint import load_model
-from core.models.forward import Compute, choose_compute, evaluating, score_images, to_input
+from core.models.forward import Compute, choose_compute, evaluating, place_model, score_images, to_input
 from core.models.registry import Architecture, find_architecture, list_modules
 
 
 class TorchEngine(Engine):
-    """A network in float32 and eval mode."""
-
-    runtime = "torch"
+    """A network in eval mode, in float32 unless bfloat16 was asked for; its maps are in float32 always."""
 
     def __init__(self, model: nn.Module, architecture: Architecture, compute: Compute) -> None:
         self.network, self.architecture, self.compute = model, architecture, compute
+        self.runtime = "torch" if compute.precision == "float32" else "bf16"
 
     @classmethod
-    def load(cls, path: Path, threads: int | None = None) -> TorchEngine:
-        """Load a checkpoint, and give PyTorch so many threads; raises CheckpointError where it is damaged."""
+    def load(cls, path: Path, threads: int | None = None, precision: str = "float32") -> TorchEngine:
+        """Load a checkpoint, and give PyTorch so many threads.
+
+        Raises
+        ------
+        CheckpointError
+            It is damaged.
+        ConfigError
+            This machine, or this network, is not to be computed in bfloat16.
+        """
         if threads is not None:
             torch.set_num_threads(threads)
         model, card = load_model(path)
-        # The answer must not depend on what the training machine was good at.
-        compute = choose_compute(apply_settings(card.config, {"device": "auto", "precision": "float32"}))
-        return cls(model.to(compute.device), find_architecture(card.config.architecture), compute)
+        # The answer must not depend on what the training machine was good at; "auto" is bfloat16 only where that gains.
+        asked = {"device": "auto", "precision": "float32" if precision == "float32" else "auto"}
+        compute = choose_compute(apply_settings(card.config, asked))
+        if compute.precision != precision:
+            raise ConfigError(
+                f"{card.config.architecture} is not computed in bfloat16 on this machine: that takes a processor with AMX or "
+                "AVX512_BF16, or a GPU since Ampere, and on processors a network without 3-D convolutions. Leave --bf16 out."
+            )
+        return cls(place_model(model, compute), find_architecture(card.config.architecture), compute)
 
     @property
     def model(self) -> nn.Module:

@@ -9,6 +9,7 @@
 ``stop``            somebody asked it to stop
 ``.lock``           held by the process that works on it; ``workers/*.lock`` by those of a search
 ``log.txt``         what a detached process said; ``started`` is as old as its start
+``progress.json``   how far it is within the step that it takes (:class:`StoredProgress`)
 ==================  ===================================================================================================
 
 Whatever is written appears whole or not at all, so a process that is killed at any point leaves an experiment that the
@@ -18,6 +19,7 @@ same question resumes.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -30,7 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from core.config import RunConfig, is_same_config, parse_config
 from core.dataset.split import Split
 from core.errors import ConfigError, HostedModeError, MGMTLabError, RunBusyError, RunError
-from core.files import storage_errors, write_atomic
+from core.files import read_document, remove_file, storage_errors, write_atomic
 from core.jobs.process import start_detached
 from core.jobs.queue import hold_queue
 from core.progress import Progress, silent
@@ -41,8 +43,14 @@ from core.settings import Settings
 
 ENTRY = "core.cli.questions"
 """The module that answers the question of a folder: ``python -m core.cli.questions FOLDER``."""
+PREDICTIONS = "predictions"
+"""The kind of question that trains nothing and needs no PyTorch: what a checkpoint says of a cohort."""
+PREDICTIONS_ENTRY = "core.cli.scans.cohort"
+"""The module that answers that one."""
 START_SECONDS = 120.0
 """A process that was started so long ago and holds no lock never began; on a busy machine Python alone takes half a minute."""
+TELL_SECONDS = 0.5
+"""Between two times that progress is written."""
 OLD_RESULT = "search-result.json"
 """What the result of a search was called in older versions."""
 OLD_COUNT = "trials.txt"
@@ -100,6 +108,10 @@ class ExperimentStatus:
     """The last line of its log."""
     stopping: bool = False
     """It runs, and was asked to stop."""
+    step: str = ""
+    """What it does now; empty where that is not counted."""
+    share: float = 0.0
+    """How much of the step is done: 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +148,18 @@ class Experiment:
                 dated = question.model_copy(update={"created": now()})
                 write_atomic(experiment.folder / "question.json", dated.model_dump_json(indent=1))
             if not alive:
-                experiment.stop_file.unlink(missing_ok=True)
+                remove_file(experiment.stop_file)
         return experiment
 
     @property
     def name(self) -> str:
         """The folder's name."""
         return self.folder.name
+
+    @property
+    def entry(self) -> str:
+        """The module that answers its question: ``python -m ENTRY FOLDER``; raises RunError."""
+        return PREDICTIONS_ENTRY if self.question().kind == PREDICTIONS else ENTRY
 
     @property
     def runs(self) -> Path:
@@ -220,7 +237,11 @@ class Experiment:
         done = sum(run.status().state == "finished" for run in (*self.members(), *parts))
         message, asked = _last_line(self.folder / "log.txt"), self.stop_file.exists()
         if self.is_alive():
-            return ExperimentStatus(state="running", done=done, message=message, stopping=asked)
+            step = self._read("progress.json") or {}
+            share, told = float(step.get("share", 0)), str(step.get("step", ""))
+            return ExperimentStatus(
+                state="running", done=done, message=message, stopping=asked, step=told, share=min(max(share, 0.0), 1.0)
+            )
         if self.result() is not None:
             return ExperimentStatus(state="finished", done=done, message=message)
         started = _modified(self.folder / "started")
@@ -246,7 +267,7 @@ class Experiment:
     def _read(self, name: str) -> Any:
         """The content of a JSON file, or None where it is missing or damaged."""
         try:
-            return json.loads((self.folder / name).read_text())
+            return read_document(self.folder / name)
         except (OSError, ValueError):
             return None
 
@@ -305,6 +326,32 @@ class Display:
     """Called with the number of each trial of a search, and "finished", "pruned" or "failed"."""
 
 
+class StoredProgress:
+    """A :class:`core.progress.Progress` that other processes read, and that ends the work where somebody asked to stop it.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        The experiment's stop file is there.
+    """
+
+    def __init__(self, experiment: Experiment, title: str) -> None:
+        self._experiment, self._title = experiment, title
+        self._told = -math.inf
+
+    def __call__(self, done: int, total: int, what: str = "") -> None:
+        """Write down that `done` of `total` are done, twice a second at most."""
+        now = time.monotonic()
+        if now - self._told < TELL_SECONDS and done < total:
+            return
+        self._told = now
+        if self._experiment.stop_file.exists():
+            raise KeyboardInterrupt
+        share = done / total if total else 1.0
+        step = {"step": f"{self._title}: {done} of {total}", "share": share}
+        write_atomic(self._experiment.folder / "progress.json", json.dumps(step))
+
+
 def list_experiments(settings: Settings, kind: str | None = None) -> list[Experiment]:
     """Return the experiments of a kind, or of all kinds, newest first; a damaged one is left out."""
     found = []
@@ -315,10 +362,13 @@ def list_experiments(settings: Settings, kind: str | None = None) -> list[Experi
     return [Experiment(folder) for _, folder in sorted(found, reverse=True)]
 
 
-def start_experiment(settings: Settings, name: str, question: Question, options: RunOptions) -> Experiment:
+def start_experiment(
+    settings: Settings, name: str, question: Question, options: RunOptions, *, trains: bool = True
+) -> Experiment:
     """Answer a question in a process of its own, from the start or from where an earlier one stopped.
 
     The question and the options are written down first; the process reads them from the folder, which is returned.
+    `trains` says whether it takes trainings, or predictions of a whole cohort: a demo answers only what takes neither.
 
     Raises
     ------
@@ -329,14 +379,14 @@ def start_experiment(settings: Settings, name: str, question: Question, options:
     ConfigError
         As :meth:`Experiment.ask`.
     """
-    if settings.hosted:
-        raise HostedModeError("This demo trains no experiments of many runs; run MGMT Lab on a machine of your own.")
+    if settings.hosted and trains:
+        raise HostedModeError("This demo starts no work on whole cohorts; run MGMT Lab on a machine of your own.")
     if Experiment(settings.experiments / name).status().state == "running":
         raise RunBusyError(f"{name} is being worked on; stop it first, or wait.")
     experiment = Experiment.ask(settings, name, question)
     experiment.write_options(options)
     write_atomic(experiment.folder / "started", "")
-    start_detached(ENTRY, str(experiment.folder), settings=settings, log=experiment.folder / "log.txt")
+    start_detached(experiment.entry, str(experiment.folder), settings=settings, log=experiment.folder / "log.txt")
     return experiment
 
 

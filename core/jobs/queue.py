@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Literal
 
 from core.config import RunConfig
+from core.data.prepare.eviction import evict
 from core.dataset.split import Split
 from core.errors import HostedModeError, RunBusyError, RunError
 from core.files import storage_errors
 from core.jobs.process import start_detached
+from core.jobs.quota import check_limits, check_quota
 from core.runs.folder import RunFolder, list_runs, now, with_absolute_paths
 from core.runs.lock import hold_lock, is_locked
 from core.runs.records import DataSource, RunState
@@ -52,19 +54,13 @@ def submit(
     ConfigError
         TensorBoard's event files are asked for, and the package is missing.
     HostedModeError
-        A visitor asks for more epochs than the demo grants, or for a file of the server.
+        A visitor asks for more than the demo grants, or for a file of the server.
     RunError
         The name cannot be used.
     StorageError
         The run's folder cannot be written.
     """
-    if settings.hosted and config.weights not in ("default", "none"):
-        raise HostedModeError("A demo reads no files of its server; choose weights 'default' or 'none'.")
-    if settings.hosted and config.epochs > settings.hosted_epochs:
-        raise HostedModeError(
-            f"{config.epochs} epochs are more than the {settings.hosted_epochs} that this demo trains; choose fewer, "
-            "or run MGMT Lab on a machine of your own."
-        )
+    check_limits(settings, config)
     if tensorboard:
         check_tensorboard()
     with storage_errors(settings.runs):
@@ -72,6 +68,14 @@ def submit(
     with lock_queue(settings):
         run = _find_same(settings, config, source, name, owner)
         if run is None:
+            check_quota(settings, owner)
+            evict(
+                settings,
+                [
+                    Path(source.root),
+                    *(Path(one.run.source.root) for one in list_runs(settings) if one.status.state in WAITING),
+                ],
+            )
             run = RunFolder.create(settings, config, source, name, owner, note, split=split, tensorboard=tensorboard)
     ensure_worker(settings)
     return run
@@ -115,12 +119,16 @@ def resume(run: RunFolder, settings: Settings) -> None:
     ------
     RunError
         It has finished, its configuration is damaged, several processes began it, or it lies outside the runs' folder.
+    HostedModeError
+        The visitor has as many runs waiting or in training as a demo grants.
     """
     if run.path.parent != settings.runs.resolve():
         raise RunError(
             f"{run.path} lies outside {settings.runs}, where the queue does not look; resume it in the foreground "
             f"with: python -m core runs resume {run.path}"
         )
+    if run.status().state not in WAITING:
+        check_quota(settings, run.status().owner)
     mark_queued(run)
     ensure_worker(settings)
 
@@ -155,7 +163,8 @@ def worker_lock(settings: Settings) -> Path:
 @contextmanager
 def hold_queue(settings: Settings) -> Iterator[None]:
     """Hold what the queue's worker holds, so that runs and experiments never compete, and wake the queue afterwards."""
-    settings.runs.mkdir(parents=True, exist_ok=True)
+    with storage_errors(settings.runs):
+        settings.runs.mkdir(parents=True, exist_ok=True)
     try:
         with hold_lock(worker_lock(settings), "The queue of runs never became empty.", QUEUE_SECONDS):
             yield

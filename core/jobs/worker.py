@@ -21,6 +21,7 @@ from core.settings import Settings, load_settings
 from core.training.memory import oom_kills
 
 LOOK_SECONDS = 0.5
+HEED_SECONDS = 120.0
 KILLED = -9
 """Return code of a process that SIGKILL ended."""
 OUT_OF_MEMORY = (
@@ -50,6 +51,8 @@ class _Trainer:
     process: subprocess.Popen[bytes]
     queued: str
     """The moment that the run had in the queue."""
+    began: float
+    """When it was started, by the monotonic clock, in seconds."""
     kills: int | None
     """How often the system had ended a process for want of memory when it began."""
 
@@ -58,6 +61,8 @@ def _serve_locked(settings: Settings) -> None:
     trainers: list[_Trainer] = []
     while True:
         for trainer in trainers:
+            if settings.hosted and time.monotonic() > trainer.began + settings.hosted_minutes * 60:
+                _end_overdue(trainer, settings)
             if trainer.process.poll() is not None:
                 _note_end(trainer)
         trainers = [trainer for trainer in trainers if trainer.process.returncode is None]
@@ -102,7 +107,14 @@ def _start(run: RunFolder, settings: Settings) -> _Trainer | None:
         )
     except FileNotFoundError:
         return None  # Deleted a moment ago.
-    return _Trainer(run=run, process=process, queued=before.queued, kills=kills)
+    return _Trainer(run=run, process=process, queued=before.queued, began=time.monotonic(), kills=kills)
+
+
+def _end_overdue(trainer: _Trainer, settings: Settings) -> None:
+    """Stop a run of a demo that trains longer than it may; one that does not heed it within two minutes is killed."""
+    trainer.run.ask_to_stop()
+    if time.monotonic() > trainer.began + settings.hosted_minutes * 60 + HEED_SECONDS:
+        trainer.process.kill()
 
 
 def _note_end(trainer: _Trainer) -> None:

@@ -5,15 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from core.config import RunConfig
 from core.errors import CheckpointError
+from core.evaluation.conformal import ConformalRule, refused_share
 from core.evaluation.figure import Figure
 from core.evaluation.selection import withhold_intervals
-from core.files import replace_atomically
+from core.figure_text import interval_text, number_text
+from core.files import parse_document, read_document, replace_atomically
 from core.mri import READER_VERSION, MRSequence
 
 SCHEMA_VERSION = 1
@@ -35,42 +46,74 @@ EVALUATED_PATIENTS = {
 }
 """Parts that a card may have figures of, the most informative first."""
 
+Text = Annotated[str, Field(max_length=500)]
+Count = Annotated[int, Field(ge=0)]
+_PARTS = TypeAdapter(dict[Literal["data", "test", "folds", "val"], dict[Text, Any]])
+_FIGURES = TypeAdapter(dict[Text, Figure])
+
+
+class _Calibration(BaseModel):
+    how: Text
+    patients: Count
+    base_rate: Annotated[float, Field(ge=0, le=1)]
+
+
+class _MapTest(BaseModel):
+    method: Text
+    layer: Text
+    pictures: Count
+    studies: Count
+    tolerance_px: float
+    hits: Figure
+    near_hits: Figure
+    random_hits: Figure
+    chance: Figure
+
+
+_RECORDS: dict[str, TypeAdapter[Any]] = {
+    "conformal": TypeAdapter(ConformalRule),
+    "calibration": TypeAdapter(_Calibration),
+    "map_test": TypeAdapter(_MapTest),
+}
+
 
 class CheckpointCard(BaseModel):
-    """What is known of a checkpoint; stored as JSON in its metadata."""
+    """What is known of a checkpoint; stored as JSON in its metadata. It may come from anyone: every field is checked."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     schema_version: int = SCHEMA_VERSION
-    name: str
+    name: Text
     config: RunConfig
-    class_names: tuple[str, ...]
-    positive_class: int
+    class_names: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=100)], ...], Field(min_length=2, max_length=1000)
+    ]
+    positive_class: Count
     sequences: tuple[MRSequence, ...]
     """The sequences it was trained on; any other is refused."""
-    planes: tuple[str, ...] = ()
+    planes: tuple[Text, ...] = ()
     synthetic: bool
     """Trained on the synthetic cohort: its answer on a real scan means nothing."""
-    processing: str = ""
+    processing: Text = ""
     """How its training scans were processed from raw (``Series.processing``); empty for scans as they came."""
     labels_shuffled: bool = False
     """Trained on labels shuffled among the patients: a control, whose answers mean nothing on any scan."""
-    cohort_digest: str
-    split_unit: str
-    split_digest: str
-    patients: dict[str, int]
+    cohort_digest: Text
+    split_unit: Text
+    split_digest: Text
+    patients: dict[Text, Count]
     """Number of patients per part."""
-    weights_origin: str
+    weights_origin: Text
     """"torchvision ResNet18_Weights.IMAGENET1K_V1", "random", or the local file's name and SHA-256."""
     reproduction: bool
     """Whether it may be called a reproduction of the paper."""
-    epoch: int
+    epoch: Count
     """The epoch whose weights these are (1 is the first); 0 for an ensemble, whose members have one each."""
     members: tuple[str, ...] = ()
     """Of an ensemble: the runs whose outputs are averaged. Empty for a single network."""
-    threshold: float = 0.5
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Operating point on the probability of the positive class; chosen as the calibration says."""
-    temperature: float = 1.0
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     """Divides the logits; fitted as the calibration says."""
     conformal: dict[str, Any] = {}
     """Which classes a patient may be of, with a promised coverage: ``{"level", "limits", "counts"}`` per class
@@ -84,23 +127,45 @@ class CheckpointCard(BaseModel):
     besides "val" there may be "test", and "data" for another cohort."""
     intensity: dict[str, list[float]] = {}
     """Per sequence, the training images' 16-bin grey histogram (shares): what the guard compares a new scan with."""
+    guard: dict[str, Any] = {}
+    """What a new scan is held against before it is answered (:class:`core.inference.guard.GuardLimits`); empty where nothing
+    was measured, and then the scan is "not checked"."""
     map_test: dict[str, Any] = {}
     """Whether its map points at the tumour: the method, the layer and the figures of one test on synthetic studies
     (:mod:`core.explain.validation.saliency_record`); empty where nobody has tested it."""
-    versions: dict[str, str] = {}
-    created: str = ""
+    versions: dict[Text, Text] = {}
+    created: Text = ""
 
-    @model_validator(mode="before")
+    @field_validator("metrics")
     @classmethod
-    def _withhold(cls, content: Any) -> Any:
+    def _check_metrics(cls, metrics: dict[str, Any]) -> dict[str, Any]:
         """An older card has intervals of the patients that chose the epoch: they are not true, and are not shown."""
-        if not isinstance(content, dict) or not content.get("metrics", {}).get("val"):
-            return content
-        levels = {
-            level: {name: one.to_dict() for name, one in withhold_intervals(_read_figures(figures)).items()}
-            for level, figures in content["metrics"]["val"].items()
-        }
-        return {**content, "metrics": {**content["metrics"], "val": levels}}
+        checked: dict[str, Any] = {}
+        for part, content in _PARTS.validate_python(metrics).items():
+            levels = {
+                level: _FIGURES.validate_python(content[level]) for level in ("patient", "slice") if level in content
+            }
+            shown = {level: withhold_intervals(found) if part == "val" else found for level, found in levels.items()}
+            checked[part] = content | {
+                level: {name: one.to_dict() for name, one in found.items()} for level, found in shown.items()
+            }
+        return checked
+
+    @field_validator("conformal", "calibration", "map_test")
+    @classmethod
+    def _check_record(cls, content: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if content:
+            _RECORDS[str(info.field_name)].validate_json(json.dumps(content), strict=True)
+        return content
+
+    @model_validator(mode="after")
+    def _check_classes(self) -> Self:
+        rule, count = self.conformal, len(self.class_names)
+        if self.positive_class >= count:
+            raise ValueError(f"class {self.positive_class} is not one of {count}")
+        if rule and not len(rule["limits"]) == len(rule["counts"]) == count:
+            raise ValueError(f"conformal is not of {count} classes")
+        return self
 
     def corrected_auroc(self) -> Figure | None:
         """Return the AUROC of the validation patients, corrected for their choice of the epoch; None in an older card."""
@@ -120,6 +185,18 @@ class CheckpointCard(BaseModel):
             "fitted on the validation patients that had chosen the epoch: such probabilities tend to be too extreme",
         )
 
+    def describe_guard(self) -> str:
+        """Return how often the guard refuses a scan like those of the training, in a clause."""
+        try:
+            expected, low, high = refused_share(self.guard["held_out"], self.guard["below"])
+        except (KeyError, TypeError, ValueError):
+            return "none; its scans are not checked"
+        return (
+            f"expected to refuse {number_text(expected, percent=True)} ({interval_text(low, high, percent=True)}) of patients like "
+            f"the training's, by limits set on "
+            f"{self.guard['held_out']} held-out patients"
+        )
+
     def reported_auroc(self) -> tuple[str, dict[str, Any]] | None:
         """Return the most informative AUROC by patient and whose it is; None where there is none.
 
@@ -135,10 +212,6 @@ class CheckpointCard(BaseModel):
     def describe_patients(self, part: str) -> str:
         """Return whose figures those of a part are: "synthetic patients of another cohort"."""
         return f"{'synthetic ' if self.synthetic else ''}{EVALUATED_PATIENTS[part]}"
-
-
-def _read_figures(figures: dict[str, Any]) -> dict[str, Figure]:
-    return {name: Figure(**figure) for name, figure in figures.items()}
 
 
 def read_card(path: Path) -> CheckpointCard:
@@ -159,7 +232,7 @@ def read_card(path: Path) -> CheckpointCard:
             "weights, write --set weights=FILE."
         )
     try:
-        content = json.loads(text)
+        content = parse_document(text)
         version = content.get("schema_version")
         if version != SCHEMA_VERSION:
             raise CheckpointError(
@@ -171,7 +244,7 @@ def read_card(path: Path) -> CheckpointCard:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
         raise CheckpointError(f"The card of {path} is damaged: {where}: {first['msg']}. {RESTORE}") from error
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"The card of {path} is damaged: {error}. {RESTORE}") from error
 
 
@@ -197,7 +270,7 @@ def read_ensemble(path: Path) -> tuple[list[Path], CheckpointCard]:
     """
     remedy = "Run the cross-validation's command again; it trains nothing that is there."
     try:
-        content = json.loads(path.read_text())
+        content = read_document(path)
         if content["schema_version"] != ENSEMBLE_SCHEMA_VERSION:
             raise CheckpointError(
                 f"{path} is of ensemble schema {content['schema_version']}, not {ENSEMBLE_SCHEMA_VERSION}."
@@ -280,11 +353,11 @@ def _read_header(path: Path) -> dict[str, Any]:
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or length > min(HEADER_BYTES, size - 8):
                 raise CheckpointError(f"{path} is not a safetensors file, or it is cut short ({size} bytes). {RESTORE}")
-            header = json.loads(file.read(length))
+            header = parse_document(file.read(length))
         ends = [int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"]
     except OSError as error:
         raise CheckpointError(f"{path} cannot be opened ({error.strerror}). Name a .safetensors file.") from error
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
         raise CheckpointError(f"{path} is not a safetensors file, or its header is damaged. {RESTORE}") from error
     if 8 + length + max(ends, default=0) != size:
         raise CheckpointError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.evaluation.conformal import ConformalRule
+from core.evaluation.figure import ESTIMANDS
 from core.figure_text import figure_text
 from core.models.card import EVALUATED_PATIENTS, CheckpointCard
 
@@ -13,7 +14,12 @@ def describe_card(card: CheckpointCard) -> str:
     """Write a model card in Markdown: what the checkpoint is, what it is not, and what was measured."""
     config = card.config
     lines = [f"# {card.name}", "", *_what_it_is(card), "", "## What it is not", "", *_what_it_is_not(card), ""]
-    lines += ["## Figures", "", "Per patient, with 95% intervals.", ""]
+    lines += [
+        "## Figures",
+        "",
+        f"Per patient, with 95% intervals. {ESTIMANDS['folds' if card.members else 'checkpoint']}",
+        "",
+    ]
     for part in EVALUATED_PATIENTS:
         figures = card.metrics.get(part, {}).get("patient", {})
         if figures:
@@ -63,6 +69,7 @@ def _what_it_is(card: CheckpointCard) -> list[str]:
         f"- weights started from: {card.weights_origin}",
         f"- threshold {card.threshold:.3f} and temperature {card.temperature:.3f}, {card.describe_calibration()}",
         *(f"- {line}" for line in _sets(card)),
+        f"- guard: {card.describe_guard()}",
         f"- image: {card.config.prep.size_px} x {card.config.prep.size_px} px, planes seen: {', '.join(card.planes) or 'not stated'}",
     ]
 

@@ -93,6 +93,7 @@ def _describe(cards: Sequence[CheckpointCard], name: str, figures: Mapping[str, 
             "threshold": float(expit(logit(thresholds).mean())) if len(first.class_names) == 2 else 0.5,
             "temperature": 1.0,
             "conformal": {},
+            "guard": {},
             "metrics": {"folds": {"patient": {key: dict(value) for key, value in figures.items()}}},
             "intensity": histograms,
         }

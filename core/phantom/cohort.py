@@ -22,6 +22,7 @@ from scipy.stats import rankdata
 
 from core.data.synthetic import SYNTHETIC_FILE, SYNTHETIC_MARK
 from core.errors import StorageError
+from core.files import read_document
 from core.parallel import run_tasks
 from core.phantom.config import PhantomConfig, best_auroc
 from core.phantom.faults import plant_faults
@@ -133,7 +134,7 @@ def make_phantom(
 def read_phantom(folder: Path) -> PhantomReport:
     """Read the report of a cohort that was made before; raises StorageError where it is damaged or none."""
     try:
-        config = PhantomConfig.model_validate(json.loads((folder / SYNTHETIC_FILE).read_text())["config"])
+        config = PhantomConfig.model_validate(read_document(folder / SYNTHETIC_FILE)["config"])
         truth = pd.read_csv(folder / TRUTH_FILE, dtype={"study_id": str, "person": str})
         persons = truth.drop_duplicates("person")
         positive = persons["mgmt_value"].to_numpy() == 1
@@ -158,7 +159,7 @@ def _is_taken(folder: Path, config: PhantomConfig) -> bool:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     try:
-        found = json.loads((folder / SYNTHETIC_FILE).read_text())["config"]
+        found = read_document(folder / SYNTHETIC_FILE)["config"]
     except (OSError, ValueError, KeyError, TypeError):
         raise StorageError(f"{folder} exists and holds something else; name a folder that is empty or new.") from None
     # A cohort made before a setting existed has that setting's default.

@@ -7,7 +7,6 @@ the label: the truth of a map, pixel by pixel. No real data have it.
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from core.data.prepare.examples import PreparedSeries
 from core.data.study import Study
 from core.data.synthetic import SYNTHETIC_FILE
 from core.errors import ConfigError, StorageError
+from core.files import read_document
 from core.phantom.cohort import plan_cohort
 from core.phantom.config import PhantomConfig
 from core.phantom.study import SAMPLE_SIGNAL, write_study
@@ -109,7 +109,7 @@ def _read_config(root: Path) -> PhantomConfig | None:
     """How a synthetic cohort was made; None where that is not written down, or for another program."""
     for folder in (root, root.parent):
         try:
-            return PhantomConfig.model_validate(json.loads((folder / SYNTHETIC_FILE).read_text())["config"])
+            return PhantomConfig.model_validate(read_document(folder / SYNTHETIC_FILE)["config"])
         except (OSError, ValueError, KeyError, TypeError, ConfigError):
             continue
     return None

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from core.files import read_document
 from core.phantom.fields import random_stream
 
 FAULT_FILE = "faults.json"
@@ -86,7 +87,7 @@ def read_planted(root: Path) -> list[Planted]:
     """Read what was planted in a synthetic cohort; nothing where no faults were asked for."""
     if not (root / FAULT_FILE).is_file():
         return []
-    return [(entry["kind"], tuple(entry["where"])) for entry in json.loads((root / FAULT_FILE).read_text())]
+    return [(entry["kind"], tuple(entry["where"])) for entry in read_document(root / FAULT_FILE)]
 
 
 def _missing_sequence(cohort: _Cohort, victims: list[str]) -> Planted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from core.evaluation.figure import Figure
+from core.evaluation.figure import Figure, estimand_of
 from core.evaluation.figures import FIGURE_TITLES
 from core.experiments.claim_sheet import ClaimSheet
 from core.figure_text import value_text
@@ -32,7 +32,13 @@ def write_claim_page(sheet: ClaimSheet) -> str:
         [row["covariate"], *(row.get(part, "") for part in ("train", "val", "test"))] for row in sheet.parts
     ]
     return render_page(
-        "claim.html", sheet=sheet, areas=areas, figures=figures, controls=controls, characteristics=characteristics
+        "claim.html",
+        estimand_of("claim"),
+        sheet=sheet,
+        areas=areas,
+        figures=figures,
+        controls=controls,
+        characteristics=characteristics,
     )
 
 

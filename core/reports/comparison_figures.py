@@ -38,7 +38,7 @@ def has_course(comparison: Comparison, name: str) -> bool:
 
 
 def draw_courses(comparison: Comparison, name: str, palette: Palette, *, height: int = 360) -> go.Figure:
-    """One line per run by epoch, its best epoch marked; an AUROC's 95% interval as a thin line at that epoch."""
+    """One line per run by epoch, its best epoch marked."""
     figure = new_figure(palette, x="epoch", y=COURSES[name], height=height)
     for index, run in enumerate(comparison.runs):
         colour, dash = run_style(palette, index)
@@ -52,14 +52,13 @@ def draw_courses(comparison: Comparison, name: str, palette: Palette, *, height:
             marker={"size": 4},
             hovertemplate=f"{label}, epoch %{{x}}: %{{y:.4g}}<extra></extra>",
         )
-        best, ends = run.best, {"value": name, "low": f"{name}_low", "high": f"{name}_high"}
+        best = run.best
         if best is not None and _value(best, name) is not None:
             figure.add_scatter(
                 x=[best.epoch],
                 y=[_value(best, name)],
                 mode="markers",
                 marker={"color": colour, "size": 11, "symbol": "diamond"},
-                error_y=interval_bars([{end: _value(best, field) for end, field in ends.items()}], colour),
                 hovertemplate=f"{label}, best epoch %{{x}}: %{{y:.4g}}<extra></extra>",
                 showlegend=False,
             )
@@ -94,7 +93,7 @@ def draw_roc_of_runs(comparison: Comparison, palette: Palette, *, height: int = 
 
 
 def draw_reliability_of_runs(comparison: Comparison, palette: Palette, *, height: int = 420) -> go.Figure:
-    """Probability said against share observed, by patient, with Wilson intervals; the diagonal keeps every promise."""
+    """Probability said against share observed, by patient, with the intervals there are; the diagonal keeps every promise."""
     figure = new_figure(palette, x="probability of the positive class", y="share that was positive", height=height)
     add_diagonal(figure, palette)
     for index, run in enumerate(comparison.runs):

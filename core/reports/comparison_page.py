@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from core.evaluation.figure import estimand_of
 from core.evaluation.figures import FIGURE_TITLES
 from core.experiments.comparison.comparison import ComparedRun, Comparison
 from core.experiments.comparison.differences import value_words
@@ -31,6 +32,7 @@ def write_comparison_page(comparison: Comparison) -> str:
     adjusted = len(comparison.differences) > 1
     return render_page(
         "comparison.html",
+        estimand_of("compare"),
         comparison=comparison,
         plotly=Markup(get_plotlyjs()),
         plots={
@@ -41,7 +43,6 @@ def write_comparison_page(comparison: Comparison) -> str:
                 _plot(draw_courses(comparison, name, LIGHT)) for name in REPORTED if has_course(comparison, name)
             ],
         },
-        intervals=has_course(comparison, "val_patient_auroc"),
         runs=[_describe_run(run) for run in comparison.runs],
         differences_header=(
             "run", "difference (95% interval)", *(("adjusted",) if adjusted else ()), "by DeLong", "n", "verdict",

@@ -9,11 +9,10 @@ from io import StringIO
 from core.evaluation.figure import Figure
 from core.experiments.comparison.comparison import Comparison
 from core.experiments.comparison.differences import value_words
+from core.files import inert_cell
 from core.reports.comparison_figures import COURSES
 
 COLUMNS = ("kind", "part", "run", "other", "level", "name", "epoch", "value", "low", "high", "n", "how")
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""A cell of text that begins so is run as a formula by spreadsheets."""
 
 
 def write_comparison_table(comparison: Comparison) -> str:
@@ -22,7 +21,7 @@ def write_comparison_table(comparison: Comparison) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in _rows(comparison):
-        writer.writerow([_cell(row.get(column)) for column in COLUMNS])
+        writer.writerow([inert_cell(row.get(column)) for column in COLUMNS])
     return buffer.getvalue()
 
 
@@ -65,7 +64,3 @@ def _rows(comparison: Comparison) -> Iterator[dict[str, object]]:
 def _figure(figure: Figure) -> dict[str, object]:
     how = figure.method or figure.reason
     return {"value": figure.value, "low": figure.low, "high": figure.high, "n": figure.n, "how": how}
-
-
-def _cell(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from core.evaluation.figure import estimand_of
 from core.experiments.external.judged import CALIBRATION_SHOWN
 from core.figure_text import interval_text, value_text
 from core.reports.page import render_page
@@ -14,6 +15,7 @@ def write_external_page(name: str, result: Mapping[str, Any]) -> str:
     """Return the page of a result of :mod:`core.experiments.external`; every text from elsewhere is escaped."""
     return render_page(
         "external.html",
+        estimand_of("leave_one_cohort_out" if "by" in result else "external"),
         name=name,
         result=result,
         forest=list_forest(result),

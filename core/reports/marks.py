@@ -53,11 +53,14 @@ def add_reference(
 ) -> None:
     """Draw a dashed line across the figure at a place of one axis, muted unless a colour is named, and a word beside it."""
     line = {"color": colour or palette.muted, "width": 1, "dash": "dash"}
-    note = {"text": text, "font": {"size": 11, "color": palette.text}} if text else None
+    note: dict[str, object] = {}
+    if text:  # a position without a text is drawn as "new text"
+        note["annotation"] = {"text": text, "font": {"size": 11, "color": palette.text}}
+        note["annotation_position"] = position or ("top left" if x is not None else "bottom right")
     if x is not None:
-        figure.add_vline(x=x, line=line, annotation=note, annotation_position=position or "top left")
+        figure.add_vline(x=x, line=line, **note)
     if y is not None:
-        figure.add_hline(y=y, line=line, annotation=note, annotation_position=position or "bottom right")
+        figure.add_hline(y=y, line=line, **note)
 
 
 def add_diagonal(figure: go.Figure, palette: Palette) -> None:

@@ -18,9 +18,9 @@ TEMPLATES = Environment(
 )
 
 
-def render_page(template: str, **content: object) -> str:
-    """Fill a template; every text is escaped unless it is :class:`markupsafe.Markup`."""
-    return TEMPLATES.get_template(template).render(policy=POLICY, minute=_minute, **content)
+def render_page(template: str, estimand: str, **content: object) -> str:
+    """Fill a template; every text is escaped unless it is :class:`markupsafe.Markup`. `estimand`: what its figures are of."""
+    return TEMPLATES.get_template(template).render(policy=POLICY, minute=_minute, estimand=estimand, **content)
 
 
 def _minute(created: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from core.evaluation.figure import estimand_of
 from core.evaluation.figures import FIGURE_TITLES
 from core.evaluation.thresholds import SHARES
 from core.figure_text import interval_text, number_text, value_text
@@ -24,6 +25,7 @@ def write_referee_page(result: Mapping[str, Any]) -> str:
     """Return the page of a result of :func:`core.experiments.referee.judge.judge`; every text from the table is escaped."""
     return render_page(
         "referee.html",
+        estimand_of("referee"),
         result=result,
         how=describe_table(result),
         findings=list_findings(result),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.errors import RunError
+from core.evaluation.figure import estimand_of
 from core.experiments.claim_sheet import gather_claim
 from core.figure_text import value_text
 from core.files import write_atomic
@@ -51,7 +52,7 @@ def write_study_page(name: str, result: Mapping[str, Any]) -> str:
     steps = [(step["title"], step["sentence"], f"{step['seconds']:.0f} s") for step in result["steps"].values()]
     null = sorted(result["steps"]["permutation"].get("null", []))
     return render_page(
-        "study.html", name=name, result=result, rows=rows, figures=figures, steps=steps, null=null,
+        "study.html", estimand_of("study"), name=name, result=result, rows=rows, figures=figures, steps=steps, null=null,
         flow=result["steps"]["audit"].get("flow", []),
         observed=result["steps"]["permutation"].get("observed", {}).get("value"),
         minutes=sum(step["seconds"] for step in result["steps"].values()) / 60,

@@ -19,8 +19,8 @@ from typing import IO, Any, cast
 
 from pydantic import BaseModel, ConfigDict
 
-from core.errors import RunBusyError, RunError, StorageError
-from core.files import replace_atomically
+from core.errors import DocumentError, RunBusyError, RunError, StorageError
+from core.files import read_document, replace_atomically
 from core.home_folder import hide_home, hide_homes
 from core.models.card import copy_checkpoint, read_card
 from core.models.card_text import describe_card
@@ -150,8 +150,8 @@ def _texts(run: RunFolder, settings: Settings) -> Iterator[tuple[str, str]]:
 
 def _document(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
+        content = read_document(path)
+    except (OSError, DocumentError) as error:
         raise RunError(
             f"{path} is damaged ({type(error).__name__}); restore it, or delete it if it may lack."
         ) from error

@@ -5,115 +5,34 @@ The zip is untrusted. Nothing in it is unpickled, and nothing is shown that was 
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from core.config import RunConfig, parse_config
+from core.dataset.predictions import check_predictions
 from core.dataset.split import Split
 from core.errors import MGMTLabError, RunError
 from core.evaluation.conformal import ConformalRule
 from core.evaluation.figure import Figure
+from core.files import DOCUMENT_BYTES, read_document
 from core.models.card import CheckpointCard
-from core.runs.bundle_tables import check_predictions
 from core.runs.epoch_figures import read_selection
-from core.runs.evaluation import Evaluation, store_evaluation, with_figures
+from core.runs.evaluation import Evaluation, EvaluationRecord, store_evaluation, with_figures
 from core.runs.folder import RunFolder
 from core.runs.persons import FILE as PERSONS
 from core.runs.persons import read_persons
-from core.runs.records import DataSource, EpochRecord, RunStatus
+from core.runs.records import DataSource, EpochRecord, RunEnvironment, RunStatus
 from core.runs.tags import check_tags
 
-TEXT_BYTES = 32 * 1024 * 1024
-"""The largest document that is read; split.json of a large cohort by slice has a few megabytes."""
 MOST_EPOCHS = 100_000
 LONGEST_NOTE = 2000
-LONGEST_REASON = 2000
 EVALUATION_NAME = re.compile(r"evaluation-(test|val|data)(?:-([0-9a-f]{12}))?\.json")
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-
-class _Sizes(_Strict):
-    slices: Annotated[int, Field(ge=0)]
-    patients: Annotated[int, Field(ge=0)]
-    per_class: list[Annotated[int, Field(ge=0)]]
-
-
-class _Counts(_Strict):
-    studies: Annotated[int, Field(ge=0)]
-    persons: Annotated[int, Field(ge=0)]
-
-
-class _Excluded(_Counts):
-    reason: Annotated[str, Field(max_length=LONGEST_REASON)]
-
-
-class _Participants(_Strict):
-    found: _Counts
-    excluded: list[_Excluded]
-    unlabelled: _Counts
-    used: _Counts
-
-
-class _Environment(_Strict):
-    """The fields of environment.json that pages and the trainer read."""
-
-    versions: dict[str, str] = {}
-    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
-    world_size: Annotated[int, Field(ge=1, le=4096)] = 1
-    class_names: list[str] = []
-    positive_class: Annotated[int, Field(ge=0)] = 0
-    sizes: dict[str, _Sizes] = {}
-    participants: _Participants | None = None
-    weights: dict[str, Any] = {}
-    compute: dict[str, Any] = {}
-    cohort_digest: str = ""
-    split_digest: str = ""
-    test_digest: str = ""
-
-
-class _Match(_Strict):
-    """One person of another cohort who is the run's own patient."""
-
-    person: str
-    same_as: str
-    reasons: list[str]
-
-
-class _Overlap(_Strict):
-    """What an evaluation on another cohort says of persons who are in both."""
-
-    count: Annotated[int, Field(ge=0)]
-    persons: list[_Match]
-    compared: dict[str, Annotated[int, Field(ge=0)]]
-    unchecked: list[str]
-
-
-class _EvaluationRecord(BaseModel):
-    """evaluation-*.json without its figures, which are computed again."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
-
-    data: str
-    looked_at: Annotated[int, Field(ge=0)]
-    threshold: Annotated[float, Field(ge=0, le=1)]
-    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    epoch: Annotated[int, Field(ge=1)]
-    leaky: bool
-    synthetic: bool
-    created: str
-    notes: list[str] = []
-    overlap: _Overlap | None = None
 
 
 def check_contents(run: RunFolder) -> tuple[RunStatus, DataSource]:
@@ -136,10 +55,10 @@ def check_contents(run: RunFolder) -> tuple[RunStatus, DataSource]:
             split = Split.from_json(read_small(run.path / "split.json"))
     if (run.path / "environment.json").exists():
         with member_errors("environment.json"):
-            _Environment.model_validate_json(read_small(run.path / "environment.json"))
+            RunEnvironment.model_validate_json(read_small(run.path / "environment.json"))
     if (run.path / "tags.json").exists():
         with member_errors("tags.json"):
-            check_tags(json.loads(read_small(run.path / "tags.json")))
+            check_tags(read_document(run.path / "tags.json"))
     with member_errors(PERSONS):
         read_persons(run)
     _check_epochs(run.path / "epochs.jsonl")
@@ -164,8 +83,6 @@ def member_errors(member: str) -> Iterator[None]:
     """Turn any error about one member of the zip into a RunError that names it."""
     try:
         yield
-    except RecursionError as error:
-        raise RunError(f"{member} is nested too deeply.") from error
     except (MGMTLabError, ValueError, TypeError, KeyError, AttributeError, OverflowError, OSError) as error:
         raise RunError(f"{member} cannot be used: {_first_line(error)}") from error
 
@@ -174,8 +91,8 @@ def read_small(path: Path) -> str:
     """Return a document's text; raises RunError where it is missing or larger than any that we write."""
     if not path.is_file():
         raise RunError(f"{path.name} is missing.")
-    if path.stat().st_size > TEXT_BYTES:
-        raise RunError(f"{path.name} has more than {TEXT_BYTES // 2**20} MB, which no exported run has.")
+    if path.stat().st_size > DOCUMENT_BYTES:
+        raise RunError(f"{path.name} has more than {DOCUMENT_BYTES // 2**20} MB, which no exported run has.")
     return path.read_text(encoding="utf-8")
 
 
@@ -240,7 +157,7 @@ def _check_evaluation(run: RunFolder, path: Path, card: CheckpointCard | None) -
     if card is None:
         raise RunError(f"{path.name} has no best.safetensors beside it that was evaluated.")
     with member_errors(path.name):
-        stated = _EvaluationRecord.model_validate_json(read_small(path))
+        stated = EvaluationRecord.model_validate_json(read_small(path))
         frame = check_predictions(path.with_suffix(".parquet"), len(card.class_names))
         evaluation = Evaluation(
             part=named[1],  # type: ignore[arg-type]

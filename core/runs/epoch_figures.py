@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
@@ -63,7 +64,11 @@ def epoch_figure(run: RunFolder, record: EpochRecord, field: str) -> Figure:
 
 def best_validation_auroc(run: RunFolder) -> Figure:
     """Return the AUROC by patient of a run's best epoch as it was chosen, so without an interval."""
-    best = next(record for record in reversed(run.epochs()) if record.best)
+    best = next((record for record in reversed(run.epochs()) if record.best), None)
+    if best is None:
+        raise RunError(
+            f"{run.path / 'epochs.jsonl'} holds no best epoch, though there is one; restore it, or delete the run."
+        )
     return epoch_figure(run, best, "val_patient_auroc")
 
 
@@ -107,11 +112,37 @@ def read_selection(run: RunFolder, card: CheckpointCard) -> Selection | None:
     )  # fmt: skip
 
 
-def calibrate_checkpoint(run: RunFolder) -> CheckpointCard:
+def fit_calibration(
+    card: CheckpointCard, labels: NDArray[np.int64], logits: NDArray[np.float64], how: str
+) -> dict[str, Any]:
+    """Return a card's temperature, threshold, sets of classes and the note of whom they were fitted on.
+
+    Parameters
+    ----------
+    card
+        Its positive class counts.
+    labels, logits
+        (patients,) and (patients, classes), of patients who chose nothing.
+    how
+        :data:`CROSS_FITTED` or :data:`FRESH`.
+    """
+    positive = card.positive_class
+    temperature = fit_temperature(labels, logits)
+    chances = to_probabilities(logits, temperature)
+    return {
+        "temperature": temperature,
+        "threshold": choose_threshold(labels, chances[:, positive], positive),
+        "conformal": fit_conformal(labels, chances).to_dict(),
+        "calibration": {"how": how, "patients": len(labels), "base_rate": float(np.mean(labels == positive))},
+    }
+
+
+def calibrate_checkpoint(run: RunFolder, guard: dict[str, Any] | None = None) -> CheckpointCard:
     """Give the run's checkpoint its temperature, threshold, sets and figures, from all epochs so far; its weights stay.
 
     Each validation patient is scored by the epoch that all others choose, so that the calibration rests on nobody who took
-    part in his own choice. Nothing changes in a run of an older version.
+    part in his own choice. Nothing of this changes in a run of an older version. `guard` is what the card keeps to hold a new
+    scan against; None leaves it.
 
     Raises
     ------
@@ -121,24 +152,14 @@ def calibrate_checkpoint(run: RunFolder) -> CheckpointCard:
         Its checkpoint is.
     """
     card = read_card(run.checkpoint)
+    if guard is not None and card.guard != guard:
+        card = replace_card(run.checkpoint, lambda stored: stored.model_copy(update={"guard": guard}))
     selection = read_selection(run, card)
     if selection is None:
         return card
-    logits, labels, positive = selection.score_left_out(), selection.labels, card.positive_class
-    temperature = fit_temperature(labels, logits)
-    chances = to_probabilities(logits, temperature)
-    found: dict[str, Any] = {
-        "temperature": temperature,
-        "threshold": choose_threshold(labels, chances[:, positive], positive),
-        "conformal": fit_conformal(labels, chances).to_dict(),
-        "calibration": {
-            "how": CROSS_FITTED,
-            "patients": len(labels),
-            "base_rate": float(np.mean(labels == positive)),
-            "epochs": len(selection.logits),
-        },
-        "metrics": {"val": {"patient": {"auroc": correct_auroc(selection).to_dict()}}},
-    }
+    found = fit_calibration(card, selection.labels, selection.score_left_out(), CROSS_FITTED)
+    found["calibration"]["epochs"] = len(selection.logits)
+    found["metrics"] = {"val": {"patient": {"auroc": correct_auroc(selection).to_dict()}}}
     found["metrics"] = {"val": judge_validation(run, card.model_copy(update=found))}
     if all(getattr(card, name) == value for name, value in found.items()):
         return card

@@ -2,34 +2,82 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from core.dataset.predictions import name_patients
+from core.dataset.predictions import check_predictions, name_patients
 from core.errors import EvaluationError
 from core.evaluation.aggregate import Aggregation, group_labels, log_odds, to_groups
 from core.evaluation.calibration import measure_calibration, to_probabilities
 from core.evaluation.figure import Figure
-from core.evaluation.figures import compute_figures
+from core.evaluation.figures import compute_figures, predict_classes
 from core.evaluation.intervals import look_confidence
 from core.evaluation.selection import withhold_intervals
-from core.figure_text import value_text
-from core.files import replace_atomically, write_atomic
+from core.figure_text import number_text, value_text
+from core.files import read_document, replace_atomically, write_atomic
 from core.models.card import CheckpointCard, read_card
 from core.runs.folder import RunFolder
-from core.runs.ledger import count_evaluations
+from core.runs.ledger import count_evaluations, list_looks
 from core.runs.persons import describe_history, marks_to_count
 from core.settings import Settings
 
 EvaluatedPart = Literal["test", "val", "data"]
+SAME_VALUE = 1e-6
+"""Up to which an AUROC computed again is the stored one."""
+
+
+class _Match(BaseModel):
+    """One person of another cohort who is the run's own patient."""
+
+    person: str
+    same_as: str
+    reasons: list[str]
+
+
+class _Overlap(BaseModel):
+    """What an evaluation on another cohort says of persons who are in both."""
+
+    count: Annotated[int, Field(ge=0)]
+    persons: list[_Match]
+    compared: dict[str, Annotated[int, Field(ge=0)]]
+    unchecked: list[str]
+
+
+class EvaluationRecord(BaseModel):
+    """evaluation-*.json without its figures, which are computed again."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    data: str
+    looked_at: Annotated[int, Field(ge=0)]
+    threshold: Annotated[float, Field(ge=0, le=1)]
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    epoch: Annotated[int, Field(ge=1)]
+    leaky: bool
+    synthetic: bool
+    created: str
+    notes: list[str] = []
+    overlap: _Overlap | None = None
+
+
+class _Stored(EvaluationRecord):
+    """What a stored evaluation has besides; nothing of it is believed of an imported one."""
+
+    class_names: list[str]
+    positive_class: Annotated[int, Field(ge=0)]
+    aggregation: Aggregation = "mean_logit"
+    top_k: Annotated[int, Field(ge=1)] = 3
+    history: dict[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,6 +115,9 @@ class Evaluation:
     """Which look at these patients it is (:func:`core.runs.ledger.number_look`); 0 where none is counted."""
     corrected: dict[str, Figure] = field(default_factory=dict)
     """Figures by patient with intervals that hold after so many looks (:func:`correct_figures`); empty where none is counted."""
+
+    guard: dict[str, int] | None = None
+    """Of how many studies the guard would not have answered (:func:`core.inference.guard.count_refused`)."""
 
     @property
     def judged(self) -> dict[str, Figure]:
@@ -111,6 +162,31 @@ class Evaluation:
         """Calibrated probabilities of each patient: (patients, classes)."""
         return to_probabilities(self.patient_logits, self.temperature)
 
+    def tabulate_patients(self) -> pd.DataFrame:
+        """Return one row per patient, those who were wrong first, each by how sure it was: patient, studies (ids), slices, true
+        and said (class indices), probability (calibrated, of the positive class), right."""
+        said = predict_classes(
+            self.patient_logits,
+            positive_class=self.positive_class,
+            threshold=self.threshold,
+            temperature=self.temperature,
+        )
+        by_patient = self.frame.groupby(name_patients(self.frame), sort=True)
+        chances = self.patient_probabilities
+        table = pd.DataFrame(
+            {
+                "patient": self.patient_ids,
+                "studies": by_patient["study_id"].unique().map(list).to_numpy(),
+                "slices": by_patient.size().to_numpy(),
+                "true": self.patient_labels,
+                "said": said,
+                "probability": chances[:, self.positive_class],
+                "right": said == self.patient_labels,
+                "sure": chances[np.arange(len(said)), said],
+            }
+        )
+        return table.sort_values(["right", "sure"], ascending=[True, False], kind="stable", ignore_index=True)
+
     def to_dict(self) -> dict[str, Any]:
         """As ``evaluate --json`` prints it."""
         counts = np.bincount(self.patient_labels, minlength=len(self.class_names))
@@ -139,6 +215,7 @@ class Evaluation:
             "overlap": self.overlap,
             "history": self.history,
             "look": self.look,
+            "guard": self.guard,
             "corrected": {name: figure.to_dict() for name, figure in self.corrected.items()},
         }
 
@@ -293,21 +370,69 @@ def read_evaluation(run: RunFolder, part: EvaluatedPart = "test", digest: str = 
     if not path.exists():
         return None
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
+        content: dict[str, Any] = read_document(path)
         levels = {
-            level: {name: Figure(**figure) for name, figure in content.pop(level, {}).items()}
+            level: TypeAdapter(dict[str, Figure]).validate_python(content.pop(level, {}))
             for level in ("patient", "slice", "corrected")
         }
+        _Stored.model_validate(content)
         del content["majority"]
         content |= {"class_names": tuple(content["class_names"]), "notes": tuple(content["notes"])}
         if part == "val":  # an older version stored intervals
             levels = {level: withhold_intervals(figures) for level, figures in levels.items()}
-        content |= levels | {"frame": pd.read_parquet(path.with_suffix(".parquet"))}
+        content |= levels | {"frame": check_predictions(path.with_suffix(".parquet"), len(content["class_names"]))}
         return Evaluation(**content)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise EvaluationError(
             f"{path} is damaged ({type(error).__name__}); delete it and evaluate {run.name} again."
         ) from error
+
+
+def digest_answers(frame: pd.DataFrame) -> str:
+    """Return sixteen hex digits over who was evaluated, the labels, and every slice's logits to six digits."""
+    logits = sorted(name for name in map(str, frame.columns) if name.startswith("logit_"))
+    rows = frame.sort_values("key")[["key", "label", *logits]].round(dict.fromkeys(logits, 6))
+    return hashlib.sha256(rows.to_csv(index=False, float_format="%.6f").encode()).hexdigest()[:16]
+
+
+def verify_evaluation(run: RunFolder, card: CheckpointCard, stored: Evaluation, settings: Settings) -> list[str]:
+    """Return in sentences why a stored evaluation of a run's test patients is not what the ledger and the checkpoint say it is.
+
+    Parameters
+    ----------
+    run, card
+        The run, and its checkpoint as it is now.
+    stored
+        As :func:`read_evaluation` returns it.
+    settings
+        Where the ledger lies.
+    """
+    looks = list_looks(run.split().test_digest, settings)
+    own = [look for look in looks if look["run"] == run.name]
+    found = []
+    if not looks:
+        found.append(
+            "The ledger does not hold the evaluation that this run has: entries were removed, and how often these patients "
+            "were looked at is not known."
+        )
+    known = {look["answers"] for look in own} - {""}
+    value, again = stored.patient["auroc"].value, with_figures(stored, card).patient["auroc"].value
+    if (value is None) != (again is None) or abs((value or 0) - (again or 0)) > SAME_VALUE:
+        found.append(
+            f"The stored AUROC of the test patients was changed after it was written: their answers give {number_text(again)}."
+        )
+    if known and digest_answers(stored.frame) not in known:
+        found.append("The stored answers of the test patients are not those in the ledger: a file was changed since.")
+    if (stored.epoch, stored.threshold, stored.temperature) != (card.epoch, card.threshold, card.temperature):
+        found.append(
+            f"The evaluation is of other weights, or another threshold, than the checkpoint has now (epoch {stored.epoch}, now "
+            f"{card.epoch}; threshold {stored.threshold:.3f}, now {card.threshold:.3f})."
+        )
+    if any(look["partition"] for look in own):
+        found.append(
+            "These test patients are one fold of a cross-validation: its result is that of all folds, not of one."
+        )
+    return found
 
 
 def calibration_figures(evaluation: Evaluation) -> dict[str, Figure]:

@@ -1,13 +1,18 @@
-"""Filter runs by state, preset, tag and text."""
+"""Filter runs by state, preset, tag and text, and tell which belong to a sweep."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from core.runs.folder import RunEntry
 from core.runs.records import RunState
-from core.runs.tags import read_tags
+from core.runs.tags import read_tags, read_words
+from core.settings import Settings
+
+TRIAL = re.compile(r"(.+)-\d{3,}")
+"""A trial's run has the name of its sweep and a number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +34,16 @@ def filter_runs(entries: Iterable[RunEntry], wanted: RunFilter) -> list[RunEntry
     return [entry for entry in entries if _passes(entry, wanted)]
 
 
+def group_trials(entries: Iterable[RunEntry], settings: Settings) -> dict[str, list[RunEntry]]:
+    """Return the runs of each sweep that is still there, by its name, in their order; what is a run by itself is left out."""
+    sweeps: dict[str, list[RunEntry]] = {}
+    for entry in entries:
+        match = TRIAL.fullmatch(entry.run.name)
+        if match and (match[1] in sweeps or (settings.experiments / match[1] / "question.json").is_file()):
+            sweeps.setdefault(match[1], []).append(entry)
+    return sweeps
+
+
 def _passes(entry: RunEntry, wanted: RunFilter) -> bool:
     if wanted.states and entry.status.state not in wanted.states:
         return False
@@ -39,5 +54,6 @@ def _passes(entry: RunEntry, wanted: RunFilter) -> bool:
     tags = read_tags(entry.run)
     if {tag.casefold() for tag in wanted.tags} - {tag.casefold() for tag in tags}:
         return False
-    words = " ".join([entry.run.name, entry.status.note, entry.architecture, entry.preset, *tags]).casefold()
+    own = read_words(entry.run)
+    words = " ".join([entry.run.name, own.name, own.note, entry.architecture, entry.preset, *tags]).casefold()
     return all(word in words for word in wanted.text.casefold().split())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 import shutil
@@ -17,11 +16,12 @@ import pandas as pd
 from pydantic import ValidationError
 
 from core.config import RunConfig, parse_config
+from core.dataset.predictions import check_predictions
 from core.dataset.split import Split
 from core.errors import MGMTLabError, RunBusyError, RunError
-from core.files import append_line, storage_errors, write_atomic
+from core.files import append_line, read_document, remove_file, storage_errors, write_atomic
 from core.runs.lock import hold_lock, is_locked
-from core.runs.records import DataSource, EpochRecord, RunState, RunStatus
+from core.runs.records import DataSource, EpochRecord, RunEnvironment, RunState, RunStatus
 from core.settings import Settings
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
@@ -201,12 +201,22 @@ class RunFolder:
         return records
 
     def environment(self) -> dict[str, Any]:
-        """Return versions, device, threads, class names and sizes; empty before the trainer has started."""
+        """Return versions, device, threads, class names and sizes; empty before the trainer has started.
+
+        Raises
+        ------
+        RunError
+            environment.json is damaged.
+        """
+        path = self.path / "environment.json"
         try:
-            content = json.loads(self._read_or("environment.json", "{}"))
-        except json.JSONDecodeError:
+            content: dict[str, Any] = read_document(path)
+            RunEnvironment.model_validate(content)
+        except FileNotFoundError:
             return {}
-        return content if isinstance(content, dict) else {}
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path} is damaged ({type(error).__name__}); restore it, or delete the run.") from error
+        return content
 
     def participants(self) -> dict[str, Any] | None:
         """Return the flow of its cohort's participants when it was trained; None in a run of an older version."""
@@ -227,7 +237,10 @@ class RunFolder:
         path = self.path / "predictions.parquet"
         if not path.exists():
             raise RunError(f"{self.name} has no predictions yet; they come with its first finished epoch.")
-        return pd.read_parquet(path)
+        try:
+            return check_predictions(path)
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path} is damaged ({error}); restore it, or delete the run.") from error
 
     def log_tail(self, lines: int = 40) -> str:
         """Return the last lines of train.log; cheap however long it is."""
@@ -268,8 +281,8 @@ class RunFolder:
         return (self.path / "stop").exists()
 
     def clear_stop(self) -> None:
-        """Remove the stop file."""
-        (self.path / "stop").unlink(missing_ok=True)
+        """Remove the stop file; raises StorageError."""
+        remove_file(self.path / "stop")
 
     def _stored_status(self) -> RunStatus:
         try:
@@ -364,13 +377,20 @@ def delete_run(run: RunFolder) -> None:
     removed = run.path.with_name(f".{run.name}.{secrets.token_hex(4)}.deleted")
     with storage_errors(run.path):
         run.path.rename(removed)
-    shutil.rmtree(removed, ignore_errors=True)
+    sweep_deleted(run.path.parent)
+
+
+def sweep_deleted(runs: Path) -> None:
+    """Remove the folders of deleted runs, also those that a killed process or a failing disk left."""
+    for left in runs.glob(".*.deleted"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _entry(run: RunFolder) -> RunEntry:
     status = run.status()
     try:
         config = run.config
+        _ = run.source, run.environment()
     except RunError as error:
         return RunEntry(run=run, status=status.model_copy(update={"state": "failed", "message": str(error)}))
     return RunEntry(run=run, status=status, preset=config.preset, architecture=config.architecture)

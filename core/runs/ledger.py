@@ -21,7 +21,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import pairwise
 
-from core.files import append_line
+from core.errors import DocumentError
+from core.files import append_line, parse_document, storage_errors
 from core.runs.folder import now
 from core.runs.lock import hold_lock
 from core.settings import Settings
@@ -125,6 +126,7 @@ def record_evaluation(
     persons: Iterable[str] = (),
     model: str = "",
     code: str = "",
+    answers: str = "",
 ) -> int:
     """Record one evaluation and return how many there are now, this one included.
 
@@ -140,6 +142,8 @@ def record_evaluation(
         Digests of the persons' marks (:func:`core.runs.persons.mark_test_persons`).
     model, code
         Digest of the weights and their card; version of the code (:func:`core.runs.environment.name_code`).
+    answers
+        Digest of what the model said (:func:`core.runs.evaluation.digest_answers`).
 
     Raises
     ------
@@ -152,12 +156,21 @@ def record_evaluation(
     marks = sorted(set(persons))
     if marks:
         entry["persons"] = marks
-    entry |= {name: text for name, text in (("model", model), ("code", code)) if text}
+    entry |= {name: text for name, text in (("model", model), ("code", code), ("answers", answers)) if text}
     if partition:
         entry |= {"cohort_digest": cohort_digest, "partition": partition}
     with _writing(settings):
         _append(entry, settings)
         return count_evaluations(digest, settings, cohort_digest, marks)
+
+
+def list_looks(digest: str, settings: Settings) -> list[dict[str, str]]:
+    """Return every entry of exactly these test patients, oldest first: ``run``, ``partition`` and ``answers``, "" where it has none."""
+    return [
+        {name: str(entry.get(name, "")) for name in ("run", "partition", "answers")}
+        for entry in _entries(settings)
+        if entry["test_digest"] == digest
+    ]
 
 
 def append_entry(entry: Mapping[str, object], settings: Settings) -> str:
@@ -183,9 +196,10 @@ def check_ledger(settings: Settings) -> LedgerState:
         heads.append(hashlib.sha256(f"{heads[-1]}{line}".encode()).hexdigest())
     chained, fault = False, ""
     for number, ((before, _), line) in enumerate(zip(pairwise(heads), lines, strict=True), start=1):
-        previous = _entry(line).get("previous")
+        entry = _entry(line)  # empty where a write was cut off: what comes after is chained to it as it is
+        previous = entry.get("previous")
         chained = chained or previous is not None
-        if chained and previous != before and not fault:
+        if chained and entry and previous != before and not fault:
             fault = (
                 f"The ledger's chain is broken at line {number} of {LEDGER}: a line at or before it was changed, removed or "
                 "put in after it was written"
@@ -223,7 +237,8 @@ def merge_evaluations(digest: str, evaluations: Iterable[Mapping[str, str]], set
 
 
 def _writing(settings: Settings) -> AbstractContextManager[None]:
-    settings.runs.mkdir(parents=True, exist_ok=True)
+    with storage_errors(settings.runs):
+        settings.runs.mkdir(parents=True, exist_ok=True)
     return hold_lock(settings.runs / ".test_looks.lock", BUSY, 30)
 
 
@@ -279,7 +294,7 @@ def _known_by(entry: Mapping[str, object]) -> list[str]:
 
 def _entry(line: str) -> dict[str, object]:
     try:
-        content = json.loads(line)
-    except json.JSONDecodeError:
+        content = parse_document(line)
+    except DocumentError:
         return {}
     return content if isinstance(content, dict) else {}

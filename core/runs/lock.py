@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from core.errors import RunBusyError
+from core.files import storage_errors
 
 if sys.platform != "win32":
     import fcntl
@@ -36,16 +38,35 @@ def hold_lock(path: Path, busy: str, timeout_seconds: float = 2.0) -> Iterator[N
     ------
     RunBusyError
         Another process holds the lock.
+    StorageError
+        The lock file cannot be made.
     """
     lock = FileLock(path)
     try:
-        lock.acquire(timeout=timeout_seconds, poll_interval=0.01)
+        with storage_errors(path):
+            lock.acquire(timeout=timeout_seconds, poll_interval=0.01)
     except Timeout as error:
         raise RunBusyError(busy) from error
     try:
         yield
     finally:
         lock.release()
+
+
+def hold_to_the_end(path: Path) -> FileLock:
+    """Hold a lock until the process ends or it is released, and return it.
+
+    A lock keeps the thread that acquired it, and with a page's thread the whole session: a thread of its own does it here.
+
+    Raises
+    ------
+    StorageError
+        The lock file cannot be made.
+    """
+    lock = FileLock(path, thread_local=False)
+    with storage_errors(path), ThreadPoolExecutor(1) as pool:
+        pool.submit(lock.acquire, timeout=0).result()
+    return lock
 
 
 def is_locked(path: Path) -> bool:

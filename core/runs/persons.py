@@ -15,7 +15,7 @@ from core.audit.marks import CohortMarks, PersonMarks, digest_id, digest_mark, m
 from core.data.study import Cohort, Study
 from core.dataset.split import PARTS, Split
 from core.errors import DataError, MGMTLabError, RunError
-from core.files import write_atomic
+from core.files import read_document, write_atomic
 from core.mri import MRSequence
 from core.progress import Progress, silent
 from core.runs.cohort import open_cohort
@@ -99,7 +99,7 @@ def read_persons(run: RunFolder) -> CohortMarks | None:
     if not path.exists():
         return None
     try:
-        return _decode(json.loads(path.read_text()), run)
+        return _decode(read_document(path), run)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
             f"{path} is damaged ({type(error).__name__}); delete it: it is made again where the run's data are at hand."

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, field_validator, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from core.mri import MRSequence
 
@@ -14,6 +14,9 @@ RunState = Literal["queued", "running", "stopped", "failed", "interrupted", "fin
 MACHINE_FIELDS = ("seconds", "images_per_second", "memory_bytes", "gpu_memory_bytes")
 """What an :class:`EpochRecord` says of the machine: all that may differ between a run and the same run resumed."""
 
+
+LONGEST_REASON = 2000
+"""Characters."""
 
 UNNAMED = "(imported; its data has not been named here)"
 """Stands for the folder of an imported run's data until a person names it: a path from elsewhere is never opened here."""
@@ -172,6 +175,8 @@ class RunStatus(_Record):
     seconds_left: float | None = None
     message: str = ""
     """One line; for a failed run what was wrong and what to do."""
+    failure: str = ""
+    """Of a failed run: the name of its error's class; empty in one of an older version."""
     best_epoch: int | None = None
     created: str = ""
     """ISO 8601, UTC."""
@@ -183,3 +188,42 @@ class RunStatus(_Record):
     """In hosted mode, the visitor whose run it is."""
     note: str = ""
     """A person's own words."""
+
+
+class _Sizes(_Record):
+    slices: Annotated[int, Field(ge=0)]
+    patients: Annotated[int, Field(ge=0)]
+    per_class: list[Annotated[int, Field(ge=0)]]
+
+
+class _Counts(_Record):
+    studies: Annotated[int, Field(ge=0)]
+    persons: Annotated[int, Field(ge=0)]
+
+
+class _Excluded(_Counts):
+    reason: Annotated[str, Field(max_length=LONGEST_REASON)]
+
+
+class _Participants(_Record):
+    found: _Counts
+    excluded: list[_Excluded]
+    unlabelled: _Counts
+    used: _Counts
+
+
+class RunEnvironment(_Record):
+    """The fields of environment.json that pages and the trainer read; it has more."""
+
+    versions: dict[str, str] = {}
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    world_size: Annotated[int, Field(ge=1, le=4096)] = 1
+    class_names: list[str] = []
+    positive_class: Annotated[int, Field(ge=0)] = 0
+    sizes: dict[str, _Sizes] = {}
+    participants: _Participants | None = None
+    weights: dict[str, Any] = {}
+    compute: dict[str, Any] = {}
+    cohort_digest: str = ""
+    split_digest: str = ""
+    test_digest: str = ""

@@ -22,7 +22,7 @@ from core.dataset.split import Split
 from core.errors import EvaluationError, SealError
 from core.evaluation.figure import Figure
 from core.evaluation.figures import FIGURE_TITLES
-from core.files import append_line, write_atomic
+from core.files import append_line, parse_document, read_document, storage_errors, write_atomic
 from core.runs.anchor import Anchor, find_anchor
 from core.runs.environment import name_code
 from core.runs.folder import RunFolder, now
@@ -140,7 +140,8 @@ def make_seal(
     """
     if not split.test:
         raise SealError("This split holds no test patients; set test_fraction above 0 before sealing a plan for them.")
-    settings.seals.mkdir(parents=True, exist_ok=True)
+    with storage_errors(settings.seals):
+        settings.seals.mkdir(parents=True, exist_ok=True)
     own = mark_test_persons(run) if run else mark_split(split, "test")
     persons = marks_to_count(run, settings) if run else frozenset().union(*own.values())
     history = trace_split(split, own, settings, run)
@@ -196,7 +197,7 @@ def read_anchor(seal: Seal, settings: Settings) -> Anchor | None:
     found = None
     for line in lines:
         with suppress(ValueError):
-            content = json.loads(line)
+            content = parse_document(line)
             found = Anchor.model_validate(content) if content["hash"] == seal.hash else found
     return found
 
@@ -210,7 +211,7 @@ def list_seals(settings: Settings) -> list[tuple[Path, Seal | None, str]]:
     found: list[tuple[Path, Seal | None, str]] = []
     for path in paths:
         try:
-            content = json.loads(path.read_bytes())
+            content = read_document(path)
             seal = Seal.model_validate(content)
         except (OSError, ValueError) as error:
             found.append(
@@ -378,7 +379,7 @@ def _registered(settings: Settings) -> dict[str, str]:
     hashes: dict[str, str] = {}
     for line in lines:
         try:
-            content = json.loads(line)
+            content = parse_document(line)
             hashes.setdefault(str(content["name"]), str(content["hash"]))
         except (ValueError, KeyError, TypeError):
             continue

@@ -1,26 +1,66 @@
-"""Tags of a run: ``tags.json`` in its folder, which any process may change."""
+"""What a person writes on a run: ``tags.json`` and ``words.json`` in its folder, which any process may change."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import Annotated
 
-from core.errors import RunError
-from core.files import storage_errors, write_atomic
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core.errors import DocumentError, RunError
+from core.files import read_document, storage_errors, write_atomic
 from core.runs.folder import RunFolder
 from core.runs.lock import hold_lock
 
 LONGEST_TAG = 40
 """Characters."""
 MOST_TAGS = 20
+LONGEST_NAME, LONGEST_NOTE = 80, 500
+
+
+class RunWords(BaseModel):
+    """A person's own words on a run. Its folder keeps its name: addresses, experiments and the ledger know it by that."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    name: Annotated[str, Field(max_length=LONGEST_NAME)] = ""
+    note: Annotated[str, Field(max_length=LONGEST_NOTE)] = ""
+
+
+def read_words(run: RunFolder) -> RunWords:
+    """Return a run's name and note: the note that it was started with until another is written. Never raises."""
+    try:
+        return RunWords.model_validate(read_document(run.path / "words.json"))
+    except (OSError, DocumentError, ValidationError):
+        return RunWords(note=run.status().note[:LONGEST_NOTE])
+
+
+def write_words(run: RunFolder, name: str, note: str) -> RunWords:
+    """Name a run and write a note on it, in place of those before; the last of several writers stays.
+
+    Raises
+    ------
+    RunError
+        One is too long.
+    StorageError
+        It cannot be written.
+    """
+    try:
+        words = RunWords(name=name, note=note)
+    except ValidationError as error:
+        raise RunError(f"A name has up to {LONGEST_NAME} characters, a note {LONGEST_NOTE}; shorten it.") from error
+    with storage_errors(run.path / "words.json"):
+        write_atomic(run.path / "words.json", words.model_dump_json())
+    return words
 
 
 def read_tags(run: RunFolder) -> tuple[str, ...]:
     """Return a run's tags, sorted; none where the file is damaged. Never raises."""
     try:
-        content = json.loads((run.path / "tags.json").read_text())
+        content = read_document(run.path / "tags.json")
         return check_tags(content)
-    except (OSError, ValueError, TypeError, RecursionError, RunError):
+    except (OSError, DocumentError, RunError):
         return ()
 
 

@@ -14,12 +14,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 from core.errors import RunBusyError, RunError
 from core.files import storage_errors
-from core.runs.folder import RunFolder
-from core.runs.lock import hold_lock, is_locked
+from core.runs.folder import RunFolder, sweep_deleted
+from core.runs.lock import hold_lock, hold_to_the_end, is_locked
 from core.settings import Settings
 
 TRASH = ".trash"
@@ -55,9 +53,7 @@ class Trash:
         with storage_errors(self._folder), _sweep_lock(self._runs):
             # Under the sweep's lock, so that no starting server sees the folder before its lock is held.
             self._folder.mkdir()
-            # Held by the process: the thread that opened it may end long before.
-            self._held = FileLock(self._folder / ALIVE, thread_local=False)
-            self._held.acquire(timeout=0)
+            self._held = hold_to_the_end(self._folder / ALIVE)
 
     def put(self, run: RunFolder) -> DeletedRun:
         """Move a run into the trash.
@@ -135,8 +131,9 @@ def open_trash(settings: Settings) -> Trash:
 
 
 def empty_dead_trashes(settings: Settings) -> int:
-    """Remove the trash of servers that have ended; return how many runs that were. Called when the app starts."""
+    """Remove the trash of servers that have ended, and what is left of deleted runs; return how many runs that were. Called when the app starts."""
     runs = settings.runs.resolve()
+    sweep_deleted(runs)
     if not (runs / TRASH).is_dir():
         return 0
     removed = 0

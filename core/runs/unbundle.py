@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
 import shutil
 import zipfile
@@ -16,7 +15,7 @@ from core.data.formats.archive import ZIP_ERRORS, check_directory, unpack
 from core.data.formats.discovery import detect_archive
 from core.data.formats.untrusted_files import is_litter
 from core.errors import ArchiveError, HostedModeError, LimitError, RunError
-from core.files import digest_file, storage_errors, write_atomic
+from core.files import digest_file, parse_document, storage_errors, write_atomic
 from core.home_folder import hide_home
 from core.runs.bundle import BUNDLE_SCHEMA, CARD, KIND, MANIFEST, TEST_EVALUATIONS, BundleManifest, is_bundled
 from core.runs.bundle_check import check_contents, member_errors, read_small
@@ -181,7 +180,7 @@ def _check_members(archive: Path, settings: Settings) -> None:
 def _check_manifest(folder: Path) -> BundleManifest:
     with member_errors(MANIFEST):
         text = read_small(folder / MANIFEST)
-        content = json.loads(text)
+        content = parse_document(text)
         if content.get("kind") != KIND:
             raise ValueError("it is not the manifest of a run that MGMT Lab exported")
         version = content.get("schema_version")
@@ -233,8 +232,9 @@ def _localise(run: RunFolder, manifest: BundleManifest, status: RunStatus, sourc
     here = source.model_copy(update={**unnamed, "joined": joined})
     write_atomic(run.path / "data.json", here.model_dump_json(indent=1))
     run.write_status(status.model_copy(update=changes))
-    for name in (MANIFEST, CARD, TEST_EVALUATIONS):
-        (run.path / name).unlink(missing_ok=True)
+    with storage_errors(run.path):
+        for name in (MANIFEST, CARD, TEST_EVALUATIONS):
+            (run.path / name).unlink(missing_ok=True)
 
 
 def _rename(staging: RunFolder, name: str, settings: Settings, *, exact: bool) -> RunFolder:

@@ -18,12 +18,20 @@ from core.dataset.slice_table import SliceTable
 from core.dataset.table import build_table
 from core.errors import EvaluationError, RunError, SequenceError
 from core.files import digest_file
+from core.inference.guard import count_refused
 from core.models.card import CheckpointCard
 from core.models.registry import find_architecture
 from core.progress import Progress, silent
 from core.runs.cohort import check_content, open_cohort
 from core.runs.environment import name_code
-from core.runs.evaluation import EvaluatedPart, Evaluation, build_evaluation, correct_figures, store_evaluation
+from core.runs.evaluation import (
+    EvaluatedPart,
+    Evaluation,
+    build_evaluation,
+    correct_figures,
+    digest_answers,
+    store_evaluation,
+)
 from core.runs.folder import RunFolder, now
 from core.runs.ledger import count_evaluations, number_look, record_evaluation
 from core.runs.persons import known_persons, list_ledger_marks, mark_test_persons, marks_to_count, trace_persons
@@ -99,7 +107,7 @@ def evaluate_run(
     cohort = overlap.cohort if overlap else open_cohort(run.source, progress, settings)
     table = build_table(cohort, card.config.prep, settings, progress=progress)
     if other is None:
-        rows, digest, notes = _own_rows(run, table, cohort, part)
+        rows, digest, notes = _own_rows(run, card, table, cohort, part)
     else:
         rows, notes = _other_rows(run.name, table, cohort, card)
         digest = other.digest
@@ -123,6 +131,7 @@ def evaluate_run(
             persons=seen,
             model=weights,
             code=name_code(),
+            answers=digest_answers(evaluation.frame),
         )
         looked_at = count_evaluations(digest, settings, of_cohort, counted)
         look = number_look(digest, settings, of_cohort, counted, weights)
@@ -167,7 +176,7 @@ def _evaluate_rows(
     notes: tuple[str, ...],
 ) -> Evaluation:
     labels = _labels(table, rows, card, cohort)
-    return build_evaluation(
+    evaluation = build_evaluation(
         card,
         build_predictions(table.rows.iloc[rows], _score(model, card, table, rows, progress)).assign(label=labels),
         part=part,
@@ -177,12 +186,22 @@ def _evaluate_rows(
         created=now(),
         notes=notes,
     )
+    guard = count_refused(card, table, rows)
+    if guard is None:
+        return evaluation
+    note = f"The guard would have abstained from {guard['abstained']} of {guard['n']} studies; the figures count them all the same."
+    return replace(evaluation, guard=guard, notes=(*evaluation.notes, note))
 
 
 def _own_rows(
-    run: RunFolder, table: SliceTable, cohort: Cohort, part: Literal["test", "val"]
+    run: RunFolder, card: CheckpointCard, table: SliceTable, cohort: Cohort, part: Literal["test", "val"]
 ) -> tuple[NDArray[np.int64], str, tuple[str, ...]]:
     split = run.split()
+    if split.digest != card.split_digest:
+        raise EvaluationError(
+            f"The split of {run.name} was changed after it was trained (digest {split.digest}, in its checkpoint "
+            f"{card.split_digest}): its test patients are not those that were set aside. Restore split.json, or train anew."
+        )
     if split.cohort_digest != cohort.digest:
         raise EvaluationError(
             f"{cohort.root} is no longer what {run.name} was split on (digest {cohort.digest}, then "

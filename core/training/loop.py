@@ -256,16 +256,18 @@ def evaluate(spec: TrainingSpec, state: TrainingState) -> tuple[PhaseSummary, ND
     return summarise(spec, spec.val_rows, logits), logits
 
 
-def selection_score(config: RunConfig, record: EpochRecord) -> float:
-    """Return the figure by which the best epoch is selected, larger is better; of equals the first stays.
+def rank_epoch(config: RunConfig, record: EpochRecord) -> tuple[float, float]:
+    """Return what epochs are compared by to select the best: the figure, then the loss negated; larger is better.
 
-    The loss stands in where there is no AUROC.
+    Few validation patients tie often: of equal figures the lower loss is taken, and of equals in both the first stays. The
+    loss stands in where there is no AUROC. :meth:`core.evaluation.selection.Selection.choose` says the same.
     """
+    figure = -record.val_loss
     if config.select_on == "val_accuracy":
-        return record.val_accuracy
-    if config.select_on == "val_patient_auroc" and record.val_patient_auroc is not None:
-        return record.val_patient_auroc
-    return -record.val_loss
+        figure = record.val_accuracy
+    elif config.select_on == "val_patient_auroc" and record.val_patient_auroc is not None:
+        figure = record.val_patient_auroc
+    return figure, -record.val_loss
 
 
 def end_epoch(spec: TrainingSpec, state: TrainingState, record: EpochRecord) -> None:
@@ -310,7 +312,7 @@ def build_record(
         gpu_memory_bytes=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None,
     )
     best = state.best
-    better = best is None or selection_score(spec.config, record) > selection_score(spec.config, best)
+    better = best is None or rank_epoch(spec.config, record) > rank_epoch(spec.config, best)
     return record.model_copy(update={"best": better})
 
 

@@ -20,6 +20,7 @@ from core.dataset.split import Split, make_split
 from core.dataset.table import build_table
 from core.errors import DataError, SplitError
 from core.files import write_atomic
+from core.inference.guard_fit import fit_run_limits
 from core.models.registry import check_form, find_architecture
 from core.models.weights import ensure_weights
 from core.progress import Progress
@@ -87,6 +88,7 @@ def train_session(
     for fault in table.faults:
         log.warning("left out: %s: %s", fault.path, fault.reason)
     split = _share_split(run, cohort, table, settings, progress)
+    guard = fit_run_limits(table, split) if run is not None else None
     on_prepared()
     epochs = fit(
         task.config, table, split, run=run, synthetic=cohort.synthetic,
@@ -95,10 +97,10 @@ def train_session(
     )  # fmt: skip
     for record in epochs:
         if run is not None:
-            calibrate_checkpoint(run)
+            calibrate_checkpoint(run, guard)
         yield record
     if run is not None:  # Killed after its last epoch, it yields none.
-        calibrate_checkpoint(run)
+        calibrate_checkpoint(run, guard)
 
 
 def _share_task(run: RunFolder | None, settings: Settings) -> Task:

@@ -87,10 +87,10 @@ class StatusReporter:
             **changes,
         )
 
-    def end(self, state: RunState, message: str) -> None:
+    def end(self, state: RunState, message: str, failure: str = "") -> None:
         """Write the last status, from the space that was kept for it where the disk is full."""
         changes: dict[str, Any] = {"state": state, "message": message, "finished": now(), "seconds_left": None}
-        changes |= {"phase": "", "epochs": self.epochs}  # a first stage counts its own
+        changes |= {"phase": "", "epochs": self.epochs, "failure": failure}  # a first stage counts its own
         try:
             self.update(at_once=True, **changes)
         except StorageError:

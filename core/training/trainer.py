@@ -18,6 +18,7 @@ from pathlib import Path
 from core.config import RunConfig
 from core.dataset.split import Split
 from core.errors import MGMTLabError, RunError
+from core.files import remove_file
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource, EpochRecord, RunState, RunStatus
 from core.runs.warning_signs import read_warning_signs
@@ -132,7 +133,7 @@ def train(
                 reporter.end("stopped", "Stopped on request; it can be resumed.")
             except MGMTLabError as error:
                 log.error("%s", error)
-                reporter.end("failed", str(error))
+                reporter.end("failed", str(error), type(error).__name__)
                 raise
             except (MemoryError, OSError) as error:
                 log.exception("the machine")
@@ -185,7 +186,7 @@ def follow(settings: Settings) -> RunState:
 def _finish(run: RunFolder, reporter: StatusReporter) -> None:
     """Write that the run has finished, and only then remove its state: a kill in between costs disk space, not the run."""
     reporter.end("finished", "")
-    run.resume_file.unlink(missing_ok=True)  # Three times the network's size, and of no more use.
+    remove_file(run.resume_file)  # Three times the network's size, and of no more use.
     if run.status().state != "finished":  # The disk was full; now there is room for the last status.
         reporter.end("finished", "")
 
@@ -249,6 +250,9 @@ def _train_session(
                     warned.add(sign.kind)
             write_events()
             on_epoch(record)
+    best = [record.epoch for record in run.epochs() if record.best]
+    if best:  # killed before its status said so, an epoch is not yielded again
+        reporter.update(at_once=True, best_epoch=best[-1])
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 
 from core.audit.crosswalk import read_crosswalk
 from core.audit.marks import CohortMarks, PersonMarks, digest_id, digest_mark, family_of
-from core.audit.persons import PersonMatch, PersonMatches, drop_overlap, match_persons, read_pairs
+from core.audit.persons import PersonMatch, PersonMatches, drop_overlap, match_persons, read_pairs, write_pairs
 from core.data.study import Cohort, Study
 from core.errors import DataError, OverlapError
 
@@ -134,3 +134,12 @@ def test_a_table_of_pairs_that_cannot_be_read_names_its_fault(tmp_path: Path, te
     (tmp_path / "pairs.csv").write_text(text)
     with pytest.raises(DataError, match=expected):
         read_pairs(tmp_path / "pairs.csv")
+
+
+@pytest.mark.parametrize("content", [b"x" * 200_000, b"\xff\xfe,"])
+def test_pairs_are_added_to_a_table_alone(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "pairs.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="cannot be read as a table of pairs"):
+        write_pairs(path, [])
+    assert path.read_bytes() == content

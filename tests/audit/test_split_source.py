@@ -71,6 +71,7 @@ def test_a_clean_table_has_nothing_on_both_sides(cohort: Cohort, tmp_path: Path,
         ("patient,fold\n1,2\n", "expected name and part"),
         ("name,part\n00000,somewhere\n", "into 'somewhere'; expected train, val or test"),
         ("name,part\n", "names nobody"),
+        (f"name,part\n{'x' * 200_000},train\n", "cannot be read as a table"),
         ("name,part\n99999,train\n", "names nobody of"),
     ],
 )

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from core.cli.main import main
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.settings import load_settings
 from tests.cli.commands import TINY, Command, Result
+from tests.phantoms import copy_phantom
 
 
 @pytest.fixture(scope="session")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight synthetic studies of eight small slices."""
     folder = tmp_path_factory.mktemp("cohort") / "tiny"
-    make_phantom(folder, PhantomConfig(studies=8, signal=3, seed=1, slices=8, size=48), jobs=1)
+    copy_phantom(folder, PhantomConfig(studies=8, signal=3, seed=1, slices=8, size=48))
     return folder
 
 
@@ -27,7 +27,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve synthetic patients, for what needs several parts of them."""
     folder = tmp_path_factory.mktemp("twelve") / "cohort"
-    make_phantom(folder, PhantomConfig(studies=12, slices=4, size=32, signal=3), jobs=1)
+    copy_phantom(folder, PhantomConfig(studies=12, slices=4, size=32, signal=3))
     return folder
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from core.cli.reruns import FAST
 from core.experiments.controls.permutation import RERUNS
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.runs.folder import list_runs
 from core.settings import load_settings
 from tests.cli.commands import Command
+from tests.phantoms import copy_phantom
 
 SMALL = (
     "--set",
@@ -32,7 +32,7 @@ SMALL = (
 def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sixteen synthetic studies."""
     folder = tmp_path_factory.mktemp("controls") / "cohort"
-    make_phantom(folder, PhantomConfig(studies=16, signal=0, slices=6, size=32), jobs=1)
+    copy_phantom(folder, PhantomConfig(studies=16, signal=0, slices=6, size=32))
     return folder
 
 

@@ -10,15 +10,15 @@ import pytest
 from core.figure_text import figure_text
 from core.models.card import read_card, replace_card
 from core.models.checkpoint import load_model
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from tests.cli.commands import Command
+from tests.phantoms import copy_phantom
 
 
 @pytest.fixture(scope="session")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("other") / "tiny"
-    make_phantom(folder, PhantomConfig(studies=8, signal=3, seed=2, slices=8, size=48), jobs=1)
+    copy_phantom(folder, PhantomConfig(studies=8, signal=3, seed=2, slices=8, size=48))
     return folder
 
 

@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 from core.explain.validation.saliency_record import read_saliency_record
 from core.models.card import read_card
 from core.models.card_text import describe_card
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.settings import PROJECT_ROOT
 from tests.cli.commands import Command
+from tests.phantoms import copy_phantom
 
 SHIPPED = PROJECT_ROOT / "checkpoints" / "demo-synthetic.safetensors"
 
@@ -23,7 +23,7 @@ SHIPPED = PROJECT_ROOT / "checkpoints" / "demo-synthetic.safetensors"
 @pytest.fixture(scope="module")
 def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("maps") / "cohort"
-    make_phantom(folder, PhantomConfig(studies=2, signal=3, slices=8, size=64), jobs=1)
+    copy_phantom(folder, PhantomConfig(studies=2, signal=3, slices=8, size=64))
     return folder
 
 

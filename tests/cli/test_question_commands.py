@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from core.cli.questions import main
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.settings import load_settings
 from tests.cli.commands import TINY, Command
+from tests.phantoms import copy_phantom
 
 SMALL = (*TINY, "--set", "epochs=1", "--set", "size_px=32", "--set", "slice_count=1", "--set", "sequences=FLAIR")
 
@@ -21,7 +21,7 @@ SMALL = (*TINY, "--set", "epochs=1", "--set", "size_px=32", "--set", "slice_coun
 def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sixteen synthetic patients: enough for a hold-out inside a hold-out."""
     folder = tmp_path_factory.mktemp("sixteen") / "cohort"
-    make_phantom(folder, PhantomConfig(studies=16, slices=4, size=32, signal=3), jobs=1)
+    copy_phantom(folder, PhantomConfig(studies=16, slices=4, size=32, signal=3))
     return folder
 
 

@@ -27,6 +27,7 @@ def test_predict_a_study_folder(command: Command, study: Path, home_with_run: Pa
     assert result.status == 0
     (answer,) = result.json["studies"]
     assert answer["study_id"] == study.name
+    assert answer["reason"] == ""
     assert 0 <= answer["probability"] <= 1
     assert answer["prediction"] in ("methylated", "unmethylated")
     assert (answer["probability"] >= answer["threshold"]) == (answer["prediction"] == "methylated")
@@ -199,3 +200,26 @@ def test_real_scans_are_answered_with_the_warning(command: Command, shared_data:
         ("sagittal", 8, 15)
     ]
     assert [(part["plane"], part["blank_slices"], part["slices"]) for part in whole["series"]] == [("axial", 13, 60)]
+
+
+def test_explain_writes_dicom_beside_its_images(command: Command, study: Path, tmp_path: Path) -> None:
+    asked = ("explain", "tiny", study, "--out", tmp_path / "out", "--dicom", "sr", "--dicom", "seg", "--json")
+    (answer,) = command(*asked).json["studies"]
+    assert [one["kind"] for one in answer["dicom"]] == ["sr", "seg", "seg", "seg", "seg"]
+    for one in answer["dicom"]:
+        assert str(dcmread(tmp_path / "out" / one["file"]).SOPInstanceUID) == one["sop_instance_uid"]
+    picture = tmp_path / "FLAIR_1.png"
+    Image.fromarray(np.full((40, 40), 90, np.uint8)).save(picture)
+    refused = command("explain", "tiny", picture, "--out", tmp_path / "none", "--dicom", "sr")
+    refused.assert_refused("no DICOM")
+    assert not (tmp_path / "none").exists()
+
+
+def test_predict_writes_a_report(command: Command, study: Path, tmp_path: Path) -> None:
+    for name, begin in (("answer.pdf", b"%PDF"), ("answer.HTML", b"<!doctype html>")):
+        said = command("predict", "tiny", study, "--report", tmp_path / name, "--json").json
+        assert Path(said["report"]) == tmp_path / name
+        assert (tmp_path / name).read_bytes().startswith(begin)
+    command("predict", "tiny", study, "--report", tmp_path / "answer.docx").assert_refused(".pdf or .html")
+    asked = ("predict", "tiny", study.parent, "--csv", tmp_path / "t.csv", "--report", tmp_path / "a.pdf")
+    command(*asked).assert_refused("one of them")

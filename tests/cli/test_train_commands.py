@@ -16,12 +16,12 @@ from safetensors.torch import load_file
 
 from core.cli.train import describe_outcome
 from core.config import apply_settings
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.presets import find_preset
 from core.runs.folder import DataSource, RunFolder, find_run
 from core.settings import PROJECT_ROOT, load_settings
 from tests.cli.commands import TINY, Command
+from tests.phantoms import copy_phantom
 from tests.training.tiny import finished_epochs
 
 
@@ -143,7 +143,7 @@ def test_evaluate_counts_looks(command: Command, home_with_run: Path) -> None:
 
 def test_evaluate_elsewhere(command: Command, home_with_run: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
-    make_phantom(other, PhantomConfig(studies=2, seed=9, slices=4, size=32), jobs=1)
+    copy_phantom(other, PhantomConfig(studies=2, seed=9, slices=4, size=32))
     result = command("evaluate", "tiny", "--data", other, "--jobs", 1, "--json")
     assert result.status == 0
     assert result.json["patient"]["accuracy"]["n"] == 2

@@ -1,4 +1,4 @@
-"""Every command that the README shows exists, and does what it is shown for."""
+"""Every command that the README and docs/ show exists, and does what it is shown for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from core.settings import PROJECT_ROOT
 from tests.compat.stored_home import TINY, ask, first_study, make_cohort, unpack_home
 from tests.experiments.referee.tables import draw_table
 
-README = (PROJECT_ROOT / "README.md").read_text()
+PAGES = (PROJECT_ROOT / "README.md", *sorted((PROJECT_ROOT / "docs").glob("*.md")))
+README = "\n".join(page.read_text() for page in PAGES)
 COMMANDS = sorted({
     line.split("#")[0].strip() for line in README.splitlines() if line.startswith("python -m core ")
 })  # fmt: skip
@@ -52,6 +53,13 @@ def words_of(command: str) -> list[str]:
 def test_the_commands_are_found() -> None:
     assert len(COMMANDS) > 25
     assert len(BENCHMARKS) > 15
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_links_to_is_there(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)]+)\)", page.read_text())
+    assert links
+    assert [link for link in links if not (page.parent / link.split("#")[0]).exists()] == []
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from core.runs.folder import RunFolder
@@ -92,8 +93,12 @@ def test_a_resumed_run_ends_as_the_one_that_was_never_interrupted(stored: Path, 
     train(run, settings)
     assert log.read_text().splitlines()[: len(done)] == done, "it did not go on from resume.pt"
     resumed, whole = (answer(f"show {name}", stored, stored_cohort)["document"] for name in ("interrupted", "whole"))
-    assert len(whole["epochs_done"]) == 4
-    assert differences(whole["epochs_done"], resumed["epochs_done"]) == []
+    # Of equal figures the lower loss is best since; that run knew the first of them only.
+    before, after = ([{**epoch, "best": None} for epoch in one["epochs_done"]] for one in (whole, resumed))
+    assert len(before) == 4
+    assert differences(before, after) == []
+    ranks = [((epoch["val_patient_auroc"], -epoch["val_loss"]), epoch["best"]) for epoch in resumed["epochs_done"]]
+    assert [rank for rank, best in ranks if best][-1] == max(rank for rank, _ in ranks)
 
 
 def test_an_imported_run_predicts_as_the_one_it_was_exported_from(stored: Path, stored_cohort: Path) -> None:
@@ -110,4 +115,18 @@ def test_an_imported_run_predicts_as_the_one_it_was_exported_from(stored: Path, 
 def test_a_shipped_checkpoint_answers_on_the_sample_study_as_it_did(
     name: str, tmp_path: Path, answers: dict[str, Any]
 ) -> None:
-    assert differences(answers[name], predict_sample(name, tmp_path)) == []
+    """Its weights are the same, its calibration is not: the log odds before the temperature have stayed."""
+    before, now = (found["document"] for found in (answers[name], predict_sample(name, tmp_path)))
+    assert now["studies"][0]["abstained"] is False
+    for where in ("studies", "slices"):
+        assert odds(now, where) == pytest.approx(odds(before, where), abs=0.02)
+    assert differences(before["studies"][0]["series"], now["studies"][0]["series"]) == []
+    auroc = [document["checkpoint"]["metrics"]["val"]["patient"]["auroc"]["value"] for document in (before, now)]
+    assert auroc[0] == auroc[1]
+
+
+def odds(document: dict[str, Any], where: str) -> list[float]:
+    """Log odds of a document's study, or of its slices, before the temperature."""
+    study = document["studies"][0]
+    chances = np.array([one["probability"] for one in ([study] if where == "studies" else study["slices"])])
+    return list(document["checkpoint"]["temperature"] * np.log(chances / (1 - chances)))

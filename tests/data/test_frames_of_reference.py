@@ -9,10 +9,9 @@ import pytest
 
 from core.config import PrepConfig
 from core.data.cohort import scan_cohort
-from core.data.frames_of_reference import compare_frames, count_frames, warn_frames
 from core.data.prepare.cache import load_prepared, open_prepared
 from core.data.prepare.slices import prepare_source
-from core.data.select import select_sources
+from core.data.select import compare_frames, count_frames, select_sources, warn_frames
 from core.data.study import Cohort
 from core.data.summary import describe_cohort
 from core.dataset.table import build_table

@@ -1,4 +1,5 @@
 import io
+import shutil
 import struct
 import zipfile
 from collections.abc import Callable
@@ -231,9 +232,13 @@ def test_nothing_usable_is_told_with_the_first_reason(tmp_path: Path, settings: 
     ):
         with pytest.raises(EmptyCohortError, match=says):
             open_scan([path], tmp_path / "work", settings)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(EmptyCohortError, match="No scan was found in empty"):
-        open_scan([tmp_path / "empty"], tmp_path / "work", settings)
+    for name, says in (
+        ("mine/empty", "empty"),
+        ("files", "the upload"),
+    ):  # the folder beside the work is an upload's own
+        (tmp_path / name).mkdir(parents=True)
+        with pytest.raises(EmptyCohortError, match=f"No scan was found in {says}"):
+            open_scan([tmp_path / name], tmp_path / "work", settings)
     with pytest.raises(DataError, match="does not exist"):
         open_scan([tmp_path / "nowhere"], tmp_path / "work", settings)
 
@@ -246,6 +251,9 @@ def test_the_real_series_from_a_zip_without_extensions(tmp_path: Path, settings:
     assert cohort["study"].series[0].sequence_reason == "SeriesDescription 'FLAIR'"
 
 
+UNKNOWN_TIME = "before or after the operation: its name does not say"
+
+
 @pytest.mark.parametrize(
     "write", [write_upenn, write_ucsf, write_brats21, write_ds007045, write_mu, write_lumiere, write_bids]
 )
@@ -256,7 +264,9 @@ def test_a_public_cohort_is_read_as_index_reads_it(
     indexed = scan_cohort(root, session="all", jobs=1)
     expected = {one.study_id: one for one in (*indexed, *indexed.excluded) if one.series}
     handed = open_scan([root], tmp_path / "w" / "work", settings)
-    for read in (handed, open_scan([zip_folder(root, tmp_path / "study.zip")], tmp_path / "w" / "work", settings)):
+    wrapped = shutil.copytree(root, tmp_path / "browser" / "files" / "data")
+    archives = [zip_folder(wrapped, tmp_path / "study.zip"), zip_folder(wrapped.parent, tmp_path / "wrapped.zip")]
+    for read in (handed, *(open_scan([one], tmp_path / "w" / "work", settings) for one in (*archives, wrapped.parent))):
         assert {one.study_id: (one.person, one.session) for one in read} == {
             study_id: (one.person, one.session) for study_id, one in expected.items()
         }
@@ -271,6 +281,32 @@ def test_a_public_cohort_is_read_as_index_reads_it(
     assert [(one.study_id, [series.sequence for series in one.series]) for one in alone] == [
         (first.study_id, [series.sequence for series in first.series])
     ]
+
+
+@pytest.mark.parametrize(
+    ("write", "person", "sessions"),
+    [
+        (
+            write_upenn,
+            "UPENN-GBM-00002",
+            ["11 (baseline: before the operation)", "21 (follow-up: after the operation)"],
+        ),
+        (write_bids, "sub-01", ["ses-pre (before the operation)", "ses-post (after the operation)"]),
+        (
+            write_mu,
+            "PatientID_0003",
+            [f"Timepoint_{number} (post-operative: after the operation)" for number in (1, 2)],
+        ),
+        (write_lumiere, "Patient-001", [f"week-{week} ({UNKNOWN_TIME})" for week in ("000-1", "000-2", "044")]),
+    ],
+)
+def test_sessions_of_a_person_are_said_and_those_before_the_operation_come_first(
+    tmp_path: Path, settings: Settings, write: Callable[[Path], Path], person: str, sessions: list[str]
+) -> None:
+    read = open_scan([write(tmp_path / "data")], tmp_path / "work", settings)
+    assert [one.session_title for one in read if one.person == person] == sessions
+    said = f"{person} has {len(sessions)} sessions: {', '.join(sessions)}. Each has an answer of its own."
+    assert said in read.notes
 
 
 def session_folder(study: Study) -> Path:

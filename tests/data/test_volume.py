@@ -187,7 +187,7 @@ def test_the_background_of_an_inverted_volume_is_zero(tmp_path: Path) -> None:
 
 
 def test_images_and_unreadable_series_are_no_volumes(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no geometry"):
+    with pytest.raises(DataError, match="loose images have no place"):
         read_volume(series_of([tmp_path / "a.png"], "picture"))
     (tmp_path / "a.dcm").write_text("x")
     with pytest.raises(DataError, match=r"none of its files can be read.*a\.dcm is not a DICOM file"):

@@ -185,7 +185,10 @@ def test_json_round_trip() -> None:
     assert Split.from_json(split.to_json()) == split
 
 
-@pytest.mark.parametrize("change", [{"unit": "voxel"}, {"train": "00001"}, {"val": [1]}, {"seed": None}, {"source": 1}])
+@pytest.mark.parametrize(
+    "change",
+    [{"unit": "voxel"}, {"train": "00001"}, {"val": [1]}, {"seed": None}, {"seed": float("inf")}, {"source": 1}],
+)
 def test_damaged_json_is_an_error(change: dict[str, object]) -> None:
     content = json.loads(make_split(make_table(alternating(12)), PATIENT, DIGEST).to_json())
     for text in (json.dumps(content | change), "[]", "{}", "", content["unit"]):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import shutil
 import socket
+import zipfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from core.cli.main import main
+from core.reports.web_page import VENDOR, WEB
 from tests.e2e.driving import Server, Visit
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (requirements-dev.txt)")
@@ -16,13 +20,17 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
+def free_port() -> int:
+    """Return a port that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return int(probe.getsockname()[1])
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The app on a free port, ended with every process that it started."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    server = Server(home=tmp_path_factory.mktemp("home"), port=port)
+    server = Server(home=tmp_path_factory.mktemp("home"), port=free_port())
     server.start()
     yield server
     for run in (server.home / "runs").glob("*/config.json"):
@@ -60,3 +68,20 @@ def visit(server: Server, browser: playwright.Browser) -> Iterator[Callable[...,
     for tab in visits:
         tab.page.context.close()
     assert complaints == []
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of the shipped checkpoint."""
+    if not all((WEB / "node_modules" / place).is_dir() for place in VENDOR):
+        pytest.skip("needs the packages of web/: make web (Node 20)")
+    folder = tmp_path_factory.mktemp("web") / "page"
+    assert main(["export", "web", "demo-synthetic", "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sample(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sample")
+    zipfile.ZipFile(built / "sample.zip").extractall(folder)
+    return next(folder.iterdir())

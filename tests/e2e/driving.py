@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,8 @@ class Server:
     home: Path
     port: int
     process: subprocess.Popen[bytes] | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    """Settings that are not those of a local app."""
 
     @property
     def temporary(self) -> Path:
@@ -45,6 +47,7 @@ class Server:
             "MGMT_LAB_MODE": "local",
             "MGMT_LAB_THREADS": "1",
             "TMPDIR": str(self.temporary),
+            **self.environment,
         }
         command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(self.port)]
         self.process = subprocess.Popen(
@@ -52,7 +55,7 @@ class Server:
         )
         for _ in range(240):
             try:
-                urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1)
+                socket.create_connection(("localhost", self.port), timeout=1).close()
             except OSError:
                 time.sleep(0.25)
             else:
@@ -96,10 +99,11 @@ class Visit:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until the app has finished drawing."""
+        """Wait until the app has finished drawing and its pictures have come: the next run takes them from the server."""
         self.page.wait_for_timeout(600)
         self.page.wait_for_function(
-            "() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'",
+            "() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
+            " && [...document.querySelectorAll('[data-testid=stImage] img')].every(image => image.complete)",
             timeout=120_000,
         )
 

@@ -37,6 +37,13 @@ def test_reliability_bins_hold_every_row_and_their_intervals_the_share() -> None
     np.testing.assert_allclose(bins.promised, [0.025, 0.565, 1.0])
     np.testing.assert_allclose(bins.observed, [0.5, 0.5, 1.0])
     assert ((bins.low <= bins.observed) & (bins.observed <= bins.high)).all()
+    assert [one.low for one in bins.figures] == bins.low.tolist()
+
+
+def test_bins_of_patients_that_chose_something_have_no_intervals() -> None:
+    bins = reliability_bins([False, True], [0.1, 0.9], selected=True)
+    assert [(one.value, one.low, one.high) for one in bins.figures] == [(0, None, None), (1, None, None)]
+    assert all("chose the epoch" in one.reason for one in bins.figures)
 
 
 def test_a_class_that_is_absent_leaves_its_rate_at_zero() -> None:

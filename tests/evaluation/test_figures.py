@@ -128,7 +128,8 @@ def test_what_cannot_be_judged_is_refused(labels: list[int], logits: np.ndarray,
         compute_figures(labels, logits)
 
 
-def test_equal_scores_rank_nobody_and_have_no_auroc() -> None:
-    found = compute_figures([0, 1] * 10, np.zeros((20, 2)))["auroc"]
+@pytest.mark.parametrize("name", ["auroc", "auprc"])
+def test_equal_scores_rank_nobody_and_have_no_area(name: str) -> None:
+    found = compute_figures([0, 1] * 10, np.zeros((20, 2)))[name]
     assert found.value is None
     assert found.reason == "withheld: all scores are equal, so that nobody is ranked"

@@ -11,7 +11,14 @@ from sklearn.metrics import roc_auc_score
 from core.errors import EvaluationError
 from core.evaluation.figure import Figure
 from core.evaluation.intervals import auroc_interval
-from core.evaluation.selection import Selection, correct_auroc, expected_gain, expected_maximum, withhold_intervals
+from core.evaluation.selection import (
+    Selection,
+    correct_auroc,
+    expected_gain,
+    expected_maximum,
+    join_selections,
+    withhold_intervals,
+)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +81,23 @@ def test_of_the_best_of_twenty_noises_the_corrected_auroc_is_seldom_told_from_ch
     assert np.mean(values) == pytest.approx(0.5, abs=0.02)
 
 
+def test_the_best_trial_of_several_is_corrected_for_all_their_epochs() -> None:
+    generator = np.random.default_rng(5)
+    told_alone = told_joined = 0
+    for _ in range(30):
+        first, *others = (draw_selection(generator, epochs=3) for _ in range(8))
+        trials = [first, *(replace(one, labels=first.labels) for one in others)]
+        joined = join_selections(trials)
+        assert joined is not None
+        assert joined.logits.shape == (24, 60, 2)
+        best = int(joined.choose(np.ones((1, 60)))[0]) // 3
+        told_alone += (correct_auroc(trials[best], draws=100).low or 0) > 0.5
+        told_joined += (correct_auroc(joined, draws=100).low or 0) > 0.5
+    assert told_joined <= 2 < told_alone
+    assert join_selections([first, draw_selection(generator, patients=58)]) is None
+    assert join_selections([]) is None
+
+
 def test_a_strong_signal_keeps_its_auroc() -> None:
     selection = draw_selection(np.random.default_rng(4), effect=4.0)
     figure = correct_auroc(selection, draws=60)
@@ -95,6 +119,12 @@ def test_the_best_epoch_is_that_of_the_weighted_patients(select_on: str) -> None
             "val_loss": -selection.losses[:, drawn].sum(axis=1),
         }[select_on]
         assert chosen == int(np.argmax(by_hand))
+
+
+def test_of_epochs_with_one_auroc_the_one_of_the_lower_loss_is_chosen() -> None:
+    drawn = draw_selection(np.random.default_rng(7), patients=12, epochs=3)
+    same = replace(drawn, logits=np.stack([drawn.logits[0]] * 3), losses=drawn.losses[:1] * np.array([[2], [1], [1]]))
+    assert same.choose(np.ones((2, 12))).tolist() == [1, 1]
 
 
 def test_a_single_epoch_was_not_chosen_and_keeps_its_auroc() -> None:

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as oracle
 
-from core.evaluation.thresholds import decision_curve, evaluate_thresholds
+from core.evaluation.selection import WITHHELD
+from core.evaluation.thresholds import decision_curve, decision_words, evaluate_thresholds, values_at_prevalence
 
 GENERATOR = np.random.default_rng(6)
 LABELS = np.arange(200) % 2
@@ -81,3 +82,14 @@ def test_the_band_holds_at_all_thresholds_together() -> None:
         curve = decision_curve(generator.random(150) < p, p, grid)
         held += bool(((curve.low <= truth) & (truth <= curve.high)).all())
     assert held / 300 >= 0.93  # pointwise intervals: 0.67
+
+
+def test_patients_that_chose_the_threshold_give_values_without_intervals() -> None:
+    (point,) = evaluate_thresholds(LABELS == 1, PROBABILITIES, [0.45], selected=True)
+    for share in (point.sensitivity, *values_at_prevalence(point, 0.3).values()):
+        assert (share.low, share.high, share.reason) == (None, None, WITHHELD)
+        assert share.value is not None
+    curve = decision_curve(LABELS == 1, PROBABILITIES, selected=True)
+    assert np.isnan(curve.low).all()
+    assert len(curve.adds) == 0
+    assert "cannot be said: no interval: these patients chose" in decision_words(curve)

@@ -18,12 +18,12 @@ from core.experiments.checklists.checklist import Item, keep_answers, parse_answ
 from core.experiments.claim_sheet import ClaimSheet, gather_claim
 from core.experiments.evidence import CONTROLS, find_controls, list_answers
 from core.jobs.experiment import Experiment, Question
-from core.models.card import read_card
+from core.models.card import read_card, replace_card
 from core.reports.claim_page import write_claim_page
 from core.runs.epoch_figures import calibrate_checkpoint
 from core.runs.evaluation import Evaluation, store_evaluation, with_figures
 from core.runs.folder import RunFolder
-from core.runs.ledger import record_evaluation
+from core.runs.ledger import LEDGER, record_evaluation
 from core.runs.records import DataSource
 from core.runs.seal import Criterion, make_seal
 from core.settings import Settings
@@ -52,6 +52,7 @@ def run(settings: Settings) -> RunFolder:
 
 def judge_test(run: RunFolder, settings: Settings, shift: float, leaky: bool = False) -> None:
     """Store a judgement of the test patients without scoring any image."""
+    card = read_card(run.checkpoint)
     persons = [f"{number:05d}" for number in range(40)]
     labels = np.arange(40) % 2
     odds = np.random.default_rng(0).normal(size=40) + shift * labels
@@ -61,10 +62,10 @@ def judge_test(run: RunFolder, settings: Settings, shift: float, leaky: bool = F
     )  # fmt: skip
     evaluation = Evaluation(
         part="test", data="/data", looked_at=record_evaluation(run.split().test_digest, run.name, settings),
-        class_names=("unmethylated", "methylated"), positive_class=1, threshold=0.5, temperature=1.0, epoch=1,
-        leaky=leaky, synthetic=False, created="2026-01-01T00:00:00", patient={}, slice={}, frame=frame,
+        class_names=("unmethylated", "methylated"), positive_class=1, threshold=card.threshold,
+        temperature=card.temperature, epoch=1, leaky=leaky, synthetic=False, created="2026-01-01T00:00:00", patient={}, slice={}, frame=frame,
     )  # fmt: skip
-    store_evaluation(run, with_figures(evaluation, read_card(run.checkpoint)), "")
+    store_evaluation(run, with_figures(evaluation, card), "")
 
 
 def test_before_anybody_looked_nothing_may_be_claimed(run: RunFolder, settings: Settings) -> None:
@@ -331,3 +332,38 @@ def test_the_flow_of_participants_is_a_figure_and_numbers(run: RunFolder, settin
     assert 'aria-label="Flow of participants, in studies"' in page
     assert "24 studies, 23 persons" in page
     assert "used 24 studies of 23 persons" in items(sheet)["12"].evidence[0].text
+
+
+def banners(run: RunFolder, settings: Settings) -> str:
+    return " ".join(gather_claim(run, settings).banners)
+
+
+def test_a_stored_evaluation_that_is_not_what_was_recorded_is_said(run: RunFolder, settings: Settings) -> None:
+    judge_test(run, settings, 1.0)
+    assert gather_claim(run, settings).banners == ("For research only; not a medical device, and no advice.",)
+    path, ledger = run.path / "evaluation-test.json", settings.runs / LEDGER
+    stored, entries = path.read_text(), ledger.read_text()
+    content = json.loads(stored)
+    content["patient"]["auroc"]["value"] = 0.99
+    path.write_text(json.dumps(content))
+    assert "was changed after it was written" in banners(run, settings)
+    path.write_text(json.dumps(json.loads(stored) | {"epoch": 7}))
+    assert "of other weights" in banners(run, settings)
+    path.write_text(stored)
+    record_evaluation(run.split().test_digest, run.name, settings, answers="others", partition="folds of seed 0")
+    assert "not those in the ledger" in banners(run, settings)
+    assert "one fold of a cross-validation" in banners(run, settings)
+    ledger.unlink()
+    assert "ledger does not hold the evaluation" in banners(run, settings)
+    ledger.write_text(entries)
+    assert len(gather_claim(run, settings).banners) == 1
+
+
+def test_a_run_on_shuffled_labels_says_so(run: RunFolder, settings: Settings) -> None:
+    replace_card(run.checkpoint, lambda card: card.model_copy(update={"labels_shuffled": True}))
+    assert "labels were shuffled" in banners(run, settings)
+
+
+def test_an_interval_below_guessing_is_not_said_to_hold_it(run: RunFolder, settings: Settings) -> None:
+    judge_test(run, settings, -2.5)
+    assert "Its interval lies below 0.5" in gather_claim(run, settings).sentence

@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 
 from core.data.prepare.slices import PreparedSeries
 from core.errors import ConfigError
-from core.explain.cam import _blur, explain, explain_each, explain_many
+from core.explain.cam import _blur, explain, explain_each, explain_many, map_coarsely
 from core.explain.methods import METHODS
 from core.inference.predict import Predictor
 from core.models.forward import to_input
@@ -163,3 +163,21 @@ def test_what_does_not_exist_is_named(
 ) -> None:
     with pytest.raises(ConfigError, match=named):
         explain_many(predictor, prepared, **arguments)
+
+
+def test_coarse_maps_of_one_pass_are_drawn_as_each_alone(
+    predictor: Predictor, prepared: PreparedSeries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    combinations = [(name, layer) for name in METHODS for layer in predictor.architecture.layers]
+    alone = [explain_many(predictor, prepared, None, name, 0, layer=layer) for name, layer in combinations]
+    coarse = map_coarsely(predictor, prepared, 0, batch_size=2)
+    passes: list[int] = []
+    monkeypatch.setattr(predictor.engine, "capture", lambda *anything: passes.append(1))
+    for (name, layer), expected in zip(combinations, alone, strict=True):
+        for cam, other in zip(coarse.draw(name, layer), expected, strict=True):
+            assert (cam.method, cam.target_layer, cam.target_class) == (name, other.target_layer, 0)
+            np.testing.assert_allclose(cam.heat, other.heat, atol=1e-4)
+            assert cam.raw_max == pytest.approx(other.raw_max, rel=1e-4)
+    assert not passes
+    with pytest.raises(ConfigError, match="no class 7"):
+        map_coarsely(predictor, prepared, 7)

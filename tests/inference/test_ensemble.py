@@ -12,6 +12,7 @@ from scipy.special import expit, logit
 
 from core.config import PrepConfig, RunConfig
 from core.data.prepare.slices import PreparedSeries
+from core.data.study import Series
 from core.errors import CheckpointError, ConfigError
 from core.explain.cam import explain_many
 from core.explain.validation.sanity import measure_maps
@@ -98,6 +99,18 @@ def test_members_that_do_not_agree_are_a_doubt_and_those_that_do_are_none(ensemb
     assert "1 unmethylated and 2 methylated" in doubt
     assert "from 0.05 to 0.88" in doubt
     assert predictor._disagreement(np.abs(odds)) == []
+
+
+def test_an_ensemble_that_abstains_names_no_number_in_its_doubts_either(
+    ensemble: Path,
+    write_series: Callable[..., Series],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Ensemble, "_disagreement", lambda self, odds: ["they run from 0.05 to 0.88"])
+    scan, predictor = study(write_series(MRSequence.FLAIR)), open_predictor(ensemble)
+    assert "they run from 0.05 to 0.88" in predictor.predict(scan).warnings
+    monkeypatch.setattr("core.inference.predict.judge", lambda *checks, **rest: ("abstained", "No brain."))
+    assert "they run from 0.05 to 0.88" not in predictor.predict(scan).warnings
 
 
 def test_its_map_is_the_mean_of_its_members_maps(ensemble: Path, prepared: PreparedSeries) -> None:

@@ -160,6 +160,7 @@ HUGE = helper.make_tensor("huge", onnx.TensorProto.INT64, [2], [2**20, 2**20])
 HOSTILE = {
     "loop": (lambda model: add_node(model, helper.make_node("Loop", [""], ["x"])), "operators that no export writes"),
     "own domain": (lambda model: add_node(model, helper.make_node("Add", ["logits", "logits"], ["x"], domain="evil")), "operators"),
+    "no text": (lambda model: model.graph.node[0].MergeFromString(b"\x22\x02\xff\xfe"), "operators that no export writes"),
     "file": (lambda model: setattr(first_weights(model).external_data[0], "value", "../../etc/passwd"), "another file"),
     "opset": (lambda model: setattr(model.opset_import[0], "version", 9), "opset 20"),
     "input": (lambda model: setattr(model.graph.input[0], "name", "other"), "inputs and outputs"),

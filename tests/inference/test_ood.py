@@ -89,6 +89,7 @@ def test_inverted_images_are_found_with_their_measure(prepared: PreparedSeries) 
     assert finding.value > GREY_LIMIT
     assert f"{finding.value:.2f}" in finding.sentence
     assert "FLAIR" in finding.sentence
+    assert finding.remedy
 
 
 def test_unnamed_images_are_compared_with_all_sequences(prepared: PreparedSeries) -> None:

@@ -19,8 +19,8 @@ from core.data.index.assign import ASSIGNED
 from core.data.prepare.slices import prepare_source
 from core.data.study import Cohort, Series, Study
 from core.dataset.table import build_table
-from core.errors import CheckpointError, DataError, SequenceError
-from core.inference.predict import SHUFFLED_WARNING, SYNTHETIC_WARNING, Predictor
+from core.errors import CheckpointError, ConfigError, DataError, SequenceError
+from core.inference.predict import BF16_WARNING, SHUFFLED_WARNING, SYNTHETIC_WARNING, Predictor
 from core.inference.sources import choose_sources
 from core.mri import MRSequence, Plane
 from core.settings import Settings
@@ -119,6 +119,19 @@ def test_more_than_two_classes(write_checkpoint: Callable[..., Path], write_seri
 def test_missing_sequences_are_said(write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]) -> None:
     prediction = Predictor(write_checkpoint()).predict(study(write_series(MRSequence.FLAIR)))
     assert prediction.warnings == ("The study has no T2w; the answer rests on FLAIR alone.",)
+
+
+def test_a_session_after_the_operation_is_said_first(
+    write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
+) -> None:
+    predictor = Predictor(write_checkpoint())
+    flair = study(write_series(MRSequence.FLAIR))
+    said = [
+        [one for one in predictor.predict(replace(flair, session=session)).warnings if "session" in one]
+        for session in ("ses-pre", "ses-post", "ses-2")
+    ]
+    assert [len(sentences) for sentences in said] == [0, 1, 0]
+    assert said[1][0].startswith("This is session ses-post (after the operation); a checkpoint")
 
 
 def test_a_sequence_never_seen_is_refused_not_substituted(
@@ -384,12 +397,46 @@ def test_an_older_checkpoint_has_no_set_of_classes(
     assert prediction.to_dict()["possible"] is None
 
 
-def test_a_checkpoint_of_processed_scans_says_so_of_one_as_it_came(
+def test_a_checkpoint_of_processed_scans_abstains_from_one_as_it_came(
     write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
 ) -> None:
-    card = Predictor(write_checkpoint(processing="raw 1: n4, brain")).card
+    predictor = Predictor(write_checkpoint(processing="raw 1: n4, brain"))
     came = write_series(MRSequence.FLAIR)
-    _, warnings = choose_sources(study(came), card)
-    assert any("FLAIR did not go through the processing" in one and "--from raw" in one for one in warnings)
-    _, warnings = choose_sources(study(replace(came, processing="raw 1: n4, brain")), card)
-    assert not any("processing" in one for one in warnings)
+    refused = predictor.predict(study(came))
+    assert refused.guard == "abstained"
+    assert "FLAIR did not go through the processing" in refused.reason
+    assert "--from raw" in refused.reason
+    answered = predictor.predict(study(replace(came, processing="raw 1: n4, brain")))
+    assert (answered.guard, answered.reason, answered.abstained) == ("not checked", "", False)
+
+
+def test_what_is_refused_shows_no_number_unless_asked_anyway(
+    write_checkpoint: Callable[..., Path], write_series: Callable[..., Series]
+) -> None:
+    refused = Predictor(write_checkpoint(processing="raw 1: n4")).predict(study(write_series(MRSequence.FLAIR)))
+    shown = refused.to_dict()
+    assert shown["abstained"] is True
+    assert shown["reason"] == refused.reason
+    hidden = ("probability", "prediction", "class_probabilities", "possible", "members")
+    assert {shown[name] for name in hidden} == {None}
+    assert [piece["probability"] for piece in shown["slices"]] == [None] * 3  # type: ignore[attr-defined,index]
+    anyway = refused.to_dict(anyway=True)
+    assert anyway["probability"] == refused.probability
+    assert anyway["prediction"] == refused.prediction
+    assert anyway["abstained"] is True
+
+
+def test_bfloat16_is_asked_for_said_and_refused_where_the_machine_lacks_it(
+    write_checkpoint: Callable[..., Path], write_series: Callable[..., Series], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, scan = write_checkpoint(sequences=(MRSequence.FLAIR,)), study(write_series(MRSequence.FLAIR))
+    monkeypatch.setattr("core.models.forward._gains_by_bfloat16", lambda device: True)
+    low, own = (Predictor(path, runtime=runtime) for runtime in ("bf16", "torch"))
+    answers = low.predict(scan), own.predict(scan)
+    assert low.engine.runtime == "bf16"
+    assert BF16_WARNING in answers[0].warnings
+    assert BF16_WARNING not in answers[1].warnings
+    assert 0 < abs(answers[0].probability - answers[1].probability) < 0.05
+    monkeypatch.setattr("core.models.forward._gains_by_bfloat16", lambda device: False)
+    with pytest.raises(ConfigError, match=r"AMX.*Leave --bf16 out"):
+        Predictor(path, runtime="bf16")

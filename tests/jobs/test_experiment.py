@@ -24,13 +24,13 @@ from core.jobs.experiment import (
     make_question,
     start_experiment,
 )
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.presets import find_preset
 from core.runs.folder import RunFolder
 from core.runs.lock import hold_lock
 from core.runs.records import DataSource
 from core.settings import Settings, load_settings
+from tests.phantoms import copy_phantom
 
 CONFIG = apply_settings(
     find_preset("honest").config,
@@ -60,7 +60,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Mock:
 
 @pytest.mark.slow
 def test_an_experiment_stops_when_asked_and_is_resumed(settings: Settings, tmp_path: Path) -> None:
-    make_phantom(tmp_path / "cohort", PhantomConfig(studies=16, slices=4, size=32), jobs=1)
+    copy_phantom(tmp_path / "cohort", PhantomConfig(studies=16, slices=4, size=32))
     asked = question(source=DataSource(root=str(tmp_path / "cohort")))
     experiment = start_experiment(settings, "mine", asked, RunOptions())
     assert experiment.status().state == "running"

@@ -18,13 +18,13 @@ from core.experiments.search.search import SearchParameters, ask_search
 from core.experiments.twin.pair import plan_pair
 from core.jobs.experiment import Experiment, Question, RunOptions, make_question
 from core.jobs.member import Member, open_member
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.runs.cohort import open_cohort
 from core.runs.folder import RunFolder, list_runs
 from core.runs.records import DataSource
 from core.settings import Settings
 from tests.jobs.killing import Killed, Killer, killing
+from tests.phantoms import copy_phantom
 from tests.training.tiny import tiny_config
 
 CONFIG = tiny_config("epochs=1", "test_fraction=0.25", "val_fraction=0.25", "slice_count=1", "sequences=FLAIR")
@@ -34,7 +34,7 @@ CONFIG = tiny_config("epochs=1", "test_fraction=0.25", "val_fraction=0.25", "sli
 def source(tmp_path_factory: pytest.TempPathFactory) -> DataSource:
     """Enough patients for a hold-out inside a hold-out."""
     root = tmp_path_factory.mktemp("cohort") / "phantom"
-    make_phantom(root, PhantomConfig(studies=16, slices=4, size=32, signal=3.0), jobs=1)
+    copy_phantom(root, PhantomConfig(studies=16, slices=4, size=32, signal=3.0))
     return DataSource(root=str(root))
 
 
@@ -93,7 +93,7 @@ def test_members_of_an_experiment_killed_anywhere_have_the_splits_that_it_gives_
         return experiment.result()
 
     first, *others = kill_everywhere(settings, act, fewest=40)
-    assert first == {"splits": [json.loads(split.to_json()) for split in splits]}
+    assert first["splits"] == [json.loads(split.to_json()) for split in splits]
     assert all(other == first for other in others)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from streamlit.runtime.context import ContextProxy
 from streamlit.testing.v1 import AppTest
 
 from core.config import PrepConfig, RunConfig, SplitConfig
@@ -17,12 +21,13 @@ from core.models.card import CheckpointCard
 from core.models.checkpoint import save_checkpoint
 from core.models.weights import build_model
 from core.mri import MRSequence
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
+from core.phantom.study import SAMPLE_SEED, make_sample_study
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource, EpochRecord
 from core.settings import PROJECT_ROOT, Settings, load_settings
 from tests.pages.reading import App
+from tests.phantoms import copy_phantom
 
 CONFIG = RunConfig(
     preset="honest",
@@ -37,7 +42,7 @@ CONFIG = RunConfig(
 def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four synthetic studies of eight slices of 48 pixels."""
     folder = tmp_path_factory.mktemp("phantom") / "cohort"
-    make_phantom(folder, PhantomConfig(studies=4, signal=3, slices=8, size=48), jobs=1)
+    copy_phantom(folder, PhantomConfig(studies=4, signal=3, slices=8, size=48))
     return folder
 
 
@@ -67,15 +72,28 @@ def checkpoint_file(tmp_path_factory: pytest.TempPathFactory, phantom_folder: Pa
     return path
 
 
+@pytest.fixture(scope="session")
+def sample_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample study, drawn once: every page that shows it would draw it anew in the empty home of each test."""
+    return make_sample_study(tmp_path_factory.mktemp("sample"), seed=SAMPLE_SEED, mgmt_value=1)
+
+
 @pytest.fixture
-def home(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    """An empty installation that the app finds through the environment."""
+def home(settings: Settings, sample_study: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """An installation that the app finds through the environment; it is empty but for the sample study's files."""
     import streamlit as st
+
+    def link_sample(folder: Path, **asked: Any) -> Path:
+        assert asked == {"seed": SAMPLE_SEED, "mgmt_value": 1}
+        return shutil.copytree(sample_study, folder / sample_study.name, copy_function=os.link, dirs_exist_ok=True)
+
+    monkeypatch.setattr("core.phantom.study.make_sample_study", link_sample)
 
     monkeypatch.setenv("MGMT_LAB_HOME", str(settings.home))
     monkeypatch.setenv("MGMT_LAB_MODE", "local")
     monkeypatch.setenv("MGMT_LAB_THREADS", "1")
     monkeypatch.setattr(Settings, "shipped_checkpoints", property(lambda self: self.home / "shipped"))
+    monkeypatch.setattr(ContextProxy, "cookies", {})  # AppTest has a mock for the server that would know them
     monkeypatch.chdir(PROJECT_ROOT)
     st.cache_data.clear()
     st.cache_resource.clear()
@@ -141,7 +159,7 @@ def make_record(epoch: int) -> EpochRecord:
 
 @pytest.fixture
 def open_app(home: Settings) -> App:
-    """Open the app on a page, with a cohort chosen where one is given."""
+    """Open the app on a page, as its address does, with a cohort chosen where one is given."""
 
     def open_page(page: str, cohort: Path | None = None, query: dict[str, str] | None = None) -> AppTest:
         app = AppTest.from_file(str(PROJECT_ROOT / "streamlit_app.py"), default_timeout=120)
@@ -149,7 +167,8 @@ def open_app(home: Settings) -> App:
             app.session_state["cohort"] = DataSource(root=str(cohort))
         for name, value in (query or {}).items():
             app.query_params[name] = value
-        app.run()
-        return app if page == "home.py" else app.switch_page(f"pages/{page}").run()
+        if page != "home.py":  # its address is its file's name, so the page is found before the first run
+            app.switch_page(f"pages/{page}")
+        return app.run()
 
     return open_page

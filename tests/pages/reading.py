@@ -12,5 +12,14 @@ App = Callable[..., AppTest]
 
 def words(app: AppTest) -> str:
     """Everything that can be read on the page."""
-    elements = [*app.title, *app.subheader, *app.markdown, *app.caption, *app.info, *app.error, *app.warning]
+    elements = [
+        *app.title,
+        *app.header,
+        *app.subheader,
+        *app.markdown,
+        *app.caption,
+        *app.info,
+        *app.error,
+        *app.warning,
+    ]
     return "\n".join(str(element.value) for element in elements).replace("\\", "")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from streamlit.runtime.context import ContextProxy
 from streamlit.testing.v1 import AppTest
 
 from core.runs.folder import RunFolder
-from core.settings import PROJECT_ROOT
+from core.settings import PROJECT_ROOT, Settings
 from tests.pages.reading import App, words
-from ui.widgets.state import TOKEN, Scan
+from ui.server.visitor import COOKIE, TOKEN, make_cookie, read_cookie, visitor_key
+from ui.widgets.state import Scan
 
 
 @pytest.fixture(autouse=True)
@@ -40,28 +43,47 @@ def test_a_path_that_gets_in_is_refused(open_app: App, phantom_folder: Path) -> 
     assert len(app.error) == 1
 
 
-def token_of(app: AppTest) -> str:
-    """The visitor in the address."""
-    return "".join(app.query_params["visitor"])
+@pytest.fixture
+def come(open_app: App, home: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+    """Open a page with a cookie."""
+
+    def open_page(page: str, cookie: str = "", query: dict[str, str] | None = None) -> AppTest:
+        monkeypatch.setattr(ContextProxy, "cookies", {COOKIE: cookie} if cookie else {})
+        return open_app(page, query=query)
+
+    return open_page
 
 
-def test_each_visitor_has_a_token_of_his_own_and_keeps_it(open_app: App) -> None:
-    first, second = (token_of(open_app("home.py")) for _ in range(2))
-    assert first != second
-    assert TOKEN.fullmatch(first)
-    assert token_of(open_app("home.py", query={"visitor": first})) == first
-    assert token_of(open_app("home.py", query={"visitor": "x' OR 1"})) != "x' OR 1"
+def test_a_visitor_is_known_by_his_signed_cookie_alone(come: Callable[..., AppTest], home: Settings) -> None:
+    key = visitor_key(home)
+    cookie = make_cookie(key)
+    mine = read_cookie(cookie, key)
+    assert come("home.py", cookie).session_state["visitor"] == mine
+    forged = f"{mine}.{'0' * 64}"
+    elsewhere = make_cookie(b"another installation's key")
+    for other in ("", forged, elsewhere, mine, "x' OR 1"):
+        found = come("home.py", other).session_state["visitor"]
+        assert TOKEN.fullmatch(found)
+        assert found not in (mine, elsewhere.partition(".")[0])
 
 
-def test_a_visitor_sees_only_his_own_runs(open_app: App, finished_run: RunFolder) -> None:
-    mine = "m" * 43
-    assert "No runs yet" in words(open_app("runs.py", query={"run": "done"}))
-    assert "No checkpoint yet" in words(open_app("home.py"))
-    finished_run.write_status(finished_run.status().model_copy(update={"owner": mine}))
-    app = open_app("runs.py", query={"visitor": mine})
+def test_a_link_makes_nobody_of_its_sender(come: Callable[..., AppTest], home: Settings) -> None:
+    app = come("home.py", query={"visitor": "m" * 43})
+    assert app.session_state["visitor"] != "m" * 43
+
+
+def test_a_visitor_sees_only_his_own_runs(
+    come: Callable[..., AppTest], home: Settings, finished_run: RunFolder
+) -> None:
+    key = visitor_key(home)
+    cookie = make_cookie(key)
+    assert "No runs yet" in words(come("runs.py", cookie, {"run": "done"}))
+    assert "No checkpoint yet" in words(come("home.py", cookie))
+    finished_run.write_status(finished_run.status().model_copy(update={"owner": read_cookie(cookie, key)}))
+    app = come("runs.py", cookie)
     assert not app.exception
     assert "done" in words(app)
-    assert "No runs yet" in words(open_app("runs.py", query={"visitor": "o" * 43}))
+    assert "No runs yet" in words(come("runs.py", make_cookie(key)))
 
 
 def test_limits_bound_the_forms(open_app: App, phantom_folder: Path) -> None:

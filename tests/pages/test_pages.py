@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from core.models.card import replace_card
 from core.presets import PRESETS
 from core.runs.folder import RunFolder, list_runs
 from core.settings import PROJECT_ROOT, Settings
@@ -25,7 +27,7 @@ def test_a_page_with_nothing_loaded_says_what_to_do(page: str, open_app: App) ->
     app = open_app(page)
     assert not app.exception
     assert not app.error
-    assert app.title
+    assert ("MGMT promoter methylation" in app.title[0].value) == (page == "home.py")
     assert app.button or app.info
 
 
@@ -69,6 +71,26 @@ def test_the_sample_is_predicted_with_what_to_doubt(open_app: App, with_checkpoi
     assert "0.800 (0.600 to 0.900), n = 24 patients" in text
     assert "synthetic" in text
     assert "Research use only" in text
+
+
+def test_a_refused_scan_shows_its_reason_and_no_number_unless_asked(open_app: App, with_checkpoint: Path) -> None:
+    refusing = with_checkpoint.with_name("refusing.safetensors")
+    shutil.copy(with_checkpoint, refusing)
+    replace_card(refusing, lambda card: card.model_copy(update={"name": "refusing", "processing": "raw 1: n4, brain"}))
+    with_checkpoint.unlink()
+    app = open_app("predict.py")
+    app.button(key="predict.sample").click().run()
+    assert not app.exception
+    assert not app.metric
+    text = words(app)
+    assert "## No answer" in text
+    assert "did not go through the processing" in text
+    assert "Process from raw" in text
+    assert "Probability of" not in text
+    app.toggle[0].set_value(True).run()
+    assert not app.exception
+    assert not app.metric
+    assert any("Probability of methylated: 0." in caption.value for caption in app.caption)
 
 
 def test_the_sample_is_shown_without_a_checkpoint_too(open_app: App) -> None:

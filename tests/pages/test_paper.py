@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from core.experiments.run import run_experiment
 from core.experiments.twin.pair import list_pairs
+from core.jobs.experiment import Display, Experiment, RunOptions
 from core.runs.folder import RunFolder
+from core.runs.records import DataSource
 from core.settings import Settings
 from tests.pages.conftest import make_record
 from tests.pages.reading import App, words
+from tests.phantoms import copy_phantom
 from ui.paper import twin_start
 from ui.paper.twin_start import DEMO
 
@@ -21,6 +25,7 @@ def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing trains in the background of a test."""
     monkeypatch.setattr("core.experiments.twin.pair.ensure_worker", lambda settings: None)
     monkeypatch.setattr("ui.runs.runs.wake_queue", lambda: None)
+    monkeypatch.setattr(twin_start, "make_phantom", copy_phantom)
     monkeypatch.setattr(twin_start, "DEMO", DEMO.model_copy(update={"studies": 16, "slices": 8, "size": 32}))
     monkeypatch.setattr(twin_start, "QUICK_SETTINGS", ("weights=none", "size_px=32", "slice_count=4", "epochs=1"))
 
@@ -68,6 +73,19 @@ def test_one_click_starts_a_twin_run_on_a_cohort_made_for_it_and_a_second_does_n
     assert {run.status().state for run in pairs[0].runs.values()} == {"stopped"}
 
 
+def test_a_cohort_too_small_for_the_lesson_is_told_so_and_offered_the_one_made_for_it(
+    open_app: App, home: Settings, phantom_folder: Path
+) -> None:
+    app = open_app("paper.py", phantom_folder)
+    assert "2 patients of its rarer class" in words(app)
+    app.button(key="paper.twin.made").click().run()
+    assert not app.exception
+    assert not app.error
+    (pair,) = list_pairs(home)
+    assert "for-the-twin-run" in pair.runs["slice_split"].source.root
+    assert app.session_state["cohort"] == DataSource(root=str(phantom_folder))
+
+
 def test_shuffled_labels_are_another_question(open_app: App, home: Settings) -> None:
     app = open_app("paper.py")
     app.toggle(key="paper.twin.shuffle").set_value(True).run()
@@ -108,20 +126,35 @@ def test_each_control_says_what_would_turn_it(open_app: App, section: str, phant
         assert "It would come out the other way if" in words(app)
 
 
-def test_the_leak_is_measured_on_a_click_and_too_few_patients_are_one_error(
-    open_app: App, phantom_folder: Path, tmp_path: Path
+def test_the_leak_is_measured_by_another_process_and_every_session_finds_the_answer(
+    open_app: App, home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from core.phantom.cohort import make_phantom
     from core.phantom.config import PhantomConfig
 
-    app = open_app("validity.py", phantom_folder, query={"section": "leak"})
-    app.button(key="validity.leak.start").click().run()
-    assert not app.exception
-    assert len(app.error) == 1
-    make_phantom(tmp_path / "more", PhantomConfig(studies=12, slices=4, size=32), jobs=1)
+    copy_phantom(tmp_path / "more", PhantomConfig(studies=12, slices=4, size=32))
+    started: list[str] = []
+    monkeypatch.setattr("core.jobs.experiment.start_detached", lambda module, folder, **_: started.append(folder))
     app = open_app("validity.py", tmp_path / "more", query={"section": "leak"})
     app.button(key="validity.leak.start").click().run()
     assert not app.exception
-    assert not app.error
+    (folder,) = started
+    assert "It goes on when you leave the page" in words(app)
+    run_experiment(Experiment(Path(folder)), home, RunOptions(), Display())
+    app = open_app("validity.py", tmp_path / "more", query={"section": "leak"})
+    assert not app.exception
     assert "shuffled among the patients" in words(app)
     assert "12 synthetic patients" in words(app)
+    assert app.button(key="validity.leak.start").label == "Measure again"
+
+
+def test_a_measurement_that_failed_says_why(
+    open_app: App, phantom_folder: Path, home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(module: str, folder: str, *, log: Path, **_: object) -> None:
+        log.write_text("error: The leak meter needs at least 10 labelled patients.\n")
+
+    monkeypatch.setattr("core.jobs.experiment.start_detached", fail)
+    app = open_app("validity.py", phantom_folder, query={"section": "leak"})
+    app.button(key="validity.leak.start").click().run()
+    assert not app.exception
+    assert "at least 10 labelled patients" in app.error[0].value

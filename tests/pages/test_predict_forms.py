@@ -5,10 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 
 from core.config import apply_settings
 from core.data.cohort import scan_cohort
+from core.explain.volume_map import VolumeImages
 from core.models.card import CheckpointCard
 from core.models.checkpoint import save_checkpoint
 from core.models.registry import find_architecture
@@ -17,7 +20,9 @@ from core.presets import find_preset
 from core.settings import Settings
 from tests.pages.reading import App, words
 from ui.predict.prediction import layer_titles
+from ui.widgets.planes import FAILED, _pack
 from ui.widgets.state import Scan
+from ui.widgets.viewer import PLANES
 
 PRESETS = ("volumetric", "two-stage", "multistream", "attention", "spatiospatial-mc3")
 
@@ -69,6 +74,57 @@ def test_a_study_is_answered_and_mapped(
     layers = (find_architecture(card.config.architecture).target_layer, *layer_titles(card))
     assert detail.value == layers[0]
     assert len(detail.options) == len(layer_titles(card))
+
+    volumes = watch_volumes(monkeypatch)
+    app.session_state["viewer.show"] = PLANES
+    app.run()
+    assert not app.exception
+    assert not app.error
+    (images,) = volumes
+    grey, heat = (nibabel.Nifti1Image.from_bytes(one) for one in (images.grey, images.heat))
+    assert grey.shape == heat.shape
+    assert np.array_equal(grey.affine, heat.affine)
+    if card.config.prep.grid_mm:
+        assert heat.header.get_zooms() == pytest.approx((1, 1, 12))
+    start = np.rint(np.linalg.inv(heat.affine) @ [*images.start_mm, 1])[:3].astype(int)
+    assert heat.get_fdata()[tuple(start)] == heat.get_fdata().max() > 0
+
+
+def watch_volumes(monkeypatch: pytest.MonkeyPatch) -> list[VolumeImages]:
+    """What is handed to the browser."""
+    handed: list[VolumeImages] = []
+
+    def pack(images: VolumeImages, label: str) -> bytes:
+        handed.append(images)
+        return _pack(images, label)
+
+    monkeypatch.setattr("ui.widgets.planes._pack", pack)
+    return handed
+
+
+def test_three_planes_are_chosen_by_series_and_slices_stand_in_where_the_browser_cannot(
+    open_app: App, with_checkpoint: Path, phantom_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volumes = watch_volumes(monkeypatch)
+    app = open_app("predict.py")
+    app.session_state["scan"] = Scan(kind="path", place=str(sorted((phantom_folder / "train").iterdir())[0]))
+    app.run()
+    assert not volumes, "the first answer waits for no volume"
+    sliders = len(app.select_slider)
+    app.segmented_control(key="viewer.show").set_value(PLANES).run()
+    assert len(volumes) == 1
+    assert len(app.select_slider) < sliders
+    pictures = [button for button in app.button if button.label in ("FLAIR", "T1w", "T1wCE", "T2w")]
+    assert len(pictures) == 4
+    pictures[3].click().run()
+    assert volumes[1].grey != volumes[0].grey
+
+    app.session_state[FAILED] = "no WebGL 2 in *this* browser"
+    app.run()
+    assert not app.exception
+    assert len(app.select_slider) == sliders
+    assert r"which failed here (no WebGL 2 in *this* browser)" in words(app)
+    assert "Show" not in [one.label for one in app.segmented_control]
 
 
 def test_a_study_without_a_sequence_is_answered_and_the_page_says_so(

@@ -11,9 +11,10 @@ from streamlit.testing.v1 import AppTest
 
 from core.runs import trash as trash_module
 from core.runs.bundle import write_bundle
+from core.runs.evaluation import evaluate_validation
 from core.runs.folder import RunFolder, list_runs
 from core.runs.records import UNNAMED, DataSource
-from core.runs.tags import change_tags, read_tags
+from core.runs.tags import RunWords, change_tags, read_tags, read_words
 from core.runs.unbundle import ImportNote
 from core.settings import Settings
 from tests.experiments.judged_runs import make_judged_run
@@ -135,3 +136,47 @@ def test_an_imported_run_says_so_and_asks_for_its_data(open_app: App, runs: list
     app.button(key="runs.data.alpha.go").click().run()
     assert not app.exception
     assert len(app.error) == 1
+
+
+def test_a_run_is_named_and_noted_and_found_by_it(open_app: App, runs: list[RunFolder]) -> None:
+    runs[0].write_status(runs[0].status().model_copy(update={"note": "as it was started"}))
+    app = open_app("runs.py", query={"run": "alpha"})
+    assert "as it was started" in words(app)
+    app.text_input(key="runs.words.alpha.name").set_value("The ![x](http://evil) one")
+    app.text_area(key="runs.words.alpha.note").set_value("worth another look")
+    app.button(key="FormSubmitter:runs.words.alpha.form-Keep").click().run()
+    assert not app.exception
+    assert read_words(runs[0]) == RunWords(name="The ![x](http://evil) one", note="worth another look")
+    assert "worth another look" in words(app)
+    assert list(app.dataframe[0].value["name"]) == ["", "", "The ![x](http://evil) one"]
+    app.text_input(key="runs.find").set_value("another LOOK").run()
+    assert table(app) == ["alpha"]
+
+
+def test_who_was_wrong_stands_first_and_opens_in_the_viewer(open_app: App, runs: list[RunFolder]) -> None:
+    app = open_app("runs.py", query={"run": "gamma"})
+    (patients,) = (one.value for one in app.dataframe if "answer" in one.value.columns)
+    evaluation = evaluate_validation(runs[2])
+    table_ = evaluation.tabulate_patients()
+    assert list(patients["patient"]) == list(table_["patient"])
+    right = [answer == "✓ right" for answer in patients["answer"]]
+    assert right == sorted(right)
+    assert sum(right) / len(right) == pytest.approx(evaluation.patient["accuracy"].value)
+    assert set(table_["patient"]) == set(evaluation.patient_ids)
+
+
+def test_the_trials_of_a_sweep_are_one_row_that_unfolds(open_app: App, home: Settings, runs: list[RunFolder]) -> None:
+    for number in range(3):
+        make_judged_run(home, f"mine-{number:03d}", seed=number)
+    assert table(open_app("runs.py")) == ["mine-002", "mine-001", "mine-000", "gamma", "beta", "alpha"]
+    (home.experiments / "mine").mkdir(parents=True)
+    (home.experiments / "mine" / "question.json").write_text("{}")
+    app = open_app("runs.py")
+    assert table(app) == ["mine: 3 trials", "gamma", "beta", "alpha"]
+    assert "3 runs" in words(app)
+    app.button(key="runs.fold.mine").click().run()
+    assert not app.exception
+    assert table(app) == ["mine-002", "mine-001", "mine-000", "gamma", "beta", "alpha"]
+    app.button(key="runs.fold.mine").click().run()
+    assert table(app)[0] == "mine: 3 trials"
+    assert table(open_app("runs.py", query={"run": "mine-001"})).index("mine-001") == 1

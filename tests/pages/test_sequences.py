@@ -57,6 +57,11 @@ def test_a_sequence_is_overruled_and_recognized_anew(
     app.button(key="cohort.unassign").click().run()
     assert not app.exception
     assert app.session_state["cohort"].assign == ()
+    for key, left in (("cohort.undo", 1), ("cohort.undo.all", 0), ("cohort.undo", 1), ("cohort.undo", 0)):
+        app.button(key=key).click().run()
+        assert not app.exception
+        assert len(app.session_state["cohort"].assign) == left
+    assert not [button for button in app.button if str(button.key).startswith("cohort.undo")]
 
 
 def edit_once(app: Any, edit: dict[str, Any]) -> None:

@@ -16,7 +16,6 @@ from core.experiments.search.search import SearchParameters, ask_search, find_se
 from core.experiments.search.trial_queue import register_worker
 from core.jobs.experiment import Experiment, RunOptions
 from core.mri import MRSequence
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.presets import PRESETS
 from core.progress import silent
@@ -28,6 +27,7 @@ from core.runs.records import DataSource
 from core.settings import Settings
 from tests.pages.conftest import CONFIG
 from tests.pages.reading import App, words
+from tests.phantoms import copy_phantom
 
 SPACE = ("learning_rate=1e-5..1e-2:log", "optimiser=sgd,adamw")
 
@@ -36,7 +36,7 @@ SPACE = ("learning_rate=1e-5..1e-2:log", "optimiser=sgd,adamw")
 def source(tmp_path_factory: pytest.TempPathFactory) -> DataSource:
     """Enough patients to set some apart."""
     root = tmp_path_factory.mktemp("twelve") / "cohort"
-    make_phantom(root, PhantomConfig(studies=12, slices=4, size=32, signal=3), jobs=1)
+    copy_phantom(root, PhantomConfig(studies=12, slices=4, size=32, signal=3))
     return DataSource(root=str(root))
 
 
@@ -113,7 +113,7 @@ def test_two_ids_of_one_patient_stay_in_one_part_of_a_sweep_started_from_the_pag
 ) -> None:
     """Every option of how the data are read goes into the question: --identity and --assign were lost once."""
     root = tmp_path / "cohort"
-    make_phantom(root, PhantomConfig(studies=12, slices=4, size=32, signal=3), jobs=1)
+    copy_phantom(root, PhantomConfig(studies=12, slices=4, size=32, signal=3))
     cohort = open_cohort(DataSource(root=str(root)))
     alone = make_split(build_table(cohort, CONFIG.prep, home), PRESETS["honest"].config.split, cohort.digest)
     label = {study.study_id: study.mgmt_value for study in cohort}
@@ -180,7 +180,7 @@ def test_a_search_shows_its_best_trial_and_leaves_the_test_patients_alone(
     assert not app.exception
     assert not app.error
     text = words(app)
-    assert "0.900 (0.400 to 0.970), n = 12 patients" in text
+    assert "0.900 (no interval: these patients chose the epoch and the threshold), n = 12 patients" in text
     assert "Were all 8 trials equally good" in text
     assert app.metric[0].value == "0.900"
     assert app.metric[2].value == "never"

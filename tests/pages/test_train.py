@@ -33,7 +33,7 @@ def test_mixup_says_how_much_is_left_of_the_class(
     open_app: App, phantom_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     titles: list[str] = []
-    monkeypatch.setattr("ui.train.preview.st.image", lambda image, caption, width: titles.append(caption))
+    monkeypatch.setattr("ui.train.preview.st.image", lambda image, caption, **_: titles.append(caption))
     app = open_app("train.py", phantom_folder)
     app.number_input(key="train.honest.size_px").set_value(32)
     app.toggle(key="train.honest.mixup_alpha.on").set_value(True)

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from streamlit.runtime.context import ContextProxy
 
 from core.jobs.queue import list_waiting, worker_lock
-from core.runs.folder import RunFolder
+from core.runs.folder import RunFolder, list_runs
 from core.runs.lock import hold_lock
 from core.runs.records import DataSource
 from core.settings import Settings
 from tests.pages.conftest import CONFIG, make_record
 from tests.pages.reading import App, words
+from ui.server.visitor import COOKIE, make_cookie, read_cookie, visitor_key
 
 
 @pytest.fixture
@@ -57,10 +59,13 @@ def test_the_queue_is_shown_reordered_and_cancelled(open_app: App, home: Setting
 def test_in_a_demo_nobody_overtakes(
     open_app: App, home: Settings, waiting: list[RunFolder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    key = visitor_key(home)
+    cookie = make_cookie(key)
     for run in waiting:
-        run.write_status(run.status().model_copy(update={"owner": "v" * 43}))
+        run.write_status(run.status().model_copy(update={"owner": read_cookie(cookie, key)}))
     monkeypatch.setenv("MGMT_LAB_MODE", "hosted")
-    app = open_app("train.py", query={"visitor": "v" * 43})
+    monkeypatch.setattr(ContextProxy, "cookies", {COOKIE: cookie})
+    app = open_app("train.py")
     keys = {button.key for button in app.button}
     assert "queue.cancel.run1" in keys
     assert not {"queue.up.run1", "queue.first.run1"} & keys
@@ -104,3 +109,38 @@ def test_the_first_batch_is_shown_when_it_is_asked_for(open_app: App, phantom_fo
     assert not app.exception
     assert not app.error
     assert "Step 1 of 3 in epoch 1: 5 of 16 training examples" in words(app).replace("**", "")
+
+
+def test_a_run_without_pretrained_weights_offers_random_ones_and_no_useless_resume(
+    open_app: App, home: Settings, phantom_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.jobs.queue.ensure_worker", lambda settings: None)
+    source = DataSource(root=str(phantom_folder))
+    run = RunFolder.create(
+        home, CONFIG.model_copy(update={"weights": "default"}), source, name="offline", state="failed"
+    )
+    run.write_status(
+        run.status().model_copy(update={"failure": "WeightsUnavailableError", "message": "They cannot be fetched."})
+    )
+    app = open_app("train.py", phantom_folder, query={"run": "offline"})
+    labels = [button.label for button in app.button]
+    assert "Resume" not in labels
+    app.button(key="live.offline.random").click().run()
+    assert not app.exception
+    begun = [entry.run for entry in list_runs(home) if entry.run.name != "offline"]
+    assert [run.config.weights for run in begun] == ["none"]
+    assert begun[0].source == source
+    assert app.query_params["run"] == begun[0].name
+
+
+def test_the_form_stays_open_when_a_run_begins_and_a_row_of_the_queue_opens_its_run(
+    open_app: App, home: Settings, phantom_folder: Path
+) -> None:
+    app = open_app("train.py", phantom_folder)
+    assert next(one for one in app.expander if one.label == "A new run").proto.expanded
+    for name in ("run0", "run1"):
+        RunFolder.create(home, CONFIG, DataSource(root=str(phantom_folder)), name=name)
+    app.run()
+    assert next(one for one in app.expander if one.label == "A new run").proto.expanded
+    app.button(key="queue.open.run1").click().run()
+    assert app.query_params["run"] == "run1"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import tempfile
 import zipfile
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from core.data.formats.archive import unpack
 from core.settings import Settings
 from tests.data.dicom_files import write_mr
+from tests.jobs.killing import Killer, killing
 from tests.pages.reading import App
 
 BOMB = io.BytesIO()
@@ -31,7 +31,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where uploads are written."""
     folder = tmp_path / "temporary"
     folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr("ui.predict.scans.open_workspace", lambda: folder)
     return folder
 
 
@@ -68,3 +68,38 @@ def test_another_sequence_reads_the_same_upload_anew(
     app.selectbox(key="predict.sequence").set_value("FLAIR").run()
     assert [file.name for file in temporary.rglob("*") if file.is_file()] in (["a.dcm"], ["refused.txt"])
     assert not app.exception
+
+
+def test_deleting_an_upload_leaves_nothing_of_it(
+    open_app: App, home: Settings, checkpoint_file: Path, temporary: Path, tmp_path: Path
+) -> None:
+    app = hand_in(open_app("predict.py"), "FLAIR.dcm", write_mr(tmp_path / "a.dcm").read_bytes())
+    assert any(path.is_file() for path in temporary.rglob("*"))
+    app.button(key="predict.delete").click().run()
+    assert not app.exception
+    assert list(temporary.rglob("*")) == []
+    assert app.session_state["scan"] is None
+    assert "Upload a scan above" in app.info[-1].value
+
+
+def test_taking_the_file_back_leaves_nothing_of_it(
+    open_app: App, home: Settings, checkpoint_file: Path, temporary: Path, tmp_path: Path
+) -> None:
+    app = hand_in(open_app("predict.py"), "FLAIR.dcm", write_mr(tmp_path / "a.dcm").read_bytes())
+    app.file_uploader(key="predict.upload.files").set_value([]).run()
+    assert not app.exception
+    assert list(temporary.rglob("*")) == []
+    assert app.session_state["scan"] is None
+
+
+def test_an_upload_that_a_full_disk_stopped_is_received_again(
+    open_app: App, home: Settings, checkpoint_file: Path, temporary: Path, tmp_path: Path
+) -> None:
+    full = Killer(lambda path: path.endswith("FLAIR.dcm"), 0, "ENOSPC")
+    with killing(full):
+        app = hand_in(open_app("predict.py"), "FLAIR.dcm", write_mr(tmp_path / "a.dcm").read_bytes())
+    assert [error.value for error in app.error if "no space is left" in error.value]
+    assert [file for file in temporary.rglob("*") if file.is_file()] == []
+    app.run()
+    assert not app.exception
+    assert [file.name for file in temporary.rglob("*") if file.is_file()] == ["FLAIR.dcm"]

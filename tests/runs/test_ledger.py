@@ -33,6 +33,17 @@ def test_a_damaged_line_is_borne(settings: Settings) -> None:
     assert record_evaluation("aaa", "one", settings) == 2
 
 
+def test_a_write_that_was_cut_off_breaks_no_chain_and_what_was_changed_does(settings: Settings) -> None:
+    record_evaluation("aaa", "one", settings)
+    ledger = settings.runs / "test_looks.jsonl"
+    ledger.write_text(ledger.read_text() + '{"test_digest": "aa')
+    assert check_ledger(settings).fault == ""
+    assert record_evaluation("aaa", "two", settings) == 2
+    assert check_ledger(settings).fault == ""
+    ledger.write_text(ledger.read_text().replace('"aa\n', '"bb\n'))
+    assert "broken at line 3" in check_ledger(settings).fault
+
+
 def test_a_partition_is_one_look_at_its_fold_and_one_at_other_test_patients_of_the_cohort(settings: Settings) -> None:
     for fold in ("f1", "f2", "f3"):
         record_evaluation(fold, fold, settings, cohort_digest="c", partition="cv, seed 0")

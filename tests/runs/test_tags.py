@@ -8,7 +8,7 @@ from core.config import RunConfig
 from core.errors import RunError
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource
-from core.runs.tags import change_tags, read_tags
+from core.runs.tags import RunWords, change_tags, read_tags, read_words, write_words
 from core.settings import Settings
 
 
@@ -65,3 +65,14 @@ def test_two_processes_lose_no_tag_of_each_other(run: RunFolder) -> None:
     for worker in workers:
         worker.join(60)
     assert read_tags(run) == tuple(f"{letter}{number}" for letter in "ab" for number in range(5))
+
+
+def test_a_name_and_a_note_replace_those_before_and_the_first_note_until_then(run: RunFolder) -> None:
+    run.write_status(run.status().model_copy(update={"note": "as started"}))
+    assert read_words(run) == RunWords(note="as started")
+    write_words(run, " Mine ", "")
+    assert read_words(run) == RunWords(name="Mine", note="")
+    with pytest.raises(RunError, match="80 characters"):
+        write_words(run, "x" * 81, "")
+    (run.path / "words.json").write_text('{"name": ["' + "[" * 5000)
+    assert read_words(run) == RunWords(note="as started")

@@ -139,3 +139,11 @@ def test_a_starting_server_empties_the_trash_of_a_dead_one_and_not_of_a_living_o
 def test_an_installation_without_trash_gets_none_by_starting(settings: Settings) -> None:
     assert empty_dead_trashes(settings) == 0
     assert not settings.runs.exists()
+
+
+def test_what_is_left_of_a_deleted_run_goes_at_the_next_start(settings: Settings) -> None:
+    left = settings.runs / ".one.9a32418c.deleted"
+    left.mkdir(parents=True)
+    (left / "config.json").touch()
+    assert empty_dead_trashes(settings) == 0
+    assert not left.exists()

@@ -16,7 +16,6 @@ from safetensors.torch import load, save
 
 from core.errors import ArchiveError, DataError, HostedModeError, LimitError, MGMTLabError, RunError
 from core.models.card import CheckpointCard, read_card
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.runs.bundle import export_run
 from core.runs.cohort import open_cohort
@@ -25,6 +24,7 @@ from core.runs.records import UNNAMED, DataSource
 from core.runs.unbundle import import_run, name_data
 from core.settings import Settings
 from tests.experiments.judged_runs import make_judged_run
+from tests.phantoms import copy_phantom
 from tests.training.tiny import build_tiny
 
 Contents = dict[str, bytes]
@@ -239,7 +239,7 @@ def test_a_checkpoint_that_is_not_this_runs_is_refused(
     for changes, said in (
         ({"config": json.loads(contents["config.json"]) | {"seed": 5}}, "another configuration"),
         ({"split_digest": "0" * 12}, "another split"),
-        ({"positive_class": 2}, "no positive class"),
+        ({"positive_class": 2}, "class 2 is not one of 2"),
         ({"temperature": 0.0}, "temperature"),
         ({"class_names": ["a", "b", "c"]}, "weights in the file are not those"),
         ({"metrics": {"val": {"patient": {"auroc": {"value": "<b>"}}}}}, "cannot be used"),
@@ -273,7 +273,7 @@ def test_a_table_of_predictions_that_is_none_is_refused(
 def test_a_table_that_inflates_is_refused_before_it_is_read(
     contents: Contents, pack: Callable[..., Path], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.runs.bundle_tables.MOST_ROWS", 39)
+    monkeypatch.setattr("core.dataset.predictions.MOST_ROWS", 39)
     refuse(pack(contents), settings, RunError, "predictions.parquet", "more than 39 rows")
 
 
@@ -301,7 +301,7 @@ def test_the_data_is_named_anew_and_must_be_the_same_cohort(
     contents: Contents, pack: Callable[..., Path], settings: Settings, tmp_path: Path
 ) -> None:
     cohort = tmp_path / "cohort"
-    make_phantom(cohort, PhantomConfig(studies=4, slices=4, size=32), jobs=1)
+    copy_phantom(cohort, PhantomConfig(studies=4, slices=4, size=32))
     run = import_run(pack(contents), settings)
     with pytest.raises(RunError, match="is not the cohort that one was split on"):
         name_data(run, str(cohort), settings)

@@ -13,7 +13,6 @@ from core.models.card import read_card
 from core.models.checkpoint import load_model, save_checkpoint
 from core.models.registry import ARCHITECTURES
 from core.mri import MRSequence
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.runs.evaluation import correct_figures, count_test_evaluations, read_evaluation
 from core.runs.folder import RunFolder
@@ -23,6 +22,7 @@ from core.runs.records import DataSource
 from core.settings import Settings, load_settings
 from core.training.evaluate import evaluate_run
 from core.training.trainer import run_training
+from tests.phantoms import copy_phantom
 from tests.training.tiny import TINY_NETWORK, tiny_config
 
 
@@ -45,7 +45,7 @@ def run(trained: RunFolder, settings: Settings) -> RunFolder:
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     root = tmp_path_factory.mktemp("other") / "phantom"
-    make_phantom(root, PhantomConfig(studies=4, slices=8, size=48, seed=9))
+    copy_phantom(root, PhantomConfig(studies=4, slices=8, size=48, seed=9))
     return scan_cohort(root)
 
 
@@ -264,3 +264,11 @@ def test_the_interval_of_a_later_look_is_wider_and_the_same_model_looks_once(
     too_late = correct_figures(evaluation, 40).corrected["accuracy"]
     assert (too_late.low, too_late.reason) == (None, "evaluated too often: at look 40 no interval holds")
     assert evaluation.to_dict()["history"] == {"persons": 2, "judged_before": 2, "trained_before": 0}
+
+
+def test_test_patients_that_were_struck_from_the_split_are_missed(run: RunFolder, settings: Settings) -> None:
+    split = run.split()
+    (run.path / "split.json").write_text(replace(split, test=split.test[:-1]).to_json())
+    with pytest.raises(EvaluationError, match=r"was changed after it was trained.*Restore split\.json"):
+        evaluate_run(run, "test", settings)
+    assert not (settings.runs / "test_looks.jsonl").exists()

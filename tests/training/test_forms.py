@@ -22,7 +22,6 @@ from core.inference.torch_engine import TorchEngine
 from core.models import registry
 from core.models.registry import Architecture, Normalisation, check_form
 from core.mri import MRSequence
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.presets import find_preset
 from core.runs.folder import RunFolder
@@ -30,6 +29,7 @@ from core.runs.records import DataSource
 from core.settings import Settings
 from core.training.evaluate import evaluate_run
 from core.training.trainer import run_training
+from tests.phantoms import copy_phantom
 
 SIZE = 32
 
@@ -76,14 +76,14 @@ FORMS: dict[str, tuple[Architecture, tuple[str, ...]]] = {
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     folder = tmp_path_factory.mktemp("forms") / "cohort"
-    make_phantom(folder, PhantomConfig(studies=8, size=40, slices=10, seed=3), jobs=1)
+    copy_phantom(folder, PhantomConfig(studies=8, size=40, slices=10, seed=3))
     return scan_cohort(folder)
 
 
 @pytest.fixture(scope="module")
 def strangers(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     folder = tmp_path_factory.mktemp("forms") / "strangers"
-    make_phantom(folder, PhantomConfig(studies=4, size=40, slices=10, seed=4), jobs=1)
+    copy_phantom(folder, PhantomConfig(studies=4, size=40, slices=10, seed=4))
     return scan_cohort(folder)
 
 

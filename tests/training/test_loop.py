@@ -19,7 +19,7 @@ from core.models.weights import build_model
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource, EpochRecord
 from core.settings import Settings
-from core.training.loop import fit, start_training
+from core.training.loop import fit, rank_epoch, start_training
 from core.training.state import StepReport, describe_training
 from core.training.stopping import TrainingStopped
 from tests.training.tiny import finished_epochs, make_images, tiny_config
@@ -87,8 +87,7 @@ def test_the_checkpoint_is_the_best_epochs(settings: Settings) -> None:
     config = tiny_config("batch_size=4", "epochs=4", "select_on=val_accuracy")
     run = new_run(settings, config, "best")
     records = list(fit(config, TABLE, SPLIT, run=run))
-    accuracies = [record.val_accuracy for record in records]
-    best = accuracies.index(max(accuracies)) + 1  # Of equals the first.
+    best = max(records, key=lambda record: (record.val_accuracy, -record.val_loss)).epoch
     assert [record.epoch for record in records if record.best][-1] == best
     assert run.epochs() == records
     model, card = load_model(run.checkpoint)
@@ -100,6 +99,17 @@ def test_the_checkpoint_is_the_best_epochs(settings: Settings) -> None:
     assert (card.epoch, card.class_names, card.patients) == (best, TABLE.class_names, {"train": 4, "val": 4, "test": 4})
     # Figures and calibration come from all epochs, after them.
     assert (card.metrics, card.temperature, card.calibration) == ({}, 1.0, {})
+
+
+def test_of_equal_figures_the_lower_loss_is_the_better_epoch(settings: Settings) -> None:
+    """Four validation patients of two classes: their AUROC takes few values, so epochs tie."""
+    records = list(fit(tiny_config("batch_size=4", "epochs=2"), TABLE, SPLIT))
+    config = tiny_config("select_on=val_patient_auroc")
+    lower, higher = (records[0].model_copy(update={"val_patient_auroc": 0.75, "val_loss": loss}) for loss in (0.5, 0.6))
+    assert rank_epoch(config, lower) > rank_epoch(config, higher)
+    assert rank_epoch(config, lower) == rank_epoch(config, lower.model_copy(update={"epoch": 9}))  # the first stays
+    better = higher.model_copy(update={"val_patient_auroc": 0.8})
+    assert rank_epoch(config, better) > rank_epoch(config, lower)
 
 
 class _Poison:

@@ -20,7 +20,6 @@ from core.dataset.table import build_table
 from core.errors import DataError
 from core.explain.cam import explain_many
 from core.inference.predict import Predictor
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.phantom.truth import read_truth
 from core.presets import find_preset
@@ -28,6 +27,7 @@ from core.runs.folder import RunFolder
 from core.runs.records import DataSource, RunStatus
 from core.settings import Settings
 from core.training.trainer import run_training
+from tests.phantoms import copy_phantom
 
 SMALL = ("size_px=32", "slice_count=8", "grid_mm=8", "epochs=1", "batch_size=4", "device=cpu", "test_fraction=0.25")
 CONFIG = apply_settings(find_preset("two-stage").config, SMALL)
@@ -36,7 +36,7 @@ CONFIG = apply_settings(find_preset("two-stage").config, SMALL)
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     folder = tmp_path_factory.mktemp("two") / "cohort"
-    make_phantom(folder, PhantomConfig(studies=8, size=40, slices=12, seed=3), jobs=1)
+    copy_phantom(folder, PhantomConfig(studies=8, size=40, slices=12, seed=3))
     return scan_cohort(folder)
 
 

@@ -197,11 +197,11 @@ def test_a_killed_worker_ends_the_run_as_failed_with_a_clear_word(settings: Sett
     with torchrun(settings, *train_words(source, "lost", 5000)) as process:
         wait_until(lambda: len(run.epochs()) > 1, process)
         os.kill(pid_of_rank(process, 1), signal.SIGKILL)
-        _, err = process.finish()
+        process.finish()
     assert process.returncode != 0
     assert run.status().state == "failed"
+    # On its standard error it may not stand: torchrun ends the other processes as soon as it sees that one is gone.
     assert "Of the 2 training processes another is gone" in run.status().message
-    assert "Of the 2 training processes another is gone" in err
     assert run.checkpoint.exists()
 
 

@@ -22,6 +22,7 @@ from core.runs.folder import RunFolder
 from core.runs.records import DataSource, EpochRecord, RunStatus
 from core.settings import Settings
 from core.training.trainer import main, run_training, train
+from tests.jobs.killing import Killed, Killer, killing
 from tests.training.tiny import finished_epochs, tiny_config
 
 
@@ -255,3 +256,13 @@ def test_what_the_machine_lacks_is_said_and_the_best_checkpoint_kept(
     assert run.status().state == "failed"
     assert run.checkpoint.read_bytes() == best
     assert train(run, settings).state == "finished"
+
+
+def test_the_status_knows_the_best_epoch_of_a_run_that_was_killed_before_it_said_so(
+    settings: Settings, source: DataSource
+) -> None:
+    killer = Killer(lambda path: path.endswith("epochs.jsonl"), kill_at=0)
+    with killing(killer), pytest.raises(Killed):
+        run_training(settings, tiny_config("epochs=1"), source, name="killed")
+    run = RunFolder(settings.runs / "killed")
+    assert train(run, settings).best_epoch == run.status().best_epoch == run.epochs()[0].epoch == 1

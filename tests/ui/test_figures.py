@@ -24,7 +24,7 @@ from ui.figures.prediction import (
     draw_slice_probabilities,
 )
 from ui.figures.predictions import draw_moving_predictions
-from ui.figures.training import draw_accuracy, draw_auroc, draw_loss, draw_optimiser
+from ui.figures.training import CurveLook, draw_accuracy, draw_auroc, draw_loss, draw_optimiser, smooth
 
 RECORDS = [
     EpochRecord(
@@ -147,6 +147,30 @@ def test_the_interval_is_a_band_where_there_is_one(draw, low: float, high: float
     assert band.fill == "toself"
     assert list(band.x) == [1, 2, 2, 1]
     assert list(band.y) == [low, low, high, high]
+
+
+def test_curves_are_smoothed_with_the_values_behind_them_and_hovered_in_step() -> None:
+    assert smooth([4.0, 4.0, None, 4.0], 0.9) == pytest.approx([4.0, 4.0, None, 4.0])
+    assert smooth([0.0, 1.0], 0.5) == pytest.approx([0.0, 2 / 3])  # (0.5 * 0 * 0.5 + 0.5 * 1) / 0.75
+    figure = draw_loss(RECORDS, 3, LIGHT, CurveLook(smoothing=0.5))
+    faint, line = (
+        trace for trace in figure.data if list(trace.x) == [1, 2, 3] and trace.line.color == LIGHT.validation
+    )
+    assert list(faint.y) == [record.val_loss for record in RECORDS]
+    assert list(line.y) == pytest.approx(smooth(list(faint.y), 0.5))
+    assert figure.layout.hovermode == "x unified"
+
+
+@pytest.mark.parametrize("draw", [draw_loss, draw_optimiser])
+def test_a_logarithmic_axis_is_that_of_what_is_drawn_not_of_the_rate(draw) -> None:  # type: ignore[no-untyped-def]
+    figure = draw(RECORDS, 3, LIGHT, CurveLook(log=True))
+    assert figure.layout.yaxis.type == "log"
+    assert draw is draw_loss or figure.layout.yaxis2.type == "linear"
+    assert draw(RECORDS, 3, LIGHT).layout.yaxis.rangemode == "tozero"
+
+
+def test_a_line_without_a_word_has_none() -> None:
+    assert {note.text for note in draw_auroc(RECORDS, 3, LIGHT).layout.annotations} == {"best: 2"}
 
 
 def test_guessing_stands_beside_the_accuracy() -> None:

@@ -184,7 +184,7 @@ def _show_images(cohort: Cohort, places: Sequence[str]) -> None:
     with st.grid(max(2, len(found)), min_column_width=120, gap="small"):
         for place, pixels in found:
             with st.container(gap="xxsmall"):
-                st.image(pixels, width="stretch", clamp=True)
+                st.image(pixels, width="stretch", clamp=True, alt=f"Middle slice of {place}")
                 st.caption(plain(place, 60))
 
 

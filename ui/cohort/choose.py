@@ -62,6 +62,12 @@ READING: dict[str, tuple[str, str, str | None]] = {
 """Fields of the data source that are typed: label, placeholder and help of each."""
 
 
+EARLIER = "cohort.earlier"
+"""In the session's state: the current cohort as it was before each change of its sequences."""
+HOSTED_SLICES, HOSTED_SIZE = 48, 192
+"""Of the synthetic scans that a demo makes."""
+
+
 def made_cohorts(settings: Settings) -> list[Path]:
     """The synthetic cohorts that were made before."""
     folder = settings.cache / "synthetic"
@@ -98,6 +104,31 @@ def show_cohort_line(cohort: Cohort) -> None:
         if st.button("Read again", icon=":material/refresh:", type="tertiary", help="Scan the folder anew."):
             rescan()
             st.rerun()
+
+
+def offer_undo() -> None:
+    """What of the current cohort was named by the visitor, with a way back from the last change and from all of them."""
+    source = chosen_cohort()
+    earlier: list[DataSource] = [one for one in st.session_state.get(EARLIER, []) if source and one.root == source.root]
+    if source is None or not (source.assign or earlier):
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"), report_errors():
+        st.caption(f":material/edit: {len(source.assign)} series of this cohort are named by you.", width="content")
+        if earlier and st.button("Undo the last change", icon=":material/undo:", type="tertiary", key="cohort.undo"):
+            st.session_state[EARLIER] = earlier[:-1]
+            _take(earlier[-1])
+        if source.assign and st.button(
+            "Recognise all anew", icon=":material/restart_alt:", type="tertiary", key="cohort.undo.all"
+        ):
+            _assign(source, {})
+
+
+def _assign(source: DataSource, sequences: Mapping[str, MRSequence]) -> None:
+    """Name series of the current cohort; the way back is kept for this session."""
+    changed = with_sequences(source, sequences)
+    load_cohort(changed)  # one that cannot be read changes nothing
+    st.session_state[EARLIER] = [*st.session_state.get(EARLIER, []), source]
+    _take(changed)
 
 
 def _ask_folder() -> None:
@@ -160,8 +191,8 @@ def _ask_synthetic(settings: Settings) -> None:
         signal = ask("signal", "Signal (standard deviations)", 0.0, 10.0, 3.0, 0.5)
         seed = ask("seed", "Seed", 0, None, 0)
     with st.expander("Size of the scans", icon=":material/tune:"), st.grid(2, min_column_width=180):
-        slices = ask("slices", "Slices per series", 4, 256, 24)
-        size = ask("size", "Rows and columns", 32, 512, 128)
+        slices = ask("slices", "Slices per series", 4, HOSTED_SLICES if settings.hosted else 256, 24)
+        size = ask("size", "Rows and columns", 32, HOSTED_SIZE if settings.hosted else 512, 128)
     st.caption(
         f"The best AUROC that any model can reach on this signal is {best_auroc(signal):.3f}: "
         "the label drives one trait of the tumour and nothing else."
@@ -170,6 +201,10 @@ def _ask_synthetic(settings: Settings) -> None:
         return
     if settings.hosted and studies > settings.hosted_studies:
         raise HostedModeError(f"{studies} studies are more than the {settings.hosted_studies} of this demo.")
+    if settings.hosted and (slices > HOSTED_SLICES or size > HOSTED_SIZE):
+        raise HostedModeError(
+            f"This demo makes at most {HOSTED_SLICES} slices of {HOSTED_SIZE} x {HOSTED_SIZE} pixels."
+        )
     config = PhantomConfig(studies=studies, signal=signal, seed=seed, slices=slices, size=size)
     name = f"{studies}-studies-signal-{signal:g}-seed-{seed}-{slices}x{size}px"
     offer_cancel("cohort.cancel", "What is made so far is taken up next time.")
@@ -195,9 +230,9 @@ def show_series(study: Study, stacks: Sequence[SliceStack]) -> None:
             disabled=not changes,
             help="Change a sequence in the table first." if not changes else None,
         ):
-            _take(with_sequences(source, {**assigned, **changes}))
+            _assign(source, {**assigned, **changes})
         if own & assigned.keys() and st.button("Recognise anew", icon=":material/undo:", key="cohort.unassign"):
-            _take(with_sequences(source, {uid: kind for uid, kind in assigned.items() if uid not in own}))
+            _assign(source, {uid: kind for uid, kind in assigned.items() if uid not in own})
         st.caption(
             f"{len(assigned)} series of this cohort are named by you; every run that starts from here keeps it."
             if assigned

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from core.evaluation.figure import estimand_of
 from core.evaluation.figures import FIGURE_TITLES
 from core.experiments.comparison.comparison import ComparedPart, Comparison, compare_runs
 from core.experiments.comparison.differences import value_words
@@ -110,8 +111,12 @@ def show_curves(comparison: Comparison) -> None:
             key="compare.reliability",
             alt="probability said against share observed, by patient",
         )
-    fitted = " Each validation patient's temperature was fitted on the other folds." if comparison.part == "val" else ""
-    st.caption(f"Reliability in six bins with Wilson intervals, all of 95%.{fitted}")
+    intervals = (
+        "without intervals: these validation patients chose the epoch"
+        if comparison.part == "val"
+        else "with Wilson intervals, all of 95%"
+    )
+    st.caption(f"Reliability in six bins {intervals}. {estimand_of('compare')}")
     st.markdown("#### Courses")
     there = [name for name in COURSES if has_course(comparison, name)]
     if there:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from core.evaluation.figure import estimand_of
 from core.experiments.external.judged import CALIBRATION_SHOWN
 from core.figure_text import interval_text, number_text, value_text
 from core.reports.external_page import describe_methods, list_remarks, write_external_page
@@ -63,7 +64,8 @@ def show_result(name: str, result: Mapping[str, Any]) -> None:
     st.caption(
         "O:E is the positives observed over those expected, 1 where the probabilities are right on average; calibration in the "
         "large the shift of the log odds that would put it right, 0 where none is needed; the slope is below 1 where the "
-        "probabilities are too extreme. All by patient, with 95% intervals."
+        "probabilities are too extreme. All by patient, with 95% intervals. "
+        + estimand_of("leave_one_cohort_out" if "by" in result else "external")
     )
     _show_matrix(name, result)
     _show_overlap(result)

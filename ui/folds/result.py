@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.evaluation.figure import Figure
+from core.evaluation.figure import Figure, estimand_of
 from core.evaluation.figures import FIGURE_TITLES
 from core.figure_text import figure_text, interval_text, number_text
 from core.runs.records import DataSource
@@ -54,7 +54,7 @@ def show_result(name: str, source: DataSource, result: dict[str, Any]) -> None:
         )
     if result["design"] == "nested":
         _show_candidates(name, result)
-    st.caption(result["left_out"])
+    st.caption(f"{result['left_out']} {estimand_of('cross_validation')}")
     with st.expander("Every fold", icon=":material/table:"):
         table = _table(result)
         figures = [name for name in table.columns if table[name].dtype == float]

@@ -85,7 +85,7 @@ def _ask_parameters() -> CrossValidationParameters | None:
         key="folds.vary",
         height=90,
         placeholder=EXAMPLE,
-        help="A setting and the values to try on each line, as --set takes them; every combination is a candidate. Leave it "
+        help="The name of a setting and the values to try, on a line each; every combination is a candidate. Leave it "
         "empty to evaluate the one configuration above.",
     )
     vary: dict[str, list[str]] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from core.evaluation.figure import estimand_of
 from core.experiments.paper_claims import CLAIMS, UNRECONCILED, UNSTATED, ClaimRow, compare_claims
 from core.experiments.twin.pair import TwinPair
 from core.figure_text import value_text
@@ -44,7 +45,8 @@ def show_claims(run: RunFolder | None) -> None:
     st.caption(
         "Accuracies are by slice and by the larger output, as in the paper's curves, without a chosen threshold. Intervals are "
         "95% ones over patients: the slices of one patient are not independent. Training figures are those of the steps "
-        "themselves, with weights that moved. The peak is the best of all epochs on these very slices, so that it is too high."
+        "themselves, with weights that moved. The peak is the best of all epochs on these very slices, so that it is too high. "
+        + estimand_of("runs")
     )
     if run.config.weights != "default" or run.config.epochs != 30:
         st.caption(

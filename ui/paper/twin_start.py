@@ -7,6 +7,7 @@ import streamlit as st
 from core.config import RunConfig, apply_settings
 from core.data.study import Cohort
 from core.experiments.controls.leak_meter import meter_prep
+from core.experiments.twin.lesson import find_obstacle
 from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.presets import find_preset
@@ -49,15 +50,31 @@ def ask_twin(key: str, *, shuffled: bool | None = None) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         if shuffle:
             seed = int(st.number_input("Seed of the shuffle", 0, None, 0, key=f"{key}.seed", width=160))
-        title = "Start the twin run" if cohort else "Make a synthetic cohort and start the twin run"
-        pressed = st.button(title, type="primary", icon=":material/compare_arrows:", key=f"{key}.start")
+        own, obstacle = cohort is not None, find_obstacle(cohort) if cohort else ""
+        made = (obstacle or not own) and st.button(
+            "Make the cohort for this lesson and start" if own else "Make a synthetic cohort and start the twin run",
+            type="primary",
+            icon=":material/science:",
+            key=f"{key}.made" if own else f"{key}.start",
+        )
+        pressed = own and st.button(
+            "Start on this cohort all the same" if obstacle else "Start the twin run",
+            type="secondary" if obstacle else "primary",
+            icon=":material/compare_arrows:",
+            key=f"{key}.start",
+        )
+    if obstacle:
+        st.info(
+            f"{obstacle} A synthetic cohort of {DEMO.studies} studies was made for this lesson; yours stays the current one.",
+            icon=":material/school:",
+        )
     st.caption(
         "Two trainings in the queue, one after the other, of some minutes each; the run says how long is left. "
         "Both arms are evaluated on the same test slices at the end, which counts as one evaluation of these patients."
     )
-    if pressed:
+    if pressed or made:
         with report_errors():
-            _start(cohort, quick=way == QUICK, seed=seed if shuffle else None)
+            _start(None if made else cohort, quick=way == QUICK, seed=seed if shuffle else None)
             st.rerun()
 
 
@@ -67,7 +84,8 @@ def _start(cohort: Cohort | None, *, quick: bool, seed: int | None) -> None:
     if cohort is None or source is None:
         source = _make_demo(settings)
         cohort = load_cohort(source)
-        choose_cohort(source)
+        if chosen_cohort() is None:
+            choose_cohort(source)
     config = _quick_config(cohort) if quick else find_preset("paper").config
     if settings.hosted:
         config = config.model_copy(update={"epochs": min(config.epochs, settings.hosted_epochs)})

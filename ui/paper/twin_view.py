@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core.config import RunConfig
-from core.evaluation.figure import Figure
+from core.evaluation.figure import Figure, estimand_of
 from core.experiments.twin.pair import ARMS, TwinPair, find_pair, list_pairs, plan_pair, queue_pair, read_result
 from core.figure_text import value_text
 from core.jobs.queue import WAITING, request_stop
@@ -102,6 +102,8 @@ def show_result(found: dict[str, Any]) -> None:
         "Accuracies of the table use the threshold that was chosen on validation; the curves use the larger output. "
         f"By patient, without siblings, the best epoch had an AUROC of {value_text(Figure(**best))} on the {best['n']} patients that chose "
         "it: compare the test patients above, which chose nothing. "
+        + estimand_of("twin")
+        + " "
         + ("The scans are synthetic." if found.get("synthetic") else "")
     )
 

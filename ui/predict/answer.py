@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import streamlit as st
 
+from core.explain.validation.saliency_record import map_worth
 from core.figure_text import figure_text, number_text
 from core.inference.prediction import Prediction
 from core.models.card import CheckpointCard
@@ -19,37 +20,133 @@ from ui.figures.prediction import (
 )
 from ui.predict.prediction import strongest_slice
 from ui.widgets.checkpoints import own_auroc
+from ui.widgets.errors import report_errors
 from ui.widgets.slices import SliceStack
 from ui.widgets.text import plain
 from ui.widgets.theme import current_palette, draw
 from ui.widgets.viewer import Maps, jump_to
 
+Unasked = Mapping[str, Callable[[], Prediction]]
+"""What asks other checkpoints about the same study, by their names."""
 
-def show_answer(prediction: Prediction, card: CheckpointCard, stacks: list[SliceStack], key: str) -> None:
-    """The probability on its scale, the checkpoint's own figures, what to doubt, and ways to the telling slices."""
+
+def show_answer(
+    prediction: Prediction, card: CheckpointCard, stacks: list[SliceStack], key: str, unasked: Unasked
+) -> bool:
+    """The verdict in words, what it rests on and what to doubt; or why there is none. Returns whether numbers may be shown."""
+    if prediction.abstained:
+        return _show_refusal(prediction, card, key)
+    others = _remember(prediction, card, key)
+    disputed = any(other not in ("", prediction.prediction) for other in others.values())
     positive = card.class_names[card.positive_class]
-    number, scale = st.columns([2, 3], gap="large", vertical_alignment="center")
-    with number:
-        st.metric(
-            f"Probability of {plain(positive)} MGMT promoter"
-            if positive == "methylated"
-            else f"Probability of {plain(positive)}",
-            number_text(prediction.probability),
-        )
-        found = own_auroc(card)
-        own = f"**{figure_text(found[0], 'patients')}** ({found[1]})" if found else "not recorded"
-        st.markdown(f"The checkpoint's own AUROC by patient: {own}")
-        _show_words(prediction, card)
-        _show_members(prediction, card)
-        _show_possible(prediction)
-    with scale:
-        _show_scale(prediction, card, key)
+    with st.container(border=True):
+        words, scale = st.columns([2, 3], gap="large", vertical_alignment="center")
+        with words:
+            st.markdown(f"## {_verdict_words(prediction)}{', disputed' if disputed else ''}")
+            st.markdown(" ".join(_basis(prediction, card)))
+            _show_members(prediction, card)
+            _show_others(prediction, others, unasked, key)
+        with scale:
+            st.metric(
+                f"Probability of {plain(positive)} MGMT promoter"
+                if positive == "methylated"
+                else f"Probability of {plain(positive)}",
+                number_text(prediction.probability),
+            )
+            _show_scale(prediction, card, key)
+        st.markdown(":material/verified_user: " + _trust(prediction, card))
     if prediction.warnings:
         with st.container(border=True):
             st.markdown(f":material/warning: **What to doubt** ({len(prediction.warnings)})")
             st.markdown("\n".join(f"- {plain(warning, 600)}" for warning in prediction.warnings))
     if not _answers_for_volumes(prediction):
         _show_jumps(stacks, positive, key)
+    return True
+
+
+def _show_refusal(prediction: Prediction, card: CheckpointCard, key: str) -> bool:
+    """Why there is no answer and what to do, where the number would stand; a person may ask for it anyway."""
+    with st.container(border=True):
+        st.markdown("## No answer")
+        st.markdown(f":material/block: {plain(prediction.reason, 1200)}")
+        anyway = st.toggle("Show the number anyway, for study", key=f"{key}.anyway.{card.name}")
+        if anyway:
+            positive = plain(card.class_names[card.positive_class])
+            st.caption(
+                f"Probability of {positive}: {number_text(prediction.probability)}. It means nothing for this scan: research "
+                "use only."
+            )
+    return anyway
+
+
+def _verdict_words(prediction: Prediction) -> str:
+    verdict = plain(prediction.verdict)
+    return verdict[:1].upper() + verdict[1:]
+
+
+def _remember(prediction: Prediction, card: CheckpointCard, key: str) -> dict[str, str]:
+    """Keep what a checkpoint said of a study in this session; return what others said, nothing where they abstained."""
+    said: dict[str, str] = st.session_state.setdefault(f"{key}.said", {})
+    said[card.name] = prediction.prediction
+    return {name: other for name, other in said.items() if name != card.name}
+
+
+def _show_others(prediction: Prediction, others: Mapping[str, str], unasked: Unasked, key: str) -> None:
+    """What other checkpoints say of the same study, and those that ship and have not been asked."""
+    for name, other in others.items():
+        words = "gives no answer for this study." if not other else "says the same of this study."
+        if other not in ("", prediction.prediction):
+            words = f"says otherwise of this study: {plain(other)}. They cannot both be right."
+        st.markdown(f":material/compare_arrows: **{plain(name)}** {words}")
+    for name, ask in unasked.items():
+        if name in others:
+            continue
+        st.markdown(f":material/help: **{plain(name)}**, which ships too, was not asked; it may say otherwise.")
+        if st.button(f"Ask {plain(name)} too", key=f"{key}.ask.{name}"):
+            with report_errors():
+                asked = ask()
+                st.session_state[f"{key}.said"][name] = "" if asked.abstained else asked.prediction
+                st.rerun()
+
+
+def show_map_worth(card: CheckpointCard, method: str, layer: str) -> None:
+    """What is known of whether a map is true, and the way to the test."""
+    st.caption(plain(map_worth(card, method, layer), 600))
+    st.page_link(
+        "pages/validity.py", label="Are the maps true?", icon=":material/target:", query_params={"section": "maps"}
+    )
+
+
+def _basis(prediction: Prediction, card: CheckpointCard) -> list[str]:
+    """What the verdict rests on: the threshold, the slices, and the promised coverage."""
+    sentences = []
+    if prediction.verdict != prediction.prediction:
+        left = " and ".join(plain(name) for name in prediction.possible or ())
+        sentences.append(
+            f"At {prediction.possible_level:.0%} coverage {left} remain possible."
+            if left
+            else "It is unlike the patients of either class."
+        )
+    if len(card.class_names) == 2:
+        side = "at or above" if prediction.probability >= prediction.threshold else "below"
+        sentences.append(f"It lies {side} the threshold of {prediction.threshold:.2f}: {plain(prediction.prediction)}.")
+        if len(prediction.slices) > 1 and not _answers_for_volumes(prediction):
+            sentences.append(f"**{prediction.agreeing} of {len(prediction.slices)}** slices say so too.")
+    else:
+        sentences.append(f"The most probable of {len(card.class_names)} classes is {plain(prediction.prediction)}.")
+    return [*sentences, "Research use only."]
+
+
+def _trust(prediction: Prediction, card: CheckpointCard) -> str:
+    """One line: how good the checkpoint is by itself, on whom it was calibrated, and whether the scan was checked."""
+    found = own_auroc(card)
+    own = f"**{figure_text(found[0], 'patients')}** ({found[1]})" if found else "not recorded"
+    checked = {
+        "passed": "the scan is within the limits of what it learnt from",
+        "not checked": "whether the scan is like what it learnt from was **not checked**",
+    }[prediction.guard]
+    fitted = "" if card.members else f" Probabilities {plain(card.describe_calibration(), 300)};"
+    return f"The checkpoint's own AUROC by patient: {own}.{fitted} {checked}."
 
 
 def show_slice_charts(
@@ -83,21 +180,6 @@ def _answers_for_volumes(prediction: Prediction) -> bool:
     return any(part.prepared.layers is not None for part in prediction.series)
 
 
-def _show_words(prediction: Prediction, card: CheckpointCard) -> None:
-    seen = sum(len(part.seen) for part in prediction.series)
-    slices = "1 slice" if seen == 1 else f"{seen} slices"
-    if len(card.class_names) == 2:
-        side = "at or above" if prediction.probability >= prediction.threshold else "below"
-        st.caption(
-            f"{side} the threshold of {prediction.threshold:.2f}, which was chosen on validation patients: "
-            f"{plain(prediction.prediction)}. From {slices}, in {prediction.seconds:.1f} s. Research use only."
-        )
-    else:
-        st.caption(
-            f"The most probable of {len(card.class_names)} classes is {plain(prediction.prediction)}. Research use only."
-        )
-
-
 def _show_members(prediction: Prediction, card: CheckpointCard) -> None:
     """Of an ensemble: how far its members lie apart."""
     members = prediction.members
@@ -109,22 +191,6 @@ def _show_members(prediction: Prediction, card: CheckpointCard) -> None:
         "training patients and seeds; the wider they lie apart, the more the answer hangs on who was trained on. "
         f"They mark the scale as small lines. The AUROC above is that of members on patients of {plain(card.name)} that they "
         "never saw; the mean of all was not measured.",
-    )
-
-
-def _show_possible(prediction: Prediction) -> None:
-    """The set of classes that the promised coverage allows; both and none are the same answer: cannot tell."""
-    if prediction.possible is None:
-        return
-    level = f"{prediction.possible_level:.0%}"
-    if len(prediction.possible) == 1:
-        answer = f"**{plain(prediction.possible[0])}** alone"
-    else:
-        answer = "**cannot tell**" + (": no class is excluded" if prediction.possible else ": unlike any class")
-    st.markdown(
-        f"Possible classes at {level} coverage: {answer}",
-        help=f"Calibrated on validation patients so that, of the patients of each class, {level} have their class among "
-        "the possible ones. A model that knows little keeps this promise by often saying that it cannot tell.",
     )
 
 

@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.admission import admitted
+from core.config import PrepConfig
 from core.data.prepare.examples import PreparedSeries, SeenSlice
+from core.data.prepare.slices import lay_on_source
 from core.data.study import Cohort, Fault, Study
+from core.data.volume import read_volume
+from core.explain.volume_map import VolumeImages, draw_volume, read_on_grid
 from core.inference.prediction import Prediction, SeriesPrediction
 from core.models.card import CheckpointCard
 from core.models.registry import find_architecture
 from core.mri import MRSequence, Plane
-from ui.widgets.loaders import load_predictor, load_stacks
+from ui.widgets.loaders import cache_by_scan, in_turn, load_predictor, load_stacks
 from ui.widgets.slices import SliceStack, find_box
-from ui.widgets.state import current_settings
 from ui.widgets.viewer import MapLayer, Maps
 
+if TYPE_CHECKING:
+    from core.explain.cam import CoarseMaps
 
-@st.cache_resource(scope="session", max_entries=6, show_spinner="Predicting …")
+
+@cache_by_scan(own=6, shared=6, spinner="Predicting …")
 def _predict(key: tuple[str, ...], _study: Study, _synthetic: bool) -> Prediction:
-    with admitted(current_settings()):
+    with in_turn():
         return load_predictor(Path(key[0])).predict(_study, synthetic=_synthetic)
 
 
 def load_prediction(checkpoint: Path, cohort: Cohort, study: Study) -> Prediction:
-    """The answer for a study, computed once in a session and kept only there.
+    """The answer for a study, computed once in a session and kept only there; that for the sample is shared.
 
     Raises
     ------
@@ -42,17 +48,25 @@ def load_prediction(checkpoint: Path, cohort: Cohort, study: Study) -> Predictio
     return _predict(_key(checkpoint, cohort, study), study, cohort.synthetic)
 
 
-@st.cache_resource(scope="session", max_entries=4, show_spinner="Drawing the maps …")
+@cache_by_scan(own=4, shared=8)
+def _map_parts(key: tuple[str, ...], target: int, _prediction: Prediction) -> list[CoarseMaps]:
+    """What all methods and layers need of each part of a prediction: the network runs once for all of them."""
+    from core.explain.cam import map_coarsely
+
+    predictor = load_predictor(Path(key[0]))
+    with in_turn():
+        return [map_coarsely(predictor, part.prepared, target) for part in _prediction.series]
+
+
+@cache_by_scan(own=2, shared=8, spinner="Drawing the maps …")
 def _explain(
     key: tuple[str, ...], method: str, target: int, layer: str, _prediction: Prediction, _stacks: list[SliceStack]
 ) -> Maps:
-    from core.explain.cam import explain_many
-
-    predictor = load_predictor(Path(key[0]))
     layers: dict[tuple[int, int], MapLayer] = {}
-    for part in _prediction.series:
-        with admitted(current_settings()):
-            cams = explain_many(predictor, part.prepared, method=method, target_class=target, layer=layer)
+    parts = _map_parts(key, target, _prediction)
+    for part, coarse in zip(_prediction.series, parts, strict=True):
+        with in_turn():
+            cams = coarse.draw(method, layer)
         for seen in part.seen:
             for number, stack in enumerate(_stacks):
                 index = _stack_index(stack, seen, part)
@@ -78,6 +92,53 @@ def load_maps(
 ) -> Maps:
     """Maps of every slice that the model saw, laid back over the slices of the viewer."""
     return _explain(_key(checkpoint, cohort, study), method, target, layer, prediction, stacks)
+
+
+@cache_by_scan(own=2, shared=4, spinner="Reading the volume …")
+def _volume(
+    key: tuple[str, ...],
+    _study: Study,
+    _stack: SliceStack,
+    _part: SeriesPrediction | None,
+    _maps: Mapping[int, NDArray[np.float32]],
+    _prep: PrepConfig | None,
+) -> VolumeImages:
+    with in_turn():
+        if _part is None or _prep is None:
+            series = next(one for one in _study.series if one.series_uid == _stack.series_uid)
+            return draw_volume(read_volume(series)[0], _maps)
+        seen = _seen_of(_part, _stack.sequence)
+        laid = {
+            seen[index].slice_index: lay_on_source(heat, _part.prepared.frames[seen[index].example])
+            for index, heat in _maps.items()
+        }
+        return draw_volume(read_on_grid(_part.together, _stack.sequence, _prep), laid)
+
+
+def load_volume(
+    study: Study,
+    stack: SliceStack,
+    maps: Mapping[int, NDArray[np.float32]],
+    prediction: Prediction | None = None,
+    prep: PrepConfig | None = None,
+) -> VolumeImages:
+    """A series as a volume with its maps, which are given by slice index of the viewer's stack.
+
+    `prediction` and `prep` are needed where the stack lies on a common grid.
+
+    Raises
+    ------
+    MGMTLabError
+        It cannot be read, or is no volume.
+    """
+    parts = prediction.series if prediction and stack.on_grid else ()
+    part = next((one for one in parts if one.together and _seen_of(one, stack.sequence)), None)
+    digest = hashlib.blake2b(digest_size=8)
+    for index, heat in sorted(maps.items()):
+        digest.update(index.to_bytes(4) + heat.tobytes())
+    files = [str(one.files[0]) for one in study.series if one.files]
+    grid = str(prep and part and prep.grid_mm)
+    return _volume((*files, stack.series_uid, stack.title, grid, digest.hexdigest()), study, stack, part, maps, prep)
 
 
 def layer_titles(card: CheckpointCard) -> dict[str, str]:
@@ -173,7 +234,7 @@ def _stack_index(stack: SliceStack, seen: SeenSlice, part: SeriesPrediction) -> 
 def _lay_back(
     heat: NDArray[np.float32], prepared: PreparedSeries, image: int, stack: SliceStack
 ) -> NDArray[np.float32]:
-    source = prepared.frames[image].to_source(heat)
+    source = lay_on_source(heat, prepared.frames[image])
     if stack.in_mm or source.shape == stack.pixels.shape[1:]:
         return source
     # The viewer shows loose images padded to a square, in their own proportions.

@@ -99,7 +99,7 @@ def show_steps(study: Study) -> None:
             st.markdown(f"**{'After' if step == last else 'Before'}**: {titles[step].lower()}")
             with st.grid(len(previews[step]), min_column_width=150):
                 for sequence, pixels in previews[step].items():
-                    st.image(pixels, caption=sequence, width="stretch")
+                    st.image(pixels, caption=sequence, alt=sequence, width="stretch")
         st.dataframe(
             describe_checks(record),
             hide_index=True,

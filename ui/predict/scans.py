@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.caching import clear_session_resource_cache
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from core.admission import admitted
 from core.data.study import Cohort
-from core.errors import DataError, HostedModeError, MGMTLabError
+from core.errors import DataError, HostedModeError
+from core.files import write_atomic
 from core.mri import MRSequence
-from ui.widgets.loaders import load_chosen_cohort
-from ui.widgets.state import Scan, chosen_scan, current_settings
+from ui.server.workspace import DELETED, open_workspace
+from ui.widgets.loaders import in_turn, load_chosen_cohort, sample_folder
+from ui.widgets.state import Scan, choose_scan, chosen_scan, current_settings
 
-SAMPLE_SEED = 21
+UPLOADERS = "predict.uploaders"
+"""Entry of the session's state that ends the keys of its uploaders: with another ending they begin empty."""
 
 REFUSED = "refused.txt"
 """It stands in the folder of an upload that was refused, in the place of its bytes, and says why."""
@@ -28,9 +33,9 @@ REFUSED = "refused.txt"
 @st.cache_resource(show_spinner="Drawing the sample study …")
 def sample_cohort() -> Cohort:
     """The synthetic sample study, made once in the cache: the one thing that can be tried without any data."""
-    from core.phantom.study import make_sample_study
+    from core.phantom.study import SAMPLE_SEED, make_sample_study
 
-    workspace = current_settings().cache / "sample"
+    workspace = sample_folder()
     return _read_scan(make_sample_study(workspace, seed=SAMPLE_SEED, mgmt_value=1), workspace)
 
 
@@ -41,7 +46,7 @@ def _remove(folder: Path) -> None:
 @st.cache_resource(scope="session", on_release=_remove, show_spinner=False)
 def _session_folder() -> Path:
     """A temporary folder that is removed when the session ends; uploads are written nowhere else."""
-    return Path(tempfile.mkdtemp(prefix="mgmt-lab-"))
+    return Path(tempfile.mkdtemp(dir=open_workspace()))
 
 
 def processed_folder(what: str) -> Path:
@@ -53,6 +58,11 @@ def keep_upload(files: Sequence[UploadedFile], sequence: MRSequence | None) -> S
     """Write an upload into the session's folder, in place of the one before it.
 
     What is refused is not kept, and not received again: :func:`open_chosen_scan` says why.
+
+    Raises
+    ------
+    StorageError
+        The disk is full or fails; the next run of the page tries again.
     """
     from core.data.upload import receive
 
@@ -61,9 +71,46 @@ def keep_upload(files: Sequence[UploadedFile], sequence: MRSequence | None) -> S
     if not place.exists():
         for earlier in _session_folder().iterdir():
             _remove(earlier)
-        with suppress(MGMTLabError), _remember_refusal(place):
+        with suppress(DataError), _remember_refusal(place):
             receive([(file.name, file) for file in files], place / "files", current_settings())
     return Scan(kind="upload", place=str(place), sequence=sequence)
+
+
+def keep_fetched(name: str, fetch: Callable[[Path], None]) -> Scan:
+    """Have a scan fetched into the session's folder, in place of an upload; what could not be fetched whole is not kept."""
+    place = _session_folder() / hashlib.sha256(name.encode()).hexdigest()[:16]
+    for earlier in _session_folder().iterdir():
+        _remove(earlier)
+    try:
+        fetch(place / "files")
+    except BaseException:
+        _remove(place)
+        raise
+    _open_folder.clear()
+    return Scan(kind="upload", place=str(place))
+
+
+def forget_upload(uploader: str) -> None:
+    """Remove all that this session holds of an upload: the files, what was read of them, the answer and the maps.
+
+    `uploader` is the key of the widget that received it.
+    """
+    context = get_script_run_ctx()
+    if context is not None:
+        for file in st.session_state.get(uploader) or []:
+            context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)  # type: ignore[attr-defined]
+        clear_session_resource_cache(context.session_id)
+        # Callbacks of what the page drew hold the page, and so the scan; what it draws next is registered anew.
+        context.session_state._state._new_widget_state.widget_metadata.clear()
+    choose_scan(None)
+    st.session_state[UPLOADERS] = f".{secrets.token_hex(4)}"
+    DELETED.set()
+
+
+def forget_emptied(uploader: str) -> None:
+    """Remove all of an upload whose last file the visitor took away."""
+    if not st.session_state[uploader]:
+        forget_upload(uploader)
 
 
 @contextmanager
@@ -73,9 +120,8 @@ def _remember_refusal(place: Path) -> Iterator[None]:
         yield
     except BaseException as error:
         _remove(place)
-        if isinstance(error, MGMTLabError):
-            place.mkdir(parents=True)
-            (place / REFUSED).write_text(str(error))
+        if isinstance(error, DataError):
+            write_atomic(place / REFUSED, str(error))
         raise
 
 
@@ -98,7 +144,7 @@ def _read_scan(place: Path, workspace: Path, sequence: MRSequence | None = None)
     """Read a scan; the readers are imported with the first one, so that Home's text is painted before them."""
     from core.data.upload import open_scan
 
-    with admitted(current_settings()):
+    with in_turn():
         return open_scan([place], workspace, current_settings(), sequence=sequence)
 
 

@@ -14,6 +14,7 @@ import streamlit as st
 
 from core.data.clinical.labels import Target
 from core.evaluation.curves import ReliabilityBins
+from core.evaluation.figure import estimand_of
 from core.evaluation.thresholds import DecisionCurve
 from core.experiments.referee.judge import Questions, judge
 from core.experiments.referee.table import read_predictions
@@ -66,7 +67,7 @@ def judge_upload(name: str, content: bytes, target: Target, questions: Questions
 def show_report(result: Mapping[str, Any]) -> None:
     """Everything, the verdict and the flaws first."""
     st.markdown(f"##### {plain(result['sentence'], 600)}")
-    st.caption(plain(describe_table(result), 400))
+    st.caption(f"{plain(describe_table(result), 400)} {estimand_of('referee')}")
     for one in result["findings"]:
         box = {"flaw": st.error, "warning": st.warning}.get(one["severity"], st.info)
         where = f" ({', '.join(one['where'])})" if one["where"] else ""

@@ -23,6 +23,7 @@ from core.runs.persons import describe_history, trace_persons
 from core.runs.seal import seal_of_run
 from core.training.evaluate import evaluate_run
 from ui.runs.evaluation_figures import show_level
+from ui.runs.patients import show_patients
 from ui.widgets.loaders import load_card, load_chosen_cohort
 from ui.widgets.progress import ProgressBar
 from ui.widgets.state import current_settings
@@ -132,6 +133,8 @@ def _show(evaluation: Evaluation, run: RunFolder) -> None:
             temperature=evaluation.temperature,
             key=f"judge.{run.name}.{evaluation.part}",
         )
+        if unit == "patients":
+            show_patients(evaluation, run)
 
 
 def _show_meaning(evaluation: Evaluation, run: RunFolder) -> None:

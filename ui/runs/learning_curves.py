@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.evaluation.figure import Figure
+from core.evaluation.figure import Figure, estimand_of
 from core.figure_text import interval_text, number_text
 from core.runs.epoch_figures import corrected_validation_auroc, part_sizes
 from core.runs.folder import RunFolder
 from core.runs.records import EpochRecord, RunStatus
 from core.runs.warning_signs import read_warning_signs
 from ui.figures.predictions import draw_moving_predictions
-from ui.figures.training import draw_accuracy, draw_auroc, draw_loss, draw_optimiser
+from ui.figures.training import CurveLook, draw_accuracy, draw_auroc, draw_loss, draw_optimiser
 from ui.widgets.text import bytes_text, duration_text, plain, rate_text
 from ui.widgets.theme import current_palette, draw
 
+ACCURACIES = (
+    "Accuracy is said in two ways: the curves count slices, each for the class of its larger output, as training sees it; "
+    "an evaluation counts patients and slices at the threshold that was fitted after training. The two differ."
+)
 NO_LIMITS = "no interval: these patients chose the epoch"
 
 
@@ -47,18 +51,21 @@ def show_learning_curves(run: RunFolder, status: RunStatus, key: str) -> None:
     palette = current_palette()
     sizes = part_sizes(run, "val")
     _show_best(records, sizes, corrected_validation_auroc(run))
-    epochs = status.epochs or len(records)
+    st.caption(f"{ACCURACIES} {estimand_of('runs')}")
+    epochs, look = status.epochs or len(records), _ask_look(key)
     with st.grid(3, min_column_width=280):
         for name, figure in (
-            ("loss", draw_loss(records, epochs, palette)),
-            ("AUROC", draw_auroc(records, epochs, palette)),
-            ("accuracy", draw_accuracy(records, epochs, palette, sizes[2])),
+            ("loss", draw_loss(records, epochs, palette, look)),
+            ("AUROC", draw_auroc(records, epochs, palette, look)),
+            ("accuracy", draw_accuracy(records, epochs, palette, sizes[2], look)),
         ):
             draw(figure, key=f"{key}.{name}", alt=f"{name} by epoch")
     left, right = st.columns([1, 2])
     with left:
         draw(
-            draw_optimiser(records, epochs, palette), key=f"{key}.optimiser", alt="gradient and learning rate by epoch"
+            draw_optimiser(records, epochs, palette, look),
+            key=f"{key}.optimiser",
+            alt="gradient and learning rate by epoch",
         )
     environment = run.environment()
     names = environment.get("class_names", ())
@@ -66,6 +73,23 @@ def show_learning_curves(run: RunFolder, status: RunStatus, key: str) -> None:
     if moving is not None:
         with right:
             draw(moving, key=f"{key}.predictions", alt="histograms of the predicted probabilities, epoch after epoch")
+
+
+def _ask_look(key: str) -> CurveLook:
+    """How the curves are drawn."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="large"):
+        smoothing = st.slider(
+            "Smoothing",
+            0.0,
+            0.95,
+            0.0,
+            0.05,
+            key=f"{key}.smoothing",
+            width=220,
+            help="Weight of the epochs before, as TensorBoard smooths; the values themselves stay as faint lines.",
+        )
+        log = st.toggle("Log scale", key=f"{key}.log", help="Of the loss and the gradient norm.")
+    return CurveLook(smoothing=smoothing, log=log)
 
 
 def _show_best(records: list[EpochRecord], sizes: tuple[int, int, float | None], corrected: Figure) -> None:

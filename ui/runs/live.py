@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from core.jobs.queue import request_stop, resume
+from core.errors import WeightsUnavailableError
+from core.jobs.queue import request_stop, resume, submit
 from core.runs.folder import RunFolder
 from ui.runs.learning_curves import show_last_step, show_learning_curves, show_warning_signs
 from ui.runs.runs import ACTIVE, find_own_run, show_config_badges, show_source_badges, show_state, show_status
 from ui.train.queue import describe_waiting
 from ui.widgets.errors import report_errors
-from ui.widgets.state import choose_checkpoint, current_settings
+from ui.widgets.state import choose_checkpoint, current_settings, visitor
 from ui.widgets.text import plain
 
 LOG_LINES = 14
@@ -27,18 +28,33 @@ def show_live(name: str) -> None:
 
 def show_controls(run: RunFolder, key: str) -> None:
     """Stop, resume, and use: what can be done with a run in its present state."""
-    state = run.status().state
+    status = run.status()
+    state = status.state
+    without_weights = state == "failed" and status.failure == WeightsUnavailableError.__name__
     with st.container(horizontal=True, gap="small"), report_errors():
         if state in ACTIVE and st.button(
             "Stop", icon=":material/stop_circle:", key=f"{key}.stop", disabled=run.stop_requested()
         ):
             request_stop(run)
             st.rerun()
+        if without_weights and st.button(
+            "Train from random weights",
+            icon=":material/shuffle:",
+            type="primary",
+            key=f"{key}.random",
+            help="A new run like this one that needs no download. It learns more slowly than from pretrained weights.",
+        ):
+            config = run.config.model_copy(update={"weights": "none"})
+            begun = submit(current_settings(), config, run.source, owner=visitor(), note=status.note)
+            st.query_params["run"] = begun.name
+            st.rerun(scope="app")
         if state in ("stopped", "interrupted", "failed") and st.button(
-            "Resume",
+            "Try again" if without_weights else "Resume",
             icon=":material/play_circle:",
             key=f"{key}.resume",
-            help="Goes on from the last finished batch or epoch.",
+            help="Looks for the pretrained weights again."
+            if without_weights
+            else "Goes on from the last finished batch or epoch.",
         ):
             resume(run, current_settings())
             st.rerun()

@@ -1,4 +1,4 @@
-"""What is kept of runs: tags, a run as a zip, and where an imported run's data lies."""
+"""What is kept of runs: names, notes and tags, a run as a zip, and where an imported run's data lies."""
 
 from __future__ import annotations
 
@@ -11,11 +11,31 @@ import streamlit as st
 
 from core.runs.bundle import write_bundle
 from core.runs.folder import RunFolder, list_runs
-from core.runs.tags import LONGEST_TAG, change_tags, read_tags
+from core.runs.tags import LONGEST_NAME, LONGEST_NOTE, LONGEST_TAG, change_tags, read_tags, read_words, write_words
 from core.runs.unbundle import import_run, name_data, read_import
 from ui.widgets.errors import report_errors
 from ui.widgets.state import chosen_cohort, current_settings, visitor
 from ui.widgets.text import plain
+
+
+def show_words(run: RunFolder) -> None:
+    """A run's name and note, and a form to change them."""
+    words = read_words(run)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if words.name:
+            st.markdown(f"**{plain(words.name)}**", width="content")
+        if words.note:
+            st.caption(plain(words.note, LONGEST_NOTE))
+        with (
+            st.popover("Name and note", icon=":material/edit_note:", type="tertiary", key=f"runs.words.{run.name}"),
+            st.form(f"runs.words.{run.name}.form", border=False),
+            report_errors(),
+        ):
+            name = st.text_input("Name", words.name, max_chars=LONGEST_NAME, key=f"runs.words.{run.name}.name")
+            note = st.text_area("Note", words.note, max_chars=LONGEST_NOTE, key=f"runs.words.{run.name}.note")
+            if st.form_submit_button("Keep", type="primary"):
+                write_words(run, name, note)
+                st.rerun()
 
 
 def show_tags(run: RunFolder) -> None:

@@ -52,7 +52,7 @@ def _ask_config(preset: str) -> RunConfig:
             "Other settings that stay the same",
             key=f"sweeps.{preset}.fixed",
             placeholder="size_px=96 slice_count=4 sequences=T1wCE",
-            help="As --set takes them, with blanks between.",
+            help="Each as name=value, with blanks between.",
         )
     try:
         words = shlex.split(fixed)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from core.errors import MGMTLabError
-from core.evaluation.figure import Figure
+from core.evaluation.figure import Figure, estimand_of
 from core.experiments.search.result import SearchResult, TrialRow, read_result, read_search_status
 from core.experiments.search.search import Search, find_search
 from core.figure_text import figure_text, number_text
@@ -141,7 +141,7 @@ def _show_best(search: Search, result: SearchResult, *, running: bool) -> None:
     with left:
         st.metric("Best trial: validation AUROC by patient", number_text(auroc.value))
         st.caption(
-            f"{figure_text(auroc, 'patients')}. Trial {best.number}, epoch {best.best_epoch}; these patients chose it."
+            f"{figure_text(auroc, 'patients')}, {best.whose}. Trial {best.number}, epoch {best.best_epoch}. {estimand_of('search')}"
         )
         st.caption(", ".join(f"{plain(name)} **{plain(short_text(value))}**" for name, value in best.settings.items()))
     with middle:

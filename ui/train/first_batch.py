@@ -10,7 +10,7 @@ import streamlit as st
 from core.config import RunConfig
 from core.data.study import Cohort
 from core.reports.palette import class_colour
-from ui.widgets.measured import ask_measured
+from ui.train.measured import ask_measured
 from ui.widgets.progress import ProgressBar
 from ui.widgets.state import current_settings
 from ui.widgets.text import plain
@@ -61,7 +61,7 @@ def _draw(batch: FirstBatch, cohort: Cohort, config: RunConfig) -> None:
     with st.grid(8, min_column_width=96, gap="small"):
         for example in batch.examples[:SHOWN]:
             with st.container(gap="xxsmall"):
-                st.image(example.image, width="stretch")
+                st.image(example.image, width="stretch", alt=f"Training example of {example.study_id}")
                 colour = class_colour(palette, example.label, cohort.positive_class, len(cohort.class_names))
                 st.html(_caption(example, cohort.class_names[example.label], colour, config))
     if len(batch.examples) > SHOWN:

@@ -67,7 +67,7 @@ def _draw(previews: tuple[Preview, ...], cohort: Cohort, *, mixed: bool) -> None
         titles = ["as prepared", *(_title(preview, number, mixed) for number in range(len(preview.changed)))]
         with st.grid(len(titles), min_column_width=110, gap="small"):
             for title, image in zip(titles, (preview.original, *preview.changed), strict=True):
-                st.image(image, caption=title, width="stretch")
+                st.image(image, caption=title, alt=title, width="stretch")
     st.caption(
         "Training shows each example anew in every epoch, changed at random as the settings under Augmentation allow. "
         "Validation, test and prediction see it as prepared. Where mixup is on, these examples are blended with each other, "

@@ -48,9 +48,11 @@ def _view() -> None:
 def _show_row(entry: RunEntry, place: str, *, last: bool = False, may_change: bool = False) -> None:
     run, status = entry.run, entry.status
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(
-            f"{place}.&ensp;**{plain(run.name)}**" if place != "now" else f"**{plain(run.name)}**", width="content"
-        )
+        if place != "now":
+            st.markdown(f"{place}.", width="content")
+        if st.button(plain(run.name), type="tertiary", key=f"queue.open.{run.name}", help="Show this run"):
+            st.query_params["run"] = run.name
+            st.rerun(scope="app")
         show_state(status)
         words = [entry.preset, entry.architecture, f"{status.epochs} epochs"]
         if status.state == "running" and status.seconds_left is not None:

@@ -7,17 +7,14 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from core.audit.checks import audit_split
 from core.audit.findings import AuditReport
-from core.audit.split_source import parse_split
-from core.data.cohort import scan_cohort
-from core.dataset.split import Split
-from core.errors import SplitError
-from core.runs.cohort import open_cohort
-from ui.validity.data import ask_data
+from core.experiments.controls.measurements import AUDIT, ask_measurement, keep_split
+from core.runs.folder import RunFolder
+from core.runs.records import DataSource
+from ui.validity.measurement import ask_data, ask_measured
 from ui.validity.remarks import show_falsifier
 from ui.validity.subject import ask_run, evaluated_runs
-from ui.widgets.progress import ProgressBar
+from ui.widgets.loaders import load_cohort
 from ui.widgets.state import current_settings
 
 RUN, FILE, FOLDER = "one of my runs", "a CSV or split.json", "a folder tree"
@@ -48,44 +45,41 @@ def draw_section() -> None:
 
 def _of_run() -> None:
     run = ask_run("validity.audit.run")
-    if run is not None and st.button("Audit this split", icon=":material/fact_check:", key="validity.audit.start"):
-        with ProgressBar("Reading pixels", "series") as bar:
-            report = audit_split(
-                open_cohort(run.source, bar, current_settings()), run.split(), current_settings(), progress=bar
-            )
-        _show(report, run.split().leaky)
+    if run is not None:
+        audit_run(run, "validity.audit", "Audit this split")
+
+
+def audit_run(run: RunFolder, key: str, label: str) -> None:
+    """Offer the audit of a run's split, and show what it found; the claim sheet of the run counts it."""
+    _ask(key, run.source, label, run.path / "split.json")
 
 
 def _of_file() -> None:
-    cohort = ask_data()
-    if cohort is None:
+    data = ask_data()
+    if data is None:
         return
     file = st.file_uploader(
         "A CSV with the columns name (a study's or patient's id) and part (train, val or test), or a run's split.json",
         type=["csv", "json"],
         key="validity.audit.file",
     )
-    if file is not None and st.button("Audit this split", icon=":material/fact_check:", key="validity.audit.table"):
-        split = parse_split(file.getvalue(), file.name)
-        with ProgressBar("Reading pixels", "series") as bar:
-            report = audit_split(cohort, split, current_settings(), progress=bar)
-        _show(report, isinstance(split, Split) and split.leaky)
+    if file is not None:
+        _ask("validity.audit", data[0], "Audit this split", keep_split(file.getvalue(), file.name, current_settings()))
 
 
 def _of_folder() -> None:
     place = st.text_input(
         "A tree of TRAIN, VAL and TEST folders, as the paper's code reads it", key="validity.audit.folder"
     )
-    if place and st.button("Audit this tree", icon=":material/fact_check:", key="validity.audit.tree"):
-        with ProgressBar("Reading pixels", "series") as bar:
-            cohort = scan_cohort(Path(place).expanduser(), progress=bar, settings=current_settings())
-            if not any(study.phase for study in cohort):
-                raise SplitError(
-                    f"{place} was read as {cohort.layout!r}, which has no TRAIN, VAL and TEST folders, and so no split; "
-                    f"name such a tree, or choose {FILE!r} and give the split itself."
-                )
-            report = audit_split(cohort, None, current_settings(), progress=bar)
-        _show(report, False)
+    if place:
+        _ask("validity.audit", DataSource(root=str(Path(place).expanduser())), "Audit this tree")
+
+
+def _ask(key: str, source: DataSource, label: str, split: Path | None = None) -> None:
+    question = ask_measurement(AUDIT, source, load_cohort(source), checkpoint=str(split or ""))
+    found = ask_measured(key, question, label, ":material/fact_check:")
+    if found is not None:
+        _show(found.report, found.by_slice)
 
 
 def _show(report: AuditReport, by_slice: bool) -> None:

@@ -47,7 +47,7 @@ def _show_reliability(subject: Subject) -> None:
     chart, table = st.columns([3, 2], gap="large")
     with chart:
         bins = [
-            reliability_bins(subject.positive, values[:, subject.positive_class], BINS)
+            reliability_bins(subject.positive, values[:, subject.positive_class], BINS, selected=subject.selected)
             for values in (trained, received)
         ]
         draw(
@@ -85,7 +85,7 @@ def _show_sets(subject: Subject) -> None:
         "Promise", [0.8, 0.85, 0.9, 0.95], 0.9, format_func=lambda value: f"{value:.0%}", key="validity.conformal.level"
     )
     sets = sets_left_out(subject.labels, subject.probabilities, level)
-    figures = evaluate_sets(subject.labels, sets, subject.class_names)
+    figures = evaluate_sets(subject.labels, sets, subject.class_names, selected=subject.selected)
     auroc, _, _ = (
         auroc_interval(subject.positive, subject.logits[:, subject.positive_class]) if _both(subject) else (None,) * 3
     )

@@ -9,15 +9,15 @@ import pandas as pd
 import streamlit as st
 
 from core.experiments.checklists.checklist import STATES, Checklist, keep_answers
-from core.experiments.claim_sheet import ClaimSheet, ask_shortcuts, audit_leakage, gather_claim, tabulate_parts
-from core.experiments.evidence import Control
+from core.experiments.claim_sheet import ClaimSheet, gather_claim, tabulate_parts
+from core.experiments.evidence import find_audit
 from core.reports.claim_page import write_claim_page
 from core.runs.folder import RunFolder
 from ui.runs.participants import show_participants
+from ui.validity.audit import audit_run
 from ui.validity.remarks import show_falsifier
 from ui.validity.subject import ask_run
 from ui.widgets.errors import report_errors
-from ui.widgets.progress import ProgressBar
 from ui.widgets.state import current_settings
 from ui.widgets.text import plain
 
@@ -31,27 +31,30 @@ def draw_section() -> None:
     run = ask_run("validity.claim.run")
     if run is None:
         return
+    covariates: list[dict[str, str]] = []
     with report_errors():
-        _show(gather_claim(run, current_settings(), *_ask_audit(run)), run)
+        covariates = _ask_evidence(run)
+    with report_errors():
+        _show(gather_claim(run, current_settings(), covariates=covariates), run)
 
 
-def _ask_audit(run: RunFolder) -> tuple[tuple[str, ...] | None, Control | None, list[dict[str, str]]]:
-    """What an audit of every image found, which shortcuts, and who is in which part; nothing where it is not wanted."""
-    wanted = st.toggle(
-        "Audit every image of the cohort for this sheet",
-        key=f"validity.claim.audit.{run.name}",
-        help="Looks for the same image on both sides of the split, and for shortcuts in headers, outline and slice order.",
-    )
-    return _audit(str(run.path)) if wanted else (None, None, [])
+def _ask_evidence(run: RunFolder) -> list[dict[str, str]]:
+    """Offer what the sheet counts where it is stored: an audit of every image, and the shortcuts; return who is in which part."""
+    audited = find_audit(run, current_settings()) is not None
+    with st.expander(
+        "Audit every image of the cohort for this sheet", icon=":material/fact_check:", expanded=not audited
+    ):
+        audit_run(run, "validity.claim.audit", "Audit every image")
+        st.caption("Shortcuts in headers, outline and slice order are counted once they were looked for.")
+        if st.button("Shortcuts", icon=":material/route:", type="tertiary", key="validity.claim.shortcuts"):
+            st.query_params["section"] = "shortcuts"
+            st.rerun()
+    return _tabulate(str(run.path)) if audited else []
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
-def _audit(path: str) -> tuple[tuple[str, ...], Control, list[dict[str, str]]]:
-    run, settings = RunFolder(Path(path)), current_settings()
-    with ProgressBar("Reading pixels", "series") as bar:
-        leakage = audit_leakage(run, settings, bar)
-    with ProgressBar("Looking for shortcuts", "permutations") as bar:
-        return leakage, ask_shortcuts(run.source, settings, bar), tabulate_parts(run, settings)
+@st.cache_data(max_entries=8, show_spinner="Reading headers …")
+def _tabulate(path: str) -> list[dict[str, str]]:
+    return tabulate_parts(RunFolder(Path(path)), current_settings())
 
 
 def _show(sheet: ClaimSheet, run: RunFolder) -> None:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.data.study import Cohort
-from core.experiments.controls.leak_meter import LeakMeter, measure_cohort
+from core.experiments.controls.leak_meter import LeakMeter
+from core.experiments.controls.measurements import LEAK, ask_measurement
 from core.figure_text import figure_text
 from ui.figures.controls import draw_dose, draw_leak
-from ui.validity.data import ask_data
+from ui.validity.measurement import ask_data, ask_measured
 from ui.validity.remarks import show_falsifier
-from ui.widgets.loaders import BY_COHORT
-from ui.widgets.measured import ask_measured
-from ui.widgets.progress import ProgressBar
-from ui.widgets.state import current_settings
 from ui.widgets.text import plain
 from ui.widgets.theme import current_palette, draw
 
@@ -25,30 +21,15 @@ def draw_section() -> None:
         "have such a **sibling in training**, and copying its label is right, whatever the label means. The meter does "
         "just that: it looks for the most similar slice on thumbnails of 24 x 24 pixels. Nothing is trained."
     )
-    cohort = ask_data()
-    if cohort is not None:
-        found = ask_measured(
-            "validity.leak", cohort.digest, "Measure the leak", ":material/speed:", lambda: measured_leak(cohort)
-        )
+    data = ask_data()
+    if data is not None:
+        found = ask_measured("validity.leak", ask_measurement(LEAK, *data), "Measure the leak", ":material/speed:")
         if found is not None:
             show_leak(found, key="validity.leak")
     show_falsifier(
         "slices of one head looked no more alike than slices of two: with one slice a patient, or a split by patient, "
         "the two labellings fall to chance together."
     )
-
-
-@st.cache_data(max_entries=8, show_spinner=False, hash_funcs=BY_COHORT)
-def measured_leak(cohort: Cohort) -> LeakMeter:
-    """The meter's result on a cohort; measured once.
-
-    Raises
-    ------
-    EvaluationError
-        Too few labelled patients.
-    """
-    with ProgressBar("Preparing slices", "series") as bar:
-        return measure_cohort(cohort, current_settings(), progress=bar)
 
 
 def show_leak(found: LeakMeter, key: str) -> None:

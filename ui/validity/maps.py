@@ -12,17 +12,16 @@ from PIL import Image
 
 from core.data.study import Cohort
 from core.evaluation.figure import Figure
+from core.experiments.controls.measurements import MAPS, ask_measurement
 from core.explain.methods import METHODS
 from core.explain.overlay import blend
 from core.explain.validation.saliency_result import MapExample, MapTest
 from core.figure_text import figure_text, value_text
+from core.runs.records import DataSource
 from ui.figures.maps import draw_cascade, draw_hits
-from ui.validity.data import ask_data
+from ui.validity.measurement import ask_data, ask_measured
 from ui.validity.remarks import show_falsifier
 from ui.widgets.checkpoints import ask_checkpoint
-from ui.widgets.loaders import load_predictor
-from ui.widgets.measured import ask_measured
-from ui.widgets.progress import ProgressBar
 from ui.widgets.state import current_settings
 from ui.widgets.theme import current_palette, draw
 
@@ -46,49 +45,30 @@ def draw_section() -> None:
         "truth, and the answer ought to follow. ROAD asks the network itself: what a map marks is taken away, filled from "
         "its neighbours, and the answer should fall."
     )
-    cohort = ask_data()
-    if cohort is not None:
+    data = ask_data()
+    if data is not None:
         path = ask_checkpoint()
         if path is not None:
-            _ask_and_show(cohort, path)
+            _ask_and_show(*data, path)
     show_falsifier(
         "the network decided by something other than the tumour, or the map's layer saw too much at once: each place of "
         "a late layer has seen most of the head."
     )
 
 
-def _ask_and_show(cohort: Cohort, path: Path) -> None:
+def _ask_and_show(source: DataSource, cohort: Cohort, path: Path) -> None:
     most = HOSTED_STUDIES if current_settings().hosted else len(cohort)
     studies = int(
         st.number_input("Studies", 1, max(most, 1), min(STUDIES, most), key="validity.maps.studies", width=140)
     )
     st.caption(
         f"Every method at every layer, on {PER_SERIES} images of each series: some minutes on two processor cores, longer "
-        "while a run trains. `python -m core maps` takes occlusion, too."
+        "while a run trains. Occlusion, which takes hours, is left to the terminal."
     )
-    found = ask_measured(
-        "validity.maps",
-        (cohort.digest, str(path), studies),
-        "Test the maps",
-        ":material/target:",
-        lambda: _measure(cohort, path, studies),
-    )
+    question = ask_measurement(MAPS, source, cohort, checkpoint=str(path), studies=studies, per_series=PER_SERIES)
+    found = ask_measured("validity.maps", question, "Test the maps", ":material/target:")
     if found is not None:
         show_map_test(found)
-
-
-def _measure(cohort: Cohort, path: Path, studies: int) -> MapTest:
-    from core.explain.validation.sanity import measure_maps
-
-    with ProgressBar("Maps", "steps") as bar:
-        return measure_maps(
-            load_predictor(path, "torch"),
-            cohort,
-            current_settings(),
-            studies=studies,
-            per_series=PER_SERIES,
-            progress=bar,
-        )
 
 
 def show_map_test(found: MapTest) -> None:
@@ -155,7 +135,7 @@ def _show_examples(found: MapTest) -> None:
             st.caption(f"{example.study_id}, {example.sequence}")
             with st.grid(3, min_column_width=90, gap="small"):
                 for caption, image in images.items():
-                    st.image(image, caption=caption, width="stretch")
+                    st.image(image, caption=caption, alt=f"{example.study_id}: {caption}", width="stretch")
 
 
 def _draw(example: MapExample, heat: NDArray[np.float32]) -> Image.Image:

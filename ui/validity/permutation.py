@@ -6,21 +6,15 @@ from typing import Any
 
 import streamlit as st
 
-from core.config import RunConfig
-from core.data.study import Cohort
-from core.experiments.controls.leak_meter import meter_prep
+from core.experiments.controls.measurements import FROZEN, ask_measurement
 from core.experiments.controls.permutation import KIND, RERUNS, PermutationParameters
-from core.figure_text import figure_text
+from core.figure_text import figure_text, p_text
 from core.jobs.experiment import RunOptions
 from core.runs.folder import RunFolder
 from ui.figures.controls import draw_null
 from ui.validity.answers import ask_answer, show_asking
-from ui.validity.data import ask_data
+from ui.validity.measurement import ask_data, ask_measured
 from ui.validity.remarks import show_falsifier
-from ui.widgets.loaders import BY_COHORT
-from ui.widgets.measured import ask_measured
-from ui.widgets.progress import ProgressBar
-from ui.widgets.state import current_settings
 from ui.widgets.text import plain
 from ui.widgets.theme import current_palette, draw
 
@@ -50,8 +44,8 @@ def _fast() -> None:
         "A linear model on what an untrained or ImageNet network says of each slice, averaged by patient. It is another, "
         "weaker model than a trained network: it can miss what training would find."
     )
-    cohort = ask_data()
-    if cohort is None:
+    data = ask_data()
+    if data is None:
         return
     weights = st.radio(
         "Features of a ResNet18 with",
@@ -60,21 +54,10 @@ def _fast() -> None:
         horizontal=True,
         key="validity.permute.weights",
     )
-    found = ask_measured(
-        "validity.permute", (cohort.digest, weights), f"Shuffle {SHUFFLES} times", ":material/shuffle:",
-        lambda: _permute(cohort, weights),
-    )  # fmt: skip
+    question = ask_measurement(FROZEN, *data, weights=weights, permutations=SHUFFLES)
+    found = ask_measured("validity.permute", question, f"Shuffle {SHUFFLES} times", ":material/shuffle:")
     if found is not None:
         _show(found)
-
-
-@st.cache_data(max_entries=8, show_spinner=False, hash_funcs=BY_COHORT)
-def _permute(cohort: Cohort, weights: str) -> dict[str, Any]:
-    from core.experiments.controls.frozen import permute_frozen
-
-    with ProgressBar("Shuffling", "steps") as bar:
-        config = RunConfig(weights=weights, prep=meter_prep(cohort))
-        return permute_frozen(cohort, current_settings(), config, permutations=SHUFFLES, progress=bar).to_dict()
 
 
 def _reruns() -> None:
@@ -101,7 +84,7 @@ def _show(found: dict[str, Any]) -> None:
         draw_null(
             null,
             observed["value"],
-            f"true labels {observed['value']:.3f}, p = {found['p']:.3f}",
+            f"true labels {observed['value']:.3f}, {p_text(found['p'])}",
             current_palette(),
             "AUROC by patient",
         ),
@@ -115,7 +98,7 @@ def _show(found: dict[str, Any]) -> None:
     )
     st.markdown(
         f"Observed AUROC **{figure_text(observed, 'patients')}**; "
-        f"**p = {found['p']:.3f}** with N = {len(null)} shuffles {found.get('within', 'among all patients')} ({what})."
+        f"**{p_text(found['p'])}** with N = {len(null)} shuffles {found.get('within', 'among all patients')} ({what})."
     )
     if found.get("leaky"):
         st.warning(

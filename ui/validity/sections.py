@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from core.evaluation.figure import ESTIMAND_OF, estimand_of
 from ui.validity import (
     audit,
     calibration,
@@ -39,7 +40,15 @@ class Section:
         """What it asks, in one sentence."""
         return QUESTIONS[self.name]
 
+    @property
+    def estimand(self) -> str:
+        """What its figures estimate; nothing where it shows none of scans."""
+        kind = KINDS.get(self.name, self.name)
+        return estimand_of(kind) if kind in ESTIMAND_OF else ""
 
+
+KINDS = {"leak": "leak_meter", "random": "twin", "positive": "positive_control"}
+"""Sections whose kind of question has another name."""
 BEFORE, FIGURE, CONTROL, CLAIM = "Before you look", "The figure", "Controls", "The claim"
 GROUPS = (BEFORE, FIGURE, CONTROL, CLAIM)
 

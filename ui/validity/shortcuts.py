@@ -5,16 +5,12 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.data.study import Cohort
-from core.experiments.controls.shortcuts import CONTROLS, Shortcuts, find_shortcuts
-from core.figure_text import figure_text, interval_text, number_text
+from core.experiments.controls.measurements import SHORTCUTS, ask_measurement
+from core.experiments.controls.shortcuts import CONTROLS, Shortcuts
+from core.figure_text import figure_text, interval_text, number_text, p_text
 from ui.figures.controls import draw_intervals
-from ui.validity.data import ask_data
+from ui.validity.measurement import ask_data, ask_measured
 from ui.validity.remarks import show_falsifier
-from ui.widgets.loaders import BY_COHORT
-from ui.widgets.measured import ask_measured
-from ui.widgets.progress import ProgressBar
-from ui.widgets.state import current_settings
 from ui.widgets.text import plain
 from ui.widgets.theme import current_palette, draw
 
@@ -27,12 +23,10 @@ def draw_section() -> None:
         "A network takes whatever predicts the label. If methylated patients were scanned elsewhere, the scanner will do. "
         "These small models see **everything but the tumour**: what they reach, a network may have reached the same way."
     )
-    cohort = ask_data()
-    if cohort is not None:
-        found = ask_measured(
-            "validity.shortcuts", cohort.digest, "Look for shortcuts", ":material/route:",
-            lambda: _find(cohort),
-        )  # fmt: skip
+    data = ask_data()
+    if data is not None:
+        question = ask_measurement(SHORTCUTS, *data, permutations=PERMUTATIONS)
+        found = ask_measured("validity.shortcuts", question, "Look for shortcuts", ":material/route:")
         if found is not None:
             show_shortcuts(found)
     _tell_network()
@@ -57,12 +51,6 @@ def _tell_network() -> None:
         )
 
 
-@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=BY_COHORT)
-def _find(cohort: Cohort) -> Shortcuts:
-    with ProgressBar("Controls", "permutations") as bar:
-        return find_shortcuts(cohort, current_settings(), permutations=PERMUTATIONS, progress=bar)
-
-
 def show_shortcuts(found: Shortcuts) -> None:
     """What each control reached, and what follows."""
     shown = [control for control in CONTROLS if control.name in found.results]
@@ -70,7 +58,7 @@ def show_shortcuts(found: Shortcuts) -> None:
     for control in warned:
         result = found.results[control.name]
         st.warning(
-            f"**{control.title}**: {control.found}. AUROC {figure_text(result.auroc, 'patients')}, p after Holm = {found.adjust(control.name):.3f}.",
+            f"**{control.title}**: {control.found}. AUROC {figure_text(result.auroc, 'patients')}, {p_text(found.adjust(control.name), 'after Holm')}.",
             icon=":material/route:",
         )
     if not warned:

@@ -49,6 +49,8 @@ class Subject:
     """What the checkpoint's own sets promise of each class."""
     key: str
     """Tells its charts from others."""
+    selected: bool = False
+    """These patients chose the epoch and the threshold: no intervals."""
 
     @property
     def probabilities(self) -> Floats:
@@ -135,6 +137,7 @@ def _of_run(run: RunFolder) -> Subject | None:
         calibrated=card.describe_calibration(),
         promises=tuple(rule.describe_promises()) if rule else (),
         key=f"{run.name}.{evaluation.part}",
+        selected=evaluation.part == "val",
     )
 
 

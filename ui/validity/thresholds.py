@@ -32,7 +32,7 @@ def draw_section() -> None:
     if subject is None:
         return
     probability = subject.probabilities[:, subject.positive_class]
-    points = evaluate_thresholds(subject.positive, probability, np.linspace(0.02, 0.98, 97))
+    points = evaluate_thresholds(subject.positive, probability, np.linspace(0.02, 0.98, 97), selected=subject.selected)
     palette = current_palette()
     with st.grid(2, min_column_width=320):
         for name, figure in zip(
@@ -46,14 +46,15 @@ def draw_section() -> None:
         "acts at 20% accepts four false alarms for one found patient. Only where the line lies above **both** "
         "others does the model add something to calling everybody, or nobody, positive."
     )
-    curve = decision_curve(subject.positive, probability)
+    curve = decision_curve(subject.positive, probability, selected=subject.selected)
     draw(
         draw_decision(curve, subject.threshold, palette),
         key=f"validity.decision.{subject.key}",
         alt="net benefit against the threshold probability",
     )
     st.caption(
-        f"{decision_words(curve)} On {subject.whose}; the band holds at all these thresholds together (95%). "
+        f"{decision_words(curve)} On {subject.whose}"
+        f"{'' if subject.selected else '; the band holds at all these thresholds together (95%)'}. "
         "Vickers and Elkin 2006."
     )
     show_falsifier(
@@ -67,7 +68,7 @@ def _show_point(subject: Subject, probability: np.ndarray[tuple[int], np.dtype[n
         "Threshold", 0.02, 0.98, float(np.clip(round(subject.threshold, 2), 0.02, 0.98)), 0.01,
         key=f"validity.thresholds.at.{subject.key}",
     )  # fmt: skip
-    (point,) = evaluate_thresholds(subject.positive, probability, [threshold])
+    (point,) = evaluate_thresholds(subject.positive, probability, [threshold], selected=subject.selected)
     share_positive = float(np.mean(subject.positive))
     name = plain(subject.class_names[subject.positive_class])
     prevalence = st.slider(

@@ -29,6 +29,13 @@ def offered_checkpoints(settings: Settings) -> list[Path]:
     return [path for path in found if settings.runs not in path.parents or owns_run(path.parent.name)]
 
 
+def shipped_beside(path: Path) -> list[Path]:
+    """The other checkpoints that ship with the project, where this one does."""
+    settings = current_settings()
+    shipped = [one for one in offered_checkpoints(settings) if one.parent == settings.shipped_checkpoints]
+    return [one for one in shipped if one != path] if path in shipped else []
+
+
 def ask_checkpoint() -> Path | None:
     """Let the visitor choose; None, with the way out, where there is no checkpoint at all."""
     offered = offered_checkpoints(current_settings())

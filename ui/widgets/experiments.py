@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from core.jobs.experiment import (
-    ENTRY,
     Experiment,
     ExperimentStatus,
     Question,
@@ -100,7 +99,7 @@ def show_message(status: ExperimentStatus, starting: str) -> None:
 def show_terminal_command(experiment: Experiment) -> None:
     """Show how the question is answered, or resumed, without the app."""
     with st.expander("The same in a terminal", icon=":material/terminal:"):
-        st.code(shlex.join(["python", "-m", ENTRY, str(experiment.folder)]), language="sh", wrap_lines=True)
+        st.code(shlex.join(["python", "-m", experiment.entry, str(experiment.folder)]), language="sh", wrap_lines=True)
 
 
 def _created(experiment: Experiment) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.admission import admitted
 from core.data.study import Cohort, Fault, Series
@@ -25,8 +29,51 @@ if TYPE_CHECKING:
     from core.inference.predict import Predictor
 
 
+Cached = TypeVar("Cached", bound=Callable[..., Any])
+
 BY_COHORT: dict[str | type[Any], Callable[[Any], Any]] = {Cohort: lambda cohort: (cohort.digest, str(cohort.root))}
 """How Streamlit's caches tell one cohort from another: ``hash_funcs=BY_COHORT``."""
+
+
+def sample_folder() -> Path:
+    """Where the sample study lies: all that is public of what can be predicted."""
+    return current_settings().cache / "sample"
+
+
+def cache_by_scan(*, own: int, shared: int, spinner: str | bool = False) -> Callable[[Cached], Cached]:
+    """Cache what comes from a scan for its session alone; what comes from the shipped sample, once for everybody.
+
+    The first argument of the decorated function is a tuple of texts, with a path of the scan among them; `own` and `shared`
+    are how many results are kept.
+    """
+
+    def decorate(function: Cached) -> Cached:
+        for_one = st.cache_resource(scope="session", max_entries=own, show_spinner=spinner)(function)
+        for_all = st.cache_resource(max_entries=shared, show_spinner=spinner)(function)
+
+        @wraps(function)
+        def call(key: tuple[str, ...], *arguments: Any) -> Any:
+            public = str(sample_folder()) + os.sep
+            return (for_all if any(part.startswith(public) for part in key) else for_one)(key, *arguments)
+
+        return call  # type: ignore[return-value]
+
+    return decorate
+
+
+@contextmanager
+def in_turn() -> Iterator[None]:
+    """Wait for one's turn at heavy work, and show the place in line meanwhile."""
+    place = st.empty() if get_script_run_ctx() else None
+
+    def tell(number: int) -> None:
+        if place is not None:
+            place.caption(f":material/hourglass_top: {number} in line: scans of other visitors are worked on first.")
+
+    with admitted(current_settings(), tell):
+        if place is not None:
+            place.empty()
+        yield
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -75,18 +122,18 @@ def load_card(path: Path) -> CheckpointCard:
     return _load_card(str(path), _changed_at(path))
 
 
-@st.cache_resource(scope="session", max_entries=8, show_spinner=False)
+@cache_by_scan(own=8, shared=8)
 def _load_stack(files: tuple[str, ...], sequence: str, _series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
     from ui.widgets.stacks import read_stack  # the readers of pixels: not before a series is shown
 
-    with admitted(current_settings()):
+    with in_turn():
         return read_stack(_series)
 
 
 def load_stack(series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
     """Read a series for the viewer, blank slices included, and name the files that could not be read.
 
-    Kept for this session only, and let go of with it.
+    Kept for this session only, and let go of with it; that of the sample is shared.
 
     Raises
     ------

@@ -10,9 +10,18 @@ from streamlit.runtime.pages_manager import PagesManager
 ENTERED = "entered"
 
 
+READABLE = """<style>
+[data-testid="stSliderThumbValue"] p, button[data-variant][data-selected="true"] p {
+  color: CanvasText;
+}
+</style>"""
+"""Streamlit writes these in the primary colour, which on the dark page no colour can be that white reads well on, too."""
+
+
 def enter_app() -> None:
-    """Note that the entry point ran; it calls this before anything else."""
+    """Note that the entry point ran, and make small words readable; it calls this before anything else."""
     st.session_state[ENTERED] = True
+    st.html(READABLE)
 
 
 NEEDS_TORCH = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -14,8 +13,7 @@ from core.data.study import Study
 from core.mri import MRSequence
 from core.runs.records import DataSource
 from core.settings import Settings, load_settings
-
-TOKEN = re.compile(r"[A-Za-z0-9_-]{32,64}")
+from ui.server.visitor import COOKIE, read_cookie, visitor_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +23,8 @@ class Scan:
     kind: Literal["sample", "upload", "path", "study"]
     place: str = ""
     """Folder of the upload, the path that was typed, or the study's id in the chosen cohort."""
+    study: str = ""
+    """Which of several studies there is shown first."""
     sequence: MRSequence | None = None
     """What files are that do not say which sequence they are."""
 
@@ -40,16 +40,17 @@ def visitor() -> str:
 
 
 def remember_visitor() -> None:
-    """Give a visitor of a hosted installation a token that nobody can guess, and keep it in the address.
+    """Give a visitor of a hosted installation a token that nobody can guess: that of his signed cookie.
 
-    A reload of the page, which begins a new session, finds it there. Call it on every run of the app.
+    A reload of the page, which begins a new session, finds it there. Where the browser keeps no cookies the token lives
+    as long as the session. An address never says who somebody is: a link would make others see his runs. Call it on every
+    run of the app.
     """
-    if not current_settings().hosted:
+    if not current_settings().hosted or st.session_state.get("visitor"):
         return
-    known = st.query_params.get("visitor", "")
-    token = st.session_state.get("visitor") or (known if TOKEN.fullmatch(known) else secrets.token_urlsafe(32))
-    st.session_state["visitor"] = token
-    st.query_params["visitor"] = token
+    cookie = st.context.cookies.get(COOKIE, "")
+    known = read_cookie(cookie, visitor_key(current_settings())) if cookie else None
+    st.session_state["visitor"] = known or secrets.token_urlsafe(32)
 
 
 def chosen_cohort() -> DataSource | None:

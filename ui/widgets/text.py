@@ -6,19 +6,24 @@ import math
 import re
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=@])")
+_LINK = re.compile(r"(?<=www)(?=\.)|(?<=:)(?=//)|(?<=@)(?=\S)", re.IGNORECASE)
+"""Where a bare address becomes a link even though its characters have lost their meaning."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+WORD_JOINER = "\u2060"
+"""Is not seen, and ends an address."""
 
 
 def plain(text: object, limit: int = 200) -> str:
     """Text from a file, a header or a URL, made safe to stand inside markdown.
 
-    Markdown, HTML, Streamlit's colour and icon directives and control characters lose their meaning; what is
+    Markdown, HTML, bare addresses, Streamlit's colour and icon directives and control characters lose their meaning; what is
     longer than `limit` characters is cut.
     """
     clean = _CONTROL.sub(" ", str(text))
     if len(clean) > limit:
         clean = clean[: limit - 1] + "…"
-    return _MARKDOWN.sub(r"\\\1", clean)
+    return _MARKDOWN.sub(r"\\\1", _LINK.sub(WORD_JOINER, clean))
 
 
 def duration_text(seconds: float | None) -> str:

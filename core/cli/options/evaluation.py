@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.cli.options.shared import add_data, add_overlap, add_run, positive
 from core.cli.parser import Parser, set_command
+from core.mri import MRSequence
 
 
 def define_evaluate(parser: Parser) -> None:
@@ -124,4 +125,9 @@ def define_baselines(parser: Parser) -> None:
     parser.add_argument("--site-from-id", action="store_true", help=f"of a table: {SITE}")
     parser.add_argument(
         "--repeats", type=positive, default=10, metavar="N", help="times that the folds are dealt anew (default: 10)"
+    )
+    parser.add_argument(
+        "--radiomics",
+        choices=[str(sequence) for sequence in MRSequence if sequence != MRSequence.UNKNOWN],
+        help="also the features of the tumour in this sequence, where masks are there; needs mirp (requirements-radiomics.txt)",
     )

@@ -15,6 +15,10 @@ FORMS = {
         "export",
         "Write a checkpoint with a graph beside it that onnxruntime runs without PyTorch: network, maps and card.",
     ),
+    "web": (
+        "export",
+        "Write a checkpoint as a page of static files that reads scans, predicts and draws maps in the browser alone.",
+    ),
     "run": (
         "export",
         "Write a run as one zip that runs import takes in elsewhere: settings, split, curves, predictions, weights.",
@@ -59,6 +63,18 @@ def define_onnx(parser: Parser) -> None:
         "--out", required=True, metavar="DIR", help="where the bundle goes; the checkpoint's own folder adds the graph"
     )
     parser.add_argument("--replace", action="store_true", help="overwrite the files if they exist")
+
+
+def define_web(parser: Parser) -> None:
+    """Add what ``web`` takes."""
+    set_command(
+        parser,
+        "core.cli.scans.export_web:export",
+        "It takes the checkpoint's graph (export onnx) and the packages that make web installs.",
+    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a name, a run, a folder or a .safetensors file")
+    parser.add_argument("--out", required=True, metavar="DIR", help="where the page goes")
+    parser.add_argument("--replace", action="store_true", help="overwrite what is there")
 
 
 def define_run(parser: Parser) -> None:

@@ -7,7 +7,7 @@ from core.cli.parser import Parser, set_command
 
 
 def _add_scan(parser: Parser) -> None:
-    """Add CHECKPOINT, SCAN..., --sequence and --assign."""
+    """Add CHECKPOINT, SCAN..., --sequence, --assign and --anyway."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a name, a run, a folder or a .safetensors file")
     parser.add_argument(
         "scans",
@@ -18,6 +18,9 @@ def _add_scan(parser: Parser) -> None:
     add_sequence(parser)
     add_assign(parser)
     add_raw(parser)
+    parser.add_argument(
+        "--anyway", action="store_true", help="show the numbers of a scan that the guard refuses, for study"
+    )
     parser.add_argument(
         "--runtime",
         choices=("auto", "onnx", "torch"),
@@ -31,6 +34,28 @@ def define_predict(parser: Parser) -> None:
     """Add what ``predict`` takes."""
     set_command(parser, "core.cli.scans.predict:predict")
     _add_scan(parser)
+    parser.add_argument(
+        "--bf16",
+        dest="runtime",
+        action="store_const",
+        const="bf16",
+        help="compute in bfloat16 with PyTorch, where the processor does so itself (AMX, AVX512_BF16): sooner, and a little "
+        "different; the answer says so",
+    )
+    parser.add_argument(
+        "--report", metavar="FILE", help="write a page for each study, to read or to print: FILE ends in .pdf or .html"
+    )
+    group = parser.add_argument_group("many patients")
+    group.add_argument(
+        "--csv",
+        metavar="FILE",
+        help="predict every study of one folder, labelled or not, into this table; the same command resumes it",
+    )
+    group.add_argument(
+        "--replace",
+        action="store_true",
+        help="drop the table's rows of another checkpoint, of scans that have changed, and of studies that are gone",
+    )
 
 
 def define_explain(parser: Parser) -> None:
@@ -47,6 +72,20 @@ def define_explain(parser: Parser) -> None:
     parser.add_argument("--class", dest="target", metavar="NAME", help="the class to map; by default the predicted one")
     parser.add_argument(
         "--opacity", type=between(0, 1), default=0.6, metavar="0..1", help="where the map is strongest (default: 0.6)"
+    )
+    group = parser.add_argument_group("results as DICOM (needs highdicom: requirements-dicom.txt)")
+    group.add_argument(
+        "--dicom",
+        action="append",
+        choices=("sr", "sc", "seg"),
+        help="write beside the images: sr, a structured report with the answer; sc, the map as pictures; seg, the map as a "
+        "segmentation; may be given again",
+    )
+    group.add_argument(
+        "--keep-identity",
+        action="store_true",
+        help="carry the patient's name, id, birth date and sex, and the study's dates and numbers over; by default they are "
+        "empty, and only the UIDs of the scan are kept",
     )
     parser.more_help = "core.explain.methods:describe_methods"
 

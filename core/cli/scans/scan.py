@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from core.cli.output import TerminalProgress, plain
 from core.cli.raw import read_raw
 from core.data import upload
 from core.data.index.series import WERE_SPLIT
-from core.data.study import Cohort, Fault
-from core.errors import DataError
+from core.data.study import Cohort
 from core.figure_text import figure_text
 from core.inference.ensemble import open_predictor
 from core.inference.predict import Predictor
@@ -46,89 +43,29 @@ def open_scan(arguments: argparse.Namespace, settings: Settings) -> Iterator[tup
         yield open_predictor(path, runtime=arguments.runtime, threads=settings.threads), cohort
 
 
-def predict_all(predictor: Predictor, cohort: Cohort) -> tuple[list[Prediction], list[dict[str, str]]]:
-    """Predict every study; one that cannot be predicted is named with its reason, and the rest are predicted.
-
-    What could not be read, and which series were split, is said in the answer's warnings where there is only one study
-    that it can belong to; what reading the slices said already is not said again.
-
-    Raises
-    ------
-    DataError
-        None can be predicted: the first one's reason.
-    """
-    predictions: list[Prediction] = []
-    failures: list[tuple[str, DataError]] = []
-    for study in cohort:
-        progress = TerminalProgress(f"study {plain(study.study_id)}")
-        try:
-            predictions.append(predictor.predict(study, synthetic=cohort.synthetic, progress=progress))
-        except DataError as error:
-            failures.append((study.study_id, error))
-    if not predictions and failures:
-        raise failures[0][1]
-    if len(cohort) == 1:
-        splits = [note for note in cohort.notes if note.endswith(WERE_SPLIT)]
-        predictions = [
-            replace(one, warnings=(*one.warnings, *splits, *_say_faults(cohort.faults, one.warnings)))
-            for one in predictions
-        ]
-    return predictions, [{"study_id": study_id, "reason": str(error)} for study_id, error in failures]
+def study_progress(study_id: str) -> TerminalProgress:
+    """Return the progress of one study."""
+    return TerminalProgress(f"study {plain(study_id)}")
 
 
-def _say_faults(faults: Sequence[Fault], said: Sequence[str]) -> Iterator[str]:
-    for fault in faults:
-        if not any(sentence.endswith(f"{Path(fault.path).name}: {fault.reason}") for sentence in said):
-            yield f"{fault.path}: {fault.reason}"
-
-
-def describe_source(predictor: Predictor, cohort: Cohort, failures: list[dict[str, str]]) -> dict[str, Any]:
-    """What is not about one study: what was left out, and the checkpoint's card in short."""
-    card = predictor.card
-    return {
-        "failed": failures,
-        "unreadable": [{"path": fault.path, "reason": fault.reason} for fault in cohort.faults],
-        "notes": list(cohort.notes),
-        "series": [
-            {
-                "study_id": series.study_id,
-                "series_uid": series.series_uid,
-                "sequence": str(series.sequence),
-                "confidence": series.sequence_confidence,
-                "reason": series.sequence_reason,
-                "plane": str(series.plane),
-                "slices": series.slice_total or len(series.files),
-            }
-            for series in cohort.series
-        ],
-        "checkpoint": {
-            "name": card.name,
-            "path": str(predictor.path),
-            "architecture": card.config.architecture,
-            "class_names": list(card.class_names),
-            "positive_class": card.class_names[card.positive_class],
-            "sequences": [str(sequence) for sequence in card.sequences],
-            "synthetic": card.synthetic,
-            "split_unit": card.split_unit,
-            "reproduction": card.reproduction,
-            "weights_origin": card.weights_origin,
-            "epoch": card.epoch,
-            "runtime": predictor.engine.runtime,
-            "members": list(card.members),
-            "threshold": card.threshold,
-            "temperature": card.temperature,
-            "metrics": card.metrics,
-        },
-    }
-
-
-def headline(prediction: Prediction, predictor: Predictor) -> list[str]:
-    """The answer in one line, and a line for each warning."""
+def headline(prediction: Prediction, predictor: Predictor, *, anyway: bool) -> list[str]:
+    """The answer in one line, or why there is none, and a line for each warning; `anyway` shows what the guard refuses."""
     names, positive = predictor.card.class_names, predictor.card.positive_class
     seen = sum(len(part.seen) for part in prediction.series)
     threshold = f" at threshold {prediction.threshold:.3f}" if len(names) == 2 else ""
+    study = f"study {plain(prediction.study_id)}"
+    if prediction.abstained and not anyway:
+        return [
+            f"{study}: no answer. {plain(prediction.reason)}",
+            *(f"  ! {plain(warning)}" for warning in prediction.warnings if warning not in prediction.reason),
+            "  --anyway shows the numbers, for study.",
+        ]
+    refused = (
+        [f"{study}: refused, and shown anyway, for study. {plain(prediction.reason)}"] if prediction.abstained else []
+    )
     return [
-        f"study {plain(prediction.study_id)}: probability of {names[positive]} {prediction.probability:.3f}, "
+        *refused,
+        f"{study}: probability of {names[positive]} {prediction.probability:.3f}, "
         f"that is {prediction.prediction}{threshold}, from {seen} slices. Research use only.",
         *(
             [f"  its {len(prediction.members)} members: {', '.join(f'{one:.3f}' for one in prediction.members)}"]

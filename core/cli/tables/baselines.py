@@ -8,13 +8,15 @@ from pathlib import Path
 import pandas as pd
 
 from core.cli.cohort import read_cohort
-from core.cli.output import Outcome, plain, table
+from core.cli.output import Outcome, TerminalProgress, plain, table
 from core.cli.tables.referee import read_table
 from core.data.cohort import Cohort
-from core.errors import EvaluationError
+from core.errors import ConfigError, EvaluationError
 from core.experiments.controls.shortcuts import describe_headers
 from core.experiments.referee.baselines import FOLDS, HOW, Baseline, evaluate_baselines, list_sets
+from core.experiments.referee.radiomics import measure_radiomics
 from core.figure_text import figure_text, number_text
+from core.mri import MRSequence
 from core.settings import Settings
 
 
@@ -28,10 +30,19 @@ def baselines(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         patients = read.rows[read.rows["label"].notna()].drop_duplicates("id").reset_index(drop=True)
         covariates, notes = read.grouping, list(read.notes)
     else:
-        patients, covariates, headers = tabulate_cohort(read_cohort(arguments, settings))
-    if not covariates and not headers:
+        cohort = read_cohort(arguments, settings)
+        patients, covariates, headers = tabulate_cohort(cohort)
+    radiomics: dict[str, list[str]] = {}
+    if arguments.radiomics:
+        if path.is_file():
+            raise ConfigError("Radiomics are measured in a cohort's images; DATA is a table. Name the cohort's folder.")
+        sequence = MRSequence(arguments.radiomics)
+        features, notes = measure_radiomics(cohort, sequence, settings, TerminalProgress("measuring"))
+        patients = patients.join(features, on="id")
+        radiomics = {f"radiomics, {sequence}": list(map(str, features))}
+    if not covariates and not headers and not radiomics:
         raise EvaluationError(f"{path.name} has no covariate; expected columns such as age, sex, site or scanner.")
-    sets = list_sets(covariates, headers)
+    sets = list_sets(covariates, headers) | radiomics
     found = evaluate_baselines(patients.drop(columns="score", errors="ignore"), sets, repeats=arguments.repeats)
     document = {
         "data": path.name, "n": len(patients), "positive": int(patients["label"].sum()), "how": HOW, "folds": FOLDS,

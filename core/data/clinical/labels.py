@@ -88,6 +88,10 @@ class LabelTable:
         )
 
 
+LONGEST_NUMBER = 40
+"""Digits of an id that are compared as a number."""
+
+
 def normalise_id(text: str) -> str:
     """Return a study id as it is written everywhere: a number is padded with zeros to five digits."""
     text = FLOAT_ID.sub(r"\1", text.strip()) if FLOAT_ID.fullmatch(text.strip()) else text.strip()
@@ -105,7 +109,11 @@ def id_key(text: str) -> IdKey:
     ``UCSF-PDGM-004`` and ``UCSF-PDGM-0004`` are equal, and so are ``sub-BO1`` and ``BO1``, ``BraTS2021_00012`` and ``12``.
     """
     parts = re.findall(r"\d+|[^\W\d_]+", BRATS_2021.sub("", normalise_id(text)).lower())
-    words = [int(part) if part.isdecimal() else part for part in parts if part not in GENERIC_WORDS]
+    words = [
+        int(part) if part.isdecimal() and len(part) < LONGEST_NUMBER else part
+        for part in parts
+        if part not in GENERIC_WORDS
+    ]
     return tuple(words or parts)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -17,14 +15,13 @@ from core.data.formats.discovery import natural_key
 from core.data.index.imagefolder import name_some
 from core.data.study import Cohort, Study
 from core.errors import ConfigError, EmptyCohortError
+from core.files import read_document
 from core.mri import MRSequence
 
 ALL_SESSIONS = "all"
 LAST_SESSION = "last"
 VALUES_SHOWN = 3
 FOUR_SEQUENCES = frozenset(MRSequence) - {MRSequence.UNKNOWN}
-BEFORE = re.compile(r"(?i)pre(?![a-z])|pre[-_ ]?op|baseline|before")
-AFTER = re.compile(r"(?i)post(?![a-z])|post[-_ ]?op|follow|fu(?![a-z])|after|recurr")
 
 
 def attach_labels(cohort: Cohort, table: LabelTable, levels: Mapping[str, Mapping[str, str]] | None = None) -> Cohort:
@@ -102,7 +99,7 @@ def choose_sessions(
     reasons: dict[str, str] = {}
     completed = 0
     for studies in persons.values():
-        ordered = sorted(studies, key=lambda study: (_rank(study, preoperative), natural_key(study.session)))
+        ordered = order_sessions(studies, preoperative)
         if wanted in (None, LAST_SESSION):
             used = ordered[0] if wanted is None else max(studies, key=lambda study: natural_key(study.session))
             if wanted is None and _count_sequences(studies, used.session) < len(FOUR_SEQUENCES):
@@ -136,6 +133,25 @@ def choose_sessions(
     )
 
 
+def order_sessions(studies: Iterable[Study], preoperative: Collection[tuple[str, str]] = ()) -> list[Study]:
+    """Return studies with those before the operation first and those after it last; alike ones by their session's name."""
+    return sorted(studies, key=lambda study: (_rank(study, preoperative), natural_key(study.session)))
+
+
+def note_sessions(studies: Iterable[Study]) -> list[str]:
+    """Say which sessions of one person there are, a sentence for each person with several."""
+    persons: dict[str, list[Study]] = defaultdict(list)
+    for study in studies:
+        if study.session:
+            persons[study.person].append(study)
+    return [
+        f"{person} has {len(several)} sessions: {', '.join(study.session_title for study in order_sessions(several))}. "
+        "Each has an answer of its own."
+        for person, several in persons.items()
+        if len(several) > 1
+    ]
+
+
 def _count_sequences(studies: Iterable[Study], session: str) -> int:
     """Count which of the four sequences a person's studies of one session have together."""
     found = {series.sequence for study in studies if study.session == session for series in study.series}
@@ -144,15 +160,14 @@ def _count_sequences(studies: Iterable[Study], session: str) -> int:
 
 def _rank(study: Study, preoperative: Collection[tuple[str, str]]) -> int:
     """0 is a session before the operation, 1 one whose name does not say, 2 one after it."""
-    if BEFORE.search(study.session) or (study.person, study.session) in preoperative:
-        return 0
-    return 2 if AFTER.search(study.session) else 1
+    said = "before" if (study.person, study.session) in preoperative else study.operation
+    return ("before", "", "after").index(said)
 
 
 def read_levels(table: Path) -> dict[str, dict[str, str]]:
     """Return what the codes of a table's columns mean, as a BIDS sidecar beside it says; empty where there is none."""
     try:
-        content = json.loads(table.with_suffix(".json").read_bytes())
+        content = read_document(table.with_suffix(".json"))
         return {
             column: dict(entry["Levels"])
             for column, entry in content.items()

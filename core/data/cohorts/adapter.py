@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.data.formats.discovery import natural_key
@@ -31,6 +31,8 @@ class SessionFolder:
     session: str
     folder: Path
     site: str = ""
+    words: str = ""
+    """What the session's name means."""
     refused: str = ""
     """Why it takes no part, where that is known already."""
 
@@ -66,6 +68,8 @@ class CohortAdapter:
     """Name of a table whose rows say "Pre-Op" of a person and a session."""
     post_operative: bool = False
     """Whether all of its sessions are after the operation."""
+    session_words: Mapping[str, str] = field(default_factory=dict)
+    """What the names of its sessions mean."""
     unverified: tuple[str, ...] = ()
     """What of this no stored file of the cohort has shown."""
 
@@ -130,6 +134,7 @@ class CohortAdapter:
                     session=name,
                     folder=visit,
                     site=groups.get("site") or "",
+                    words=self.session_words.get(name, "post-operative" if name and self.post_operative else ""),
                 )
 
     def _holds_images(self, folder: Path) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.data.cohorts.adapter import NIFTI, CohortAdapter, SessionFolder
+from core.files import read_document
 from core.mri import MRSequence
 
 LIST = "processed.json"
@@ -20,7 +20,7 @@ class ProcessedAdapter(CohortAdapter):
     def find_sessions(self, root: Path) -> list[SessionFolder]:
         """Return the studies of the list, those that were refused with the reason; none where there is no such list."""
         try:
-            entries = json.loads((root / LIST).read_bytes())["studies"]
+            entries = read_document(root / LIST)["studies"]
             return [
                 SessionFolder(
                     study_id=entry["study_id"],

@@ -19,5 +19,6 @@ UPENN_GBM = CohortAdapter(
     masks=rf"{PREFIX}(?:automated_approx_)?segm{NIFTI}",
     mask_folders=("../../images_segm", "../../automated_segm"),
     bases=("images_structural", "NIfTI-files/images_structural", ""),
+    session_words={"11": "baseline", "21": "follow-up"},
     tables=("UPENN-GBM_clinical_info*.csv",),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -10,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core.errors import DataError
+from core.errors import DataError, DocumentError
+from core.files import read_document
 
 LARGEST_SIDECAR = 4 * 2**20
 """Bytes; dcm2niix writes a few kilobytes."""
@@ -77,8 +77,8 @@ def load_sidecar(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > LARGEST_SIDECAR:
             raise DataError(f"{path.name} is larger than a sidecar ever is; remove it or convert the scan again.")
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        content = read_document(path)
+    except (OSError, DocumentError) as error:
         raise DataError(f"{path.name} cannot be read as JSON ({error}); convert the scan again.") from error
     if not isinstance(content, dict):
         raise DataError(f"{path.name} holds no JSON object, so it is no sidecar; convert the scan again.")

@@ -1,6 +1,6 @@
 """The process that decodes compressed frames with native code, and may die of it.
 
-It is started by :mod:`core.data.formats.decoders` as ``python -m core.data.formats.decoder_process``, answers one
+It is started by :mod:`core.data.formats.codestream` as ``python -m core.data.formats.decoder_process``, answers one
 request after the other, and ends when its input does. It imports little, so that it starts in a tenth of a second.
 GDCM decodes JPEG and JPEG-LS, OpenJPEG JPEG 2000.
 """

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset
 
 from core.data.formats.codestream import decode_frames
@@ -35,13 +35,14 @@ from core.data.formats.header import (
     check_kind,
 )
 from core.data.identifying import IDENTIFYING
-from core.errors import DicomError, LimitError
+from core.errors import DicomError, LimitError, refusal
 from core.settings import Settings, load_settings
 
 PIXEL_KINDS = {0x7FE00008: "f", 0x7FE00009: "f", 0x7FE00010: ""}
 """Float Pixel Data and Double Float Pixel Data; Pixel Data, whose kind Pixel Representation tells."""
 PARSER_ERRORS = (
     InvalidDicomError,
+    BytesLengthException,
     EOFError,
     struct.error,
     ValueError,
@@ -325,9 +326,10 @@ def _check_size(image: _Image) -> None:
         available = image.source.seek(0, io.SEEK_END) - image.offset
         if available < expected:
             times = f" x {header.frames} frames" if header.frames > 1 else ""
+            claimed = f"{header.rows} x {header.columns}{times}"
+            there = f"{max(0, available):,}"
             raise DicomError(
-                f"{header.path.name} is cut off: {header.rows} x {header.columns}{times} pixels need {expected:,} bytes, "
-                f"{max(0, available):,} are there; copy it again."
+                refusal("cut_off", name=header.path.name, claimed=claimed, expected=f"{expected:,}", available=there)
             )
 
 

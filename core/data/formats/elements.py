@@ -15,7 +15,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from core.errors import DicomError
+from core.errors import DicomError, refusal
 
 Elements = Dataset | dict[int, RawDataElement]
 """Where values are looked up: a data set, or its raw elements by tag, which is several times faster."""
@@ -73,7 +73,7 @@ def floats_of(dataset: Elements, keyword: str, count: int | None = None) -> tupl
         values = ()
     if not values or not all(math.isfinite(value) for value in values) or (count and len(values) != count):
         expected = f"{count} numbers" if count else "a number"
-        raise DicomError(f"{keyword} is {text[:60]!r}; expected {expected}.")
+        raise DicomError(refusal("number", keyword=keyword, found=text[:60], expected=expected))
     return values
 
 
@@ -92,7 +92,7 @@ def integer_of(dataset: Elements, keyword: str) -> int | None:
         return int(struct.unpack("<H" if element.is_little_endian else ">H", element.value[:2])[0])
     values = floats_of(dataset, keyword)
     if values and values[0] != int(values[0]):
-        raise DicomError(f"{keyword} is {values[0]}; expected a whole number.")
+        raise DicomError(refusal("number", keyword=keyword, found=values[0], expected="a whole number"))
     return int(values[0]) if values else None
 
 

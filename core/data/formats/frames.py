@@ -16,7 +16,7 @@ from pydicom.sequence import Sequence as DicomSequence
 from core.data.formats.acquisition import split_values
 from core.data.formats.elements import described_number, floats_of, text_of
 from core.data.formats.header import InstanceHeader, directions_of
-from core.errors import DicomError
+from core.errors import DicomError, refusal
 
 SHARED, PER_FRAME = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
 
@@ -44,15 +44,12 @@ def split_frames(dataset: Dataset, header: InstanceHeader) -> tuple[InstanceHead
     if not has_functional_groups(dataset):
         if header.frames == 1:
             return (header,)
-        raise DicomError(
-            f"{header.path.name} holds {header.frames} frames and does not say where they lie (it has no functional "
-            "groups); convert it to enhanced MR or to one file per slice."
-        )
+        raise DicomError(refusal("frames_unplaced", name=header.path.name, frames=header.frames))
     shared = _items(dataset, SHARED)[:1]
     items = _items(dataset, PER_FRAME)
     if len(items) != header.frames and (items or header.frames > 1):
         raise DicomError(
-            f"{header.path.name} holds {header.frames} frames and describes {len(items)}; it is damaged, export it again."
+            refusal("frames_miscounted", name=header.path.name, frames=header.frames, described=len(items))
         )
     own = [[item] for item in items] or [[]]
     return tuple(_frame_header([*item, *shared], header, number) for number, item in enumerate(own))

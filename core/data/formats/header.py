@@ -28,7 +28,7 @@ from core.data.formats.elements import (
 )
 from core.data.redact import NAMING_TAGS, Redactor
 from core.data.synthetic import SYNTHETIC_MARK
-from core.errors import DicomError, NoPixelsError, NotMRError
+from core.errors import DicomError, NoPixelsError, NotMRError, refusal
 from core.files import load_table
 
 _WORDS = load_table(__file__)
@@ -117,16 +117,14 @@ def check_kind(dataset: Elements, path: Path, *, has_pixels: bool) -> None:
     """Refuse anything but a grey MR image, before any other attribute is read."""
     modality, sop_class = text_of(dataset, "Modality"), text_of(dataset, "SOPClassUID")
     if not modality and not sop_class and not has_pixels:
-        raise DicomError(f"{path.name} is not a DICOM image: it has neither Modality, SOP Class UID nor pixels.")
+        raise DicomError(refusal("no_image", name=path.name))
     if modality != "MR" and (modality or sop_class not in MR_CLASSES):
-        raise NotMRError(f"{path.name} has Modality {modality or 'not stated'}; only MR images can be used here.")
+        raise NotMRError(refusal("other_modality", name=path.name, modality=modality or "not stated"))
     if not has_pixels or not integer_of(dataset, "Rows") or not integer_of(dataset, "Columns"):
-        raise NoPixelsError(f"{path.name} is an MR object without pixel data; hand in the images of the series.")
+        raise NoPixelsError(refusal("no_pixels", name=path.name))
     samples, photometric = integer_of(dataset, "SamplesPerPixel"), text_of(dataset, "PhotometricInterpretation")
     if (samples or 1) != 1 or (photometric and not photometric.startswith("MONOCHROME")):
-        raise DicomError(
-            f"{path.name} is a colour image ({photometric or f'{samples} samples a pixel'}); MR signal is grey."
-        )
+        raise DicomError(refusal("colour", name=path.name, found=photometric or f"{samples} samples a pixel"))
 
 
 def is_burned_in(dataset: Elements) -> bool:
@@ -169,13 +167,12 @@ def build_header(dataset: Elements, path: Path, syntax: str, identifying: tuple[
     if syntax not in NATIVE_SYNTAXES:
         check_syntax(syntax, stored)
     if frames < 1:
-        raise DicomError(f"NumberOfFrames is {frames}; expected 1 or more.")
+        raise DicomError(refusal("frame_count", frames=frames))
     if allocated not in (8, 16, 32, 64):
-        raise DicomError(f"BitsAllocated is {allocated}; 8, 16 and 32 bits a pixel can be read.")
+        raise DicomError(refusal("bits", allocated=allocated))
     if slope == 0 or not stored - 1 <= high_bit < allocated:
-        raise DicomError(
-            f"RescaleSlope {slope}, BitsAllocated {allocated}, BitsStored {stored}, HighBit {high_bit} do not fit."
-        )
+        stated = f"{1 if slope is None else slope:g}"
+        raise DicomError(refusal("bits_misfit", slope=stated, allocated=allocated, stored=stored, high_bit=high_bit))
     return InstanceHeader(
         path=path,
         transfer_syntax=syntax,
@@ -273,6 +270,6 @@ def directions_of(values: tuple[float, ...]) -> tuple[Triple | None, Triple | No
     pair = np.reshape(values, (2, 3))
     lengths = np.linalg.norm(pair, axis=1)
     if np.abs(lengths - 1).max() > 0.01 or abs(pair[0] @ pair[1]) > 0.01:
-        raise DicomError(f"ImageOrientationPatient {values} is not two perpendicular unit vectors.")
+        raise DicomError(refusal("directions", values=", ".join(f"{value:g}" for value in values)))
     row, column = (pair / lengths[:, None]).tolist()
     return (row[0], row[1], row[2]), (column[0], column[1], column[2])

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.data.formats.discovery import GZIP_START
-from core.errors import DataError, LimitError, MixedSeriesError
+from core.errors import DataError, LimitError, MixedSeriesError, refusal
 from core.mri import Plane, plane_of
 from core.settings import Settings, load_settings
 
@@ -141,10 +141,11 @@ def read_nifti_header(
     settings = settings or load_settings()
     header = _interpret(path)
     shape, kind, data_offset = header.shape, header.kind, header.data_offset
+    listed = ", ".join(map(str, shape))
     if len(shape) > 3:
-        raise MixedSeriesError(f"{path.name} has {len(shape)} dimensions {shape}: a time series, not one volume.")
+        raise MixedSeriesError(refusal("dimensions", name=path.name, count=len(shape), shape=listed))
     if len(shape) != 3 or min(shape) < 1:
-        raise DataError(f"{path.name} has the shape {shape}; expected a three-dimensional image.")
+        raise DataError(refusal("shape", name=path.name, shape=listed))
     if kind.kind not in "iuf":
         raise DataError(f"{path.name} holds {kind} voxels; expected plain numbers.")
     voxels = int(np.prod(shape, dtype=object))
@@ -155,7 +156,7 @@ def read_nifti_header(
     stored = RAS_TO_LPS @ header.affine
     spacing = np.linalg.norm(stored[:3, :3], axis=0)
     if not np.isfinite(stored).all() or spacing.min() <= 0:
-        raise DataError(f"{path.name} has no usable affine; save it again with its orientation.")
+        raise DataError(refusal("affine", name=path.name))
     scale = _scale_to_mm(header, spacing)
     stored[:3] *= scale or 1.0
     axes_mm = stored[:3, :3]
@@ -280,7 +281,7 @@ def _parse_header(path: Path) -> Any:
                 return kind(start[: kind.sizeof_hdr], check=False)
     except (*GZIP_ERRORS, ValueError, nibabel.spatialimages.HeaderDataError) as error:
         raise DataError(f"{path.name} is not NIfTI, or damaged: {error}.") from error
-    raise DataError(f"{path.name} is not a NIfTI image.")
+    raise DataError(refusal("not_nifti", name=path.name))
 
 
 def _open_by_content(path: Path) -> BufferedIOBase:

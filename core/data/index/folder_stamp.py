@@ -7,22 +7,27 @@ tens of milliseconds; joblib's, which carry the whole project, would start longe
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.data.formats.discovery import IGNORED_NAMES
-from core.data.index.stamped import digest_of
 from core.settings import PROJECT_ROOT
 
 FOLDERS_PER_PROCESS = 100
 """Below so many folders a further process costs more than it saves."""
 ANSWER = "from core.data.index.folder_stamp import answer; answer()"
+
+
+def digest_of(parts: Iterable[object]) -> str:
+    """Return 32 hex digits for a sequence of texts or numbers, paths of any encoding among them."""
+    return hashlib.sha256("\n".join(map(str, parts)).encode(errors="surrogateescape")).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

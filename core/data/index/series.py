@@ -21,7 +21,7 @@ from core.data.index.series_groups import group_headers
 from core.data.index.stack import Stack, arrange
 from core.data.sequences.names import read_name
 from core.data.study import Fault, ImageSize, Series, SeriesScan
-from core.errors import DataError
+from core.errors import DataError, refusal
 from core.mri import MRSequence, Plane
 from core.settings import Settings
 
@@ -237,9 +237,9 @@ def _nifti_series(
     stem = path.name.removesuffix(".gz").removesuffix(".nii")
     name = read_name(stem, file=True)
     if name.other == "a label map":
-        raise DataError(f"{path.name} is a segmentation by its name, not a scan.")
+        raise DataError(refusal("named_labels", name=path.name))
     if is_label_map(path):
-        raise DataError(f"{path.name} is a label map by its voxels or its intent code, not a scan.")
+        raise DataError(refusal("label_map", name=path.name))
     slice_axis = find_stated_slices(sidecar, header.axes_mm)
     if slice_axis is not None:
         header = read_nifti_header(path, settings, slice_axis)

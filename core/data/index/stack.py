@@ -17,7 +17,7 @@ from core.data.formats.dicom import InstanceHeader
 from core.data.formats.header import Triple
 from core.data.sequences.rules import tell_by_image
 from core.data.study import Fault
-from core.errors import MixedSeriesError
+from core.errors import MixedSeriesError, refusal
 from core.mri import PLANE_AXES, Plane, plane_of
 
 MAJORITY = 0.75
@@ -74,10 +74,7 @@ def arrange(headers: Sequence[InstanceHeader]) -> Stack:
     ordered = sorted(headers, key=lambda header: str(header.path))
     mosaic = next((header for header in ordered if "MOSAIC" in header.acquisition.image_type), None)
     if mosaic:
-        raise MixedSeriesError(
-            f"{mosaic.path.name} is a Siemens mosaic (many slices tiled into one image), not an anatomical slice; "
-            "hand in the structural series."
-        )
+        raise MixedSeriesError(refusal("mosaic", name=mosaic.path.name))
     if len(ordered) == 1 and not _has_geometry(ordered[0]):
         return _lone_slice(ordered[0])
     plain, other_frames = _keep_plain_frames(ordered)
@@ -123,10 +120,7 @@ def _keep_majority(headers: Sequence[InstanceHeader]) -> tuple[list[InstanceHead
         counts = "; ".join(
             f"{len(group)} of {_describe(group[0])}" for group in sorted(groups.values(), key=len)[::-1][:4]
         )
-        raise MixedSeriesError(
-            f"The {len(headers)} files of {_place(headers)} do not form one volume, which has one size and one "
-            f"orientation: found {counts}. Hand in one series."
-        )
+        raise MixedSeriesError(refusal("no_volume", count=len(headers), place=_place(headers), found=counts))
     usual = _describe(kept[0])
     faults = [
         Fault(path=str(header.path), reason=f"left out: {_describe(header)}, while most of its series are {usual}")
@@ -202,8 +196,14 @@ def _drop_repeats(headers: Sequence[InstanceHeader]) -> tuple[list[InstanceHeade
             else "a time series, several echoes or several series in one"
         )
         raise MixedSeriesError(
-            f"The {per_position.total()} images of {_place(headers)} lie at only {len(kept)} positions, up to "
-            f"{max(per_position.values())} at one: {what}. Hand in one image per position."
+            refusal(
+                "repeated",
+                count=per_position.total(),
+                place=_place(headers),
+                positions=len(kept),
+                most=max(per_position.values()),
+                what=what,
+            )
         )
     return kept, faults
 
@@ -239,7 +239,6 @@ def _find_step(headers: Sequence[InstanceHeader], gaps: NDArray[np.float64]) -> 
     odd = np.abs(steps - np.maximum(steps.round(), 1)) > UNEVEN_GAP * np.maximum(steps, 1)
     if odd.mean() > 1 - MAJORITY:
         raise MixedSeriesError(
-            f"The slices of {_place(headers)} are unevenly spaced, from {gaps.min():g} to {gaps.max():g} mm apart without "
-            "a common step: several series in one, or many slices missing. Hand in one complete series."
+            refusal("uneven", place=_place(headers), least=f"{gaps.min():g}", most=f"{gaps.max():g}")
         )
     return step

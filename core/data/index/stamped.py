@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable
@@ -11,16 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.data.index.folder_stamp import digest_of
 from core.errors import StorageError
-from core.files import write_atomic
+from core.files import read_document, write_atomic
 
 MOST_ENTRIES = 20_000
 """Above so many entries the oldest are removed."""
-
-
-def digest_of(parts: Iterable[object]) -> str:
-    """Return 32 hex digits for a sequence of texts or numbers, paths of any encoding among them."""
-    return hashlib.sha256("\n".join(map(str, parts)).encode(errors="surrogateescape")).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +31,7 @@ class StampedCache:
     def find(self, key: Iterable[object], stamp: str) -> Any:
         """Return the document of a key; None where there is none, or it was made from another state."""
         try:
-            content = json.loads(self._entry(key).read_bytes())
+            content = read_document(self._entry(key))
             return content["document"] if content["stamp"] == stamp else None
         except (OSError, ValueError, KeyError, TypeError):
             return None

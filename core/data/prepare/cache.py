@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from core.config import PrepConfig
 from core.data.formats.series_reader import read_files
-from core.data.index.stamped import StampedCache, digest_of
+from core.data.index.folder_stamp import digest_of
+from core.data.index.stamped import StampedCache
 from core.data.prepare.examples import ImageFrame, PreparedSeries
 from core.data.prepare.slices import prepare_source
 from core.data.select import Source
 from core.data.study import Fault, Series
 from core.errors import DataError
-from core.files import replace_atomically, write_atomic
+from core.files import read_document, replace_atomically, write_atomic
 from core.settings import Settings
 
 FORMAT_VERSION = 3
@@ -57,6 +58,9 @@ def load_prepared(source: Series | Source, prep: PrepConfig, settings: Settings)
     contents = [content for content, _ in known]
     entry = _entry(source, prep, settings, contents)
     found = _read(entry) or _write(entry, prepare_source(source, prep, settings, contents=known[0][1]))
+    if settings.hosted:  # what was used last is evicted last
+        with suppress(OSError):
+            os.utime(entry)
     return replace(found, content=digest_of(contents))
 
 
@@ -182,7 +186,7 @@ def _gone(series: Series, error: OSError) -> DataError:
 def _read(entry: Path) -> PreparedSeries | None:
     """Open an entry; None where there is none or it is damaged."""
     try:
-        meta = json.loads((entry / "meta.json").read_text(encoding="utf-8"))
+        meta = read_document(entry / "meta.json")
         pixels = np.load(entry / "pixels.npy", mmap_mode="r", allow_pickle=False)
         return _build(pixels, meta)
     except (OSError, ValueError, KeyError, TypeError, EOFError):

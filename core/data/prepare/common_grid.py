@@ -22,14 +22,11 @@ from core.data.select import Source
 from core.data.study import Fault
 from core.data.volume import Volume
 from core.data.voxels import Voxels
-from core.errors import DataError, LimitError
+from core.errors import REFUSALS, DataError, LimitError
 from core.mri import MRSequence, Plane, plane_of
 from core.settings import Settings, load_settings
 
-UNPLACED = (
-    "files do not state how large a voxel is and how it lies in the patient, without which nothing can be laid on a common "
-    "grid; export the scan again with its geometry, or prepare each series in its own planes (grid_mm=0)"
-)
+UNPLACED = REFUSALS["unplaced"]
 IN_PLANE_MM = 1.0
 """Distance between rows and columns of the grid, where the slices do not lie closer still."""
 AXIAL = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])

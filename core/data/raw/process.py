@@ -16,7 +16,6 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from core.config import PrepConfig
-from core.data.frames_of_reference import compare_frames
 from core.data.index.series import scan_series
 from core.data.raw.bias import correct_bias
 from core.data.raw.brain_mask import check_brain, find_brain
@@ -24,11 +23,11 @@ from core.data.raw.config import RAW_VERSION, RawConfig, Step
 from core.data.raw.images import Image, make_even, smooth_to, to_image, voxels_of
 from core.data.raw.registration import assess, register
 from core.data.raw.similarity import Pair
-from core.data.select import select_sources
+from core.data.select import compare_frames, select_sources
 from core.data.study import Series, Study
 from core.data.volume import read_volume
 from core.errors import DataError, FrameOfReferenceError, LimitError, RawStepError
-from core.files import storage_errors, write_atomic
+from core.files import read_document, storage_errors, write_atomic
 from core.mri import MRSequence
 from core.progress import Progress, silent
 from core.settings import Settings, load_settings
@@ -132,7 +131,7 @@ def process_study(
 def read_record(folder: Path) -> dict[str, Any] | None:
     """Return the record of a processed study, or None where there is none that can be read."""
     try:
-        content = json.loads((folder / RECORD).read_bytes())
+        content = read_document(folder / RECORD)
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None

@@ -79,9 +79,8 @@ class ComparedRun:
         if evaluation is None:
             return None
         positive = evaluation.patient_labels == evaluation.positive_class
-        return reliability_bins(
-            positive, evaluation.patient_probabilities[:, evaluation.positive_class], RELIABILITY_BINS
-        )
+        probabilities = evaluation.patient_probabilities[:, evaluation.positive_class]
+        return reliability_bins(positive, probabilities, RELIABILITY_BINS, selected=evaluation.part == "val")
 
     def to_dict(self) -> dict[str, Any]:
         """As in ``runs compare --json``."""

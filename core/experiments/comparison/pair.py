@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from core.evaluation.figure import Figure
 from core.evaluation.paired import auroc_difference, bootstrap_auroc_difference
+from core.evaluation.selection import WITHHELD, withhold_interval
 
 if TYPE_CHECKING:
     from core.experiments.comparison.comparison import ComparedRun
@@ -56,6 +57,8 @@ class Difference:
         if self.figure.value is None:
             return f"no difference: {self.figure.reason}"
         told = "told apart" if self.apart else "not told apart"
+        if self.figure.reason == WITHHELD:
+            told = f"not tested: {WITHHELD.removeprefix('no interval: ')}"
         leak = "; a leaky split is among them, so this says nothing of new patients" if self.leaky else ""
         return f"{told}{leak}" + (f"; {self.reason}" if self.reason else "")
 
@@ -100,6 +103,8 @@ def pair_runs(run: ComparedRun, reference: ComparedRun, comparisons: int) -> Dif
             figure, analytic = bootstrap_auroc_difference(*rows), auroc_difference(*rows)
             if comparisons > 1:
                 adjusted = bootstrap_auroc_difference(*rows, confidence=1 - 0.05 / comparisons)
+            if any(one.evaluation is not None and one.evaluation.part == "val" for one in (run, reference)):
+                figure, analytic, adjusted = (one and withhold_interval(one) for one in (figure, analytic, adjusted))
     return Difference(
         run=run.label,
         reference=reference.label,

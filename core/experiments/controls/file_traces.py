@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 
+from core.data.formats.dicom import PARSER_ERRORS
 from core.data.formats.images import read_image
 from core.data.study import Series
 from core.data.volume import read_volume
@@ -53,7 +53,7 @@ def read_traces(series: Series, settings: Settings) -> dict[str, float | str]:
 def _read_syntax(path: object) -> dict[str, float | str]:
     try:
         meta = dcmread(str(path), stop_before_pixels=True, specific_tags=[]).file_meta
-    except (OSError, InvalidDicomError, EOFError, ValueError):
+    except PARSER_ERRORS:
         return {}
     syntax = str(meta.get("TransferSyntaxUID", ""))
     return {"compression syntax": hashlib.blake2b(syntax.encode(), digest_size=6).hexdigest()}

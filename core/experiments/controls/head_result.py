@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.evaluation.figure import Figure
 from core.evaluation.metrics import Floats
+from core.stored_arrays import StoredArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -16,7 +18,7 @@ class HeadResult:
     """How well a linear head does on patients that it was not fitted to, and how well with shuffled labels."""
 
     auroc: Figure
-    null: NDArray[np.float64]
+    null: Annotated[NDArray[np.float64], StoredArray()]
     """(permutations,): the same with labels shuffled by patient."""
     p_value: float
     """(1 + permutations at least as good) / (1 + permutations)."""

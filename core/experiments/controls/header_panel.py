@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
 from scipy.stats import rankdata
 
+from core.data.formats.dicom import PARSER_ERRORS
 from core.data.study import Series
 from core.evaluation.metrics import Integers
 from core.evaluation.permutation import Exchange
@@ -61,7 +61,7 @@ def read_acquisition(series: Series) -> dict[str, float | str]:
         return {}
     try:
         header = dcmread(series.files[0], stop_before_pixels=True, specific_tags=[*NUMBERS, *WORDS])
-    except (OSError, InvalidDicomError, EOFError, ValueError):
+    except PARSER_ERRORS:
         return {}
     found: dict[str, float | str] = {}
     for name in NUMBERS:

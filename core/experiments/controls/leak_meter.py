@@ -118,6 +118,7 @@ def measure_cohort(
     seed: int = 0,
     jobs: int | None = None,
     progress: Progress = silent,
+    measuring: Progress = silent,
 ) -> LeakMeter:
     """Prepare a cohort's slices (through the cache) and measure its leak.
 
@@ -133,6 +134,8 @@ def measure_cohort(
         Processes to prepare with.
     progress
         Called per series prepared.
+    measuring
+        Called per repeat.
 
     Raises
     ------
@@ -142,7 +145,7 @@ def measure_cohort(
         No series can be used.
     """
     table = build_table(cohort, prep or meter_prep(cohort), settings, jobs=jobs, progress=progress)
-    return measure_leak(table, repeats=repeats, seed=seed, synthetic=cohort.synthetic)
+    return measure_leak(table, repeats=repeats, seed=seed, synthetic=cohort.synthetic, progress=measuring)
 
 
 def meter_prep(cohort: Cohort) -> PrepConfig:
@@ -156,7 +159,13 @@ def meter_prep(cohort: Cohort) -> PrepConfig:
 
 
 def measure_leak(
-    table: SliceTable, *, repeats: int = 20, folds: int = 5, seed: int = 0, synthetic: bool = False
+    table: SliceTable,
+    *,
+    repeats: int = 20,
+    folds: int = 5,
+    seed: int = 0,
+    synthetic: bool = False,
+    progress: Progress = silent,
 ) -> LeakMeter:
     """Evaluate a nearest neighbour on thumbnails by slice and by patient, with true and with shuffled labels.
 
@@ -172,6 +181,8 @@ def measure_leak(
         Of the splits.
     synthetic
         Said in the result.
+    progress
+        Called per repeat.
 
     Raises
     ------
@@ -194,6 +205,7 @@ def measure_leak(
                 hits.setdefault("same", []).append(slices.member[neighbour] == slices.member)
             else:
                 doses.append(_dose_hits(slices, shuffled, fold, parts, generator))
+        progress(repeat + 1, repeats, "comparisons")
     figures = {name: _share(np.mean(each, axis=0), slices) for name, each in hits.items()}
     return LeakMeter(
         slices=len(rows),

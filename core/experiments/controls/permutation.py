@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from core.evaluation.figure import Figure
 from core.evaluation.permutation import permutation_p
+from core.figure_text import p_text
 
 KIND = "permutation"
 RERUNS = 19
@@ -48,7 +49,7 @@ class PermutationTest:
         """What was found, for a claim sheet."""
         observed = "none" if self.observed.value is None else f"{self.observed.value:.3f}"
         return (
-            f"p = {self.p_value:.3f}: AUROC by patient {observed} on validation patients (n = {self.observed.n}), among "
+            f"{p_text(self.p_value)}: AUROC by patient {observed} on validation patients (n = {self.observed.n}), among "
             f"{len(self.null)} trainings with labels shuffled by patient {self.within}"
         )
 

@@ -17,6 +17,7 @@ from core.experiments.controls.inner_split import split_inside
 from core.experiments.controls.optimism import OptimismParameters, Pair, compare_pairs
 from core.experiments.controls.permutation import RERUNS, PermutationTest
 from core.experiments.controls.specification import SpecificationParameters, list_cells
+from core.files import remove_file
 from core.jobs.experiment import Display, Experiment, Question, RunOptions
 from core.jobs.member import Member, train_members
 from core.progress import Progress
@@ -102,7 +103,10 @@ def measure_specification(
         reasons += failures
     progress(total, total, "")
     result = {**found[0].to_dict(), "reasons": reasons}
-    return result | {"joint": judge_jointly(found[0], found[1:], sentence)} if shuffles else result
+    if shuffles:
+        joint = judge_jointly(found[0], found[1:], sentence)
+        result |= {"joint": joint, "sentence": f"{result['sentence']} {joint['sentence']}"}
+    return result
 
 
 def _report_after(progress: Progress, before: int, total: int, done: int, what: str) -> None:
@@ -134,7 +138,7 @@ def _measure_cells(
             known = read_evaluation(run, "test") if prefix else None
             figure = (known or evaluate_run(run, "test", settings)).patient["auroc"]
             if prefix:
-                run.checkpoint.unlink(missing_ok=True)
+                remove_file(run.checkpoint)
         except RunBusyError:
             raise
         except MGMTLabError as error:
@@ -175,8 +179,8 @@ def permute_labels(
     for done, member in enumerate(train_members(members, settings, jobs=options.parallel), start=1):
         run = member.run
         if run.name != OBSERVED:
-            run.checkpoint.unlink(missing_ok=True)
-            (run.path / "predictions.parquet").unlink(missing_ok=True)
+            remove_file(run.checkpoint)
+            remove_file(run.path / "predictions.parquet")
         figures[run.name] = best_validation_auroc(run)
         progress(done, len(members), run.name)
     null = (figures[name].value for name in seeds if name != OBSERVED)

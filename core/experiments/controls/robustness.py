@@ -31,7 +31,7 @@ from core.evaluation.intervals import share_figure
 from core.experiments.controls.robustness_question import RobustnessParameters
 from core.experiments.external.parameters import digest_file
 from core.figure_text import value_text
-from core.files import write_atomic
+from core.files import read_document, write_atomic
 from core.jobs.experiment import Display, Experiment, Question, RunOptions
 from core.models.card import CheckpointCard
 from core.models.checkpoint import load_model
@@ -159,7 +159,7 @@ def measure_robustness(
             kept.parent.mkdir(parents=True, exist_ok=True)
             moved = _compare(card, table, rows, plain, score(one.title, one.disturb))
             write_atomic(kept, json.dumps({"title": one.title, **moved}))
-        moves[one.name] = json.loads(kept.read_text())
+        moves[one.name] = read_document(kept)
     moves |= _halves(card, table, rows, plain)
     progress(len(disturbances), len(disturbances), "")
     worst = max((one for name, one in moves.items() if name != "retest"), key=lambda one: one["changed"]["value"] or 0)

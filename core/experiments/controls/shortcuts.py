@@ -35,6 +35,7 @@ from core.experiments.controls.head_result import HeadResult, mean_by_patient
 from core.experiments.controls.header_panel import HeaderAssociation, associate_headers, read_acquisition
 from core.experiments.controls.leak_meter import meter_prep
 from core.experiments.controls.thumbnails import make_thumbnails
+from core.figure_text import p_text, value_text
 from core.progress import Progress, silent
 from core.settings import Settings
 
@@ -129,6 +130,18 @@ class Shortcuts:
     def found(self, name: str) -> bool:
         """Whether a control predicts the label better than chance: p at most 0.05 after Holm."""
         return name in self.results and self.adjust(name) <= SIGNIFICANT_P
+
+    @property
+    def sentence(self) -> str:
+        """What predicts the label, and what each control reached."""
+        suspects = [control for control in CONTROLS if control.name != "pictures" and control.name in self.results]
+        told = [
+            f"{one.title.lower()}: AUROC {value_text(self.results[one.name].auroc)}, {p_text(self.adjust(one.name), 'after Holm')}"
+            for one in suspects
+        ]
+        guilty = [one.title.lower() for one in suspects if self.found(one.name)]
+        verdict = f"The label is predicted by: {', '.join(guilty)}." if guilty else "None predicts the label."
+        return f"{verdict} {'; '.join(told)}; n = {self.patients} patients"
 
     def to_dict(self) -> dict[str, Any]:
         """As ``shortcuts --json`` prints it."""

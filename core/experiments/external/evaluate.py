@@ -20,7 +20,7 @@ from core.experiments.external.judged import describe_pool, judge_cohort, pool_c
 from core.experiments.external.overlap import SeenPersons, read_ties
 from core.experiments.external.parameters import ExternalParameters, cohort_names, subject_name
 from core.experiments.external.progress import kept_at
-from core.files import digest_file, write_atomic
+from core.files import digest_file, read_document, write_atomic
 from core.jobs.experiment import Display, Experiment, Question, RunOptions
 from core.models.card import read_card
 from core.progress import Progress
@@ -137,7 +137,7 @@ def _evaluate(name: str, checkpoint: Path, rest: Cohort, settings: Settings, pro
 def _read_kept(place: Path, basis: str) -> dict[str, Any] | None:
     """What was found on a cohort before, if nothing that it rests on has changed."""
     try:
-        content = json.loads(place.read_text())
+        content = read_document(place)
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) and content.get("basis") == basis else None

@@ -54,6 +54,7 @@ def judge_cohort(name: str, evaluation: Evaluation) -> dict[str, Any]:
         "temperature": evaluation.temperature,
         "synthetic": evaluation.synthetic,
         "looked_at": evaluation.looked_at,
+        "guard": evaluation.guard,
         "notes": list(evaluation.notes),
         "logit": logit,
     }

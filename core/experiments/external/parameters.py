@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -12,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from core.config import RunConfig
 from core.data.join import name_cohorts
 from core.errors import ConfigError, DataError
-from core.files import digest_file
+from core.files import digest_file, read_document
 from core.jobs.experiment import Question, make_question
 from core.models.card import BEST, read_card
 from core.models.catalogue import checkpoint_name
@@ -125,7 +124,7 @@ def read_cohort_source(place: str, options: Mapping[str, object]) -> DataSource:
             f"There is no folder {place}; name one that holds a cohort, or a .json file that says how to read it."
         )
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = read_document(path)
         for name in ("root", "labels", "identity"):
             if content.get(name):
                 content[name] = str(path.parent / Path(content[name]).expanduser())

@@ -154,6 +154,9 @@ def find_flaws(table: Predictions, rows: pd.DataFrame, patients: pd.DataFrame, j
             f"The smaller class has {fewest} patients.",
             "Add patients, or withhold the figure.",
         )
+    if table.has("fold") and rows["fold"].nunique() == 1:
+        find("one_fold", "warning", "All rows are of one fold: the result of a cross-validation is that of all its folds.",
+             "Hand in every fold.")  # fmt: skip
     if "fold" in patients:
         alone = patients.groupby("fold")["label"].nunique()
         if (alone < 2).any():

@@ -15,7 +15,7 @@ from core.errors import EvaluationError
 from core.evaluation import metrics
 from core.evaluation.calibration import measure_calibration
 from core.evaluation.curves import reliability_bins
-from core.evaluation.figure import Figure
+from core.evaluation.figure import Figure, estimand_of
 from core.evaluation.figures import compute_figures
 from core.evaluation.folds import evaluate_folds, group_folds
 from core.evaluation.metrics import Floats
@@ -114,6 +114,7 @@ def judge(table: Predictions, questions: Questions | None = None) -> dict[str, A
         "class_names": list(table.class_names),
         "design": "folds" if "fold" in patients else "hold-out",
         "judged": part or "all rows",
+        "estimand": estimand_of("referee"),
         "is_probability": table.is_probability,
         "discrimination": {name: figure.to_dict() for name, figure in discrimination.items()},
         "calibration": _calibrate(table, positive, scores),
@@ -133,6 +134,12 @@ def judge(table: Predictions, questions: Questions | None = None) -> dict[str, A
         "cannot_be_seen": list(CANNOT_BE_SEEN),
         "notes": list(table.notes),
     }
+    if len(document["subgroups"]) > 1:
+        count = len(document["subgroups"])
+        document["notes"].append(
+            f"{count} subgroups are listed: at least one of {count} intervals of 95% misses by chance in up to "
+            f"{min(1.0, 0.05 * count):.0%}. Only what stands among the findings is adjusted for their number."
+        )
     tested = find_by_tests(*_test(table, rows, patients))
     findings = sorted([*leaks, *flaws, *tested], key=lambda one: ("flaw", "warning", "note").index(one.severity))
     document["findings"] = [one.to_dict() for one in findings]

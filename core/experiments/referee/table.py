@@ -29,6 +29,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "fold": ("fold", "cv_fold", "outer_fold", "fold_id"),
     "site": ("site", "center", "centre", "hospital", "institution"),
     "part": ("part", "split", "set", "subset", "partition", "phase"),
+    "abstained": ("abstained",),
 }
 """Names of the columns, the likelier first, as :func:`core.data.clinical.labels.normalise_column` writes them."""
 REQUIRED = ("id", "label")
@@ -128,6 +129,11 @@ def read_predictions(path: Path, target: Target | None = None, *, site_from_id: 
         rows["site"] = [re.sub(r"(?i)^sub-", "", name) for name in cells["id"]]
         rows["site"] = rows["site"].str.extract(r"^([^\W\d_]+)", expand=False).fillna("")
         notes.append("The site is the letters that each id begins with, as asked for.")
+    if "abstained" in cells:  # as predict --csv writes it
+        count = sum(cell.lower() in ("true", "yes", "1") for cell in cells["abstained"])
+        notes.append(
+            f"The model's guard abstained from {count} of {len(lines)} rows; a row without a probability is in no figure."
+        )
     covariates, ignored = _read_covariates(sheet, set(at.values()), rows)
     if ignored:
         notes.append(f"Not used, for they hold free text, one value, or too many: {', '.join(ignored)}.")

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
 import optuna
 
+from core.errors import MGMTLabError
 from core.evaluation.figure import Figure
 from core.evaluation.power import auroc_variance
-from core.evaluation.selection import expected_gain
+from core.evaluation.selection import CORRECTED, correct_auroc, expected_gain, join_selections, withhold_interval
 from core.experiments.search.search import Search
 from core.experiments.search.storage import storage_errors
 from core.experiments.search.trial_queue import current_trials
 from core.jobs.experiment import ExperimentStatus
+from core.models.card import read_card
+from core.runs.epoch_figures import read_selection
 from core.runs.evaluation import read_evaluation
 from core.runs.folder import RunFolder
 from core.runs.ledger import count_evaluations
@@ -40,10 +47,21 @@ class TrialRow:
     """Reported so far."""
     best_epoch: int | None
     auroc: Figure | None
-    """By patient, of the best epoch, on the validation patients that chose it."""
+    """By patient, on the validation patients, corrected for the choice of the epoch where the run keeps enough; of a search's
+    best trial for the choice among all epochs of all trials, or without an interval."""
     run: str
     reason: str
     """Why it failed."""
+    loss: float | None = None
+    """In validation, of the best epoch; None before it has ended, and in a search of an older version."""
+
+    @property
+    def whose(self) -> str:
+        """Which patients the AUROC is of, in words: of a search's best trial."""
+        corrected = self.auroc is not None and self.auroc.method == CORRECTED
+        return (
+            "corrected for the choice among all epochs of all trials" if corrected else "on the patients that chose it"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,22 +146,58 @@ def read_result(search: Search, settings: Settings, study: optuna.Study | None =
         trials = [_row(trial) for trial in current_trials(study.get_trials(deepcopy=False))]
     ended = [trial for trial in trials if trial.state == "finished" and trial.value is not None]
     smallest = study.direction.name == "MINIMIZE"
-    best = min(ended, key=lambda row: ((row.value or 0.0) * (1 if smallest else -1), row.number), default=None)
+    best = min(ended, key=lambda row: rank_trial(row, smallest=smallest), default=None)
+    noise = measure_noise(search, trials)
     evaluation = None
     if best is not None:
         stored = read_evaluation(RunFolder(settings.runs / best.run), "test")
         evaluation = stored.to_dict() if stored else None
+        best = replace(best, auroc=correct_best(best, trials, settings))
+        trials = [best if row.number == best.number else row for row in trials]
     return SearchResult(
         name=search.name,
         select_on=search.config.select_on,
         wanted=search.wanted,
         trials=tuple(trials),
         best=best,
-        noise=measure_noise(search, trials),
+        noise=noise,
         test_patients=len(search.split.test),
         looked_at=count_evaluations(search.split.test_digest, settings),
         evaluation=evaluation,
     )
+
+
+def correct_best(best: TrialRow, trials: Sequence[TrialRow], settings: Settings) -> Figure | None:
+    """Return the best trial's AUROC, corrected for the choice among all epochs of all trials (BBC-CV).
+
+    Pruned trials count, too: they were looked at. Where a run is on another host, or keeps too little, no interval is given.
+    """
+    runs = [RunFolder(settings.runs / row.run) for row in trials if row.state in ("finished", "pruned")]
+    if all(run.validation_file.is_file() and run.checkpoint.is_file() for run in runs):
+        stamps = tuple((run.path, run.validation_file.stat().st_mtime_ns) for run in runs)
+        corrected = _correct_all(stamps)
+        if corrected is not None and corrected.value is not None:
+            return corrected
+    known = best.auroc
+    if known is None or known.low is None:
+        return known
+    return withhold_interval(replace(known, method="chosen among trials"))
+
+
+@lru_cache(maxsize=16)
+def _correct_all(stamps: tuple[tuple[Path, int], ...]) -> Figure | None:
+    selections = []
+    for path, _ in stamps:
+        run = RunFolder(path)
+        try:
+            selection = read_selection(run, read_card(run.checkpoint))
+        except MGMTLabError:
+            return None
+        if selection is None:
+            return None
+        selections.append(selection)
+    joined = join_selections(selections)
+    return None if joined is None else correct_auroc(joined)
 
 
 def measure_noise(search: Search, trials: list[TrialRow]) -> Noise | None:
@@ -178,6 +232,12 @@ def read_search_status(search: Search, result: SearchResult) -> ExperimentStatus
     return replace(status, state="finished" if ended >= result.wanted > 0 else "stopped", done=ended)
 
 
+def rank_trial(row: TrialRow, *, smallest: bool) -> tuple[float, float, int]:
+    """What trials are compared by, smaller is better: the figure; of equals the lower loss, as epochs are; then the number."""
+    value = row.value or 0.0
+    return value if smallest else -value, math.inf if row.loss is None else row.loss, row.number
+
+
 def _row(trial: optuna.trial.FrozenTrial) -> TrialRow:
     states: dict[str, TrialState] = {
         "WAITING": "waiting", "RUNNING": "running", "COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed",
@@ -197,4 +257,5 @@ def _row(trial: optuna.trial.FrozenTrial) -> TrialRow:
         auroc=Figure(**auroc) if auroc else None,
         run=str(kept.get("run", "")),
         reason=str(kept.get("reason", unsaid)) if state == "failed" else "",
+        loss=kept.get("val_loss"),
     )

@@ -17,6 +17,7 @@ from core.experiments.search.search import Search, open_search
 from core.experiments.search.storage import PASSWORD_VARIABLE
 from core.experiments.search.trial_queue import current_trials
 from core.experiments.search.worker import STOPPED, run_worker
+from core.files import remove_file
 from core.jobs.experiment import Display, Experiment, Question, RunOptions
 from core.jobs.process import start_detached
 from core.progress import Progress, silent
@@ -102,7 +103,7 @@ def _run_processes(search: Search, settings: Settings, parallel: int) -> None:
     threads = max(1, settings.threads // parallel)
     reports = [search.folder / "workers" / f"{number}.error" for number in range(parallel)]
     for report in reports:
-        report.unlink(missing_ok=True)
+        remove_file(report)
     processes = [
         start_detached(
             "core.experiments.search.worker",
@@ -121,7 +122,7 @@ def _run_processes(search: Search, settings: Settings, parallel: int) -> None:
             search.experiment.stop()
             for process in processes:
                 process.wait()
-            search.experiment.stop_file.unlink(missing_ok=True)
+            remove_file(search.experiment.stop_file)
             raise
     if STOPPED in codes:
         raise KeyboardInterrupt

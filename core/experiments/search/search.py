@@ -22,6 +22,7 @@ from core.errors import ConfigError, RunError
 from core.experiments.search.space import Parameter, check_space, parse_space
 from core.experiments.search.storage import StudyPlace, open_study, read_place, storage_errors
 from core.experiments.search.trial import direction_of
+from core.files import parse_document
 from core.jobs.experiment import Experiment, Question, list_experiments, make_question
 from core.progress import Progress, silent
 from core.runs.cohort import open_cohort
@@ -217,7 +218,7 @@ def _require_same_study(search: Search) -> None:
     study = search.open_study(create=True)
     with storage_errors(search.place), hold_lock(search.folder / ".claim.lock", "The search is busy; try again.", 30.0):
         stored = study.user_attrs.get("question")
-        theirs: dict[str, Any] = ours if stored is None else json.loads(stored)
+        theirs: dict[str, Any] = ours if stored is None else parse_document(stored)
         if stored is None:
             study.set_user_attr("question", json.dumps(ours, sort_keys=True))
         elif {**theirs, "config": None} != {**ours, "config": None} or not is_same_config(

@@ -21,8 +21,10 @@ from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from core.errors import ConfigError, MGMTLabError, StorageError
+from core.errors import ConfigError, DocumentError, MGMTLabError, StorageError
 from core.experiments.search.trial_queue import requeue_dead_trial
+from core.files import parse_document
+from core.files import storage_errors as file_errors
 
 PASSWORD_VARIABLE = "MGMT_LAB_STORAGE_PASSWORD"
 """Where the password of a shared storage is looked for when its URL has none."""
@@ -140,7 +142,7 @@ def open_study(
 
 @contextmanager
 def storage_errors(place: StudyPlace) -> Iterator[None]:
-    """Turn errors of a storage into a StorageError of one line, without the password.
+    """Turn errors of a storage, or of the disk that its journal lies on, into a StorageError of one line, without the password.
 
     Raises
     ------
@@ -148,7 +150,7 @@ def storage_errors(place: StudyPlace) -> Iterator[None]:
         In place of what SQLAlchemy, its driver or optuna raised.
     """
     try:
-        with warnings.catch_warnings():
+        with file_errors(place.folder / JOURNAL), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Heartbeats are experimental, and recorded here without Study.optimize.
             yield
     except ImportError as error:
@@ -194,13 +196,18 @@ def heartbeat(study: optuna.Study, place: StudyPlace, trial: optuna.trial.Trial)
 
 
 class _JournalLock:
-    """A lock that the system lets go of when its holder is killed; optuna's own would wait for half a minute."""
+    """A lock that the system lets go of when its holder is killed; optuna's own would wait for half a minute.
 
-    def __init__(self, path: Path) -> None:
-        self._lock = FileLock(path)
+    Whoever gets it finds whole lines: behind a torn one, the journal could not be read again.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        self._journal, self._lock = journal, FileLock(journal.with_name(f".{journal.name}.lock"))
 
     def acquire(self) -> bool:
         self._lock.acquire(timeout=LOCK_SECONDS, poll_interval=0.01)
+        if self._journal.exists():
+            _cut_torn_line(self._journal)
         return True
 
     def release(self) -> None:
@@ -208,22 +215,24 @@ class _JournalLock:
 
 
 def _open_journal(path: Path) -> Any:
-    lock = _JournalLock(path.with_name(f".{path.name}.lock"))
-    if path.exists():
-        lock.acquire()
-        try:
-            _cut_torn_line(path)
-        finally:
-            lock.release()
+    lock = _JournalLock(path)
+    lock.acquire()
+    lock.release()
     return optuna.storages.JournalStorage(JournalFileBackend(str(path), lock_obj=lock))  # type: ignore[arg-type]
 
 
 def _cut_torn_line(path: Path) -> None:
-    """Take away what a crash left of a last line: with another line behind it the journal could not be read again."""
+    """Take away a last line that a crash cut short, or that a failing disk wrote the first half of twice."""
     content = path.read_bytes()
-    if content and not content.endswith(b"\n"):
-        with path.open("r+b") as stream:
-            stream.truncate(content.rfind(b"\n") + 1)
+    last = content.removesuffix(b"\n").rpartition(b"\n")[2]
+    try:
+        parse_document(last)
+    except DocumentError:
+        whole = False
+    else:
+        whole = content.endswith(b"\n")
+    if content and not whole:
+        os.truncate(path, len(content) - len(last) - content.endswith(b"\n"))
 
 
 def _open_database(place: StudyPlace) -> Any:

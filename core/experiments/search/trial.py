@@ -10,6 +10,7 @@ import optuna
 
 from core.config import RunConfig
 from core.errors import RunError
+from core.files import remove_file
 from core.jobs.member import Member, open_member, train_member
 from core.runs.folder import RunFolder
 from core.runs.records import EpochRecord
@@ -113,4 +114,4 @@ def _mark_pruned(run: RunFolder, epoch: int) -> None:
             "epoch. Its curve and best weights are kept; resumed, it starts from the first epoch."
         )
         run.write_status(run.status().model_copy(update={"state": "stopped", "message": message}))
-        run.resume_file.unlink(missing_ok=True)  # three times the network's size
+        remove_file(run.resume_file)  # three times the network's size

@@ -116,7 +116,9 @@ def _member(search: Search, trial: optuna.trial.Trial, settings: Settings) -> Me
 def _store_figure(trial: optuna.trial.Trial, run: RunFolder) -> None:
     """Keep with the trial what other hosts, which lack the run, want to know of it."""
     trial.set_user_attr("auroc", corrected_validation_auroc(run).to_dict())
+    best = next((record for record in reversed(run.epochs()) if record.best), None)
     trial.set_user_attr("best_epoch", run.status().best_epoch)
+    trial.set_user_attr("val_loss", best.val_loss if best else None)
 
 
 def main(arguments: list[str]) -> int:

@@ -7,7 +7,7 @@ Test patients are drawn and sealed first. All that is tried before the one evalu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -21,28 +21,41 @@ from core.dataset.split import Split, make_split
 from core.dataset.table import build_table
 from core.errors import ConfigError, MGMTLabError
 from core.evaluation.aggregate import log_odds
-from core.evaluation.figure import Figure
+from core.evaluation.calibration import CALIBRATION_TITLES
+from core.evaluation.figure import Figure, estimand_of
 from core.evaluation.power import smallest_auroc
 from core.experiments.claim_sheet import ask_shortcuts
-from core.experiments.controls import optimism, permutation
+from core.experiments.controls import optimism, permutation, specification
 from core.experiments.controls.leak_meter import measure_cohort
-from core.experiments.controls.retrain import measure_optimism, permute_labels
+from core.experiments.controls.retrain import measure_optimism, measure_specification, permute_labels
 from core.experiments.controls.robustness import measure_robustness
 from core.experiments.controls.robustness_question import ask_robustness
 from core.experiments.external.evaluate import evaluate_externally
-from core.experiments.external.parameters import ask_external
+from core.experiments.external.leave_out import leave_one_out
+from core.experiments.external.parameters import LEAVE_OUT, LeaveOutParameters, ask_external
 from core.experiments.folds import candidates
 from core.experiments.folds.cross_validation import cross_validate
 from core.experiments.referee.baselines import evaluate_baselines, list_sets
+from core.experiments.referee.judge import Questions, judge
+from core.experiments.referee.table import read_predictions
 from core.experiments.study import positive
-from core.experiments.study.parameters import POSITIVE, SIZES, Amount, PositiveParameters, StudyParameters
+from core.experiments.study.parameters import (
+    CURVE,
+    CURVE_CELLS,
+    POSITIVE,
+    SIZES,
+    Amount,
+    PositiveParameters,
+    StudyParameters,
+)
 from core.experiments.twin.pair import plan_pair, read_result
 from core.experiments.twin.result import evaluate_pair
-from core.figure_text import figure_text, number_text, value_text
+from core.figure_text import figure_text, number_text, p_text, value_text
+from core.files import write_atomic
 from core.jobs.experiment import Display, Experiment, Part, Question, RunOptions, make_question
 from core.jobs.member import Member, train_members
 from core.runs.cohort import open_cohort
-from core.runs.evaluation import read_evaluation
+from core.runs.evaluation import calibration_figures, read_evaluation
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource
 from core.runs.seal import Criterion, list_seals, make_seal
@@ -94,6 +107,10 @@ class Context:
         """Scan the cohort without its test patients."""
         return open_cohort(self.rest, settings=self.settings)
 
+    def count(self, count: int) -> Context:
+        """The same with a number of repetitions."""
+        return replace(self, options=self.options.model_copy(update={"count": count}))
+
     def ask(
         self, kind: str, parameters: BaseModel, conduct: Conduct, source: DataSource | None = None
     ) -> dict[str, Any]:
@@ -110,6 +127,7 @@ class Context:
             with part.work(self.settings):
                 part.write_options(self.options)
                 found = conduct(part, question, self.options, self.settings, self.display)
+                found = {**found, "estimand": estimand_of(question.kind)}
                 part.write_result(found)
         return found
 
@@ -163,15 +181,15 @@ def _seal(context: Context) -> dict[str, Any]:
     }
 
 
-def _tabulate(cohort: Cohort) -> pd.DataFrame:
-    """A row a labelled person: ``id``, ``label`` and his covariates."""
+def _tabulate(cohort: Cohort, *, required: bool = True) -> pd.DataFrame:
+    """A row a labelled person: ``id``, ``label`` and his covariates, of which there must be some where they are required."""
     persons = {study.person: study for study in add_scanners(cohort).labelled}
     rows = [
         {**study.covariates, "id": person, "label": int(study.label == cohort.positive_class)}
         for person, study in sorted(persons.items())
     ]
     frame = pd.DataFrame(rows)
-    if len(frame.columns) <= 2:
+    if required and len(frame.columns) <= 2:
         raise ConfigError("No covariate is known of these persons; a clinical table with age, sex or site gives them.")
     return frame
 
@@ -190,6 +208,42 @@ def _baselines(context: Context) -> dict[str, Any]:
     }
 
 
+def _sites(context: Context) -> dict[str, Any]:
+    found = context.ask(LEAVE_OUT, LeaveOutParameters(by="site"), leave_one_out)
+    return {"sentence": found["sentence"]}
+
+
+def _calibration(context: Context) -> dict[str, Any]:
+    test = read_evaluation(context.run, "test")
+    assert test is not None, "it was evaluated a step before"
+    if len(test.class_names) != 2:
+        raise ConfigError(f"Calibration is measured of two classes; here are {len(test.class_names)}.")
+    found = calibration_figures(test)
+    told = "; ".join(f"{title.lower()} {value_text(found[name])}" for name, title in CALIBRATION_TITLES.items())
+    return {
+        "sentence": f"Of the probabilities that people receive, on {len(test.patient_ids)} test patients: {told}",
+        "figures": {name: figure.to_dict() for name, figure in found.items()},
+    }
+
+
+def _subgroups(context: Context) -> dict[str, Any]:
+    test = read_evaluation(context.run, "test")
+    assert test is not None, "it was evaluated some steps before"
+    if len(test.class_names) != 2:
+        raise ConfigError(f"The referee judges two classes; here are {len(test.class_names)}.")
+    rows = pd.DataFrame({"id": test.patient_ids, "probability": test.patient_probabilities[:, test.positive_class]})
+    frame = _tabulate(open_cohort(context.question.source, settings=context.settings), required=False)
+    table = context.experiment.folder / "test_predictions.csv"
+    write_atomic(table, rows.merge(frame, on="id").to_csv(index=False))
+    found = judge(read_predictions(table), Questions(baselines=False))
+    told = [
+        f"{one['covariate']} {one['level']}: AUROC {figure_text(one['auroc'])}, less the others' {value_text(one['interaction'], signed=True)}"
+        for one in found["subgroups"]
+    ] or ["no covariate has levels to compare"]
+    flaws = [one["text"] for one in found["findings"] if one["severity"] != "note"]
+    return {"sentence": " ".join([found["sentence"], "; ".join(told), *flaws]), "referee": found}
+
+
 def _added(context: Context) -> dict[str, Any]:
     test = read_evaluation(context.run, "test")
     assert test is not None, "it was evaluated a step before"
@@ -201,7 +255,7 @@ def _added(context: Context) -> dict[str, Any]:
     found = evaluate_baselines(patients, list_sets(names), training=_tabulate(context.open_rest()))
     told = [
         f"to {one.name}: AUROC {number_text(one.added_auroc, signed=True)}, log loss {number_text(one.added_log_loss, signed=True)}"
-        + (f", p = {one.p:.3f}" if one.p is not None else "")
+        + (f", {p_text(one.p)}" if one.p is not None else "")
         for one in found
     ]
     return {
@@ -243,12 +297,23 @@ def _folds(context: Context) -> dict[str, Any]:
 
 
 def _permutation(context: Context) -> dict[str, Any]:
-    options = context.options.model_copy(update={"count": context.amount.shuffles})
-    counted = Context(
-        experiment=context.experiment, question=context.question, options=options, settings=context.settings,
-        display=context.display,
-    )  # fmt: skip
-    return counted.ask(permutation.KIND, permutation.PermutationParameters(), permute_labels)
+    return context.count(context.amount.shuffles).ask(
+        permutation.KIND, permutation.PermutationParameters(), permute_labels
+    )
+
+
+def _joint(context: Context) -> dict[str, Any]:
+    shuffles = context.amount.joint
+    if not shuffles:
+        enough = SIZES["full"].joint
+        raise ConfigError(
+            f"The joint test of a specification curve trains {CURVE_CELLS} combinations of {' and '.join(CURVE)} with the true labels "
+            f"and {enough} times with shuffled ones, {CURVE_CELLS * (enough + 1)} networks: too many for this size; --size full asks it, and "
+            "so does specification --permutations."
+        )
+    parameters = specification.SpecificationParameters(vary=CURVE)
+    found = context.count(shuffles).ask(specification.KIND, parameters, measure_specification)
+    return {name: found[name] for name in ("sentence", "joint", "cells")}
 
 
 def _controls(context: Context) -> dict[str, Any]:
@@ -315,9 +380,13 @@ STEPS: tuple[Step, ...] = (
     Step(name="twin", title="Twin run with random labels", take=_twin),
     Step(name="folds", title="Cross-validation by patient", take=_folds),
     Step(name="permutation", title="Permutation test", take=_permutation),
+    Step(name="joint", title="Joint test of a specification curve", take=_joint),
     Step(name="optimism", title="Optimism of the best epoch", take=_controls),
     Step(name="positive", title="Positive control", take=_positive),
+    Step(name="sites", title="Leave one site out", take=_sites),
     Step(name="final", title="One evaluation of the test patients", take=_final),
+    Step(name="calibration", title="Calibration", take=_calibration),
+    Step(name="subgroups", title="The referee, and subgroups", take=_subgroups),
     Step(name="added", title="What the image adds", take=_added),
     Step(name="robustness", title="Robustness sweep", take=_robustness),
     Step(name="external", title="Other cohorts", take=_external),

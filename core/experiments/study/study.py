@@ -10,7 +10,7 @@ from typing import Any
 from core.experiments.external.parameters import digest_file
 from core.experiments.study.parameters import estimate_seconds
 from core.experiments.study.steps import STEPS, Context, take_step
-from core.files import write_atomic
+from core.files import parse_document, read_document, write_atomic
 from core.jobs.experiment import Display, Experiment, Question, RunOptions
 from core.settings import Settings
 
@@ -90,7 +90,7 @@ def _say_left(context: Context, found: dict[str, dict[str, Any]]) -> str:
     name, settings = context.experiment.name, context.settings
     runs = [*settings.runs.glob(f"{name}*/epochs.jsonl"), *settings.experiments.glob(f"{name}-*/**/epochs.jsonl")]
     seconds = [
-        json.loads(line)["seconds"] for path in runs for line in path.read_text().splitlines() if line.endswith("}")
+        parse_document(line)["seconds"] for path in runs for line in path.read_text().splitlines() if line.endswith("}")
     ]
     epochs = context.amount.trainings * context.question.config.epochs
     if seconds:
@@ -105,7 +105,7 @@ def _say_left(context: Context, found: dict[str, dict[str, Any]]) -> str:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        content = json.loads(path.read_text())
+        content = read_document(path)
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None

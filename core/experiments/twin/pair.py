@@ -15,11 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from core.config import RunConfig, is_same_config
 from core.dataset.split import Split
 from core.dataset.table import build_table
-from core.errors import HostedModeError, RunError
+from core.errors import RunError
 from core.experiments.twin.split import JUDGED_SHARE, split_twins
+from core.files import read_document, remove_file
 from core.jobs.experiment import Experiment, make_question
 from core.jobs.member import Member, open_member
 from core.jobs.queue import WAITING, ensure_worker, mark_queued
+from core.jobs.quota import check_limits, check_quota
 from core.progress import Progress, silent
 from core.runs.cohort import open_cohort
 from core.runs.folder import RunFolder, list_runs, now, with_absolute_paths
@@ -105,19 +107,17 @@ def plan_pair(
     HostedModeError
         A visitor asks for more than the demo grants.
     """
-    if settings.hosted and (config.epochs > settings.hosted_epochs or config.weights not in ("default", "none")):
-        raise HostedModeError(
-            f"This demo trains at most {settings.hosted_epochs} epochs, from weights 'default' or 'none'; choose fewer, or "
-            "run MGMT Lab on a machine of your own."
-        )
+    check_limits(settings, config)
     name = name or f"{now()[:16].replace('-', '').replace('T', '-').replace(':', '')}-twin-{_next_number(settings)}"
     known = next((pair for pair in list_pairs(settings) if pair.name == name), None)
-    if known is not None:
+    if known is None:
+        check_quota(settings, owner, runs=len(ARMS))
+    else:
         _require_same(known, config, source)
     runs = {arm: RunFolder(settings.runs / f"{name}-{SUFFIXES[arm]}") for arm in ARMS}
     if not any(run.path.exists() for run in runs.values()):
         # Of a pair of that name whose runs were deleted.
-        (settings.experiments / name / "result.json").unlink(missing_ok=True)
+        remove_file(settings.experiments / name / "result.json")
     question = make_question(KIND, TwinParameters(judged_share=judged_share), config, source)
     experiment = Experiment.ask(settings, name, question, members=runs.values())
     if known is not None:
@@ -190,7 +190,7 @@ def _config_of(config: RunConfig, arm: Arm) -> RunConfig:
 def _require_same(pair: TwinPair, config: RunConfig, source: DataSource) -> None:
     for arm, run in pair.runs.items():
         asked, data = with_absolute_paths(_config_of(config, arm), source)
-        if run.source != data or not is_same_config(json.loads((run.path / "config.json").read_text()), asked):
+        if run.source != data or not is_same_config(read_document(run.path / "config.json"), asked):
             raise RunError(f"{pair.name} is a twin run of another configuration or other data; choose another name.")
 
 
@@ -201,7 +201,7 @@ def _read_mark(run: RunFolder) -> dict[str, Any] | None:
 
 def _read_json(run: RunFolder, name: str) -> dict[str, Any] | None:
     try:
-        content = json.loads((run.path / name).read_text())
+        content = read_document(run.path / name)
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None

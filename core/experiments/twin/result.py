@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from core.dataset.predictions import name_patients
 from core.errors import EvaluationError, RunError
 from core.evaluation.aggregate import log_odds
-from core.evaluation.figure import Figure
+from core.evaluation.figure import Figure, estimand_of
 from core.evaluation.figures import predict_classes
 from core.evaluation.metrics import auroc
 from core.evaluation.paired import auroc_difference, mean_difference
@@ -77,6 +77,7 @@ class TwinResult:
             },
             "validation": {arm: _levels(evaluation, SHOWN) for arm, evaluation in self.validation.items()},
             "sentence": self.sentence,
+            "estimand": estimand_of("twin"),
             "labels": "shuffled" if self.shuffle_seed is not None else "true",
             "shuffle_seed": self.shuffle_seed,
             "trained_on": self.trained_on,

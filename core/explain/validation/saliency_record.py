@@ -12,6 +12,7 @@ from core.errors import ConfigError
 from core.evaluation.figure import Figure
 from core.explain.methods import INPUT, METHODS
 from core.explain.validation.saliency_result import MapTest
+from core.figure_text import value_text
 from core.files import write_atomic
 from core.models.card import CheckpointCard, replace_card
 from core.models.card_text import describe_card
@@ -52,6 +53,25 @@ def default_map(card: CheckpointCard) -> tuple[str, str]:
     if test is None or test.layer not in (*layers, INPUT):
         return next(iter(METHODS)), layers[0]
     return test.method, layers[0] if test.layer == INPUT else test.layer
+
+
+def map_worth(card: CheckpointCard, method: str, layer: str) -> str:
+    """Return how often a map by a method at a layer hit the tumour where its place is known, or that nobody knows."""
+    test = read_saliency_record(card)
+    place = layer if METHODS[method].by_layer else INPUT
+    if test is None or (test.method, test.layer) != (method, place):
+        title = METHODS[method].title
+        return f"Whether {title} at {place} points at what matters has not been tested for this checkpoint."
+    learnt, chance, random = (value_text(figure, percent=True) for figure in (test.hits, test.chance, test.random_hits))
+    return (
+        f"This map points at the tumour in {_round(test.hits)} of pictures; chance {_round(test.chance)}. "
+        f"Tested on {test.pictures} images of {test.studies} synthetic studies: strongest inside the tumour in {learnt}; a "
+        f"place drawn at random in the head {chance}, the network with random weights {random}."
+    )
+
+
+def _round(figure: Figure) -> str:
+    return "an unknown share" if figure.value is None else f"{figure.value:.0%}"
 
 
 def store_saliency_record(path: Path, found: MapTest) -> CheckpointCard:

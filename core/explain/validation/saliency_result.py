@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BeforeValidator
 
 from core.evaluation.figure import Figure
+from core.stored_arrays import StoredArray
 
 FIGURES = (
     "hits", "inside", "random_hits", "random_inside", "near_hits", "random_near_hits", "changed_hits", "changed_inside",
     "random_changed_hits", "road", "random_road",
 )  # fmt: skip
 CHANCES = ("chance", "near_chance", "changed_chance")
+
+MapName = Annotated[
+    tuple[str, str], BeforeValidator(lambda name: tuple(name.split(",")) if isinstance(name, str) else name)
+]
+"""Method and layer; "method,layer" as a key of a JSON document."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,13 +61,13 @@ class MapExample:
     study_id: str
     sequence: str
     slice_index: int
-    image: NDArray[np.uint8]
-    tumour: NDArray[np.bool_] | None
-    changed: NDArray[np.bool_] | None
+    image: Annotated[NDArray[np.uint8], StoredArray()]
+    tumour: Annotated[NDArray[np.bool_], StoredArray()] | None
+    changed: Annotated[NDArray[np.bool_], StoredArray()] | None
     """What the biomarker alone changes."""
-    maps: dict[tuple[str, str], NDArray[np.float32]]
+    maps: dict[MapName, Annotated[NDArray[np.float32], StoredArray()]]
     """By (method, layer): 0..1."""
-    random_maps: dict[tuple[str, str], NDArray[np.float32]]
+    random_maps: dict[MapName, Annotated[NDArray[np.float32], StoredArray()]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,6 +103,19 @@ class MapTest:
             return min(self.scores, key=lambda score: score.similarity[-1].value or 0.0)
         return max(
             self.scores, key=lambda score: tuple(_value(one) for one in (score.hits, score.near_hits, score.inside))
+        )
+
+    @property
+    def sentence(self) -> str:
+        """How often the best map points at the tumour, and what chance would."""
+        best, n = self.best, f"n = {self.images} images of {self.studies} studies"
+        name = f"{best.method} at {best.layer}"
+        if self.chance is None or best.hits is None:
+            return f"{name} depends most on what was learnt; the tumours' places are not known ({n})"
+        random = "" if best.random_hits is None else f", of a random network {best.random_hits.value:.2f}"
+        return (
+            f"{name} is strongest inside the tumour in {best.hits.value:.2f}; a random place in {self.chance.value:.2f}{random} "
+            f"({n}; the best of {len(self.scores)} maps on these images)"
         )
 
     def to_dict(self) -> dict[str, object]:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from openpyxl import Workbook
 
-from core.data.clinical.labels import Target, normalise_id, read_labels
+from core.data.clinical.labels import Target, id_key, normalise_id, read_labels
 from core.data.index.identity import person_of, read_identities
 from core.errors import LabelError
 from core.mri import CLASS_NAMES
@@ -210,3 +210,7 @@ def test_another_column_can_be_the_target(tmp_path: Path) -> None:
         read(column="IDH", positive="IDH1")
     with pytest.raises(LabelError, match="no column grade"):
         read(column="grade")
+
+
+def test_an_id_of_thousands_of_digits_is_compared_as_text() -> None:
+    assert id_key("1" * 5000) != id_key("1" * 4999)

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate
 
-from core.data.formats.dicom import looks_like_dicom, read_header, read_instance, read_pixels
+from core.data.formats.dicom import PARSER_ERRORS, looks_like_dicom, read_header, read_instance, read_pixels
 from core.errors import (
     DicomError,
     LimitError,
@@ -269,3 +269,9 @@ def test_one_slice_in_seven_transfer_syntaxes(shared_data: Path) -> None:
     assert arrays[0].max() > 0
     for array in arrays[1:]:
         np.testing.assert_array_equal(array, arrays[0])
+
+
+def test_each_error_of_the_parser_is_one_that_a_reader_names() -> None:
+    errors = [kind for kind in vars(pydicom.errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    assert len(errors) >= 2
+    assert all(issubclass(kind, PARSER_ERRORS) for kind in errors)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from core.data.index import stamped
-from core.data.index.stamped import StampedCache, digest_of
+from core.data.index.folder_stamp import digest_of
+from core.data.index.stamped import StampedCache
 
 
 def test_a_document_is_found_under_its_key_and_stamp_only(tmp_path: Path) -> None:

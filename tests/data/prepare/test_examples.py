@@ -21,10 +21,10 @@ from core.data.study import Study
 from core.dataset.table import build_table
 from core.errors import DataError
 from core.mri import MRSequence
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.settings import Settings
 from tests.data.volumes import draw_head, make_study, make_volume
+from tests.phantoms import copy_phantom
 
 FLAIR, T1W, T1WCE, T2W = list(MRSequence)[:4]
 THREE = (FLAIR, T1WCE, T2W)
@@ -39,7 +39,7 @@ def prep(**changes: object) -> PrepConfig:
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """A synthetic study: four sequences in planes of their own, one head."""
     folder = tmp_path_factory.mktemp("forms") / "cohort"
-    make_phantom(folder, PhantomConfig(studies=2, size=48, slices=12, seed=5), jobs=1)
+    copy_phantom(folder, PhantomConfig(studies=2, size=48, slices=12, seed=5))
     return scan_cohort(folder).studies[0]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core.config import PrepConfig
-from core.data.prepare.slices import ImageFrame, prepare_images, prepare_source, prepare_volume
+from core.data.prepare.slices import ImageFrame, lay_on_source, prepare_images, prepare_source, prepare_volume
 from core.data.study import Series
 from core.errors import DataError
 from core.mri import MRSequence, Plane
@@ -139,12 +139,12 @@ def test_the_volume_is_left_as_it_was() -> None:
     np.testing.assert_array_equal(array, before)
 
 
-def test_to_source_undoes_crop_and_padding_exactly_where_nothing_was_resized() -> None:
+def test_lay_on_source_undoes_crop_and_padding_exactly_where_nothing_was_resized() -> None:
     array = draw_head(5, 64, 48)
     prepared = prepare_volume(make_volume(array), PrepConfig(size_px=64, crop=False, slice_choice="all"))
     low, high = np.percentile(array[array != 0], [0.5, 99.5])
     for index, image, frame in zip(prepared.slice_index, prepared.pixels, prepared.frames, strict=True):
-        back = frame.to_source(image.astype(np.float32))
+        back = lay_on_source(image.astype(np.float32), frame)
         assert back.shape == (64, 48)
         np.testing.assert_allclose(back, 255 * np.clip((array[index] - low) / (high - low), 0, 1), atol=0.51)
 
@@ -157,22 +157,24 @@ def test_to_source_undoes_crop_and_padding_exactly_where_nothing_was_resized() -
     row_mm=st.sampled_from([0.5, 1.0, 1.7]),
     fit=st.sampled_from(["pad", "stretch"]),
 )
-def test_to_source_puts_a_mark_back_where_it_was(row: int, column: int, crop: bool, row_mm: float, fit: str) -> None:
+def test_lay_on_source_puts_a_mark_back_where_it_was(
+    row: int, column: int, crop: bool, row_mm: float, fit: str
+) -> None:
     array = np.zeros((2, 60, 40), np.float32)
     array[:, 5:55, 5:35] = 10
     array[:, row : row + 3, column : column + 3] = 1000
     prep = PrepConfig(size_px=96, crop=crop, fit=fit)
     prepared = prepare_volume(make_volume(array, (3.0, row_mm, 1.0)), prep)
-    heat = prepared.frames[0].to_source((prepared.pixels[0] > 128).astype(np.float32))
+    heat = lay_on_source((prepared.pixels[0] > 128).astype(np.float32), prepared.frames[0])
     where = np.argwhere(heat > 0.5).mean(axis=0)
     np.testing.assert_allclose(where, [row + 1, column + 1], atol=0.75)
 
 
-def test_to_source_is_zero_outside_the_box() -> None:
+def test_lay_on_source_is_zero_outside_the_box() -> None:
     frame = ImageFrame(
         source_shape=(10, 12), row_start=2, row_stop=6, column_start=3, column_stop=9, top=1, bottom=5, left=0, right=6
     )
-    back = frame.to_source(np.ones((6, 6), np.float32))
+    back = lay_on_source(np.ones((6, 6), np.float32), frame)
     assert back.sum() == 24
     assert back[2:6, 3:9].min() == 1
 

@@ -17,7 +17,14 @@ from tests.experiments.judged_runs import make_judged_run
 def test_the_difference_is_that_of_the_two_figures_on_the_same_patients(settings: Settings) -> None:
     better = make_judged_run(settings, "better", patients=range(60), signal=2.5)
     worse = make_judged_run(settings, "worse", patients=range(60), signal=0.5)
-    found = compare_runs([worse, better], settings)
+    (chosen,) = compare_runs([worse, better], settings).differences
+    assert chosen.figure is not None
+    assert chosen.analytic is not None
+    assert (chosen.figure.low, chosen.analytic.low, chosen.apart) == (None, None, False)
+    assert "chose the epoch" in chosen.words
+    for run in (better, worse):
+        store_test_judgement(run)
+    found = compare_runs([worse, better], settings, "test")
     (difference,) = found.differences
     assert (difference.run, difference.reference) == ("better", "worse")
     assert (difference.shared, difference.own, difference.theirs, difference.reason) == (60, 60, 60, "")
@@ -29,7 +36,7 @@ def test_the_difference_is_that_of_the_two_figures_on_the_same_patients(settings
     assert difference.figure.n == 60
     assert difference.apart
     assert difference.adjusted is None
-    back = compare_runs([worse, better], settings, reference="better").differences[0]
+    back = compare_runs([worse, better], settings, "test", reference="better").differences[0]
     assert back.figure is not None
     assert back.figure.value == pytest.approx(-difference.figure.value)
 
@@ -91,7 +98,9 @@ def test_classes_in_another_order_mean_the_same(settings: Settings) -> None:
 
 def test_several_differences_are_adjusted_and_counted(settings: Settings) -> None:
     runs = [make_judged_run(settings, f"run{seed}", seed=seed) for seed in range(4)]
-    found = compare_runs(runs, settings)
+    for run in runs:
+        store_test_judgement(run)
+    found = compare_runs(runs, settings, "test")
     assert "4 runs are compared, 3 differences" in found.notes[0]
     assert "15%" in found.notes[0]
     for difference in found.differences:
@@ -196,7 +205,8 @@ def test_the_document_is_strict_json_with_n_and_interval(settings: Settings) -> 
     document = json.loads(json.dumps(compare_runs(runs, settings).to_dict(), allow_nan=False))
     assert document["runs"][0]["tags"] == ["kept"]
     figure = document["differences"][0]["difference"]
-    assert figure["low"] < figure["value"] < figure["high"]
+    assert (figure["low"], figure["high"], figure["n"]) == (None, None, 20)
+    assert "chose the epoch" in figure["reason"]
     assert figure["n"] == 20
     assert document["runs"][1]["patient"]["auroc"]["n"] == 20
 

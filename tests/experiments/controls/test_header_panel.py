@@ -17,9 +17,9 @@ from core.experiments.controls.file_traces import read_traces
 from core.experiments.controls.header_panel import NUMBERS, WORDS, associate_headers, read_acquisition
 from core.experiments.controls.shortcuts import find_shortcuts
 from core.mri import MRSequence
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.settings import Settings
+from tests.phantoms import copy_phantom
 
 LABELS = np.arange(200) % 2
 
@@ -28,7 +28,7 @@ LABELS = np.arange(200) % 2
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("headers") / "cohort"
     config = PhantomConfig.model_validate({"studies": 16, "signal": 0, "slices": 4, "size": 32, "seed": 3})
-    make_phantom(folder, config, jobs=1)
+    copy_phantom(folder, config)
     return folder
 
 

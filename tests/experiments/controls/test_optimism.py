@@ -19,7 +19,6 @@ from core.experiments.controls.optimism import KIND, OptimismParameters, Pair, c
 from core.experiments.run import run_experiment
 from core.jobs.experiment import Display, Experiment, RunOptions, make_question
 from core.models.registry import ARCHITECTURES
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.runs.cohort import open_cohort
 from core.runs.ledger import count_evaluations
@@ -27,6 +26,7 @@ from core.runs.records import DataSource
 from core.settings import Settings
 from core.training.evaluate import evaluate_run
 from core.training.trainer import run_training
+from tests.phantoms import copy_phantom
 from tests.training.tiny import TINY_NETWORK, tiny_config
 
 CONFIG = tiny_config("epochs=2", "test_fraction=0.25", "val_fraction=0.25")
@@ -42,7 +42,7 @@ def tiny_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def source(tmp_path_factory: pytest.TempPathFactory) -> DataSource:
     """Twenty synthetic patients."""
     root = tmp_path_factory.mktemp("cohort") / "phantom"
-    make_phantom(root, PhantomConfig(studies=20, slices=8, size=48, signal=3.0), jobs=1)
+    copy_phantom(root, PhantomConfig(studies=20, slices=8, size=48, signal=3.0))
     return DataSource(root=str(root))
 
 

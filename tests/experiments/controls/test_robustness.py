@@ -14,19 +14,19 @@ from core.experiments.controls.robustness_question import ask_robustness
 from core.experiments.evidence import find_controls
 from core.experiments.run import run_experiment
 from core.jobs.experiment import Display, Experiment, RunOptions
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.presets import find_preset
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource
 from core.settings import Settings
 from core.training.trainer import run_training
+from tests.phantoms import copy_phantom
 from tests.training.tiny import TINY, TINY_NETWORK
 
 
 @pytest.fixture
 def run(tmp_path: Path, settings: Settings, tiny_network: None) -> RunFolder:
-    make_phantom(tmp_path / "cohort", PhantomConfig(studies=16, slices=4, size=32, signal=3), jobs=1)
+    copy_phantom(tmp_path / "cohort", PhantomConfig(studies=16, slices=4, size=32, signal=3))
     config = apply_settings(find_preset("honest").config, [*TINY, f"architecture={TINY_NETWORK.name}", "epochs=1"])
     return run_training(settings, config, DataSource(root=str(tmp_path / "cohort")), name="mine")
 

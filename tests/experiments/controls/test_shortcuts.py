@@ -10,15 +10,15 @@ from core.data.cohort import scan_cohort
 from core.data.study import Cohort
 from core.errors import EvaluationError
 from core.experiments.controls.shortcuts import CONTROLS, describe_headers, find_shortcuts
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.settings import Settings
+from tests.phantoms import copy_phantom
 
 SMALL = {"studies": 16, "signal": 0, "slices": 4, "size": 32, "seed": 3}
 
 
 def make(folder: Path, **options: object) -> Cohort:
-    make_phantom(folder, PhantomConfig.model_validate({**SMALL, **options}), jobs=1)
+    copy_phantom(folder, PhantomConfig.model_validate({**SMALL, **options}))
     return scan_cohort(folder, jobs=1)
 
 

@@ -81,4 +81,5 @@ def test_all_combinations_are_trained_again_with_shuffled_labels_for_the_joint_t
     assert joint["permutations"] == len(joint["null_medians"]) == 1
     assert joint["p_median"] in (0.5, 1.0)
     assert joint["sentence"].startswith("All combinations together, among 1 shuffles of the labels among all patients")
+    assert result["sentence"].endswith(joint["sentence"])  # where the curve is quoted, its test is
     assert run_experiment(experiment, settings, RunOptions(count=1)) == result

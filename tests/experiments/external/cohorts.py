@@ -6,8 +6,9 @@ import csv
 import shutil
 from pathlib import Path
 
-from core.phantom.cohort import LABEL_FILE, make_phantom
+from core.phantom.cohort import LABEL_FILE
 from core.phantom.config import PhantomConfig
+from tests.phantoms import copy_phantom
 
 __all__ = ["SHARED", "STUDIES", "copy_persons", "make_cohorts"]
 
@@ -21,7 +22,7 @@ def make_cohorts(folder: Path) -> list[Path]:
     """Make three cohorts of small scans."""
     roots = [folder / name for name in ("north", "south", "east")]
     for seed, root in enumerate(roots):
-        make_phantom(root, PhantomConfig(studies=STUDIES, slices=4, size=32, signal=3.0, seed=seed), jobs=1)
+        copy_phantom(root, PhantomConfig(studies=STUDIES, slices=4, size=32, signal=3.0, seed=seed))
     copy_persons(roots[0], roots[2], SHARED)
     return roots
 

@@ -25,7 +25,6 @@ from core.jobs.experiment import Display, Experiment, RunOptions, make_question
 from core.jobs.member import train_members
 from core.models.card import read_card
 from core.parallel import dask_cluster
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.progress import Progress, silent
 from core.runs.cohort import open_cohort
@@ -34,6 +33,7 @@ from core.runs.ledger import count_evaluations
 from core.runs.records import DataSource
 from core.settings import Settings
 from tests.cluster import start_cluster
+from tests.phantoms import copy_phantom
 from tests.training.tiny import tiny_config
 
 CONFIG = tiny_config("epochs=2", "batch_size=4", "val_fraction=0.25", "slice_count=1", "sequences=T1wCE")
@@ -44,7 +44,7 @@ THREE = CrossValidationParameters(folds=3)
 def source(tmp_path_factory: pytest.TempPathFactory) -> DataSource:
     """Twenty synthetic patients."""
     root = tmp_path_factory.mktemp("cohort") / "phantom"
-    make_phantom(root, PhantomConfig(studies=20, slices=4, size=32, signal=3.0), jobs=1)
+    copy_phantom(root, PhantomConfig(studies=20, slices=4, size=32, signal=3.0))
     return DataSource(root=str(root))
 
 

@@ -79,3 +79,11 @@ def test_missing_predictions_are_counted_and_those_of_one_class_are_a_warning(tm
         probability=table["probability"].where((table["label"] == 0) | (table.index % 3 > 0), other=np.nan)
     )
     assert kinds(of_ones, tmp_path) == {"missing_by_label"}
+
+
+def test_one_fold_of_many_and_many_subgroups_are_said(tmp_path: Path) -> None:
+    assert kinds(draw_table().assign(fold=3), tmp_path) == {"one_fold"}
+    generator = np.random.default_rng(0)
+    groups = {f"group {number}": generator.choice(["a", "b"], 200) for number in range(6)}
+    (note,) = judge(read(draw_table(200).assign(**groups), tmp_path), QUICK)["notes"]
+    assert "12 subgroups are listed: at least one of 12 intervals of 95% misses by chance in up to 60%" in note

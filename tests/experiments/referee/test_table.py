@@ -82,3 +82,13 @@ def test_the_site_from_the_letters_of_the_id(tmp_path: Path) -> None:
     table = pd.DataFrame({"id": ["sub-BO1", "sub-KA12"], "label": [0, 1], "probability": [0.1, 0.9]})
     table.to_csv(tmp_path / "a.csv", index=False)
     assert read_predictions(tmp_path / "a.csv", site_from_id=True).rows["site"].tolist() == ["BO", "KA"]
+
+
+def test_what_a_guard_abstained_from_is_counted_and_is_no_covariate(tmp_path: Path) -> None:
+    table = draw_table(20).assign(abstained=["true", "false"] * 10)
+    table.loc[table["abstained"] == "true", "probability"] = np.nan
+    table.to_csv(tmp_path / "a.csv", index=False)
+    found = read_predictions(tmp_path / "a.csv")
+    assert any("abstained from 10 of 20 rows" in note for note in found.notes)
+    assert "abstained" not in found.covariates
+    assert found.rows["score"].isna().sum() == 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,23 @@ import pytest
 
 from core.config import RunConfig
 from core.errors import ConfigError, RunError, StorageError
+from core.evaluation.figure import Figure, estimand_of
+from core.evaluation.selection import CORRECTED
 from core.experiments.run import run_experiment
 from core.experiments.search import trial as search_trial
-from core.experiments.search.result import read_result, read_search_status
+from core.experiments.search.result import TrialRow, correct_best, rank_trial, read_result, read_search_status
 from core.experiments.search.run_search import evaluate_best
 from core.experiments.search.search import KIND, Search, SearchParameters, ask_search, find_search, open_search
 from core.experiments.search.worker import FAILURES, run_worker
 from core.jobs.experiment import Display, Experiment, RunOptions, list_experiments
 from core.jobs.member import Member
 from core.models.registry import ARCHITECTURES
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.runs.folder import RunFolder, list_runs
 from core.runs.ledger import count_evaluations
 from core.runs.records import DataSource, EpochRecord
 from core.settings import Settings
+from tests.phantoms import copy_phantom
 from tests.training.tiny import TINY_NETWORK, tiny_config
 
 CONFIG = tiny_config("epochs=3", "test_fraction=0.2", "val_fraction=0.3", "batch_size=16")
@@ -42,7 +45,7 @@ def tiny_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def source(tmp_path_factory: pytest.TempPathFactory) -> DataSource:
     """Sixteen synthetic patients."""
     root = tmp_path_factory.mktemp("cohort") / "phantom"
-    make_phantom(root, PhantomConfig(studies=16, slices=4, size=32, signal=3.0), jobs=1)
+    copy_phantom(root, PhantomConfig(studies=16, slices=4, size=32, signal=3.0))
     return DataSource(root=str(root))
 
 
@@ -91,13 +94,18 @@ def test_trials_are_runs_on_one_split_and_the_test_patients_stand_in_none(
         assert row.value == best == row.auroc.value  # type: ignore[union-attr]
         assert row.auroc.n == len(search.split.val)  # type: ignore[union-attr]
     assert result.best is not None
-    assert result.best.value == max(row.value for row in result.trials if row.value is not None)
+    assert result.best == max(result.trials, key=lambda row: (row.value, -(row.loss or 0), -row.number))
+    assert result.best.loss == next(
+        one.val_loss for one in reversed(RunFolder(settings.runs / result.best.run).epochs()) if one.best
+    )
+    tied = [replace(row, value=0.5, loss=loss) for row, loss in zip(result.trials, (None, 0.6, 0.5), strict=True)]
+    assert [row.number for row in sorted(tied, key=lambda row: rank_trial(row, smallest=False))] == [2, 1, 0]
     assert result.noise is not None
     assert result.noise.compared == 3
     assert 0 < result.noise.alike < result.noise.independent
     assert result.looked_at == 0
     assert [found.name for found in list_experiments(settings, KIND)] == ["mine"]
-    assert search.experiment.result() == result.to_dict()
+    assert search.experiment.result() == {**result.to_dict(), "estimand": estimand_of(KIND)}
     assert find_search(settings, "mine") == search
     json.dumps(result.to_dict(), allow_nan=False)
     conduct(search, settings, 3)
@@ -105,6 +113,16 @@ def test_trials_are_runs_on_one_split_and_the_test_patients_stand_in_none(
     assert read_search_status(search, result).state == "finished"
     search.experiment.write_options(RunOptions(count=4))
     assert read_search_status(search, read_result(search, settings)).state == "stopped"
+
+
+def test_a_best_trial_whose_runs_are_elsewhere_has_no_interval(settings: Settings) -> None:
+    alone = Figure(value=0.8, low=0.6, high=0.9, n=40, method=CORRECTED)  # for the choice of its epoch alone
+    row = TrialRow(
+        number=0, state="finished", settings={}, value=0.8, epochs=3, best_epoch=1, auroc=alone, run="gone", reason=""
+    )
+    figure = correct_best(row, [row], settings)
+    assert figure is not None
+    assert (figure.value, figure.low, figure.high, figure.n) == (0.8, None, None, 40)
 
 
 def test_a_trial_below_the_median_is_ended_early(
@@ -138,7 +156,7 @@ def test_a_trial_below_the_median_is_ended_early(
     assert pruned.checkpoint.exists()
     assert not pruned.resume_file.exists()
     assert result.best is not None
-    assert result.best.number == 0
+    assert result.best.number < 4  # all four are equal; the lowest loss is taken
     assert result.noise is not None
     assert result.noise.compared == 6
 

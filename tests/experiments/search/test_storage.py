@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from core.errors import ConfigError, StorageError
-from core.experiments.search.storage import PASSWORD_VARIABLE, StudyPlace, open_study, read_place
+from core.experiments.search.storage import PASSWORD_VARIABLE, StudyPlace, open_study, read_place, storage_errors
 
 SECRET = "s3cr{e}t/w0rd"
 QUOTED = "s3cr%7Be%7Dt%2Fw0rd"
@@ -80,12 +83,47 @@ def test_a_study_that_is_not_there_says_so(tmp_path: Path) -> None:
         open_study(StudyPlace(name="mine", folder=tmp_path))
 
 
-def test_a_torn_last_line_of_the_journal_is_cut_off(tmp_path: Path) -> None:
+@pytest.mark.parametrize("torn", [b'{"op_code":4,"worker', b'{"op_code":4,"wo{"op_code":4,"worker_id":1}\n'])
+@pytest.mark.parametrize("anew", [True, False])
+def test_a_torn_last_line_of_the_journal_is_cut_off(tmp_path: Path, torn: bytes, anew: bool) -> None:
     place = StudyPlace(name="mine", folder=tmp_path)
     study = open_study(place, create=True)
     study.tell(study.ask(), 0.5)
     with (tmp_path / "journal.jsonl").open("ab") as stream:
-        stream.write(b'{"op_code":4,"worker')
-    again = open_study(place)
+        stream.write(torn)
+    again = open_study(place) if anew else study
     again.tell(again.ask(), 0.7)
     assert [trial.value for trial in open_study(place).trials] == [0.5, 0.7]
+
+
+@pytest.mark.parametrize("reason", ["database or disk is full", "disk I/O error"])
+def test_a_disk_that_fails_under_sqlite_is_named_and_loses_no_trial(tmp_path: Path, reason: str) -> None:
+    """SQLite's own writes are all or nothing; both faults are its own here: of a page too many, and of a file too long."""
+    place = read_place("mine", tmp_path, f"sqlite:///{tmp_path}/x.db")
+    study = open_study(place, create=True)
+    study.tell(study.ask(), 0.5)
+    engine: Any = study._storage._backend.engine  # type: ignore[attr-defined]
+    size, limits = (tmp_path / "x.db").stat().st_size, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def bound(connection: Any, _: object) -> None:
+        connection.execute("PRAGMA max_page_count = 1")  # no less than there are
+
+    if "full" in reason:
+        event.listen(engine, "connect", bound)
+        engine.dispose()
+    else:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+
+    def go_on() -> None:
+        with storage_errors(place):
+            for _ in range(1000):
+                study.tell(study.ask(), 0.4)
+
+    try:
+        with pytest.raises(StorageError, match=reason):
+            go_on()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    again = open_study(place)
+    again.tell(again.ask(), 0.9)
+    assert [trial.value for trial in again.trials if trial.value is not None and trial.value != 0.4] == [0.5, 0.9]

@@ -26,10 +26,10 @@ from core.experiments.search.search import find_search
 from core.experiments.search.storage import PASSWORD_VARIABLE
 from core.jobs.experiment import Experiment
 from core.jobs.process import process_environment
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.runs.folder import RunFolder
 from core.settings import PROJECT_ROOT, Settings
+from tests.phantoms import copy_phantom
 
 SMALL = ("--set", "weights=none", "--set", "size_px=32", "--set", "slice_count=1", "--set", "sequences=FLAIR",
          "--set", "epochs=4", "--space", "learning_rate=1e-4..1e-2:log", "--pruner", "none", "--sampler", "random")  # fmt: skip
@@ -113,7 +113,7 @@ def test_a_worker_that_is_killed_and_a_search_that_is_stopped_lose_nothing(
     storage = request.getfixturevalue("postgres") if kept_in == "postgres" else ""
     place = ("--storage", storage) if storage else ()
     data = tmp_path / "cohort"
-    make_phantom(data, PhantomConfig(studies=12, slices=4, size=32), jobs=1)
+    copy_phantom(data, PhantomConfig(studies=12, slices=4, size=32))
     search = start(settings, data, "--trials", "4", "--parallel", "2", *place)
     wait_until(lambda: epochs_of(settings) >= 1)
     workers = psutil.Process(search.pid).children()

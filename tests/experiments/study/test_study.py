@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -23,7 +25,6 @@ from core.experiments.study.parameters import (
 from core.experiments.study.positive import choose_positive
 from core.experiments.study.steps import STEPS
 from core.jobs.experiment import Display, Experiment, RunOptions, make_question
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.presets import find_preset
 from core.reports.study_page import write_study
@@ -31,13 +32,14 @@ from core.runs.folder import RunFolder
 from core.runs.ledger import list_evaluations
 from core.runs.records import DataSource
 from core.settings import Settings
+from tests.phantoms import copy_phantom
 from tests.training.tiny import TINY_NETWORK
 
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study") / "cohort"
-    make_phantom(folder, PhantomConfig(studies=32, slices=4, size=32, signal=3), jobs=1)
+    copy_phantom(folder, PhantomConfig(studies=32, slices=4, size=32, signal=3))
     return folder
 
 
@@ -75,10 +77,16 @@ def test_a_study_takes_every_step_and_looks_at_its_test_patients_once(
     assert {count for name, count in looks if name not in last[1:]} == {0}
     assert looks[-1] == ("external", 1)
     failed = [name for name, step in result["steps"].items() if step.get("failed")]
-    assert set(failed) <= {"baselines", "added", "external"}
+    assert set(failed) <= {"baselines", "added", "external", "sites"}
     assert "external" in failed
     assert any("--external" in text for text in result["cannot"])
     assert any("synthetic" in text for text in result["cannot"])
+
+    assert result["steps"]["joint"]["joint"]["permutations"] == SIZES["tiny"].joint
+    assert len(result["steps"]["joint"]["cells"]) == 4
+    assert {"slope", "observed_expected"} <= set(result["steps"]["calibration"]["figures"])
+    assert result["steps"]["subgroups"]["referee"]["n"] == result["steps"]["seal"]["test"]
+    assert result["estimand"].startswith("Figures of folds")
 
     files = write_study(experiment, settings)
     assert [Path(file).name for file in files] == ["study.html", "study.json", "claim.html"]
@@ -93,10 +101,20 @@ def test_a_study_takes_every_step_and_looks_at_its_test_patients_once(
         "cross_validation",
         "optimism",
         "positive_control",
+        "specification",
         "robustness",
         "shortcuts",
     } <= done
+    assert not any(text.startswith("Subgroups") for text in sheet.unchecked)
     assert (sheet.looks, sheet.seal.state) == (1, "followed")
+
+
+def test_a_size_without_the_joint_test_says_what_it_would_take() -> None:
+    step = next(step for step in STEPS if step.name == "joint")
+    found = steps.take_step(step, cast(steps.Context, SimpleNamespace(amount=SIZES["small"])))
+    assert found["failed"]
+    assert "80 networks: too many for this size; --size full asks it" in found["sentence"]
+    assert SIZES["full"].trainings == 11 + 99 + 2 + 5 + 80 + 1
 
 
 def test_the_positive_control_needs_a_target_that_can_be_found(cohort: Path, tmp_path: Path) -> None:

@@ -20,16 +20,16 @@ from core.explain.validation.sanity import measure_maps, share_moved
 from core.explain.validation.tumour_images import choose_images, pool, pool_images
 from core.inference.predict import Predictor
 from core.inference.prediction import Cam
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.progress import silent
 from core.settings import Settings, load_settings
+from tests.phantoms import copy_phantom
 
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     folder = tmp_path_factory.mktemp("maps") / "cohort"
-    make_phantom(folder, PhantomConfig(studies=4, signal=3, seed=5, slices=12, size=64), jobs=1)
+    copy_phantom(folder, PhantomConfig(studies=4, signal=3, seed=5, slices=12, size=64))
     return scan_cohort(folder)
 
 

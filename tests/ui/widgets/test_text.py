@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,3 +61,13 @@ def test_durations(seconds: float | None, words: str) -> None:
 
 def test_dashes_for_what_is_unknown() -> None:
     assert rate_text(None, "images") == "–"
+
+
+@pytest.mark.parametrize(
+    "text", ["see http://evil.example/a", "www.evil.example", "a@evil.example", "HTTPS://EVIL.example"]
+)
+def test_a_bare_address_is_no_link(text: str) -> None:
+    """As GitHub's markdown finds them, in text whose escapes are gone already."""
+    links = re.compile(r"(https?://|www(?=\.))[-.\w]+|[-.\w+]+@[-\w]+(?:\.[-\w]+)+", re.IGNORECASE)
+    assert links.search(text)
+    assert not links.search(plain(text).replace("\\", ""))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from core.reports.palette import DARK, LIGHT, Palette, class_colour, new_figure, run_style
+from ui.widgets.theme import without_links
 
 
 def luminance(colour: str) -> float:
@@ -45,3 +48,28 @@ def test_each_of_many_runs_is_drawn_in_its_own_way() -> None:
     styles = [run_style(LIGHT, index) for index in range(12)]
     assert len(set(styles)) == 12
     assert styles[0] == (LIGHT.runs[0], "solid")
+
+
+def test_a_name_in_a_chart_is_no_link() -> None:
+    evil = "<a href='https://evil.example'>x</A>"
+    content = {
+        "data": [{"x": [evil, 1], "text": np.array([evil, "<b>ours</b>"], object)}],
+        "layout": {"title": (evil,)},
+    }
+    text = str(without_links(content)).lower()
+    assert "<a" not in text
+    assert "</a" not in text
+    assert text.count("&lt;a href") == 3
+    assert "<b>ours</b>" in text
+
+
+def test_a_figure_of_shapes_alone_is_drawn() -> None:
+    def page() -> None:
+        import plotly.graph_objects as go
+
+        from ui.widgets.theme import draw
+
+        draw(go.Figure().add_shape(type="rect", x0=0, x1=1, y0=0, y1=1), key="shapes", alt="a rectangle")
+
+    app = AppTest.from_function(page).run()
+    assert not app.exception

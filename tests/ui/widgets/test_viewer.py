@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from streamlit.testing.v1 import AppTest
 
 from tests.ui.stacks import make_stack
+from ui.widgets.slices import plane_positions
 from ui.widgets.viewer import _first_position
 
 
 def test_it_begins_at_the_slice_that_speaks_most() -> None:
     stack = make_stack(probabilities={1: 0.2, 3: 0.9, 6: 0.4})
     assert _first_position([stack, make_stack(probabilities={2: 0.5})], [5.0, 15.0, 30.0]) == 15.0
+    assert _first_position([stack], [5.0, 15.0, 30.0], highest=False) == 5.0
+
+
+def test_without_answers_it_begins_on_no_blank_slice() -> None:
+    stack = make_stack()
+    blank = stack.blank.copy()
+    blank[:8] = True
+    positions = [float(place) for place in stack.positions]
+    assert _first_position([replace(stack, blank=blank)], positions) in positions[8:]
 
 
 def test_where_slices_share_an_answer_it_begins_in_their_middle() -> None:
@@ -20,7 +32,12 @@ def test_where_slices_share_an_answer_it_begins_in_their_middle() -> None:
 
 
 def test_without_answers_it_begins_in_the_middle() -> None:
-    assert _first_position([make_stack()], [0.0, 5.0, 10.0]) == 5.0
+    assert _first_position([make_stack(slices=3)], [0.0, 5.0, 10.0]) == 5.0
+
+
+def test_places_of_a_spacing_that_is_rounded_to_be_shown_are_not_taken_for_blank() -> None:
+    stack = make_stack(step=5.1753)
+    assert _first_position([stack], plane_positions([stack])) == stack.positions[5]
 
 
 def page() -> None:

@@ -1,0 +1,101 @@
+"""Names planted in what visitors hand in are nowhere after Delete, a closed page, or a kill: not in memory, not on the disk."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from tests.data.dicom_files import write_series
+from tests.visiting import Visitor, serving
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
+
+DELETED_SECONDS, CLOSED_SECONDS = 15, 40
+"""On a quiet machine it takes 3 and 12; here others may work, too."""
+
+
+def make_study(folder: Path, name: str, file_name: str = "") -> dict[str, bytes]:
+    """A small FLAIR series in whose headers and pixels a name is planted, and another in its files' names."""
+    pixels = np.random.default_rng(0).integers(0, 400, (4, 64, 64)).astype(np.uint16)
+    planted = np.frombuffer(f"P{name}".ljust(24).encode(), np.uint16)
+    pixels[:, 5, : len(planted)] = planted
+    written = write_series(
+        folder,
+        pixels,
+        PatientName=f"{name}^JANE",
+        PatientID=name,
+        SeriesDescription="FLAIR",
+        PatientComments=f"of {name}",
+    )
+    return {f"{file_name}{path.name}": path.read_bytes() for path in written}
+
+
+def find_in_memory(process: int, name: str) -> list[str]:
+    """Where a name stands in the writable memory of a process and its children: each place with what is around it."""
+    found = []
+    for one in (psutil.Process(process), *psutil.Process(process).children(recursive=True)):
+        with Path(f"/proc/{one.pid}/maps").open() as maps, Path(f"/proc/{one.pid}/mem").open("rb", 0) as memory:
+            for line in maps:
+                start, end = (int(number, 16) for number in line.split()[0].split("-"))
+                if line.split()[1].startswith("rw"):
+                    memory.seek(start)
+                    try:
+                        content = memory.read(end - start)
+                    except OSError:
+                        continue  # not there any more
+                    for hit in re.finditer(name.encode(), content):
+                        found.append(
+                            f"{one.pid} {line.split()[-1]}: {content[max(0, hit.start() - 60) : hit.end() + 40]!r}"
+                        )
+    return found
+
+
+def find_on_disk(folder: Path, name: str) -> list[Path]:
+    """Files below a folder that hold a name, or are called so."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return [path for path in files if name in path.name or name.encode() in path.read_bytes()]
+
+
+def hand_in(visitor: Visitor, files: dict[str, bytes]) -> None:
+    """Upload a study and see its answer."""
+    visitor.choose("Files or a zip")
+    assert visitor.upload(files)
+    assert visitor.says("Series in this scan")
+
+
+def wait_until_gone(process: int, name: str, seconds: float) -> list[str]:
+    """Where a name still stands after so many seconds; nowhere, as soon as that is so."""
+    end = time.monotonic() + seconds
+    while (found := find_in_memory(process, name)) and time.monotonic() < end:
+        time.sleep(0.5)
+    return found
+
+
+def test_nothing_of_a_visitor_stays(tmp_path: Path) -> None:
+    deleted, closed, killed = (f"ZEBRA{secrets.token_hex(4).upper()}" for _ in range(3))
+    home = tmp_path / "home"
+    with serving(home) as (server, port), Visitor(port) as one, Visitor(port) as other:
+        hand_in(one, make_study(tmp_path / "one", deleted))
+        hand_in(other, make_study(tmp_path / "other", closed, closed))
+        for name in (deleted, closed):
+            assert find_in_memory(server.pid, name)
+            assert find_on_disk(home, name)
+        other.leave()
+        assert one.press("Delete this scan")
+        assert find_on_disk(home, deleted) == []
+        assert wait_until_gone(server.pid, deleted, DELETED_SECONDS) == []
+        assert wait_until_gone(server.pid, closed, CLOSED_SECONDS) == []
+        assert find_on_disk(home, closed) == []
+        hand_in(one, make_study(tmp_path / "third", killed))
+        server.kill()
+        server.wait()
+        assert find_on_disk(home, killed)
+    with serving(home):
+        assert find_on_disk(home, killed) == []
