@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax, ndtri, softmax
 
 from core.errors import EvaluationError
@@ -66,7 +66,8 @@ def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> float:
         likelihood = log_softmax(scores / np.exp(log_temperature), axis=1)[np.arange(len(truth)), truth].sum()
         return float(-likelihood + (log_temperature / PRIOR_SPREAD) ** 2 / 2)
 
-    found = minimize_scalar(cost, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
+    # Scipy loads its optimisers when they are first named: a prediction needs none.
+    found = scipy.optimize.minimize_scalar(cost, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
     return float(np.exp(found.x))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.distance import jensenshannon
+from scipy.special import rel_entr
 
 from core.data.prepare.examples import PreparedSeries
 from core.data.select import Source
@@ -118,7 +118,9 @@ def _examples_of(name: str, prepared: PreparedSeries) -> NDArray[np.uint8]:
 
 def grey_distance(first: ArrayLike, second: ArrayLike) -> float:
     """Jensen-Shannon distance (base 2) of two histograms: 0 equal, 1 nothing in common."""
-    return float(np.nan_to_num(jensenshannon(first, second, base=2), nan=0.0))
+    p, q = (np.asarray(counts, dtype=np.float64) / np.sum(counts) for counts in (first, second))
+    divergence = (rel_entr(p, (p + q) / 2).sum() + rel_entr(q, (p + q) / 2).sum()) / np.log(2) / 2
+    return float(np.sqrt(np.nan_to_num(divergence, nan=0.0)))
 
 
 def _check_grey(series: Series, prepared: PreparedSeries, card: CheckpointCard) -> OodCheck | None:

@@ -60,7 +60,7 @@ OLD_COUNT = "trials.txt"
 class Question(BaseModel):
     """What an experiment asks."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     kind: str
     """Such as "optimism"; see :data:`core.experiments.run.KINDS`."""
@@ -87,7 +87,7 @@ def make_question(kind: str, parameters: BaseModel, config: RunConfig, source: D
 class RunOptions(BaseModel):
     """How a question is answered: what does not change the answer, or adds to it."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     parallel: int = Field(default=1, ge=1)
     """Trainings at the same time."""

@@ -25,7 +25,7 @@ TABLE = "predictions.csv"
 class PredictionParameters(BaseModel):
     """Which checkpoint answers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     checkpoint: str
     """Its file."""

@@ -80,7 +80,7 @@ _RECORDS: dict[str, TypeAdapter[Any]] = {
 class CheckpointCard(BaseModel):
     """What is known of a checkpoint; stored as JSON in its metadata. It may come from anyone: every field is checked."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: int = SCHEMA_VERSION
     name: Text

@@ -17,7 +17,7 @@ COSTS_FILE = Path(__file__).with_name("costs.json")
 class Cost(BaseModel):
     """The cost of one example."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     input_shape: tuple[int, ...]
     """Channels, (depth,) rows and columns of the example."""

@@ -43,7 +43,7 @@ MOMENT = (1980, 1, 1, 0, 0, 0)
 
 
 class _Manifest(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class BundledFile(_Manifest):

@@ -23,7 +23,7 @@ UNNAMED = "(imported; its data has not been named here)"
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class DataSource(_Record):

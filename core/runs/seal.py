@@ -42,7 +42,7 @@ SealState = Literal["none", "broken", "late", "changed", "waiting", "followed"]
 class Criterion(BaseModel):
     """What would count as success."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     metric: Metric = "auroc"
     """Figure by patient on the test patients."""
@@ -66,7 +66,7 @@ class Criterion(BaseModel):
 class Seal(BaseModel):
     """A plan and its hash."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     created: str

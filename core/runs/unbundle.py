@@ -34,7 +34,7 @@ MOST_EVALUATIONS = 10_000
 class ImportNote(BaseModel):
     """imported.json: where a run came from."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     imported: str
     """When, ISO 8601, UTC."""

@@ -85,7 +85,7 @@ def test_a_killed_process_loses_nothing(home_with_run: Path, cohort: Path) -> No
         [sys.executable, "-m", PREDICTIONS_ENTRY, str(experiment.folder)],
         cwd=PROJECT_ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not (table.exists() and len(read_predictions(table)) >= 2) and time.monotonic() < deadline:
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)

@@ -101,7 +101,7 @@ def watch(run: RunFolder, stop_file: Path, monkeypatch: pytest.MonkeyPatch, *, w
     monkeypatch.setattr(member_module, "WATCH_SECONDS", 0.01)
     monkeypatch.setattr(member_module.os, "getppid", lambda: parents.pop(0) if len(parents) > 1 else parents[0])
     with member_module._stop_when_asked(run, stop_file, watch_parent=watch_parent):
-        wait(lambda: run.stop_requested(), seconds=20 if watch_parent else 0.3)
+        wait(lambda: run.stop_requested(), seconds=120 if watch_parent else 0.3)
     return run.stop_requested()
 
 

@@ -29,7 +29,7 @@ STEP_TITLES: dict[Step, str] = {
 class RawConfig(BaseModel):
     """How a raw study is processed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     steps: tuple[Step, ...] = STEPS
     """The steps that are done: 'orient' turns the voxels to axial slices without interpolation, 'n4' takes out the coil's uneven brightness, 'register' moves every series onto T1wCE, 'brain' sets what lies outside the brain to 0, 'grid' resamples all to one axial grid."""

@@ -60,7 +60,7 @@ RESULTS: dict[str, TypeAdapter[Any]] = {
 class MeasurementParameters(BaseModel):
     """What is measured."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     cohort: str
     """Digest of the cohort."""

@@ -24,7 +24,7 @@ KIND = "optimism"
 class OptimismParameters(BaseModel):
     """How much is repeated."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     seeds: int = Field(default=5, ge=2, le=100)
     """Trainings, each with a partition, initial weights and batch order of its own."""

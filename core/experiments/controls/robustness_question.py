@@ -14,7 +14,7 @@ KIND = "robustness"
 class RobustnessParameters(BaseModel):
     """Which checkpoint is asked."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     run: str
     """Folder of its run."""

@@ -16,7 +16,7 @@ MOST_CELLS = 400
 class SpecificationParameters(BaseModel):
     """Which choices are varied."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     vary: dict[str, list[str]] = Field(
         default={

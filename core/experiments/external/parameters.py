@@ -24,7 +24,7 @@ MOST_COHORTS = 50
 
 
 class _Parameters(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     crosswalk: str = ""
     """Table of ids that are one person in two of the cohorts; empty where there is none."""

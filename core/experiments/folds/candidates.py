@@ -16,7 +16,7 @@ MOST_MEMBERS = 2000
 class CrossValidationParameters(BaseModel):
     """How the patients are dealt out, how often, and what is compared."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     folds: int = Field(default=5, ge=2, le=100)
     """Parts of the patients; each is evaluated once in a repeat."""

@@ -39,7 +39,7 @@ STARTUP_TRIALS = 4
 class SearchParameters(BaseModel):
     """How a search goes about it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     space: tuple[str, ...]
     """The settings and their values, see :func:`core.experiments.search.space.parse_space`."""

@@ -23,7 +23,7 @@ of a busy Xeon's CPU time a step, which is 2.5e10; preparing and validation take
 class PositiveParameters(BaseModel):
     """Which other target, and how often the patients are dealt out."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     target: str | None = None
     """Column of the label table; None takes a synthetic cohort's second trait."""
@@ -45,7 +45,7 @@ class PositiveParameters(BaseModel):
 class StudyParameters(BaseModel):
     """What a whole study asks beside its configuration and cohort."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     size: Size = "small"
     """How much is repeated."""

@@ -41,7 +41,7 @@ OLD_RESULT = "twin-result.json"
 class TwinParameters(BaseModel):
     """How a twin run is split."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     judged_share: float = Field(default=JUDGED_SHARE, gt=0, lt=1)
     """Of each evaluated patient's slices; the rest are its siblings."""

@@ -33,7 +33,7 @@ def card_page() -> None:
 
 
 def test_a_shipped_checkpoint_that_was_not_asked_is_named_and_can_be_asked() -> None:
-    app = AppTest.from_function(card_page).run()
+    app = AppTest.from_function(card_page, default_timeout=60).run()
     assert [element.value for element in app.markdown if "may say otherwise" in element.value] != []
     for button in ("other", "third", "fourth"):
         app.button(key=f"v.ask.{button}").click().run()
@@ -48,7 +48,7 @@ def test_a_shipped_checkpoint_that_was_not_asked_is_named_and_can_be_asked() -> 
 
 
 def test_who_said_otherwise_of_a_study_is_remembered() -> None:
-    app = AppTest.from_function(page).run()
+    app = AppTest.from_function(page, default_timeout=60).run()
     assert not app.exception
     assert [element.value for element in app.markdown] == [
         "",

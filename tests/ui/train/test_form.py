@@ -34,7 +34,7 @@ def form_app(maxima: dict[str, float] | None = None, typed: tuple[str, ...] = ("
 
 
 def run_form(**arguments: object) -> AppTest:
-    return AppTest.from_function(form_app, kwargs=arguments, default_timeout=20).run()
+    return AppTest.from_function(form_app, kwargs=arguments, default_timeout=60).run()
 
 
 def test_every_field_is_described_with_its_own_words() -> None:

@@ -26,7 +26,7 @@ def page() -> None:
 
 
 def test_a_result_is_measured_once_and_kept_for_its_question() -> None:
-    app = AppTest.from_function(page).run()
+    app = AppTest.from_function(page, default_timeout=60).run()
     assert "nothing yet" in words(app)
     assert [button.label for button in app.button] == ["Measure"]
     app.button(key="work.start").click().run()
@@ -40,7 +40,7 @@ def test_a_result_is_measured_once_and_kept_for_its_question() -> None:
 
 
 def test_what_fails_is_told_and_nothing_is_kept() -> None:
-    app = AppTest.from_function(page).run()
+    app = AppTest.from_function(page, default_timeout=60).run()
     app.button(key="work.start").click().run()
     app.selectbox(key="question").set_value("wrong").run()
     app.button(key="work.start").click().run()

@@ -71,5 +71,5 @@ def test_a_figure_of_shapes_alone_is_drawn() -> None:
 
         draw(go.Figure().add_shape(type="rect", x0=0, x1=1, y0=0, y1=1), key="shapes", alt="a rectangle")
 
-    app = AppTest.from_function(page).run()
+    app = AppTest.from_function(page, default_timeout=60).run()
     assert not app.exception

@@ -52,7 +52,7 @@ def page() -> None:
 
 
 def test_another_checkpoint_that_saw_other_slices_stays_near_the_place_that_was_shown() -> None:
-    app = AppTest.from_function(page).run()
+    app = AppTest.from_function(page, default_timeout=60).run()
     assert app.select_slider[0].value == 25.0
     app.select_slider[0].set_value(45.0).run()
     app.checkbox(key="other").set_value(True).run()
