@@ -167,7 +167,10 @@ def open_page(folder: Path, browser: Browser, *, isolated: bool = True, **contex
     tab.on("pageerror", lambda error: opened.complaints.append(str(error)))
     try:
         tab.goto(url)
-        tab.wait_for_function("window.mgmtLab")
+        for _ in range(2400):  # the page forbids the eval that wait_for_function polls with
+            if tab.evaluate("Boolean(window.mgmtLab)"):
+                break
+            tab.wait_for_timeout(50)
         yield opened
     finally:
         tab.context.close()
