@@ -26,8 +26,8 @@ def test_no_page_has_a_serious_finding(server: Server, browser: Browser, width: 
     tab, found = context.new_page(), []
     for page in PAGES:
         tab.goto(f"{server.url}/{page}")
-        tab.get_by_role("heading", level=1).first.wait_for(timeout=60_000)
-        tab.wait_for_function(IDLE, timeout=60_000)
+        tab.get_by_role("heading", level=1).first.wait_for(timeout=180_000)
+        tab.wait_for_function(IDLE, timeout=180_000)
         tab.wait_for_timeout(500)
         found += [
             f"{page or 'home'}: {one['id']} ({one['impact']}), {len(one['nodes'])} times, first {one['nodes'][0]['html'][:200]}"
