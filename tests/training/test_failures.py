@@ -122,8 +122,11 @@ def test_memory_that_gives_out(settings: Settings, source: DataSource) -> None:
     done = train_and_let(what, run, settings)
     assert done.returncode != 0
     status = run.status()
-    assert status.state == "failed", done.stderr[-2000:]
-    assert "Memory does not suffice" in status.message
+    if "memory allocation of" in done.stderr:  # in safetensors, which is Rust and ends the process
+        assert status.state == "interrupted"
+    else:
+        assert status.state == "failed", done.stderr[-2000:]
+        assert "Memory does not suffice" in status.message
     assert_it_goes_on(run, settings, config, source)
 
 

@@ -321,9 +321,10 @@ def _patients(table: SliceTable, rows: NDArray[np.int64]) -> tuple[NDArray[np.in
 
 
 def _sum_by_header(columns: Sequence[str], weights: Floats, most: int = 6) -> dict[str, float]:
-    """Weights of a head fitted to all patients, summed by header, largest first: what it uses, not how well."""
+    """Weights of a head fitted to all patients, summed by header, largest first (equal ones by name): what it uses, not how well."""
     sums: dict[str, float] = {}
     for column, weight in zip(columns, weights, strict=True):
         header = column.split(": ")[0].removesuffix(" missing")
         sums[header] = sums.get(header, 0.0) + float(weight)
-    return dict(sorted(sums.items(), key=lambda item: -item[1])[:most])
+    # Headers that are equal for every patient share a weight but for the last digits, which differ from processor to processor.
+    return dict(sorted(sums.items(), key=lambda item: (-round(item[1], 9), item[0]))[:most])
