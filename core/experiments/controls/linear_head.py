@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_predict, permutation_test_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from core.errors import EvaluationError
 from core.evaluation.figure import Figure
@@ -35,6 +36,7 @@ FOLDS, INNER_FOLDS = 5, 3
 FEWEST_PER_CLASS = 6
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # threads wait for each other longer than so few patients take
 def evaluate_head(
     features: Floats,
     labels: Integers,

@@ -23,6 +23,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from threadpoolctl import threadpool_limits
 
 from core.errors import EvaluationError
 from core.evaluation.figure import Figure
@@ -121,6 +122,7 @@ def deal_folds(
     return dealt
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # as in linear_head
 def evaluate_baselines(
     patients: pd.DataFrame,
     sets: Mapping[str, Sequence[str]],

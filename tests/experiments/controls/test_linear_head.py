@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from core.errors import EvaluationError
 from core.evaluation.permutation import exchange_within, permutation_p
@@ -125,3 +126,15 @@ def test_the_interval_holds_where_there_is_nothing_to_learn() -> None:
         found = judged(0.0, seed, permutations=1).auroc
         held += (found.low or 0) <= 0.5 <= (found.high or 1)
     assert held >= 56
+
+
+def test_matrices_this_small_are_not_shared_out_to_threads() -> None:
+    seen = []
+
+    def look(*_: object) -> None:
+        seen.append({pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"})
+
+    with threadpool_limits(2, user_api="blas"):
+        evaluate_head(*features(1.0), permutations=3, nested=False, progress=look)
+    assert seen
+    assert all(threads == {1} for threads in seen)
