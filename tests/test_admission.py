@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -66,6 +67,53 @@ def test_turns_are_in_the_order_of_asking_and_each_hears_its_place() -> None:
     assert order == list(told)
     assert [places[0] for places in told.values()] == [1, 2, 3, 4]
     assert all(places == sorted(places, reverse=True) for places in told.values())
+
+
+def test_what_needs_several_turns_is_done_before_what_began_later() -> None:
+    line, order = Line(1), []
+    waiting = [threading.Event() for _ in range(3)]
+
+    def work(number: int) -> None:
+        for part in "read", "predict", "map":
+            with line.turn(lambda place: waiting[number].set(), since=float(number)):
+                order.append((number, part))
+
+    with line.turn():
+        threads = [threading.Thread(target=work, args=(number,)) for number in (2, 0, 1)]
+        for thread, number in zip(threads, (2, 0, 1), strict=True):
+            thread.start()
+            assert waiting[number].wait(60)
+    for thread in threads:
+        thread.join()
+    assert [number for number, part in order if part == "map"] == [0, 1, 2]
+    assert order[0] == (0, "read")
+
+
+def test_a_place_is_told_only_where_it_is_better() -> None:
+    line, told = Line(1), []
+
+    def hear(place: int) -> None:
+        told.append(place)
+        heard.set()
+
+    heard, done = threading.Event(), threading.Event()
+
+    def wait(since: float, tell: Callable[[int], None], ended: threading.Event) -> None:
+        with line.turn(tell, since):
+            ended.set()
+
+    with line.turn():
+        late = threading.Thread(target=wait, args=(2.0, hear, done))
+        late.start()
+        assert heard.wait(60)
+        early = [threading.Thread(target=wait, args=(1.0, lambda place: None, threading.Event())) for _ in range(3)]
+        for thread in early:
+            thread.start()
+        time.sleep(1.5)  # it looks at its place once a second
+    for thread in (late, *early):
+        thread.join()
+    assert done.is_set()
+    assert told == [1]
 
 
 def test_who_leaves_the_line_holds_up_nobody() -> None:

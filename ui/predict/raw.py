@@ -7,10 +7,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.admission import admitted
 from core.data.raw.config import INSTALL, STEP_TITLES, STEPS, RawConfig, require_raw
 from core.data.study import Cohort, Study
 from ui.predict.scans import processed_folder
+from ui.widgets.loaders import in_turn
 from ui.widgets.progress import ProgressBar, offer_cancel
 from ui.widgets.state import choose_raw, chosen_raw, current_settings
 
@@ -61,7 +61,7 @@ def process_chosen(cohort: Cohort, study: Study, config: RawConfig) -> Cohort:
     alone = replace(cohort, studies=(study,), faults=())
     folder = processed_folder(f"{study.study_id} {config.name} {study.series[0].files[0]}")
     place = st.empty()
-    with place.container(), admitted(settings):
+    with place.container(), in_turn():
         bar = ProgressBar("Processing from raw", "parts")
         offer_cancel(
             "predict.raw.cancel",

@@ -21,6 +21,7 @@ from core.models.card import CheckpointCard, read_card
 from core.mri import MRSequence
 from core.runs.cohort import open_cohort
 from core.runs.records import DataSource
+from ui.widgets.page import began_at
 from ui.widgets.progress import ProgressBar
 from ui.widgets.slices import SliceStack
 from ui.widgets.state import chosen_cohort, current_settings
@@ -70,7 +71,7 @@ def in_turn() -> Iterator[None]:
         if place is not None:
             place.caption(f":material/hourglass_top: {number} in line: scans of other visitors are worked on first.")
 
-    with admitted(current_settings(), tell):
+    with admitted(current_settings(), tell, began_at()):
         if place is not None:
             place.empty()
         yield

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from importlib.util import find_spec
 
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 ENTERED = "entered"
+"""When the app's last whole run began in this session, by ``time.monotonic``."""
 
 
 READABLE = """<style>
@@ -19,9 +22,17 @@ READABLE = """<style>
 
 
 def enter_app() -> None:
-    """Note that the entry point ran, and make small words readable; it calls this before anything else."""
-    st.session_state[ENTERED] = True
+    """Note when the entry point ran, and make small words readable; it calls this before anything else."""
+    st.session_state[ENTERED] = time.monotonic()
     st.html(READABLE)
+
+
+def began_at() -> float | None:
+    """When the whole run of the app began that asks, by ``time.monotonic``; None in a part that is drawn alone, or outside."""
+    context = get_script_run_ctx()
+    if context is None or context.fragment_ids_this_run:
+        return None
+    return st.session_state.get(ENTERED)
 
 
 NEEDS_TORCH = (
