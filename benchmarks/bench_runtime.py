@@ -12,9 +12,11 @@ Pass rules, fixed before the run:
 - what a prediction takes beside the bare passes is no longer in seconds than with PyTorch, give or take 0.02 s;
 - bfloat16, where the processor computes in it, one thread: every probability of 30 synthetic studies (seed 9) within 0.002 of
   float32's, and the logits sooner;
-- the app's cold start (a process that imports, loads, reads, predicts and maps) to the sample's answer: 2 times.
+- against another checkout of the project (``--against``), each with its own default runtime on one thread, processes in turns: the
+  app's cold start (a process that imports, loads, reads, predicts and maps) to the sample's answer 2 times as fast, a study's
+  logits 1.5 times; what a prediction takes beside the passes no longer in seconds, give or take 0.02 s.
 
-    python benchmarks/bench_runtime.py [--rounds 9] [--presets NAME ...] [--equality | --bf16]
+    python benchmarks/bench_runtime.py [--rounds 9] [--presets NAME ...] [--equality | --bf16 | --against CHECKOUT]
 """
 
 from __future__ import annotations
@@ -56,18 +58,36 @@ from core.presets import PRESETS
 SHIPPED = PROJECT / "checkpoints" / "demo-synthetic.safetensors"
 METHODS = ("gradcam", "layercam")
 COLD = """
-import sys
-from pathlib import Path
-from core.inference import runtimes
 from streamlit.testing.v1 import AppTest
 
-runtimes.GPU = Path("/" if sys.argv[1] == "torch" else "/nowhere")
 app = AppTest.from_file("streamlit_app.py", default_timeout=300).run()
 app.switch_page("pages/predict.py").run()
 app.button(key="predict.sample").click().run()
 assert not app.exception and not app.error
 """
-"""The app from nothing to the sample's answer with its map; auto takes PyTorch where it is told of a GPU."""
+"""The app from nothing to the sample's answer with its map."""
+WARM = """
+import inspect, sys, time
+from pathlib import Path
+import torch
+from core.data.cohort import scan_cohort
+from core.inference.predict import Predictor
+
+torch.set_num_threads(1)
+study = scan_cohort(Path(sys.argv[1])).studies[0]
+one = {"threads": 1} if "threads" in inspect.signature(Predictor.__init__).parameters else {}
+predictor = Predictor(Path("checkpoints/demo-synthetic.safetensors"), **one)
+predictor.predict(study)
+for _ in range(int(sys.argv[2])):
+    began = time.process_time()
+    answer = predictor.predict(study)
+    answered = time.process_time()
+    for part in answer.series:
+        predictor.score(part.prepared)
+    scored = time.process_time()
+    print(scored - answered, answered - began - (scored - answered))
+"""
+"""CPU seconds of a study's bare passes, and of what its prediction takes beside them, some times."""
 
 
 def main() -> None:
@@ -76,12 +96,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--bf16", action="store_true", help="bfloat16 alone")
     parser.add_argument("--equality", action="store_true", help="time nothing")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="an older version of the project, and no more")
     parser.add_argument("--presets", nargs="+", default=list(PRESETS), choices=list(PRESETS))
     arguments = parse_arguments(parser, rounds=1, presets=[])
     torch.set_num_threads(1)
     print(machine())
     with TemporaryDirectory() as folder:
         make_phantom(Path(folder), PhantomConfig(studies=2, signal=3, seed=4), jobs=1)
+        if arguments.against or arguments.tiny:
+            sooner = compare_checkouts(arguments.against or PROJECT, Path(folder), arguments.rounds)
+            print(f"every rule against the other checkout holds: {sooner}")
+            if not arguments.tiny:
+                sys.exit(not sooner)
         bf16 = arguments.equality or measure_bf16(2 if arguments.tiny else 30, arguments.rounds) or arguments.tiny
         if arguments.bf16:
             print(f"the rule of bfloat16 holds: {bf16}")
@@ -96,11 +122,9 @@ def main() -> None:
         if arguments.equality:
             print(f"every rule of equality holds: {all(found for _, found in equal)}")
             sys.exit(not all(found for _, found in equal))
-        fast = measure_speed(Path(folder), arguments.rounds, 1 if arguments.tiny else None)
-        cold = measure_cold_start(Path(folder) / "home", max(arguments.rounds // 3, 1))
-    rows = [*fast, cold]
+        rows = measure_speed(Path(folder), arguments.rounds, 1 if arguments.tiny else None)
     print_table(
-        f"CPU time, PyTorch's over onnxruntime's: median of {arguments.rounds} rounds (cold start: a third) and their range",
+        f"CPU time, PyTorch's over onnxruntime's: median of {arguments.rounds} rounds and their range",
         ("what", "torch s", "onnx s", "ratio", "low", "high", "asked"),
         [row[:-1] for row in rows],
     )
@@ -264,19 +288,37 @@ def take_turns(
             f"{asked}", middle >= asked)  # fmt: skip
 
 
-def measure_cold_start(home: Path, rounds: int) -> tuple[object, ...]:
-    """Time whole processes of the app, from nothing to the sample's answer with its map."""
-    environment = {**os.environ, "MGMT_LAB_HOME": str(home), "MGMT_LAB_THREADS": "1"}
+def compare_checkouts(other: Path, folder: Path, rounds: int) -> bool:
+    """Time the app's cold start and a warm prediction in another checkout and in this one; whether the rules hold."""
 
-    def ask(runtime: str) -> Callable[[], object]:
-        command = [sys.executable, "-c", COLD, runtime]
-        return lambda: subprocess.run(command, cwd=PROJECT, env=environment, check=True, capture_output=True)
+    def ask(checkout: Path, *words: object) -> str:
+        environment = {**os.environ, "MGMT_LAB_HOME": str(folder / "home"), "MGMT_LAB_THREADS": "1", "PYTHONPATH": "."}
+        command = [sys.executable, "-c", *map(str, words)]
+        done = subprocess.run(command, cwd=checkout, env=environment, check=True, capture_output=True, text=True)
+        return done.stdout
 
     def children() -> float:
         times = os.times()
         return times.children_user + times.children_system
 
-    return take_turns("the app's cold start to the sample's answer", ask("torch"), ask("onnx"), rounds, 2.0, children)
+    what = "the app's cold start to the sample's answer"
+    cold = take_turns(what, lambda: ask(other, COLD), lambda: ask(PROJECT, COLD), rounds, 2.0, children)
+    seconds: dict[Path, list[list[float]]] = {other: [], PROJECT: []}
+    for checkout in [other, PROJECT] * rounds:
+        lines = ask(checkout, WARM, folder / "train", rounds).splitlines()
+        seconds[checkout] += [[float(word) for word in line.split()] for line in lines]
+    before, after = (np.median(seconds[checkout], axis=0) for checkout in (other, PROJECT))
+    titles = ("a study's logits", "1.5"), ("beside them in a prediction", "")
+    warm = [
+        (title, f"{one:.3f}", f"{two:.3f}", f"{one / two:.2f}", "", "", asked)
+        for (title, asked), one, two in zip(titles, before, after, strict=True)
+    ]
+    print_table(
+        f"CPU time, the other checkout's over this one's: median of {rounds} processes each, cold start with its range",
+        ("what", "other s", "this s", "ratio", "low", "high", "asked"),
+        [cold[:-1], *warm],
+    )
+    return bool(cold[-1] and before[0] >= 1.5 * after[0] and after[1] <= before[1] + 0.02)
 
 
 if __name__ == "__main__":

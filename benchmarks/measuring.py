@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from threadpoolctl import threadpool_limits
 
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
@@ -25,8 +26,10 @@ def parse_arguments(parser: argparse.ArgumentParser, **tiny: object) -> argparse
     """Return the arguments of a benchmark; ``--tiny`` puts other defaults in the place of the parser's.
 
     In its tiny form a benchmark goes through all its code in seconds. Its figures then mean nothing, and a verdict that
-    rests on them is not asked for. ``tests/benchmarks`` runs every benchmark so.
+    rests on them is not asked for. ``tests/benchmarks`` runs every benchmark so. BLAS gets one thread: beside other work several
+    wait for each other many times as long as a simulation's small matrices take.
     """
+    threadpool_limits(1, user_api="blas")
     parser.add_argument("--tiny", action="store_true", help="run to the end in seconds; the figures mean nothing")
     if parser.parse_args().tiny:
         parser.set_defaults(**tiny)

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from threadpoolctl import threadpool_limits
+
 from core.errors import ConfigError
 
 CONNECT_SECONDS = 10
@@ -19,6 +21,9 @@ CLUSTER_TASKS = 64
 """Tasks handed to a cluster at once: enough to keep a few dozen workers busy, few enough to hold in memory."""
 
 Result = TypeVar("Result")
+
+one_blas_thread = threadpool_limits.wrap(limits=1, user_api="blas")
+"""Decorates what fits models of few patients: BLAS's threads would wait for each other longer than the fits take."""
 
 _cluster: ContextVar[str | None] = ContextVar("cluster", default=None)
 

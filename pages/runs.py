@@ -8,7 +8,7 @@ from core.runs.folder import RunFolder
 from ui.runs.evaluation_view import show_evaluation
 from ui.runs.live import show_live
 from ui.runs.participants import show_participants
-from ui.runs.run_store import offer_export, offer_import, show_origin, show_tags, show_words, tag_all
+from ui.runs.run_store import ask_words, offer_export, offer_import, show_origin, show_tags, show_words, tag_all
 from ui.runs.run_table import ask_filter, ask_runs, show_sweeps
 from ui.runs.runs import ACTIVE, find_own_run, own_runs
 from ui.runs.trash import delete_runs, show_trash
@@ -95,6 +95,7 @@ def show_actions(run: RunFolder) -> None:
         ):
             remember_run(run)
             st.switch_page("pages/validity.py", query_params={"section": "claim"})
+        ask_words(run)
         if st.button(
             "Start one like it",
             icon=":material/content_copy:",

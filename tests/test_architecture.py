@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import pkgutil
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import core
 from core.settings import PROJECT_ROOT
 
 LAYERS = (
@@ -282,3 +285,10 @@ def test_every_module_says_what_it_is() -> None:
         if path.stat().st_size and not ast.get_docstring(ast.parse(path.read_text()))
     ]
     assert not silent
+
+
+def test_the_way_from_file_to_map_leads_through_what_is_there() -> None:
+    way = re.findall(r"[a-z_]+(?:\.[A-Za-z_]+)+", (core.__doc__ or "").split("::")[1])
+    assert len(way) == 7
+    for step in way:
+        pkgutil.resolve_name(f"core.{step}")

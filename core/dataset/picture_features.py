@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -78,35 +80,36 @@ def _measure(plane: NDArray[np.uint8]) -> NDArray[np.float64]:
     noise = np.abs(2 * values[1:-1, 1:-1] - values[1:-1, 2:] - values[1:-1, :-2])
     frame = np.ones_like(head)
     frame[edge:-edge, edge:-edge] = False
-    middle = values[rows * 3 // 8 : rows * 5 // 8, columns * 3 // 8 : columns * 5 // 8]
-    mean = values[head].mean() if head.any() else 0.0
-    held = head.any(axis=1)
+    middle = plane[rows * 3 // 8 : rows * 5 // 8, columns * 3 // 8 : columns * 5 // 8]
+    of_head, held = np.count_nonzero(head), head.any(axis=1)
     spans = columns - head.argmax(axis=1) - head[:, ::-1].argmax(axis=1)
+    apart = plane - np.float32(_mean(plane))
+    spread = float(np.square(apart).sum())  # an image and its mirror image have one mean and one spread
     return np.array(
         [
             *np.sqrt(tones[1:]),
-            (plane < BLACK).mean(),
-            *(np.log1p(_change(values, lag)) for lag in LAGS),
-            np.log1p(noise[inside].mean() if inside.any() else 0.0),
-            _correlation(plane, plane[:, ::-1]),
-            _correlation(plane, plane[::-1]),
-            values[frame].mean() / 255,
-            (middle.mean() - mean) / 255,
-            (head.mean(axis=1) > 0.02).mean(),
-            (head.mean(axis=0) > 0.02).mean(),
-            head.mean(),
-            head.sum() / max(int(spans[held].sum()), 1),
+            np.count_nonzero(plane < BLACK) / plane.size,
+            *(np.log1p(_change(plane, lag)) for lag in LAGS),
+            np.log1p(_mean(noise[inside])),
+            *(
+                float((apart * mirror).sum() / spread) if spread > 0 else 0.0
+                for mirror in (apart[:, ::-1], apart[::-1])
+            ),
+            _mean(plane[frame]) / 255,
+            (_mean(middle) - _mean(plane[head])) / 255,
+            (np.count_nonzero(head, axis=1) / columns > 0.02).mean(),
+            (np.count_nonzero(head, axis=0) / rows > 0.02).mean(),
+            of_head / plane.size,
+            of_head / max(int(spans[held].sum()), 1),
         ]
     )
 
 
-def _change(values: NDArray[np.int16], lag: int) -> float:
-    across, down = values[:, lag:] - values[:, :-lag], values[lag:] - values[:-lag]
-    return float((np.abs(across).mean() + np.abs(down).mean()) / 2)
+def _change(plane: NDArray[np.uint8], lag: int) -> float:
+    pairs = (plane[:, lag:], plane[:, :-lag]), (plane[lag:], plane[:-lag])
+    return sum(_mean(np.maximum(one, other) - np.minimum(one, other)) for one, other in pairs) / 2
 
 
-def _correlation(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
-    """Of an image and a mirror image of it, which have one mean and one spread."""
-    one, other = (values - np.float32(first.mean()) for values in (first, second))
-    spread = float(np.square(one).sum())
-    return float((one * other).sum() / spread) if spread > 0 else 0.0
+def _mean(values: NDArray[np.integer[Any]]) -> float:
+    """Of whole numbers, which are added as such: several times as fast as NumPy's own mean; 0 of none."""
+    return float(values.sum(dtype=np.uint32)) / values.size if values.size else 0.0

@@ -19,23 +19,29 @@ from ui.widgets.text import plain
 
 
 def show_words(run: RunFolder) -> None:
-    """A run's name and note, and a form to change them."""
+    """A run's name and note, where it has them."""
     words = read_words(run)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if words.name:
-            st.markdown(f"**{plain(words.name)}**", width="content")
-        if words.note:
-            st.caption(plain(words.note, LONGEST_NOTE))
-        with (
-            st.popover("Name and note", icon=":material/edit_note:", type="tertiary", key=f"runs.words.{run.name}"),
-            st.form(f"runs.words.{run.name}.form", border=False),
-            report_errors(),
-        ):
-            name = st.text_input("Name", words.name, max_chars=LONGEST_NAME, key=f"runs.words.{run.name}.name")
-            note = st.text_area("Note", words.note, max_chars=LONGEST_NOTE, key=f"runs.words.{run.name}.note")
-            if st.form_submit_button("Keep", type="primary"):
-                write_words(run, name, note)
-                st.rerun()
+    if words.name or words.note:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            if words.name:
+                st.markdown(f"**{plain(words.name)}**", width="content")
+            if words.note:
+                st.caption(plain(words.note, LONGEST_NOTE))
+
+
+def ask_words(run: RunFolder) -> None:
+    """A form for a run's name and note."""
+    words = read_words(run)
+    with (
+        st.popover("Name and note", icon=":material/edit_note:", type="tertiary", key=f"runs.words.{run.name}"),
+        st.form(f"runs.words.{run.name}.form", border=False),
+        report_errors(),
+    ):
+        name = st.text_input("Name", words.name, max_chars=LONGEST_NAME, key=f"runs.words.{run.name}.name")
+        note = st.text_area("Note", words.note, max_chars=LONGEST_NOTE, key=f"runs.words.{run.name}.note")
+        if st.form_submit_button("Keep", type="primary"):
+            write_words(run, name, note)
+            st.rerun()
 
 
 def show_tags(run: RunFolder) -> None:

@@ -26,6 +26,7 @@ from core.data.study import Series
 from core.evaluation.metrics import Integers
 from core.evaluation.permutation import Exchange
 from core.files import load_table
+from core.parallel import one_blas_thread
 
 _WORDS = load_table(__file__)
 NUMBERS = tuple(_WORDS["numbers"])
@@ -75,6 +76,7 @@ def read_acquisition(series: Series) -> dict[str, float | str]:
     return found
 
 
+@one_blas_thread
 def associate_headers(
     table: pd.DataFrame,
     labels: Integers,

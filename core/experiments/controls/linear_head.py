@@ -17,7 +17,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_predict, permutation_test_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
 from core.errors import EvaluationError
 from core.evaluation.figure import Figure
@@ -25,6 +24,7 @@ from core.evaluation.folds import WIDENED, mean_auroc_interval
 from core.evaluation.metrics import Floats, Integers, auroc
 from core.evaluation.permutation import Exchange, permutation_p
 from core.experiments.controls.head_result import HeadResult
+from core.parallel import one_blas_thread
 from core.progress import Progress, silent
 
 PENALTIES = (0.01, 0.1, 1.0)
@@ -36,7 +36,7 @@ FOLDS, INNER_FOLDS = 5, 3
 FEWEST_PER_CLASS = 6
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")  # threads wait for each other longer than so few patients take
+@one_blas_thread
 def evaluate_head(
     features: Floats,
     labels: Integers,

@@ -23,13 +23,13 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from threadpoolctl import threadpool_limits
 
 from core.errors import EvaluationError
 from core.evaluation.figure import Figure
 from core.evaluation.folds import evaluate_folds, group_folds
 from core.evaluation.metrics import Floats
 from core.evaluation.permutation import permutation_p
+from core.parallel import one_blas_thread
 
 FOLDS, REPEATS = 5, 10
 SHUFFLES = 999
@@ -122,7 +122,7 @@ def deal_folds(
     return dealt
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")  # as in linear_head
+@one_blas_thread
 def evaluate_baselines(
     patients: pd.DataFrame,
     sets: Mapping[str, Sequence[str]],

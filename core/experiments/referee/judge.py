@@ -45,6 +45,7 @@ from core.experiments.referee.findings import CANNOT_BE_SEEN, Finding, find_flaw
 from core.experiments.referee.label_error import bound_auroc
 from core.experiments.referee.table import Predictions
 from core.figure_text import number_text, value_text
+from core.parallel import one_blas_thread
 
 BINS = 10
 PLANNED = 0.8
@@ -74,6 +75,7 @@ class Questions:
     """Cross-validate the covariates: most of the time that a report takes."""
 
 
+@one_blas_thread
 def judge(table: Predictions, questions: Questions | None = None) -> dict[str, Any]:
     """Return the report on a table, as ``referee --json`` prints it.
 
