@@ -17,8 +17,8 @@ from pathlib import Path
 
 from core.config import RunConfig
 from core.dataset.split import Split
-from core.errors import MGMTLabError, RunError
-from core.files import remove_file
+from core.errors import MGMTLabError, RunError, StorageError
+from core.files import remove_file, storage_errors
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource, EpochRecord, RunState, RunStatus
 from core.runs.warning_signs import read_warning_signs
@@ -124,7 +124,7 @@ def train(
             raise RunError(f"{run.name} has finished; there is nothing to resume. Start a new run.")
         _check_processes(run)
         reporter = StatusReporter(run, status, on_status)
-        with _logging_to(run) as log, stop_signals() as signalled:
+        with _logging_to(run, reporter) as log, stop_signals() as signalled:
             try:
                 _train_session(session.train_session, run, settings, reporter, log, signalled, on_epoch)
                 _finish(run, reporter)
@@ -256,11 +256,16 @@ def _train_session(
 
 
 @contextmanager
-def _logging_to(run: RunFolder) -> Iterator[logging.Logger]:
+def _logging_to(run: RunFolder, reporter: StatusReporter) -> Iterator[logging.Logger]:
     log = logging.getLogger(f"mgmt_lab.run.{run.name}")
     log.setLevel(logging.INFO)
     log.propagate = False
-    handler = logging.FileHandler(run.log_file, encoding="utf-8")
+    try:
+        with storage_errors(run.log_file):
+            handler = logging.FileHandler(run.log_file, encoding="utf-8")
+    except StorageError as error:
+        reporter.end("failed", str(error), type(error).__name__)
+        raise
     formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ")
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)

@@ -1,6 +1,7 @@
 import os
 import signal
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -161,6 +162,17 @@ def test_a_full_disk_fails_with_a_remedy_and_the_run_goes_on_when_there_is_space
     assert run.status().state == "failed"
     assert "no space is left on the disk; free some" in run.status().message
     monkeypatch.setattr(Path, "write_bytes", write)
+    assert train(run, settings).state == "finished"
+
+
+def test_a_log_that_cannot_be_opened_fails_the_run_and_it_goes_on_when_there_is_space(
+    run: RunFolder, settings: Settings
+) -> None:
+    full = OSError(28, "No space left on device", str(run.log_file))
+    with mock.patch("logging.FileHandler", side_effect=full), pytest.raises(StorageError):
+        train(run, settings)
+    assert run.status().state == "failed"
+    assert "train.log cannot be written: no space is left on the disk; free some" in run.status().message
     assert train(run, settings).state == "finished"
 
 
