@@ -1,13 +1,13 @@
 """Every write, fsync, opening, renaming and removal fails once: with a full disk, with an I/O error, and with the process's end.
 
 For each task (runs, their records, trash, queue, ledger, seals, cache, uploads, zips of runs, experiments, a search's journal,
-a training) the operations on files are counted, and each of them fails in turn, in a copy of the same home; of a write that
+answers for a PACS, a training) the operations on files are counted, and each of them fails in turn, in a copy of the same home; of a write that
 fails the first half is on the disk. SQLite's own writes are its own guarantee: that its errors are named is tested
 (tests/experiments/search).
 
 Pass rules, fixed before the first run: no error but the project's own comes out; every state can be read afterwards; each item
-is what it was before or what it is after the whole task (a training, an upload, the queue, and a run that is deleted and brought
-back have states in between, which must be readable); the same task, asked for again, ends as one without a fault; and but for a killed process, nothing half-written stays behind.
+is what it was before or what it is after the whole task (a training, an upload, the queue, answers for a PACS, and a run that is
+deleted and brought back have states in between, which must be readable); the same task, asked for again, ends as one without a fault; and but for a killed process, nothing half-written stays behind.
 """
 
 from __future__ import annotations
@@ -29,13 +29,15 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from measuring import machine, parse_arguments, print_table
+from measuring import PROJECT, machine, parse_arguments, print_table
 
 from core.data.upload import open_scan, receive
 from core.dataset.split import make_split
 from core.dataset.table import build_table
 from core.errors import MGMTLabError
 from core.experiments.search.storage import open_study, read_place, storage_errors
+from core.files import read_document
+from core.inference.predict import Predictor
 from core.jobs import queue
 from core.jobs.experiment import Experiment, Question, RunOptions
 from core.models.registry import ARCHITECTURES
@@ -51,10 +53,13 @@ from core.runs.seal import Criterion, list_seals, make_seal
 from core.runs.tags import change_tags, read_tags
 from core.runs.trash import Trash, empty_dead_trashes
 from core.runs.unbundle import import_run
+from core.serve.rounds import Rounds
+from core.serve.rules import Rules
 from core.settings import Settings, load_settings
 from core.training.trainer import run_training, train
 from tests.experiments.judged_runs import make_epoch, make_judged_run
 from tests.jobs.killing import KINDS, Killed, Killer, killing
+from tests.serve.archive import Archive, lying_server
 from tests.training.tiny import TINY_NETWORK, build_tiny, tiny_config
 from ui.server.visitor import visitor_key
 
@@ -87,7 +92,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_phantom(folder / "cohort", PhantomConfig(studies=12, slices=4, size=32, signal=3.0), jobs=1)
-        for title, task in tasks(folder / "cohort").items():
+        make_phantom(folder / "scanned", PhantomConfig(studies=2, slices=4, size=32, signal=3.0), jobs=1)
+        for title, task in tasks(folder / "cohort", folder / "scanned").items():
             if arguments.only in title and not (arguments.tiny and title == "training"):
                 tried, problems = try_task(title, task, folder / "homes", arguments.every)
                 broken += len(problems)
@@ -191,7 +197,7 @@ def look_at_runs(settings: Settings) -> dict[str, Any]:
     return found
 
 
-def tasks(cohort: Path) -> dict[str, Task]:
+def tasks(cohort: Path, scanned: Path) -> dict[str, Task]:
     """Everything that writes, by name."""
     source = DataSource(root=str(cohort))
     config = tiny_config("epochs=2", "slice_count=1", "sequences=FLAIR", "test_fraction=0.2", "val_fraction=0.3")
@@ -352,6 +358,18 @@ def tasks(cohort: Path) -> dict[str, Task]:
         found["best"] = run.status().best_epoch
         return found
 
+    archive = Archive(scanned)
+    predictor = Predictor(PROJECT / "checkpoints" / "demo-synthetic.safetensors", threads=1)
+
+    def answer(settings: Settings) -> None:
+        with lying_server(archive) as (url, _):
+            rules = {"url": url, "settle_seconds": 0, "rules": [{"name": "all", "checkpoint": "demo-synthetic"}]}
+            Rounds(Rules.model_validate(rules), settings.home / "serve", settings, lambda _: predictor).run_once()
+
+    def answered(settings: Settings) -> dict[str, Any]:
+        done = [read_document(path) for path in (settings.home / "serve" / "done").glob("*.json")]
+        return {"done": sorted(one["state"] for one in done)}
+
     packed = _zip(cohort / "train" / sorted(path.name for path in (cohort / "train").iterdir())[0])
     both = {"prepare": judged, "look": look_at_runs}
     return {
@@ -374,6 +392,7 @@ def tasks(cohort: Path) -> dict[str, Task]:
             act=search, look=searched, prepare=lambda settings: (settings.home / "search").mkdir()
         ),
         "visitors' key": Task(act=visitor_key, look=lambda settings: {"key": len(visitor_key(settings))}),
+        "answers for a PACS": Task(act=answer, look=answered, steps=True),
         "training": Task(act=train_it, look=trained, prepare=prepare_table, steps=True),
     }
 

@@ -19,7 +19,7 @@ from pynetdicom.presentation import build_context
 from core.data.formats.dicom import PARSER_ERRORS
 from core.data.formats.untrusted_files import Budget
 from core.errors import ServerError, StorageError
-from core.files import write_atomic
+from core.files import storage_errors, write_atomic
 from core.serve.dicomweb import CONNECT_SECONDS, DESCRIPTION, DUPLICATE, SILENT_SECONDS, UID, Found
 
 STORED, NO_SPACE, NOT_OURS = 0x0000, 0xA700, 0xA900
@@ -37,7 +37,8 @@ class Inbox:
     def __init__(self, folder: Path) -> None:
         self._folder, self._writing = folder, threading.Lock()
         self._arriving: dict[object, set[str]] = {}  # by association
-        folder.mkdir(parents=True, exist_ok=True)
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
     def listen(self, address: str, title: str, senders: Sequence[str]) -> Iterator[None]:
@@ -136,12 +137,11 @@ class Inbox:
             path = self._folder.joinpath(*uids[:2], f"{uids[2]}.dcm")
             with self._writing:
                 self._arriving.setdefault(event.assoc, set()).add(uids[0])
-                path.parent.mkdir(parents=True, exist_ok=True)
                 write_atomic(path, content)
+        except StorageError:
+            return NO_SPACE
         except PARSER_ERRORS:
             return NOT_OURS
-        except (OSError, StorageError):
-            return NO_SPACE
         return STORED
 
 

@@ -27,7 +27,7 @@ from core.data.upload import open_scan
 from core.errors import ConfigError, DataError, MGMTLabError, ServerError, StorageError
 from core.explain.slices import map_slices
 from core.explain.validation.saliency_record import default_map
-from core.files import append_line, replace_atomically, write_atomic
+from core.files import append_line, remove_file, replace_atomically, storage_errors, write_atomic
 from core.inference.batch import digest_checkpoint
 from core.inference.handed_in import predict_all
 from core.inference.predict import Predictor
@@ -99,8 +99,9 @@ class Rounds:
         self._predictors = {rule.name: open_checkpoint(rule.checkpoint) for rule in rules.rules}
         self._digests = {name: digest_checkpoint(one.path) for name, one in self._predictors.items()}
         shutil.rmtree(folder / "work", ignore_errors=True)
-        for name in ("work", "done", "outbox", "tries"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
+        with storage_errors(folder):
+            for name in ("work", "done", "outbox", "tries"):
+                (folder / name).mkdir(parents=True, exist_ok=True)
         salt = folder / "salt"
         if not salt.exists():
             write_atomic(salt, os.urandom(16).hex())
@@ -210,7 +211,7 @@ class Rounds:
         predictor = self._predictors[task.rule.name]
         write_atomic(self._tries(task), str(self._unfinished(task) + 1))
         try:
-            with TemporaryDirectory(dir=self._folder / "work") as folder:
+            with storage_errors(self._folder), TemporaryDirectory(dir=self._folder / "work") as folder:
                 scan, results = Path(folder) / "scan", Path(folder) / "results"
                 fetch_named(self._source, task.study, task.series, scan, self._settings)
                 cohort = open_scan([scan], Path(folder) / "unpacked", self._settings)
@@ -223,9 +224,9 @@ class Rounds:
                 shutil.rmtree(outbox, ignore_errors=True)
                 results.replace(outbox)
         except (MGMTLabError, KeyboardInterrupt):
-            self._tries(task).unlink()
+            remove_file(self._tries(task))
             raise
-        self._tries(task).unlink()
+        remove_file(self._tries(task))
         self._log("predicted", task.rule, task.study, task.key, guard=answer.guard, reason=answer.reason)
 
     def _is_whole(self, task: _Task) -> bool:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from core.data.formats.untrusted_files import Budget
 from core.errors import ConfigError, DataError
+from core.files import storage_errors
 from core.reports.dicom.source import DicomKind
 from core.serve.dicomweb import DESCRIPTION, DicomWeb, Found, first_value
 from core.settings import Settings
@@ -115,14 +116,17 @@ def fetch_named(
         One could not be fetched whole.
     LimitError
         They hold more than a scan that is handed in may.
+    StorageError
+        The disk is full.
     """
     if not series:
         raise DataError(
             "The study has no MR series that the rule names; look at its pattern on the Series Description."
         )
     budget = Budget(settings)
-    for number, one in enumerate(series):
-        client.fetch_series(study, one["uid"], one["count"], folder / study / f"{number:03d}", budget)
+    with storage_errors(folder):
+        for number, one in enumerate(series):
+            client.fetch_series(study, one["uid"], one["count"], folder / study / f"{number:03d}", budget)
 
 
 def _matches(series: Found, rule: Rule) -> bool:

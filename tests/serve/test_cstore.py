@@ -24,10 +24,11 @@ from core.inference.predict import Predictor
 from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.serve import rounds as rounds_module
-from core.serve.cstore import NOT_OURS, Inbox, Node
+from core.serve.cstore import NO_SPACE, NOT_OURS, Inbox, Node
 from core.serve.rounds import RoundResult, Rounds
 from core.serve.rules import Rules, open_client
 from core.settings import PROJECT_ROOT, Settings
+from tests.jobs.killing import Killer, killing
 from tests.serve.test_rounds import orthanc  # noqa: F401 - a fixture
 
 RULES = {"settle_seconds": 0, "rules": [{"name": "all", "checkpoint": "demo-synthetic", "series": "*flair*"}]}
@@ -96,7 +97,9 @@ def test_the_inbox_is_listed_and_bounded_as_a_server_is(files: list[Path], setti
     assert len(inbox.list_studies({})) == 1, "what came since is kept"
 
 
-def test_what_is_no_image_is_refused(files: list[Path], tmp_path: Path) -> None:
+def test_what_is_no_image_is_refused_and_what_finds_no_space_may_be_sent_again(
+    files: list[Path], tmp_path: Path
+) -> None:
     class Sent:
         assoc = "one"
 
@@ -107,6 +110,9 @@ def test_what_is_no_image_is_refused(files: list[Path], tmp_path: Path) -> None:
             return self.content
 
     inbox, whole = Inbox(tmp_path / "inbox"), files[0].read_bytes()
+    for at in range(3):  # two folders and the file
+        with killing(Killer(lambda path: path.startswith(str(tmp_path)), at, "ENOSPC", writes=True)):
+            assert inbox._keep(Sent(whole)) == NO_SPACE  # type: ignore[arg-type]
     uid = str(dcmread(files[0]).SeriesInstanceUID).encode()
     climbing = whole.replace(uid, (b"../" * 30)[: len(uid)])
     for content in (b"", b"no image", whole[:200], climbing):

@@ -22,7 +22,7 @@ from pydicom import dcmread
 
 from core.cli.main import main
 from core.data.formats.untrusted_files import Budget
-from core.errors import ConfigError, LimitError, ServerError
+from core.errors import ConfigError, LimitError, ServerError, StorageError
 from core.inference.predict import Predictor
 from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
@@ -32,6 +32,7 @@ from core.serve.dicomweb import DicomWeb
 from core.serve.rounds import RoundResult, Rounds
 from core.serve.rules import Rules, read_rules
 from core.settings import PROJECT_ROOT, Settings
+from tests.jobs.killing import Killer, Kind, killing
 from tests.serve.archive import JSON, PARTS, Archive, Reply, lying_server, part
 from tests.serve.orthanc import run_orthanc
 
@@ -197,6 +198,24 @@ def test_what_cannot_be_pushed_is_kept_and_pushed_once(cohort: Path, settings: S
         assert uid in archive.stored
     found = [json.loads(line)["event"] for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
     assert sorted(found) == ["failed"] * 6 + ["predicted"] * 4 + ["pushed"] * 3
+
+
+@pytest.mark.parametrize("place", ["/work/tmp", "/scan/", "/results/", "/done/"])
+@pytest.mark.parametrize("kind", ["ENOSPC", "EIO"])
+def test_a_full_disk_ends_the_round_by_name_and_no_study_is_refused_for_it(
+    place: str, kind: Kind, cohort: Path, settings: Settings, tmp_path: Path
+) -> None:
+    with archive_rounds(cohort, tmp_path, settings) as (archive, start):
+        for at in range(3):
+            rounds, full = (
+                start(),
+                Killer(lambda path: path.startswith(str(tmp_path)) and place in path, at, kind, writes=True),
+            )
+            with killing(full), pytest.raises(StorageError):
+                rounds.run_once()
+        assert start().run_once().refused == 0
+        assert len(set(archive.stored)) == 3
+    assert '"refused"' not in (tmp_path / "audit.jsonl").read_text()
 
 
 def test_a_study_that_grows_is_left_for_later(cohort: Path, settings: Settings, tmp_path: Path) -> None:

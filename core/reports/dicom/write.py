@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 
 from core.explain.slices import MappedSlice, map_slices
 from core.explain.validation.saliency_record import default_map
-from core.files import replace_atomically
+from core.files import replace_atomically, storage_errors
 from core.inference.batch import digest_checkpoint
 from core.inference.predict import Predictor
 from core.inference.prediction import Prediction
@@ -73,7 +73,7 @@ def write_dicom(
     written = []
     for kind, name, dataset in _make(kinds, predictor, prediction, mapped, source, opacity, anyway):
         path = out / f"{prefix}_{kind}{name}.dcm"
-        with replace_atomically(path) as beside, dicom_errors(DICOM_KINDS[kind]):
+        with replace_atomically(path) as beside, dicom_errors(DICOM_KINDS[kind]), storage_errors(path):
             dataset.save_as(beside, enforce_file_format=True)
         written.append(
             WrittenObject(
