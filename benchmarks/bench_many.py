@@ -32,7 +32,7 @@ def main() -> None:
     print(machine(), flush=True)
     count = arguments.studies
     with TemporaryDirectory() as folder:
-        cohort, table = Path(folder) / "cohort", Path(folder) / "out.csv"
+        cohort, table, out = (Path(folder) / name for name in ("cohort", "out.csv", "out.json"))
         environment = {**os.environ, "MGMT_LAB_HOME": str(Path(folder) / "home"), "MGMT_LAB_THREADS": "1"}
 
         def command(*words: object) -> list[str]:
@@ -49,14 +49,15 @@ def main() -> None:
         words = ("predict", "demo-synthetic", cohort / "train", "--csv", table, "--json")
         for stop in (count // 3, 2 * count // 3, None):
             started = time.monotonic()
-            process = subprocess.Popen(command(*words), cwd=PROJECT, env=environment, stdout=subprocess.PIPE)
+            with out.open("wb") as stream:  # a pipe would be full before the process has ended
+                process = subprocess.Popen(command(*words), cwd=PROJECT, env=environment, stdout=stream)
             reached = watch(process, table, stop)
             peak, seconds = max(peak, reached), seconds + time.monotonic() - started
             if stop is not None:
                 process.kill()
                 began = len(read_rows(table))
-            out = process.communicate()[0]
-        result, rows = json.loads(out), read_rows(table)
+            process.wait()
+        result, rows = json.loads(out.read_text()), read_rows(table)
         drawn = random.Random(0).sample(sorted(path.name for path in (cohort / "train").iterdir() if path.is_dir()), 5)
         alone = {
             name: json.loads(ask("predict", "demo-synthetic", cohort / "train" / name, "--json", "--anyway"))[
