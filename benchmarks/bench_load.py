@@ -27,6 +27,7 @@ import psutil
 from measuring import machine, parse_arguments
 
 from core.phantom.study import make_sample_study
+from tests.processes import add_up
 from tests.visiting import Visitor, serving
 
 MEGABYTE = 2**20
@@ -69,7 +70,7 @@ def wave(server: psutil.Process, port: int, visitors: int, upload: bytes) -> tup
 
 def memory(server: psutil.Process) -> float:
     """What the server and its decoders hold, in MB."""
-    return float(sum(one.memory_info().rss for one in (server, *server.children(recursive=True)))) / MEGABYTE
+    return add_up(lambda one: one.memory_info().rss, (server, *server.children(recursive=True))) / MEGABYTE
 
 
 def make_upload(folder: Path) -> bytes:

@@ -73,8 +73,10 @@ def cpu_seconds() -> float:
 
 def cpu_seconds_of_all() -> float:
     """CPU time of this process and of those below it that still run, such as joblib's workers."""
+    from tests.processes import add_up
+
     own = psutil.Process()
-    return sum(sum(process.cpu_times()[:2]) for process in (own, *own.children(recursive=True)))
+    return add_up(lambda process: sum(process.cpu_times()[:2]), (own, *own.children(recursive=True)))
 
 
 def interleave(candidates: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:

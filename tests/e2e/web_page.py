@@ -30,6 +30,7 @@ from core.inference.predict import Predictor
 from core.inference.prediction import Prediction
 from core.mri import MRSequence
 from core.settings import load_settings
+from tests.processes import add_up
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -180,7 +181,7 @@ def open_page(folder: Path, browser: Browser, *, isolated: bool = True, **contex
 
 def _cpu_below() -> float:
     """CPU time of the browser and of all else that was started here."""
-    return sum(sum(one.cpu_times()[:2]) for one in psutil.Process().children(recursive=True))
+    return add_up(lambda one: sum(one.cpu_times()[:2]), psutil.Process().children(recursive=True))
 
 
 @dataclass(frozen=True, kw_only=True)
