@@ -40,7 +40,7 @@ from core.phantom.study import make_sample_study
 from core.reports.web_page import LARGEST_BYTES, VENDOR, WEB, export_web
 from tests.data.dicom_files import write_enhanced
 from tests.e2e.conftest import CHROMIUM, FLAGS, playwright
-from tests.e2e.web_page import SYNTAXES, Compared, WebPage, compare, is_equal, open_page, transcode
+from tests.e2e.web_page import SYNTAXES, Compared, WebPage, compare, is_equal, open_page, transcode, wait_until
 from tests.e2e.web_reading import Read, compare_reading
 
 SHIPPED = PROJECT / "checkpoints" / "demo-synthetic.safetensors"
@@ -108,7 +108,7 @@ def measure_first_paint(opened: WebPage) -> tuple[float, float]:
     session = opened.page.context.new_cdp_session(tab)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
     tab.goto(opened.url)
-    tab.wait_for_function("window.mgmtLab && performance.getEntriesByName('first-contentful-paint').length")
+    wait_until(tab, "window.mgmtLab && performance.getEntriesByName('first-contentful-paint').length")
     found = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
     painted = tab.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") / 1000
     tab.close()

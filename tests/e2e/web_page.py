@@ -150,6 +150,15 @@ class WebPage:
         return [path.relative_to(scan.parent).as_posix() for path in files]
 
 
+def wait_until(tab: Page, expression: str) -> None:
+    """Wait until it is true on the page, which forbids the eval that Playwright's own wait_for_function polls with."""
+    end = time.monotonic() + 120
+    while not tab.evaluate(f"Boolean({expression})"):
+        if time.monotonic() > end:
+            raise TimeoutError(expression)
+        tab.wait_for_timeout(50)
+
+
 @contextmanager
 def open_page(folder: Path, browser: Browser, *, isolated: bool = True, **context: Any) -> Iterator[WebPage]:
     """Serve a built page and open it; every request is noted."""
@@ -168,10 +177,7 @@ def open_page(folder: Path, browser: Browser, *, isolated: bool = True, **contex
     tab.on("pageerror", lambda error: opened.complaints.append(str(error)))
     try:
         tab.goto(url)
-        for _ in range(2400):  # the page forbids the eval that wait_for_function polls with
-            if tab.evaluate("Boolean(window.mgmtLab)"):
-                break
-            tab.wait_for_timeout(50)
+        wait_until(tab, "window.mgmtLab")
         yield opened
     finally:
         tab.context.close()
