@@ -200,7 +200,7 @@ def test_what_cannot_be_pushed_is_kept_and_pushed_once(cohort: Path, settings: S
     assert sorted(found) == ["failed"] * 6 + ["predicted"] * 4 + ["pushed"] * 3
 
 
-@pytest.mark.parametrize("place", ["/work/tmp", "/scan/", "/results/", "/done/"])
+@pytest.mark.parametrize("place", ["work/tmp", "/scan/", "/results/", "/done/"])
 @pytest.mark.parametrize("kind", ["ENOSPC", "EIO"])
 def test_a_full_disk_ends_the_round_by_name_and_no_study_is_refused_for_it(
     place: str, kind: Kind, cohort: Path, settings: Settings, tmp_path: Path
