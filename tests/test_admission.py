@@ -69,14 +69,13 @@ def test_turns_are_in_the_order_of_asking_and_each_hears_its_place() -> None:
     assert all(places == sorted(places, reverse=True) for places in told.values())
 
 
-def test_what_needs_several_turns_is_done_before_what_began_later() -> None:
+def test_what_began_earlier_goes_first_whenever_it_asks() -> None:
     line, order = Line(1), []
     waiting = [threading.Event() for _ in range(3)]
 
     def work(number: int) -> None:
-        for part in "read", "predict", "map":
-            with line.turn(lambda place: waiting[number].set(), since=float(number)):
-                order.append((number, part))
+        with line.turn(lambda place: waiting[number].set(), since=float(number)):
+            order.append(number)
 
     with line.turn():
         threads = [threading.Thread(target=work, args=(number,)) for number in (2, 0, 1)]
@@ -85,8 +84,7 @@ def test_what_needs_several_turns_is_done_before_what_began_later() -> None:
             assert waiting[number].wait(60)
     for thread in threads:
         thread.join()
-    assert [number for number, part in order if part == "map"] == [0, 1, 2]
-    assert order[0] == (0, "read")
+    assert order == [0, 1, 2]
 
 
 def test_a_place_is_told_only_where_it_is_better() -> None:
@@ -106,9 +104,14 @@ def test_a_place_is_told_only_where_it_is_better() -> None:
         late = threading.Thread(target=wait, args=(2.0, hear, done))
         late.start()
         assert heard.wait(60)
-        early = [threading.Thread(target=wait, args=(1.0, lambda place: None, threading.Event())) for _ in range(3)]
-        for thread in early:
+        queued = [threading.Event() for _ in range(3)]
+        early = [
+            threading.Thread(target=wait, args=(1.0, lambda place, one=one: one.set(), threading.Event()))
+            for one in queued
+        ]
+        for thread, one in zip(early, queued, strict=True):
             thread.start()
+            assert one.wait(60)
         time.sleep(1.5)  # it looks at its place once a second
     for thread in (late, *early):
         thread.join()
