@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import expit, log_ndtr, logit, ndtri
+from scipy.special import expit, log_ndtr, logit, ndtri, stdtrit
 
 from core.errors import EvaluationError
 from core.evaluation import metrics
@@ -143,8 +143,11 @@ def correct_auroc(selection: Selection, draws: int = DRAWS, seed: int = 0) -> Fi
     variance = max(alone, hanley_mcneil_variance(centre, m, n - m))
     # Several epochs in one mean err less than one of them; the choice between them takes most of that back.
     variance *= (3 + float(together @ together) / alone) / 4 if alone else 1.0
-    half = float(ndtri(0.975) * np.sqrt(variance) / (centre * (1 - centre)))
-    low, high = (float(expit(logit(centre) + end)) for end in (-half, half))
+    error = float(np.sqrt(variance) / (centre * (1 - centre)))
+    # Two thirds of the patients choose in each sample, so the value is a little too low: of few, the upper end goes as far
+    # as Student's t.
+    above = stdtrit(min(m, n - m) - 1, 0.975) if len(odds) > 1 else ndtri(0.975)
+    low, high = (float(expit(logit(centre) + end * error)) for end in (ndtri(0.025), above))
     return Figure(value=value, low=min(low, value), high=max(high, value), n=n, method=CORRECTED)
 
 

@@ -28,8 +28,6 @@ POSE_SD_DEGREES = 3.0
 POSE_SD_MM = 6.0
 SAMPLE_INDEX = 2**31
 """Number of the sample study: no cohort is so large, so it shares no patient with one."""
-SAMPLE_SEED = 21
-"""Of the sample study that is shown where there are no data."""
 SAMPLE_SIGNAL = 3.0
 """Signal of the sample study: its z is the mean of its class."""
 

@@ -129,29 +129,30 @@ def new_figure(palette: Palette, *, height: int = 260, x: str = "", y: str = "")
         "tickfont": {"size": 11, "color": palette.text},
         "automargin": True,
     }
-    figure = go.Figure()
-    figure.update_layout(
-        template="none",
-        height=height,
-        font={"family": FONT, "size": 12, "color": palette.text},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        margin={"l": 8, "r": 12, "t": 28, "b": 8},
-        legend={
-            "orientation": "h",
-            "x": 0,
-            "y": 1.0,
-            "xanchor": "left",
-            "yanchor": "bottom",
-            "font": {"size": 11, "color": palette.text},
-            "bgcolor": "rgba(0,0,0,0)",
-        },
-        hoverlabel={"bgcolor": palette.surface, "bordercolor": palette.muted, "font": {"color": palette.text}},
-        xaxis={**axis, "title": {**axis["title"], "text": x}},
-        yaxis={**axis, "title": {**axis["title"], "text": y}},
-        bargap=0.25,
+    # Given at once: plotly reads no template of its own first.
+    return go.Figure(
+        layout={
+            "template": "none",
+            "height": height,
+            "font": {"family": FONT, "size": 12, "color": palette.text},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "margin": {"l": 8, "r": 12, "t": 28, "b": 8},
+            "legend": {
+                "orientation": "h",
+                "x": 0,
+                "y": 1.0,
+                "xanchor": "left",
+                "yanchor": "bottom",
+                "font": {"size": 11, "color": palette.text},
+                "bgcolor": "rgba(0,0,0,0)",
+            },
+            "hoverlabel": {"bgcolor": palette.surface, "bordercolor": palette.muted, "font": {"color": palette.text}},
+            "xaxis": {**axis, "title": {**axis["title"], "text": x}},
+            "yaxis": {**axis, "title": {**axis["title"], "text": y}},
+            "bargap": 0.25,
+        }
     )
-    return figure
 
 
 def run_style(palette: Palette, index: int) -> tuple[str, str]:

@@ -40,7 +40,8 @@ from core.models.card import ENSEMBLE, CheckpointCard, read_as_today, read_card
 from core.models.card_text import describe_card
 from core.models.registry import find_architecture, list_modules
 from core.mri import MRSequence
-from core.phantom.study import SAMPLE_SEED, make_sample_study
+from core.phantom.sample import SAMPLE_SEED
+from core.phantom.study import make_sample_study
 from core.settings import PROJECT_ROOT
 
 WEB = PROJECT_ROOT / "web"

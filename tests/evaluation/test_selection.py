@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import logit
+from scipy.stats import t as student
 from sklearn.metrics import roc_auc_score
 
 from core.errors import EvaluationError
@@ -133,6 +135,14 @@ def test_a_single_epoch_was_not_chosen_and_keeps_its_auroc() -> None:
     figure = correct_auroc(alone)
     assert figure.value == pytest.approx(expected)
     assert (figure.low, figure.high) == pytest.approx((low, high), abs=0.02)
+
+
+def test_of_few_patients_who_chose_the_upper_end_reaches_as_far_as_students_t() -> None:
+    """Skewed scores of 24 patients and a true AUROC of 0.95: the normal quantile left one of ten above the interval."""
+    chosen = draw_selection(np.random.default_rng(8), patients=24, effect=1.0)
+    figure = correct_auroc(chosen)
+    below, above = logit(figure.value) - logit(figure.low), logit(figure.high) - logit(figure.value)
+    assert above / below == pytest.approx(student.ppf(0.975, 11) / 1.95996, rel=1e-4)
 
 
 def test_too_few_patients_or_three_classes_have_no_corrected_auroc() -> None:

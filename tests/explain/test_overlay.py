@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib import colormaps
 
 from core.explain.overlay import blend, colour_table, display_window, to_grey
 
@@ -37,6 +38,7 @@ def test_colours_grow_lighter_evenly() -> None:
     lightness = colour_table().astype(float) @ [0.2126, 0.7152, 0.0722]
     assert (np.diff(lightness) > -1).all()
     assert lightness[-1] - lightness[0] > 150
+    assert (colour_table() == (colormaps["inferno"](np.arange(256))[:, :3] * 255).round()).all()
 
 
 def test_blend_colours_only_where_the_map_is() -> None:

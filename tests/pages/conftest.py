@@ -22,7 +22,8 @@ from core.models.checkpoint import save_checkpoint
 from core.models.weights import build_model
 from core.mri import MRSequence
 from core.phantom.config import PhantomConfig
-from core.phantom.study import SAMPLE_SEED, make_sample_study
+from core.phantom.sample import SAMPLE_SEED
+from core.phantom.study import make_sample_study
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource, EpochRecord
 from core.settings import PROJECT_ROOT, Settings, load_settings

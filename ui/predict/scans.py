@@ -19,6 +19,7 @@ from core.data.study import Cohort
 from core.errors import DataError, HostedModeError
 from core.files import write_atomic
 from core.mri import MRSequence
+from core.phantom.sample import keep_sample_study
 from ui.server.workspace import DELETED, open_workspace
 from ui.widgets.loaders import in_turn, load_chosen_cohort, sample_folder
 from ui.widgets.state import Scan, choose_scan, chosen_scan, current_settings
@@ -32,11 +33,8 @@ REFUSED = "refused.txt"
 
 @st.cache_resource(show_spinner="Drawing the sample study …")
 def sample_cohort() -> Cohort:
-    """The synthetic sample study, made once in the cache: the one thing that can be tried without any data."""
-    from core.phantom.study import SAMPLE_SEED, make_sample_study
-
-    workspace = sample_folder()
-    return _read_scan(make_sample_study(workspace, seed=SAMPLE_SEED, mgmt_value=1), workspace)
+    """The synthetic sample study: the one thing that can be tried without any data."""
+    return _read_scan(keep_sample_study(sample_folder()), sample_folder())
 
 
 def _remove(folder: Path) -> None:
