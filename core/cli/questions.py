@@ -7,7 +7,9 @@ what the pages start.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -143,10 +145,14 @@ def _show_epoch(record: EpochRecord) -> None:
 
 def answer(folder: Path) -> None:
     """Answer the question of a folder, with lines of progress on standard error and in the folder."""
-    experiment = Experiment(folder)
+    experiment, settings = Experiment(folder), load_settings()
+    ends = math.inf
 
     def tell(title: str) -> Progress:
-        terminal, stored = TerminalProgress(title), StoredProgress(experiment, title)
+        nonlocal ends
+        if settings.hosted and ends == math.inf:  # the wait behind the queue of runs does not count
+            ends = time.monotonic() + 60 * settings.hosted_minutes
+        terminal, stored = TerminalProgress(title), StoredProgress(experiment, title, ends)
 
         def both(done: int, total: int, what: str = "") -> None:
             terminal(done, total, what)
@@ -159,7 +165,7 @@ def answer(folder: Path) -> None:
         on_epoch=_show_epoch,
         on_trial=lambda number, outcome: note(f"trial {number} {outcome}"),
     )
-    settings, kind = load_settings(), experiment.question().kind
+    kind = experiment.question().kind
     waits = settings.hosted or kind not in RESULTS
     run_experiment(experiment, settings, experiment.options(), display, behind_queue=waits)
     if kind == KIND_STUDY:

@@ -34,7 +34,8 @@ from core.dataset.split import Split
 from core.errors import ConfigError, HostedModeError, MGMTLabError, RunBusyError, RunError
 from core.files import read_document, remove_file, storage_errors, write_atomic
 from core.jobs.process import start_detached
-from core.jobs.queue import hold_queue
+from core.jobs.queue import hold_queue, make_room
+from core.jobs.quota import ON_YOUR_OWN, check_tests
 from core.progress import Progress, silent
 from core.runs.folder import NAME_PATTERN, RunFolder, now, with_absolute_paths
 from core.runs.lock import hold_lock, is_locked
@@ -93,6 +94,8 @@ class RunOptions(BaseModel):
     """Trainings at the same time."""
     count: int | None = Field(default=None, ge=1)
     """Trials of a search, shuffles of a permutation test: a larger number adds to what is there."""
+    owner: str = ""
+    """The visitor of a demo who asked."""
     storage: str = Field(default="", exclude=True, repr=False)
     """URL of the storage of a search with its password, which is never written down; the question has it without."""
 
@@ -333,10 +336,12 @@ class StoredProgress:
     ------
     KeyboardInterrupt
         The experiment's stop file is there.
+    HostedModeError
+        The time is over that a demo gives a test: `ends`, of the monotonic clock.
     """
 
-    def __init__(self, experiment: Experiment, title: str) -> None:
-        self._experiment, self._title = experiment, title
+    def __init__(self, experiment: Experiment, title: str, ends: float = math.inf) -> None:
+        self._experiment, self._title, self._ends = experiment, title, ends
         self._told = -math.inf
 
     def __call__(self, done: int, total: int, what: str = "") -> None:
@@ -347,6 +352,8 @@ class StoredProgress:
         self._told = now
         if self._experiment.stop_file.exists():
             raise KeyboardInterrupt
+        if now > self._ends:
+            raise HostedModeError(f"The time is over that this demo gives a test; {ON_YOUR_OWN}.")
         share = done / total if total else 1.0
         step = {"step": f"{self._title}: {done} of {total}", "share": share}
         write_atomic(self._experiment.folder / "progress.json", json.dumps(step))
@@ -373,7 +380,7 @@ def start_experiment(
     Raises
     ------
     HostedModeError
-        This is a demo.
+        This is a demo, and it takes trainings, or as many tests as it gives at once are worked on.
     RunBusyError
         Another process works on it.
     ConfigError
@@ -383,6 +390,10 @@ def start_experiment(
         raise HostedModeError("This demo starts no work on whole cohorts; run MGMT Lab on a machine of your own.")
     if Experiment(settings.experiments / name).status().state == "running":
         raise RunBusyError(f"{name} is being worked on; stop it first, or wait.")
+    if settings.hosted:
+        running = [one.options().owner for one in list_experiments(settings) if one.status().state == "running"]
+        check_tests(settings, options.owner, running)
+        make_room(settings, question.source)
     experiment = Experiment.ask(settings, name, question)
     experiment.write_options(options)
     write_atomic(experiment.folder / "started", "")

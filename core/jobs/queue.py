@@ -69,16 +69,16 @@ def submit(
         run = _find_same(settings, config, source, name, owner)
         if run is None:
             check_quota(settings, owner)
-            evict(
-                settings,
-                [
-                    Path(source.root),
-                    *(Path(one.run.source.root) for one in list_runs(settings) if one.status.state in WAITING),
-                ],
-            )
+            make_room(settings, source)
             run = RunFolder.create(settings, config, source, name, owner, note, split=split, tensorboard=tensorboard)
     ensure_worker(settings)
     return run
+
+
+def make_room(settings: Settings, *asked: DataSource) -> None:
+    """Let a demo's cache hold no more than it may; what is asked for, and what runs wait for or train on, stays."""
+    waiting = (one.run.source for one in list_runs(settings) if one.status.state in WAITING) if settings.hosted else ()
+    evict(settings, [Path(one.root) for one in (*asked, *waiting)])
 
 
 def ensure_worker(settings: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from core.config import RunConfig
@@ -14,6 +15,8 @@ LARGEST: dict[str, int] = {"size_px": 256, "slice_count": 16, "batch_size": 64, 
 """Of what takes memory and time, by the configuration's names."""
 KEPT = 20
 """Runs that a visitor may keep: each has its weights on the disk."""
+KEPT_IN_ALL = 400
+"""Runs of all visitors: a visitor without a cookie is a new one each time."""
 ON_YOUR_OWN = "run MGMT Lab on a machine of your own"
 
 
@@ -67,6 +70,36 @@ def check_quota(settings: Settings, owner: str, runs: int = 1) -> None:
     kept = sum(entry.status.owner == owner for entry in entries)
     if kept + runs > KEPT:
         raise HostedModeError(f"You keep {kept} runs, and {KEPT} are the most; delete one on the Runs page first.")
+    if len(entries) + runs > KEPT_IN_ALL:
+        raise HostedModeError(f"This demo keeps {KEPT_IN_ALL} runs of all visitors, and is full; {ON_YOUR_OWN}.")
+
+
+def check_tests(settings: Settings, owner: str, running: Sequence[str]) -> None:
+    """Refuse, in hosted mode, more tests at once than one visitor, and than all of them, may have.
+
+    Parameters
+    ----------
+    settings, owner
+        The limits, and who asks.
+    running
+        Who asked for each of the tests that are worked on, or wait for the queue of runs.
+
+    Raises
+    ------
+    HostedModeError
+        With the time at which the next place is free at the latest.
+    """
+    if not settings.hosted:
+        return
+    for count, most, whose in (
+        (running.count(owner), settings.hosted_runs, "of your tests"),
+        (len(running), settings.hosted_queue, "tests of all visitors"),
+    ):
+        if count >= most:
+            raise HostedModeError(
+                f"{count} {whose} are worked on; more at once this demo does not give. Try again when one has ended, a test "
+                f"takes {settings.hosted_minutes} minutes at most, or stop one."
+            )
 
 
 def minutes_trained(entry_started: str | None) -> float:

@@ -16,6 +16,7 @@ from typing import Any
 
 import nibabel
 import numpy as np
+import openpyxl
 import pytest
 from openjpeg.utils import encode_array
 from PIL import Image
@@ -173,6 +174,39 @@ def nested_zip(folder: Path) -> Path:
     return zip_of(folder / "outer.zip", "inner.zip", inner.read_bytes())
 
 
+def workbook(folder: Path, sheet: bytes, method: int = zipfile.ZIP_DEFLATED, claimed: int | None = None) -> Path:
+    """An xlsx file of one sheet; its directory and header may claim other bytes than it holds."""
+    book, path = openpyxl.Workbook(), folder / "predictions.xlsx"
+    book.save(path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    name = next(name for name in parts if name.endswith("sheet1.xml"))
+    head, tail = parts[name].split(b"<sheetData")[0] + b"<sheetData>", b"</sheetData></worksheet>"
+    with zipfile.ZipFile(path, "w", method, compresslevel=1) as archive:
+        for one, content in parts.items():
+            archive.writestr(one, head + sheet + tail if one == name else content)
+    if claimed is not None:
+        size = struct.pack("<I", len(head) + len(sheet) + len(tail))
+        path.write_bytes(path.read_bytes().replace(size, struct.pack("<I", claimed)))
+    return path
+
+
+def cells(*values: str) -> bytes:
+    return b"<row>" + b"".join(f'<c t="str"><v>{value}</v></c>'.encode() for value in values) + b"</row>"
+
+
+def largest_workbook(folder: Path) -> Path:
+    row = cells("1", "0", ".5")
+    return workbook(folder, cells("id", "label", "probability") + row * (78 * 2**20 // len(row)))
+
+
+def largest_table(folder: Path) -> Path:
+    """A table of predictions of nearly 16 MiB, in rows as short as they can be."""
+    rows = "".join(f"{number},{number % 2},.5\n" for number in range(1_300_000))
+    (folder / "predictions.csv").write_text("id,label,probability\n" + rows)
+    return folder / "predictions.csv"
+
+
 def whole_series(folder: Path) -> Path:
     write_series(folder / "scan" / "FLAIR", head(40, 512, 512))
     return folder / "scan"
@@ -201,6 +235,12 @@ BOMBS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "a million frames": (many_frames, "EmptyCohortError"),
     "long functional groups": (long_functional_groups, "EmptyCohortError"),
     "a series of 40 slices": (whole_series, ""),
+    "a workbook of bzip2": (lambda folder: workbook(folder, ZEROS * 8, zipfile.ZIP_BZIP2), "ArchiveError"),
+    "a workbook of LZMA": (lambda folder: workbook(folder, ZEROS * 8, zipfile.ZIP_LZMA), "ArchiveError"),
+    "a workbook of 256 MiB": (lambda folder: workbook(folder, ZEROS * 16), "LabelError"),
+    "a workbook that claims little": (lambda folder: workbook(folder, ZEROS * 64, claimed=1000), "LabelError"),
+    "the largest workbook": (largest_workbook, ""),
+    "the largest table": (largest_table, ""),
 }
 """How each is made, and what it is refused with; empty where it is read."""
 
@@ -211,6 +251,7 @@ from core.config import PrepConfig
 from core.data.prepare.slices import prepare_source
 from core.data.upload import open_scan
 from core.errors import DataError
+from core.experiments.referee.table import read_predictions
 from core.settings import load_settings
 from ui.widgets.stacks import read_stack
 
@@ -225,8 +266,9 @@ for path in map(Path, sys.stdin.read().splitlines()):
     before = psutil.Process().memory_info().rss
     error = ""
     try:
-        cohort = open_scan([path], path.parent / "unpacked", settings)
-        for series in cohort.series:
+        table = path.name.startswith("predictions")
+        scan = read_predictions(path) and () if table else open_scan([path], path.parent / "unpacked", settings).series
+        for series in scan:
             prepare_source((series,), PrepConfig())
             read_stack(series)
     except DataError as found:

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -20,6 +21,7 @@ from core.jobs.experiment import (
     Experiment,
     Question,
     RunOptions,
+    StoredProgress,
     list_experiments,
     make_question,
     start_experiment,
@@ -177,3 +179,32 @@ def test_a_demo_starts_none(tmp_path: Path, started: Mock) -> None:
     with pytest.raises(HostedModeError):
         start_experiment(hosted, "mine", question(), RunOptions())
     started.assert_not_called()
+
+
+def test_a_demo_gives_so_many_tests_at_once(tmp_path: Path, started: Mock) -> None:
+    """Each is a process that waits, and then holds the queue."""
+    hosted = replace(
+        load_settings({"MGMT_LAB_HOME": str(tmp_path), "MGMT_LAB_MODE": "hosted"}), hosted_runs=2, hosted_queue=3
+    )
+
+    def start(name: str, owner: str) -> None:
+        start_experiment(hosted, name, question(), RunOptions(owner=owner), trains=False)
+
+    start("one", "a")
+    start("two", "a")
+    with pytest.raises(HostedModeError, match=r"2 of your tests are worked on.*30 minutes at most"):
+        start("three", "a")
+    start("three", "b")
+    with pytest.raises(HostedModeError, match="3 tests of all visitors are worked on"):
+        start("four", "c")
+    assert not (hosted.experiments / "four").exists()
+    Experiment(hosted.experiments / "one").write_result({"sentence": "nothing"})
+    start("four", "a")
+    assert started.call_count == 4
+
+
+def test_a_test_ends_when_the_time_is_over_that_a_demo_gives_it(settings: Settings) -> None:
+    experiment = Experiment.ask(settings, "mine", question())
+    with pytest.raises(HostedModeError, match="time is over"):
+        StoredProgress(experiment, "shuffling", ends=time.monotonic() - 1)(1, 9)
+    StoredProgress(experiment, "shuffling", ends=time.monotonic() + 60)(1, 9)

@@ -12,7 +12,7 @@ import pytest
 
 from core.config import RunConfig, apply_settings
 from core.errors import HostedModeError
-from core.jobs import worker
+from core.jobs import quota, worker
 from core.jobs.queue import request_stop, resume, submit
 from core.jobs.quota import KEPT, LARGEST
 from core.runs.folder import RunFolder
@@ -72,6 +72,14 @@ def test_a_visitor_keeps_so_many_runs(hosted: Settings) -> None:
         RunFolder.create(hosted, RunConfig(), SOURCE, f"old-{number}", "a", state="finished")
     with pytest.raises(HostedModeError, match="delete one"):
         ask(hosted, "a", 0)
+
+
+def test_all_visitors_keep_so_many_runs(hosted: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quota, "KEPT_IN_ALL", 3)
+    for number in range(3):
+        RunFolder.create(hosted, RunConfig(), SOURCE, f"old-{number}", f"visitor-{number}", state="finished")
+    with pytest.raises(HostedModeError, match="keeps 3 runs of all visitors"):
+        ask(hosted, "another", 0)
 
 
 def test_a_run_that_trains_too_long_is_stopped_and_then_killed(hosted: Settings) -> None:

@@ -106,3 +106,20 @@ def test_home_and_cohort_do_not_import_torch(tmp_path: Path) -> None:
         [sys.executable, "-c", script], cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_a_cohort_that_is_made_takes_the_place_of_one_unused(
+    open_app: App, home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MGMT_LAB_HOSTED_CACHE_MB", "1")
+    unused = home.cache / "synthetic" / "of another visitor"
+    unused.mkdir(parents=True)
+    (unused / "pixels").write_bytes(bytes(2**21))
+    app = open_app("cohort.py")
+    for name, value in (("studies", 2), ("slices", 4), ("size", 32)):
+        app.number_input(key=f"cohort.{name}").set_value(value)
+    app.run()
+    app.button(key="cohort.make").click().run()
+    assert not app.exception
+    assert not app.error
+    assert not unused.exists()

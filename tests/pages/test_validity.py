@@ -227,7 +227,9 @@ def test_a_hosted_visitor_names_no_folder_and_sees_no_strangers_seals(
 ) -> None:
     make_seal(run_with_split.config, SPLIT, Criterion(), home)
     monkeypatch.setenv("MGMT_LAB_MODE", "hosted")
-    assert not open_section(open_app, "audit").text_input
+    audit = open_section(open_app, "audit")
+    assert not audit.text_input
+    assert not audit.get("file_uploader"), "a table of patients that is handed in would be kept"
     seal = open_section(open_app, "seal")
     assert "No plan has been sealed yet." in words(seal)
     assert "seal-0001" not in words(seal)

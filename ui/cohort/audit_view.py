@@ -21,7 +21,7 @@ from core.runs.folder import RunFolder
 from ui.figures.audit import draw_findings
 from ui.runs.runs import find_own_run, own_runs
 from ui.widgets.errors import report_errors
-from ui.widgets.loaders import BY_COHORT, load_stack
+from ui.widgets.loaders import BY_COHORT, in_turn, load_stack
 from ui.widgets.progress import ProgressBar, offer_cancel
 from ui.widgets.state import current_settings
 from ui.widgets.text import plain
@@ -58,7 +58,7 @@ def show_audit(cohort: Cohort) -> None:
 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=BY_COHORT)
 def _audit(cohort: Cohort, run: str | None) -> AuditReport:
-    with ProgressBar("Reading pixels", "series") as bar:
+    with in_turn(), ProgressBar("Reading pixels", "series") as bar:
         split = find_own_run(run).split() if run else None
         return audit_cohort(cohort, current_settings(), split=split, progress=bar)
 

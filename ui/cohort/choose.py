@@ -13,13 +13,14 @@ from core.data.study import Cohort, Study
 from core.data.synthetic import SYNTHETIC_FILE
 from core.errors import HostedModeError, MGMTLabError
 from core.mri import MRSequence
-from core.phantom.cohort import make_phantom, read_phantom
+from core.phantom.cohort import read_phantom
 from core.phantom.config import PhantomConfig, best_auroc
 from core.runs.records import DataSource
 from core.settings import Settings
+from ui.cohort.synthetic import make_synthetic
 from ui.widgets.errors import report_errors
 from ui.widgets.loaders import load_cohort, rescan
-from ui.widgets.progress import ProgressBar, offer_cancel
+from ui.widgets.progress import offer_cancel
 from ui.widgets.slices import SliceStack
 from ui.widgets.state import choose_cohort, chosen_cohort, current_settings
 from ui.widgets.study_view import edit_sequences
@@ -208,9 +209,7 @@ def _ask_synthetic(settings: Settings) -> None:
     config = PhantomConfig(studies=studies, signal=signal, seed=seed, slices=slices, size=size)
     name = f"{studies}-studies-signal-{signal:g}-seed-{seed}-{slices}x{size}px"
     offer_cancel("cohort.cancel", "What is made so far is taken up next time.")
-    with ProgressBar("Making brains", "studies") as bar:
-        report = make_phantom(settings.cache / "synthetic" / name, config, progress=bar)
-    _take(DataSource(root=str(report.folder)))
+    _take(make_synthetic(name, config))
 
 
 def show_series(study: Study, stacks: Sequence[SliceStack]) -> None:

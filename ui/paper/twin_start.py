@@ -8,16 +8,16 @@ from core.config import RunConfig, apply_settings
 from core.data.study import Cohort
 from core.experiments.controls.leak_meter import meter_prep
 from core.experiments.twin.lesson import find_obstacle
-from core.phantom.cohort import make_phantom
 from core.phantom.config import PhantomConfig
 from core.presets import find_preset
 from core.runs.records import DataSource
 from core.settings import Settings
 from ui.cohort.choose import show_cohort_line
+from ui.cohort.synthetic import make_synthetic
 from ui.paper.twin_view import start_pair
 from ui.widgets.errors import report_errors
 from ui.widgets.loaders import load_chosen_cohort, load_cohort
-from ui.widgets.progress import ProgressBar, offer_cancel
+from ui.widgets.progress import offer_cancel
 from ui.widgets.state import choose_cohort, chosen_cohort, current_settings
 
 QUICK, PAPER = "Quick: 96 px, one sequence, random weights", "The paper's protocol: 224 px, ImageNet weights, 30 epochs"
@@ -101,8 +101,4 @@ def _make_demo(settings: Settings) -> DataSource:
     studies = min(DEMO.studies, settings.hosted_studies) if settings.hosted else DEMO.studies
     config = DEMO.model_copy(update={"studies": studies})
     offer_cancel("twin.demo.cancel", "What is made so far is taken up next time.")
-    with ProgressBar("Making brains", "studies") as bar:
-        report = make_phantom(
-            settings.cache / "synthetic" / f"{studies}-studies-for-the-twin-run", config, progress=bar
-        )
-    return DataSource(root=str(report.folder))
+    return make_synthetic(f"{studies}-studies-for-the-twin-run", config)

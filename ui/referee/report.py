@@ -21,6 +21,7 @@ from core.experiments.referee.table import read_predictions
 from core.figure_text import interval_text, number_text
 from core.reports.referee_page import describe_table, list_figures, list_tables, write_referee_page
 from ui.figures.reliability import draw_decision, draw_reliability
+from ui.widgets.loaders import in_turn
 from ui.widgets.text import plain
 from ui.widgets.theme import current_palette, draw
 
@@ -58,7 +59,7 @@ def ask_questions() -> tuple[Target, Questions, bool]:
 @st.cache_data(max_entries=4, scope="session", show_spinner="Judging …")
 def judge_upload(name: str, content: bytes, target: Target, questions: Questions, from_id: bool) -> dict[str, Any]:
     """Judge a table that was handed in; it is written to a folder that is gone afterwards, and kept for this session only."""
-    with tempfile.TemporaryDirectory() as folder:
+    with in_turn(), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"predictions{Path(name).suffix}"
         path.write_bytes(content)
         return judge(read_predictions(path, target, site_from_id=from_id), questions) | {"file": plain(name)}

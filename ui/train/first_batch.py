@@ -11,6 +11,7 @@ from core.config import RunConfig
 from core.data.study import Cohort
 from core.reports.palette import class_colour
 from ui.train.measured import ask_measured
+from ui.widgets.loaders import in_turn
 from ui.widgets.progress import ProgressBar
 from ui.widgets.state import current_settings
 from ui.widgets.text import plain
@@ -46,7 +47,7 @@ def show_first_batch(cohort: Cohort, config: RunConfig) -> None:
 def _load(cohort: Cohort, config: RunConfig) -> FirstBatch:
     from core.dataset.first_batch import preview_first_batch  # and with it torch
 
-    with ProgressBar("Preparing", "series") as bar:
+    with in_turn(), ProgressBar("Preparing", "series") as bar:
         return preview_first_batch(cohort, config, current_settings(), progress=bar)
 
 

@@ -11,6 +11,7 @@ from core.data.study import Cohort
 from ui.train.augmentation_form import AMOUNTS
 from ui.train.fields import label_of
 from ui.widgets.errors import report_errors
+from ui.widgets.loaders import in_turn
 from ui.widgets.state import current_settings
 from ui.widgets.text import plain
 
@@ -24,7 +25,8 @@ TOGETHER = "all together"
 def _load(key: tuple[str, ...], _cohort: Cohort, _config: RunConfig) -> tuple[Preview, ...]:
     from core.dataset.preview import preview_examples  # and with it torch
 
-    return preview_examples(_cohort, _config, current_settings())
+    with in_turn():
+        return preview_examples(_cohort, _config, current_settings())
 
 
 def show_preview(cohort: Cohort, config: RunConfig) -> None:

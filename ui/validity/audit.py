@@ -29,7 +29,11 @@ def draw_section() -> None:
         "methylation looks like, only whom it has seen. The audit compares patients, series and every image."
     )
     local = not current_settings().hosted
-    ways = [*([RUN] if evaluated_runs() else []), FILE, *([FOLDER] if local else [])]
+    # A table that is handed in is kept for the process that works on it; a demo keeps nothing of its visitors.
+    ways = [*([RUN] if evaluated_runs() else []), *([FILE, FOLDER] if local else [])]
+    if not ways:
+        st.info("Train and evaluate a run first; this demo audits the split of a run.", icon=":material/info:")
+        return
     way = st.segmented_control("The split of", ways, default=ways[0], required=True, key="validity.audit.way")
     if way == RUN:
         _of_run()

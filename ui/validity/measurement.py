@@ -15,7 +15,7 @@ from core.runs.records import DataSource
 from ui.cohort.choose import ask_cohort, show_cohort_line
 from ui.widgets.errors import report_errors
 from ui.widgets.loaders import load_chosen_cohort
-from ui.widgets.state import chosen_cohort, current_settings
+from ui.widgets.state import chosen_cohort, current_settings, visitor
 from ui.widgets.text import plain
 
 REFRESH_SECONDS = 1.0
@@ -57,7 +57,8 @@ def _show(key: str, experiment: Experiment, question: Question, label: str, icon
     if status.state == "running":
         st.progress(status.share, text=plain(status.step or "Starting", 160))
         with st.container(horizontal=True, vertical_alignment="center"):
-            if st.button("Stop", icon=":material/stop_circle:", key=f"{key}.stop", disabled=status.stopping):
+            others = current_settings().hosted and experiment.options().owner != visitor()
+            if st.button("Stop", icon=":material/stop_circle:", key=f"{key}.stop", disabled=status.stopping or others):
                 experiment.stop()
                 st.rerun()
             st.caption("It goes on when you leave the page or close it; the answer will stand here.", width="content")
@@ -72,5 +73,6 @@ def _show(key: str, experiment: Experiment, question: Question, label: str, icon
         if st.button(
             "Measure again" if known else label, icon=icon, type="secondary" if known else "primary", key=f"{key}.start"
         ):
-            start_experiment(current_settings(), experiment.name, question, RunOptions(), trains=False)
+            options = RunOptions(owner=visitor())
+            start_experiment(current_settings(), experiment.name, question, options, trains=False)
             st.rerun()

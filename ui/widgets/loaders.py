@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -98,6 +98,9 @@ def load_chosen_cohort() -> Cohort | None:
         Its folder is gone or unreadable.
     """
     source = chosen_cohort()
+    if source is not None and current_settings().hosted:  # what was looked at last is evicted last
+        with suppress(OSError):
+            os.utime(source.root)
     return None if source is None else load_cohort(source)
 
 
@@ -147,7 +150,7 @@ def load_stack(series: Series) -> tuple[SliceStack, tuple[Fault, ...]]:
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=BY_COHORT)
 def count_blanks(cohort: Cohort) -> list[BlankCount]:
     """Read every series and count its blank slices, with a progress bar; once per cohort."""
-    with ProgressBar("Reading pixels", "series") as bar:
+    with in_turn(), ProgressBar("Reading pixels", "series") as bar:
         return count_blank_slices(cohort, progress=bar)
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.data.formats.archive import ZIP_ERRORS, check_entry
 from core.errors import LabelError
 
 LARGEST_TABLE = 16 * 1024 * 1024
 """Bytes; of an xlsx file, which is packed, also what it may unpack to, five times over."""
 UNPACKED = 5
 DELIMITERS = ",;\t|"
+TITLE_ROWS = 3
+"""So many rows of one cell may stand above the header: the title of a published table."""
 EXPECTED = "expected CSV (UTF-8), TSV or xlsx with a column of ids and a column of labels"
 
 
@@ -60,12 +64,14 @@ def _decode(content: bytes, name: str) -> str:
 
 
 def _read_lines(text: str, name: str) -> Iterator[tuple[int, list[str]]]:
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = max(DELIMITERS, key=first.count)
+    first = next((line for line in text.splitlines() if any(map(line.count, DELIMITERS))), "")
+    stated = re.fullmatch(r"sep=(.)", first)  # Excel's own first line
+    delimiter = stated[1] if stated else max(DELIMITERS, key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         for cells in reader:
-            yield reader.line_num, cells
+            if not stated or cells != ["sep=", ""]:
+                yield reader.line_num, cells
     except csv.Error as error:
         raise LabelError(f"{name}, line {reader.line_num}, is not CSV: {error}.") from error
 
@@ -75,19 +81,32 @@ def _read_workbook(content: bytes, name: str) -> list[Sheet]:
     from openpyxl.utils.exceptions import InvalidFileException
 
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > UNPACKED * LARGEST_TABLE:
-                raise LabelError(f"{name} unpacks to more than {UNPACKED * LARGEST_TABLE:,} bytes; save it as CSV.")
-        book = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-        sheets = [
-            _to_sheet(name, ((line, list(map(_text_of, cells))) for line, cells in enumerate(sheet.values, start=1)))
-            for sheet in book.worksheets
-        ]
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, OSError, SyntaxError) as error:
+        book = load_workbook(_inflate(content, name), read_only=True, data_only=True)
+        sheets = []
+        for sheet in book.worksheets:
+            sheet.reset_dimensions()  # some programs write "A1" whatever the sheet holds
+            rows = ((line, list(map(_text_of, cells))) for line, cells in enumerate(sheet.values, start=1))
+            sheets.append(_to_sheet(name, rows))
+    except (*ZIP_ERRORS, InvalidFileException, SyntaxError) as error:
         raise LabelError(
             f"{name} is not text, nor an xlsx file that can be read ({type(error).__name__}); {EXPECTED}."
         ) from error
     return [sheet for sheet in sheets if sheet.header] or [Sheet(name=name, header=(), rows=())]
+
+
+def _inflate(content: bytes, name: str) -> io.BytesIO:
+    """Copy a workbook into a zip that is not packed, counting: what is read of it later is no larger than it says."""
+    copied, left = io.BytesIO(), UNPACKED * LARGEST_TABLE
+    with zipfile.ZipFile(io.BytesIO(content)) as packed, zipfile.ZipFile(copied, "w") as stored:
+        for entry in packed.infolist():
+            check_entry(entry, name)
+            with packed.open(entry) as source:
+                inflated = source.read(left + 1)
+            left -= len(inflated)
+            if left < 0:
+                raise LabelError(f"{name} unpacks to more than {UNPACKED * LARGEST_TABLE:,} bytes; save it as CSV.")
+            stored.writestr(entry.filename, inflated)
+    return copied
 
 
 def _text_of(value: object) -> str:
@@ -100,12 +119,15 @@ def _text_of(value: object) -> str:
 
 
 def _to_sheet(name: str, lines: Iterator[tuple[int, list[str]]]) -> Sheet:
-    """Take the first row that is not blank as the header; rows of other lengths are cut or filled up."""
-    filled = ((line, [cell.strip() for cell in cells]) for line, cells in lines if any(map(str.strip, cells)))
-    _, header = next(filled, (0, []))
+    """Take the first row as the header that is neither blank nor a title; rows of other lengths are cut or filled up."""
+    filled = [(line, [cell.strip() for cell in cells]) for line, cells in lines if any(map(str.strip, cells))]
+    wide = [at for at, (_, cells) in enumerate(filled) if sum(map(bool, cells)) > 1]
+    titled = wide and wide[0] <= TITLE_ROWS and 2 * len(wide) > len(filled) - wide[0]
+    start = wide[0] if titled else 0
+    _, header = filled[start] if filled else (0, [])
     width = len(header)
     return Sheet(
         name=name,
         header=tuple(header),
-        rows=tuple((line, (*cells[:width], *[""] * (width - len(cells)))) for line, cells in filled),
+        rows=tuple((line, (*cells[:width], *[""] * (width - len(cells)))) for line, cells in filled[start + 1 :]),
     )

@@ -73,7 +73,7 @@ def unpack(archive: Path, folder: Path, settings: Settings, budget: Budget | Non
         with remove_on_error(written), zipfile.ZipFile(archive) as opened:
             entries = [entry for entry in opened.infolist() if not entry.is_dir() and not is_litter(entry.filename)]
             for entry in entries:
-                _check_entry(entry, archive)
+                check_entry(entry, archive.name)
             if sum(entry.compress_size for entry in entries) > archive.stat().st_size:
                 raise ArchiveError(f"{archive.name} is damaged: its entries overlap; zip the study again.")
             budget.check_bytes(sum(entry.file_size for entry in entries))
@@ -87,15 +87,16 @@ def unpack(archive: Path, folder: Path, settings: Settings, budget: Budget | Non
     return written
 
 
-def _check_entry(entry: zipfile.ZipInfo, archive: Path) -> None:
+def check_entry(entry: zipfile.ZipInfo, name: str) -> None:
+    """Refuse an entry of the zip `name` that is encrypted, a link, leads outside, or inflates without bound: ArchiveError."""
     if entry.flag_bits & 0x1:
-        raise ArchiveError(f"{archive.name} is encrypted; unpack it and hand in its files.")
+        raise ArchiveError(f"{name} is encrypted; unpack it and hand in its files.")
     if stat.S_ISLNK(entry.external_attr >> 16):
-        raise ArchiveError(f"{archive.name} holds the link {entry.filename[:80]!r}; links are refused.")
+        raise ArchiveError(f"{name} holds the link {entry.filename[:80]!r}; links are refused.")
     if entry.compress_type not in METHODS:
-        name = zipfile.compressor_names.get(entry.compress_type, f"method {entry.compress_type}")  # type: ignore[attr-defined]
+        method = zipfile.compressor_names.get(entry.compress_type, f"method {entry.compress_type}")  # type: ignore[attr-defined]
         raise ArchiveError(
-            f"{archive.name} is compressed with {name}; only plain (deflated) zips are read: zip the study again, "
+            f"{name} is compressed with {method}; only plain (deflated) zips are read: zip the study again, "
             "without a choice of method."
         )
     safe_path(Path(), entry.filename)
