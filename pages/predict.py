@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.data.names.session_names import title_session
 from core.data.study import Cohort, Study
 from core.explain.methods import METHODS
 from core.explain.validation.saliency_record import default_map
@@ -136,7 +137,7 @@ def show_head(cohort: Cohort, study: Study) -> None:
             st.badge("synthetic", icon=":material/science:", color="orange")
         st.badge("research use only", color="gray")
     if study.session:
-        st.caption(f"Person {plain(study.person)}, session {plain(study.session_title)}.")
+        st.caption(f"Person {plain(study.person)}, session {plain(title_session(study))}.")
 
 
 def show_prediction(

@@ -9,6 +9,7 @@ from core.jobs.queue import submit
 from core.presets import Preset
 from core.runs.folder import RunFolder
 from core.training.tensorboard import has_tensorboard
+from core.training.time_estimate import count_slices, estimate_seconds
 from ui.runs.live import show_live
 from ui.runs.runs import ACTIVE, find_own_run, own_runs, owns_run, show_config_badges
 from ui.train.first_batch import show_first_batch
@@ -20,7 +21,7 @@ from ui.train.queue import show_queue
 from ui.widgets.errors import report_errors
 from ui.widgets.page import begin_page
 from ui.widgets.state import chosen_cohort, current_settings, visitor
-from ui.widgets.text import duration_text, plain
+from ui.widgets.text import duration_text, plain, rough_duration_text
 
 
 def cloned_run(preset: Preset) -> RunFolder | None:
@@ -69,16 +70,25 @@ def show_majority(cohort: Cohort) -> None:
 
 
 def show_estimate(cohort: Cohort, config: RunConfig) -> None:
-    """How long the training will take, where an earlier run tells."""
-    found = estimate_training(cohort, config, own_runs())
-    if found is None:
+    """How long the training will take: by an earlier run, else by the network's arithmetic."""
+    timed = estimate_training(cohort, config, own_runs())
+    if timed:
         st.caption(
-            "How long it takes is known after its first epoch: no run of this network at this size was timed here."
+            f"About **{duration_text(timed.seconds)}** for {config.epochs} epochs, by what {plain(timed.run)} took for each "
+            "patient and slice; longer beside other work, shorter where training ends early."
         )
+        return
+    settings = current_settings()
+    threads = max(1, settings.threads // settings.jobs)
+    slices = round(count_slices(cohort, config.prep) * (1 - config.split.test_fraction))
+    seconds = estimate_seconds(config, slices, 1, threads)
+    if seconds is None:
+        st.caption("How long it takes is known after its first epoch: no run of this network was timed here.")
     else:
         st.caption(
-            f"About **{duration_text(found.seconds)}** for {config.epochs} epochs, by what {plain(found.run)} took for each "
-            "patient and slice; longer beside other work, shorter where training ends early."
+            f"About **{rough_duration_text(seconds)}** for {config.epochs} epochs on {threads} CPU "
+            f"thread{'s' if threads > 1 else ''}, by the network's arithmetic; rough until a run has been timed here, "
+            "and much shorter on a GPU."
         )
 
 

@@ -66,6 +66,13 @@ BEHIND_LOOP = 45
 LONGEST_FUNCTION, LONGEST_FILE = 90, 500
 """Ceilings on lines, docstrings counted: a function fits two screens, a file is read at one sitting."""
 
+NAMED_WIDGETS = {
+    "button", "download_button", "link_button", "form_submit_button", "popover", "expander", "toggle", "checkbox", "radio",
+    "selectbox", "multiselect", "pills", "segmented_control", "slider", "select_slider", "text_input", "text_area",
+    "number_input", "date_input", "file_uploader", "menu_button",
+}  # fmt: skip
+"""Widgets whose label is their name; where it takes too much room, ``label_visibility`` hides it from the eye alone."""
+
 ENTRANCES = {"core.cli", "core.__main__"}
 """The command line stands above everything in core."""
 
@@ -271,6 +278,33 @@ def test_pages_stay_apart(name: str, path: Path) -> None:
         assert not [target for target in found if target.startswith("pages")]
     else:
         assert not [target for target in found if target.split(".")[0] in {"pages", "torch", "pydicom"}]
+
+
+def test_every_button_has_a_name() -> None:
+    """An icon alone is read aloud as the icon's own name, and a help text is not always read."""
+    nameless = [
+        f"{name}:{call.lineno}"
+        for name, tree in TREES.items()
+        if name.startswith(("ui", "pages"))
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in NAMED_WIDGETS
+        for label in (*call.args[:1], *(word.value for word in call.keywords if word.arg == "label"))
+        if isinstance(label, ast.Constant) and not re.sub(r":material/\w+:", "", str(label.value)).strip()
+    ]
+    assert not nameless
+
+
+def test_code_blocks_are_in_the_colour_of_text() -> None:
+    """Streamlit's colours of a language have too little contrast: commands in the light theme, TOML in the dark one."""
+    coloured = [
+        f"{name}:{call.lineno}"
+        for name, tree in TREES.items()
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call)
+        and ast.unparse(call.func) == "st.code"
+        and "language=None" not in ast.unparse(call)
+    ]
+    assert not coloured
 
 
 def test_reading_a_cohort_needs_no_torch() -> None:

@@ -70,11 +70,14 @@ export async function indexFiles(files, { statedSequence = null, assigned = {} }
   return { studies, faults, notes, synthetic };
 }
 
+/** In the name of a small copy of another picture; as in core/data/formats/discovery.py. */
+const THUMBNAIL = /(?:^|[ _.-])(?:thumb|thumbnail|preview)s?(?:[ _.-]|$)/i;
+
 async function detect(path, blob) {
   if (/(^|\/)(DICOMDIR|\.DS_Store|Thumbs\.db)$/i.test(path) || path.endsWith(".json")) return "";
   const start = await bytesOf(blob, 0, 4);
   if (/\.nii(\.gz)?$/i.test(path)) return "nifti";
-  if (kindOfImage(start)) return "picture";
+  if (kindOfImage(start)) return THUMBNAIL.test(nameOf(path)) ? "" : "picture";
   return (await looksLikeDicom(blob)) ? "dicom" : "";
 }
 

@@ -15,7 +15,7 @@ let known;
 function words() {
   if (!known) {
     const tables = rules.tables;
-    const aboutContrast = [tables.agents, tables.after, tables.perhaps_after, tables.before, tables.negations, ["+", "with"]].flat();
+    const aboutContrast = [tables.agents, tables.after, tables.perhaps_after, tables.before, tables.negations, tables.with, ["+"]].flat();
     const vocabulary = new Set([
       ...Object.keys(tables.synonyms), ...Object.values(tables.weightings).flat(), ...Object.values(tables.other_kinds).flat(),
       ...tables.reformats, ...aboutContrast, ...tables.modifiers,
@@ -85,8 +85,10 @@ function readMark(line) {
   let [given, absent, perhaps] = [false, false, false];
   all.forEach((word, place) => {
     const beside = [...all.slice(Math.max(0, place - 1), place), ...all.slice(place + 1, place + 2)];
-    const negated = overlap(tables.negations, all.slice(Math.max(0, place - 2), place));
-    const agent = tables.agents.includes(word) || (word === "c" && beside.includes("+"));
+    const ahead = all.slice(Math.max(0, place - 2), place);
+    const negated = overlap(tables.negations, ahead);
+    const sure = tables.perhaps_after.includes(word) && overlap(tables.with, ahead);
+    const agent = tables.agents.includes(word) || sure || (word === "c" && beside.includes("+"));
     absent ||= tables.before.includes(word) || (negated && (agent || tables.perhaps_after.includes(word)));
     given ||= tables.after.includes(word) || (agent && !negated);
     perhaps ||= tables.perhaps_after.includes(word) || (word === "+" && place === all.length - 1);
@@ -113,18 +115,25 @@ export function stripSequence(stem) {
   return at > 0 && recogniseName(stem.slice(at + 1)) !== null ? stem.slice(0, at) : stem;
 }
 
-/** What the header says the image is instead of a plain magnitude image; empty where nothing says so. */
-export function tellByImage(acquisition) {
+/** What Image Type or Complex Image Component call the image instead of a plain magnitude one; else nothing. */
+function tellByImageType(acquisition) {
   const tables = rules.tables;
-  const values = acquisition.imageType.slice(2);
+  const values = acquisition.imageType.slice(2).map((value) => value.replaceAll("_", " "));
   const magnitude = overlap(values, ["M", "OTHER", "PROPELLER"]);
   for (const [kind, listed] of Object.entries(tables.image_types)) {
     if (overlap(values, listed) && !(magnitude && kind === "a real or imaginary image")) return kind;
   }
+  return Object.hasOwn(tables.components, acquisition.complexComponent) ? tables.components[acquisition.complexComponent] : "";
+}
+
+/** What the header says the image is instead of a plain magnitude image; empty where nothing says so. */
+export function tellByImage(acquisition) {
+  const tables = rules.tables;
+  const byType = tellByImageType(acquisition);
+  if (byType) return byType;
   for (const [pattern, kind] of tables.sequence_names) {
     if (new RegExp(pattern).test(acquisition.sequenceName.toLowerCase())) return kind;
   }
-  if (Object.hasOwn(tables.components, acquisition.complexComponent)) return tables.components[acquisition.complexComponent];
   if (acquisition.echoPlanar || acquisition.scanningSequence.includes("EP")) return "an echo-planar or functional image";
   if (acquisition.angiography) return "an angiogram";
   return tables.other_contrasts[acquisition.acquisitionContrast] ?? "";
@@ -168,9 +177,10 @@ function readEvidence(series, sharedProtocols) {
   const said = `${kind} ${quote(text)}`;
   const byPerson = ["folder name", "file name"].includes(kind);
   const stated = byPerson && (!series.acquisition || rules.stated.includes(splitWords(text).join(" ")));
-  const [timing, image] = [tellByTiming(acquisition), tellByImage(acquisition)];
+  const timing = tellByTiming(acquisition);
+  const image = stated ? tellByImageType(acquisition) : tellByImage(acquisition);
   const other = (reason) => ({ weighting: null, reason, confidence: "", acquisition, base: [], mark: "", reformat: false, noneOfTheFour: true, stated: false });
-  if (!stated && image) return other(`${image}, by its header`);
+  if (image) return other(`${image}, by its header${stated ? `, whatever its ${said} says` : ""}`);
   const anatomical = acquisition.scanningSequence.length && name.weighting !== null
     && rules.tables.echo_planar_kinds.includes(name.other) && timing === name.weighting;
   if (name.other && !anatomical) return other(`${name.other}, by its ${said}`);

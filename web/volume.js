@@ -347,10 +347,8 @@ export async function readNifti(blob, name, options) {
 
 /** Whether a NIfTI volume is a map of labels: by its intent code, or by voxels of a few whole numbers only. */
 export async function isLabelMap(blob, name, header) {
-  const { LABEL_INTENT, LABEL_COMPRESSION, MOST_LABELS } = rules.constants;
+  const { LABEL_INTENT, MOST_LABELS } = rules.constants;
   if (header.intent === LABEL_INTENT) return true;
-  const stored = header.stored[0] * header.stored[1] * header.stored[2] * header.kind.BYTES_PER_ELEMENT;
-  if (header.kind.BYTES_PER_ELEMENT > 1 && blob.size * LABEL_COMPRESSION > stored) return false;
   const values = new Set();
   for (const value of await readNiftiValues(blob, name, header)) {
     values.add(value);

@@ -6,8 +6,19 @@ import argparse
 
 from core.cli.output import Outcome
 from core.errors import EvaluationError
-from core.evaluation.power import development_sizes, patients_needed, power_of, smallest_auroc, validation_sizes
+from core.evaluation.power import (
+    DESIGNS,
+    Design,
+    development_sizes,
+    patients_needed,
+    power_of,
+    smallest_auroc,
+    validation_sizes,
+)
 from core.settings import Settings
+
+OTHER_DESIGN: dict[Design, Design] = {"known": "folds", "folds": "known", "unpaired": "paired", "paired": "unpaired"}
+"""The design that each is easily taken for."""
 
 
 def power(arguments: argparse.Namespace, settings: Settings) -> Outcome:
@@ -20,10 +31,15 @@ def power(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     needed = patients_needed(arguments.auroc, arguments.against, power=arguments.power, **shared)
     document: dict[str, object] = {"auroc": arguments.auroc, "against": arguments.against, **shared}
     document |= {"power": arguments.power, "patients_needed": needed}
-    each = " for each model" if arguments.design == "unpaired" else ""
-    count = "more than ten million" if needed is None else f"{needed:,}"
+    other = OTHER_DESIGN[arguments.design]
+    of_other = patients_needed(
+        arguments.auroc, arguments.against, power=arguments.power, **{**shared, "design": other}
+    )  # fmt: skip
+    document["other_design"] = {"design": other, "patients_needed": of_other}
     lines = [
-        f"{count} patients{each} tell {arguments.auroc:g} from {arguments.against:g} with {arguments.power:.0%} power."
+        f"{_count(needed, arguments.design)} tell {arguments.auroc:g} from {arguments.against:g} with "
+        f"{arguments.power:.0%} power.",
+        f"Design: {DESIGNS[arguments.design]}. With --design {other} ({DESIGNS[other]}): {_count(of_other, other)}.",
     ]
     if arguments.patients is not None:
         reached = power_of(arguments.auroc, arguments.against, patients=arguments.patients, **shared)
@@ -48,3 +64,8 @@ def power(arguments: argparse.Namespace, settings: Settings) -> Outcome:
             f"O:E {judged['observed_expected']:,}, AUROC {judged['auroc']:,}).",
         ]
     return Outcome(document=document, lines=lines)
+
+
+def _count(patients: int | None, design: Design) -> str:
+    each = " for each model" if design == "unpaired" else ""
+    return f"{'more than ten million' if patients is None else f'{patients:,}'} patients{each}"

@@ -80,7 +80,7 @@ def calibration(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         shipped = evaluate_sets(labels, predict_sets(rule, evaluation.patient_probabilities), evaluation.class_names)
         held = dict(zip(evaluation.class_names, shipped.coverage, strict=True))
         held = withhold_intervals(held) if evaluation.part == "val" else held
-        promises = dict(zip(evaluation.class_names, rule.describe_promises(), strict=True))
+        promises = dict(zip(evaluation.class_names, card.describe_sets(), strict=True))
         document["checkpoint_sets"] = {
             "level": rule.level,
             "coverage": {name: one.to_dict() for name, one in held.items()},

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from core.data.clinical.covariates import add_scanners
-from core.data.clinical.label_table import find_table, label_studies
+from core.data.clinical.label_table import find_table, label_studies, read_as_persons
 from core.data.clinical.labels import Target
-from core.data.clinical.participants import choose_sessions
+from core.data.clinical.participants import choose_sessions, count_reasons
+from core.data.cohorts.adapter import list_folders
 from core.data.cohorts.registry import BY_NAME, FOLDER, RSNA_MICCAI, Recognised, find_preoperative, recognise_cohort
 from core.data.formats.discovery import find_dicomdirs, relative_to
 from core.data.index.assign import apply_overrides, note_choices, note_doubts
 from core.data.index.folder_stamp import stamp_folders
 from core.data.index.identity import person_of
-from core.data.index.imagefolder import find_positive, scan_images
+from core.data.index.imagefolder import scan_images
 from core.data.index.layout import (
     COMPETITION_ID,
     LAYOUTS,
@@ -23,9 +24,11 @@ from core.data.index.layout import (
     detect_layout,
     phase_folders,
 )
+from core.data.index.other_formats import describe_formats
 from core.data.index.pointers import describe_missing, describe_pointer
 from core.data.index.stamped import StampedCache
 from core.data.index.study_ids import name_studies
+from core.data.names.class_names import choose_positive
 from core.data.select import note_frames
 from core.data.study import Cohort, Fault, Study
 from core.data.study_folders import Reading, StudyFolder, list_studies, scan_studies
@@ -67,7 +70,7 @@ def scan_cohort(
         tree with TRAIN/VAL/TEST, plain class folders, or a flat folder of images.
     labels
         The label table; by default a ``train_labels.csv`` in the folder or above it. Class folders are their
-        own labels.
+        own labels, unless a table names them: then they are studies.
     patient_pattern
         Regular expression that finds the patient in an image's file name; by default its leading digits.
     layout
@@ -87,7 +90,7 @@ def scan_cohort(
     identity
         A table of ids that are one patient, beside the known pairs (:mod:`core.data.index.identity`).
     target
-        The column of the label table that is predicted; by default the MGMT status.
+        The column of the label table that is predicted; by default the MGMT status. Of class folders, which is positive.
     session
         Which session of each person is used (:func:`core.data.clinical.participants.choose_sessions`).
 
@@ -111,13 +114,17 @@ def scan_cohort(
     cache = StampedCache(folder=settings.cache / "index") if settings else None
     reading = Reading(root=root, sequence=sequence, limits=limits, cache=cache, identity=identity)
     recognised = None if layout in LAYOUTS else recognise_cohort(root, layout)
-    found = Layout(name="rsna", base=root, stated=layout is not None) if recognised else _detect(root, layout)
+    found = (
+        Layout(name="rsna", base=recognised.base, stated=layout is not None) if recognised else _detect(root, layout)
+    )
+    found = read_as_persons(found, labels, target or Target())
     if recognised:
         cohort = _scan_sessions(recognised, reading, jobs or limits.threads, progress)
     elif found.name == "rsna":
         cohort = _scan_studies(found, reading, jobs or limits.threads, progress)
     else:
-        cohort = _scan_image_tree(found, reading, patient_pattern, jobs or limits.threads, progress)
+        positive = target.positive if target and target.column is None else None
+        cohort = _scan_image_tree(found, reading, patient_pattern, positive, jobs or limits.threads, progress)
     cohort = _require_studies(replace(cohort, faults=tuple(_explain(fault, root) for fault in cohort.faults)))
     cohort = add_scanners(_note_reading(apply_overrides(cohort, sequence_overrides), recognised, found))
     places = (root, found.base, found.base.parent, root.parent)
@@ -130,7 +137,9 @@ def _require_studies(cohort: Cohort) -> Cohort:
     """Return a cohort that has studies; raises EmptyCohortError, with the first fault, where it has none."""
     if cohort.studies:
         return cohort
-    faults = cohort.faults or (Fault(path=cohort.root.name, reason="it holds no images"),)
+    faults = cohort.faults or (
+        Fault(path=cohort.root.name, reason=describe_missing(cohort.root) or "it holds no images"),
+    )
     first = f"{faults[0].path}: {faults[0].reason}"
     raise EmptyCohortError(f"No study in {cohort.root} can be used. The first of {len(faults)} faults: {first}")
 
@@ -140,7 +149,7 @@ def _note_reading(cohort: Cohort, recognised: Recognised | None, found: Layout) 
     title = recognised.adapter.title if recognised else LAYOUT_WORDS[found.name]
     said = f"Read as {title}{', as stated' if found.stated else ''}."
     doubts = (*note_doubts(cohort.studies), *note_choices(cohort.studies), *note_frames(cohort.studies))
-    notes = (said, *cohort.notes, *doubts)
+    notes = (said, *([found.why] if found.why else []), *cohort.notes, *doubts)
     return replace(cohort, notes=notes, synthetic=cohort.synthetic or is_synthetic(cohort.root))
 
 
@@ -155,7 +164,7 @@ def _detect(root: Path, stated: str | None) -> Layout:
     try:
         return detect_layout(root, "rsna" if stated in (FOLDER.name, RSNA_MICCAI.name) else stated)
     except EmptyCohortError as error:
-        missing = describe_missing(root) if root.is_dir() else ""
+        missing = (describe_missing(root) or describe_formats(root)) if root.is_dir() else ""
         if not missing:
             raise
         raise EmptyCohortError(f"{root} holds no images: {missing}") from error
@@ -221,13 +230,21 @@ def _scan_studies(layout: Layout, reading: Reading, jobs: int, progress: Progres
     for item, scan in zip(work, scans, strict=True):
         faults += scan.faults
         faults += _check_dicomdir(item.folder, root, reading.limits)
-        faults += [Fault(path=relative_to(path, root), reason="an empty folder") for path in item.stamp.empty_folders]
+        faults += [
+            Fault(path=relative_to(path, root), reason=describe_missing(path) or "an empty folder")
+            for path in item.stamp.empty_folders
+        ]
         excluded += [
             _refuse(fault.path if scan.examinations or len(scan.refused) > 1 else item.study_id, fault.reason)
             for fault in scan.refused
         ]
         if not item.stamp.file_count:
-            faults.append(Fault(path=relative_to(item.folder, root), reason="a study without images"))
+            missing = describe_missing(item.folder) or "a study without images"
+            faults.append(Fault(path=relative_to(item.folder, root), reason=missing))
+        elif not (scan.examinations or scan.refused or scan.faults) and (formats := describe_formats(item.folder)):
+            reason = f"a study without readable images: {formats}"
+            faults.append(Fault(path=relative_to(item.folder, root), reason=reason))
+            excluded.append(_refuse(item.study_id, reason))
     named = name_studies(
         [(item.study_id, scan.examinations) for item, scan in zip(work, scans, strict=True)],
         alone=len(work) == 1 and work[0].folder == layout.base,
@@ -242,19 +259,35 @@ def _scan_studies(layout: Layout, reading: Reading, jobs: int, progress: Progres
         )
         for one in named
     ]
-    is_rsna = all(COMPETITION_ID.fullmatch(study.study_id) for study in studies)
+    is_rsna = _is_competition([item.folder for item in work], layout.base, studies)
     other = [folder.name for _, folder in phase_folders(root) if layout.base not in (root, folder)]
     notes = [f"Only {layout.base.name}/ was read, not {', '.join(other)}/."] if other else []
     return Cohort(
         root=root,
         layout="rsna",
-        adapter=RSNA_MICCAI.name if studies and is_rsna else FOLDER.name,
+        adapter=RSNA_MICCAI.name if is_rsna else FOLDER.name,
         studies=tuple(sorted(studies, key=lambda study: study.study_id)),
         excluded=tuple(excluded),
         synthetic=any(scan.synthetic for scan in scans),
         faults=tuple(faults),
         notes=(*notes, *(note for scan in scans for note in scan.notes), *_note_same_persons(studies)),
     )
+
+
+def _is_competition(folders: Sequence[Path], base: Path, studies: Sequence[Study]) -> bool:
+    """Whether studies are the competition's: folders of five digits, with its sequence folders or its table beside them.
+
+    An id is padded with zeros, so that only the folder's name as it is written tells.
+    """
+    named = {
+        one.name: one for folder in folders for one in (folder, folder.parent) if COMPETITION_ID.fullmatch(one.name)
+    }
+    if not studies or any(study.study_id not in named for study in studies):
+        return False
+    if any((place / name).is_file() for place in (base, base.parent) for name in RSNA_MICCAI.tables):
+        return True
+    sequences = {str(one) for one in MRSequence}
+    return any(child.name in sequences for folder in named.values() for child in list_folders(folder))
 
 
 def _refuse(study_id: str, reason: str) -> Study:
@@ -271,7 +304,7 @@ def _check_dicomdir(folder: Path, root: Path, settings: Settings) -> list[Fault]
 
 
 def _scan_image_tree(
-    layout: Layout, reading: Reading, patient_pattern: str | None, jobs: int, progress: Progress
+    layout: Layout, reading: Reading, patient_pattern: str | None, positive: str | None, jobs: int, progress: Progress
 ) -> Cohort:
     found = scan_images(
         layout.base,
@@ -285,20 +318,25 @@ def _scan_image_tree(
         identity=reading.identity,
     )
     notes = list(found.notes)
-    names, positive = CLASS_NAMES, 1
+    names: tuple[str, ...] = CLASS_NAMES
+    positive_class = 1
     if found.class_names:
-        names, positive = found.class_names, find_positive(found.class_names)  # type: ignore[assignment]
-        notes.append(
-            f"Classes in the order of their names: {', '.join(names)}; {names[positive]!r} counts as positive."
-        )
+        names = found.class_names
+        positive_class, how = choose_positive(names, positive)
+        notes.append(how)
+    excluded = tuple(study for study in found.studies if study.excluded)
+    if excluded:
+        reasons = "; ".join(f"{count}: {reason}" for reason, count in count_reasons(excluded).items())
+        notes.append(f"Excluded studies: {len(excluded)} ({reasons}).")
     if any(series.sequence is MRSequence.UNKNOWN for study in found.studies for series in study.series):
         notes.append("Images do not say which MR sequence they are; state it with --sequence.")
     return Cohort(
         root=reading.root,
         layout=layout.name,
-        studies=tuple(sorted(found.studies, key=lambda study: study.study_id)),
+        studies=tuple(sorted((one for one in found.studies if not one.excluded), key=lambda study: study.study_id)),
+        excluded=excluded,
         class_names=names,
-        positive_class=positive,
+        positive_class=positive_class,
         faults=found.faults,
         notes=(*notes, *_note_same_persons(found.studies)),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,10 +15,6 @@ Phase = Literal["TRAIN", "VAL", "TEST"]
 """A part of an ImageFolder tree that was split before it came to us."""
 
 SeriesKind = Literal["dicom", "picture", "nifti"]
-
-BEFORE = re.compile(r"(?i)pre(?![a-z])|pre[-_ ]?op|baseline|before")
-AFTER = re.compile(r"(?i)post(?![a-z])|post[-_ ]?op|follow|fu(?![a-z])|after|recurr")
-"""Names of sessions before and after an operation."""
 
 ImageSize = tuple[int, int, int]
 """Rows, columns and pages of a loose image."""
@@ -149,22 +144,6 @@ class Study:
     def mgmt_value(self) -> int | None:
         """1 methylated, 0 unmethylated, None unknown: another name of ``label``."""
         return self.label
-
-    @property
-    def operation(self) -> Literal["before", "after", ""]:
-        """Whether the session lies before or after the operation, by its name; empty where that does not say."""
-        said = f"{self.session} {self.session_words}"
-        return "before" if BEFORE.search(said) else "after" if AFTER.search(said) else ""
-
-    @property
-    def session_title(self) -> str:
-        """The session with what is known of it, such as "21 (follow-up: after the operation)"; empty without one."""
-        place = (
-            f"{self.operation} the operation"
-            if self.operation
-            else "before or after the operation: its name does not say"
-        )
-        return f"{self.session} ({': '.join(filter(None, (self.session_words, place)))})" if self.session else ""
 
     def find(self, sequence: MRSequence) -> Series | None:
         """The study's series of one sequence, or None."""

@@ -17,7 +17,7 @@ from core.data.index.cache import decode_scan, encode_scan, index_key
 from core.data.index.folder_stamp import FolderStamp, stamp_folders
 from core.data.index.layout import COMPETITION_ID, is_sequence_folder, study_folders
 from core.data.index.stamped import StampedCache
-from core.data.index.subject_names import is_session_name, subject_of_folder
+from core.data.names.subject_names import is_session_name, subject_of_folder
 from core.data.study import FolderScan
 from core.mri import MRSequence
 from core.parallel import on_cluster, run_tasks

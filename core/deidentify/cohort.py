@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from core.data.clinical.participants import order_sessions
 from core.data.formats.discovery import natural_key, relative_to, walk_files
 from core.data.study import Cohort, Fault, Series, Study
 from core.deidentify.images import write_dicom, write_nifti, write_picture
@@ -190,7 +191,7 @@ def _name_studies(studies: Sequence[Study], numbers: dict[str, str]) -> dict[str
         of_person[study.person].append(study)
     names = {}
     for person, group in of_person.items():
-        ordered = sorted(group, key=lambda study: natural_key(study.session or study.study_id))
+        ordered = order_sessions(group)
         for place, study in enumerate(ordered, 1):
             names[study.study_id] = f"{numbers[person]}/ses-{place}" if len(ordered) > 1 else numbers[person]
     return names

@@ -60,15 +60,26 @@ class ConformalRule:
             for count, rank in zip(self.counts, ranks, strict=True)
         ]
 
-    def describe_promises(self) -> list[str]:
-        """Return per class what is promised, in words."""
-        return [
-            f"no promise: {count} calibration patients are too few for {self.level:.0%}, so the class is always named"
-            if ends is None
-            else f"covers {ends[0]:.3f} to {ends[1]:.3f} of them (Beta({count + 1 - _rank(count, self.level)}, "
-            f"{_rank(count, self.level)}), from {count} calibration patients)"
-            for count, ends in zip(self.counts, self.coverage_ranges(), strict=True)
-        ]
+    def describe_promises(self, *, exact: bool) -> list[str]:
+        """Return per class what is promised, in words; the range is `exact` of patients who were used for nothing else."""
+        promises = []
+        for count, ends in zip(self.counts, self.coverage_ranges(), strict=True):
+            if ends is None:
+                promises.append(
+                    f"no promise: {count} calibration patients are too few for {self.level:.0%}, so the class is always named"
+                )
+            elif exact:
+                rank = _rank(count, self.level)
+                promises.append(
+                    f"covers {ends[0]:.3f} to {ends[1]:.3f} of them (Beta({count + 1 - rank}, {rank}), from {count} calibration "
+                    "patients)"
+                )
+            else:
+                promises.append(
+                    f"covers about {self.level:.0%} of them on average; no range is promised, for the {count} calibration "
+                    "patients had a part in choosing the epoch"
+                )
+        return promises
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -333,6 +333,9 @@ def _mean_auroc(
     parts = _fold_scores(folds, positive_class)
     value = float(np.mean([_auroc(positive, scores) for positive, scores, _ in parts]))
     method = f"mean of the folds' AUROCs; influence of each patient (LeDell 2015), on the logit scale{WIDENED}"
+    constant = sum(bool(np.ptp(scores) == 0) for _, scores, _ in parts)
+    if constant:
+        method += f"; all scores are equal in {constant} of {len(parts)} folds, which count as 0.5"
     return _widened(partial(mean_auroc_interval, parts, shared=shared), value, n, method)
 
 

@@ -9,6 +9,7 @@ from scipy.special import stdtrit
 from core.errors import EvaluationError
 from core.evaluation import metrics
 from core.evaluation.figure import Figure
+from core.evaluation.figures import ALL_EQUAL
 from core.evaluation.influence import cluster_influence
 from core.evaluation.intervals import auroc_influence, auroc_interval, bootstrap_interval
 from core.evaluation.metrics import Floats
@@ -38,6 +39,11 @@ def auroc_difference(
     confidence
         Level of the interval.
 
+    Returns
+    -------
+    Figure
+        Without an interval where neither model ranks anybody.
+
     Raises
     ------
     EvaluationError
@@ -52,6 +58,8 @@ def auroc_difference(
     one, other = np.asarray(scores, dtype=np.float64), np.asarray(other_scores, dtype=np.float64)
     value, low, high = auroc_interval(truth, one, clusters, confidence)
     other_value, other_low, other_high = auroc_interval(truth, other, clusters, confidence)
+    if np.ptp(one) == 0 and np.ptp(other) == 0:
+        return Figure(value=0.0, low=None, high=None, n=len(truth), reason=ALL_EQUAL)
     ours, _ = cluster_influence(auroc_influence(truth, one), truth, clusters)
     theirs, _ = cluster_influence(auroc_influence(truth, other), truth, clusters)
     spread = float(np.sqrt((ours**2).sum() * (theirs**2).sum()))

@@ -19,6 +19,7 @@ from core.evaluation import metrics
 from core.evaluation.aggregate import log_odds
 from core.evaluation.calibration import to_probabilities
 from core.evaluation.figure import Figure
+from core.evaluation.figures import ALL_EQUAL
 from core.evaluation.intervals import auroc_influence, bootstrap_weights, hanley_mcneil_variance
 from core.evaluation.metrics import Floats, Integers
 
@@ -112,7 +113,7 @@ def correct_auroc(selection: Selection, draws: int = DRAWS, seed: int = 0) -> Fi
     -------
     Figure
         Of what the run's network is worth on other patients. Without an interval for more than two classes, or where a class
-        has fewer than four patients: then nobody would be left to judge.
+        has fewer than four patients: then nobody would be left to judge. Neither where no chosen epoch ranks anybody.
 
     Notes
     -----
@@ -128,6 +129,8 @@ def correct_auroc(selection: Selection, draws: int = DRAWS, seed: int = 0) -> Fi
     odds = selection.odds
     counts, _ = bootstrap_weights(selection.labels, draws=draws, seed=seed)
     chosen, outside = selection.choose(counts), (counts == 0).astype(np.float64)
+    if all(np.ptp(odds[epoch]) == 0 for epoch in np.unique(chosen)):
+        return Figure(value=None, low=None, high=None, n=n, reason=ALL_EQUAL)
     areas, alone, together = np.empty(draws), 0.0, np.zeros(n)
     for epoch in np.unique(chosen):
         rows = chosen == epoch

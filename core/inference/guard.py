@@ -14,19 +14,24 @@ The logits were tried as further features: on real scans against synthetic they 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from core.dataset.picture_features import FEATURES, measure_pictures
+from core.data.prepare.cache import load_prepared
+from core.data.study import Cohort, Study
+from core.dataset.picture_features import FEATURES, measure_pictures, measure_source
 from core.dataset.slice_table import SliceTable
-from core.errors import CheckpointError
-from core.inference.ood import OodCheck
+from core.errors import CheckpointError, DataError, SequenceError
+from core.inference.ood import OodCheck, check_sources
 from core.inference.prediction import GuardState
+from core.inference.sources import choose_sources
 from core.models.card import RESTORE, CheckpointCard
+from core.settings import Settings
 
 SAID_AT_ONCE = 2
 """Reasons, and features, that are named; all reasons stand among the warnings."""
@@ -119,13 +124,41 @@ def measure_studies(table: SliceTable, rows: NDArray[np.int64]) -> dict[str, Fea
     return dict(found)
 
 
-def count_refused(card: CheckpointCard, table: SliceTable, rows: NDArray[np.int64]) -> dict[str, int] | None:
-    """Return of how many of the studies the guard would not have answered: ``{"abstained", "n"}``; None without limits."""
+def count_refused(
+    card: CheckpointCard, cohort: Cohort, studies: Iterable[str], settings: Settings
+) -> dict[str, int] | None:
+    """Return from how many of the studies a prediction would have abstained: ``{"abstained", "n"}``; None without limits.
+
+    Parameters
+    ----------
+    card
+        The checkpoint's.
+    cohort
+        It says, too, whether its scans are known to be synthetic.
+    studies
+        Ids of those that are counted.
+    settings
+        Where the cache of prepared series lies.
+    """
     limits = read_limits(card)
     if limits is None:
         return None
-    refused = [limits.measure(series).refused for series in measure_studies(table, rows).values()]
+    refused = [_is_refused(cohort[one], card, limits, settings, synthetic=cohort.synthetic) for one in studies]
     return {"abstained": sum(refused), "n": len(refused)}
+
+
+def _is_refused(
+    study: Study, card: CheckpointCard, limits: GuardLimits, settings: Settings, *, synthetic: bool
+) -> bool:
+    prepared = []
+    with suppress(SequenceError):
+        for source in choose_sources(study, card)[0]:
+            with suppress(DataError):  # left out, as in a prediction
+                prepared.append((source, load_prepared(source, card.config.prep, settings)))
+    if not prepared:
+        return True
+    distance = limits.measure([part for source, one in prepared for part in measure_source(source, one)])
+    return judge(check_sources(prepared, card), distance, card, synthetic=synthetic)[0] == "abstained"
 
 
 def judge(

@@ -67,6 +67,13 @@ def run_checks(source: Source, prepared: PreparedSeries, card: CheckpointCard) -
     return check_series(source[0], prepared, card)
 
 
+def check_sources(prepared: Sequence[tuple[Source, PreparedSeries]], card: CheckpointCard) -> list[OodCheck]:
+    """Return all checks that fail for a study: those of each source that was prepared, and that of the processing."""
+    checks = [check for source, one in prepared for check in run_checks(source, one, card)]
+    processing = check_processing([series for source, _ in prepared for series in source], card)
+    return [*checks, *([processing] if processing else [])]
+
+
 def check_series(series: Series, prepared: PreparedSeries, card: CheckpointCard) -> tuple[OodCheck, ...]:
     """Return the checks that fail for one prepared series.
 

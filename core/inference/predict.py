@@ -27,7 +27,7 @@ from core.evaluation.conformal import ConformalRule, predict_sets
 from core.evaluation.figures import predict_classes
 from core.inference.engine import Engine
 from core.inference.guard import Distance, Features, judge, read_limits
-from core.inference.ood import check_processing, run_checks
+from core.inference.ood import check_sources
 from core.inference.prediction import Prediction, SeriesPrediction, SlicePrediction
 from core.inference.runtimes import Runtime, open_engine
 from core.inference.sources import choose_sources, warn_missing
@@ -121,9 +121,7 @@ class Predictor:
         scored, faults = self._score_sources(sources, cache, progress)
         warnings += faults
         warnings += warn_missing(study, self.card, {name for one in scored for name in one.sequences})
-        checks = [check for one in scored for check in run_checks(one.source, one.prepared, self.card)]
-        processing = check_processing([series for one in scored for series in one.source], self.card)
-        checks += [processing] if processing else []
+        checks = check_sources([(one.source, one.prepared) for one in scored], self.card)
         warnings += [check.sentence for check in checks]
         distance = self.measure_distance([part for one in scored for part in measure_source(one.source, one.prepared)])
         guard, reason = judge(checks, distance, self.card, synthetic=synthetic)

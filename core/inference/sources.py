@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from core.config import PrepConfig
+from core.data.names.session_names import operation_of, title_session
 from core.data.select import Source, is_set_aside, select_sources, warn_frames
 from core.data.study import Series, Study
 from core.data.volume import find_plane_before
@@ -64,8 +65,8 @@ def choose_sources(study: Study, card: CheckpointCard) -> tuple[list[Source], li
             )
         )
     warnings += [sentence for source in sources for sentence in warn_frames(source, prep)]
-    if study.operation == "after":
-        warnings.insert(0, AFTER_WARNING.format(session=study.session_title))
+    if operation_of(study) == "after":
+        warnings.insert(0, AFTER_WARNING.format(session=title_session(study)))
     return sources, [*warnings, *_about_reading(used, prep)]
 
 

@@ -185,6 +185,12 @@ class CheckpointCard(BaseModel):
             "fitted on the validation patients that had chosen the epoch: such probabilities tend to be too extreme",
         )
 
+    def describe_sets(self) -> list[str]:
+        """Return per class what the sets of classes promise, in words; nothing where the card has none."""
+        if not self.conformal:
+            return []
+        return ConformalRule.from_dict(self.conformal).describe_promises(exact=self.calibration.get("how") == "fresh")
+
     def describe_guard(self) -> str:
         """Return how often the guard refuses a scan like those of the training, in a clause."""
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from core.evaluation.conformal import ConformalRule
 from core.evaluation.figure import ESTIMANDS
 from core.figure_text import figure_text
 from core.models.card import EVALUATED_PATIENTS, CheckpointCard
@@ -78,10 +77,9 @@ def _sets(card: CheckpointCard) -> list[str]:
     """What the checkpoint promises of sets of classes, per class."""
     if not card.conformal:
         return []
-    rule = ConformalRule.from_dict(card.conformal)
     return [
-        f"sets of classes at {rule.level:.0%}, {name}: {words}"
-        for name, words in zip(card.class_names, rule.describe_promises(), strict=True)
+        f"sets of classes at {card.conformal['level']:.0%}, {name}: {words}"
+        for name, words in zip(card.class_names, card.describe_sets(), strict=True)
     ]
 
 

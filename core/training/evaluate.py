@@ -112,7 +112,7 @@ def evaluate_run(
         rows, notes = _other_rows(run.name, table, cohort, card)
         digest = other.digest
     evaluated: EvaluatedPart = part if other is None else "data"
-    evaluation = _evaluate_rows(model, card, cohort, table, rows, progress, part=evaluated, notes=notes)
+    evaluation = _evaluate_rows(model, card, cohort, table, rows, settings, progress, part=evaluated, notes=notes)
     evaluation = replace(evaluation, overlap=overlap.to_dict() if overlap else None)
     if evaluated != "val":
         counted = frozenset(seen)
@@ -161,7 +161,7 @@ def evaluate_cohort(checkpoint: Path, cohort: Cohort, settings: Settings, progre
         raise EvaluationError(f"{cohort.root} is the cohort that {card.name} was trained on; name another one.")
     table = build_table(cohort, card.config.prep, settings, progress=progress)
     rows, notes = _other_rows(card.name, table, cohort, card)
-    return _evaluate_rows(model, card, cohort, table, rows, progress, part="data", notes=notes)
+    return _evaluate_rows(model, card, cohort, table, rows, settings, progress, part="data", notes=notes)
 
 
 def _evaluate_rows(
@@ -170,6 +170,7 @@ def _evaluate_rows(
     cohort: Cohort,
     table: SliceTable,
     rows: NDArray[np.int64],
+    settings: Settings,
     progress: Progress,
     *,
     part: EvaluatedPart,
@@ -186,7 +187,7 @@ def _evaluate_rows(
         created=now(),
         notes=notes,
     )
-    guard = count_refused(card, table, rows)
+    guard = count_refused(card, cohort, table.rows["study_id"].iloc[rows].unique(), settings)
     if guard is None:
         return evaluation
     note = f"The guard would have abstained from {guard['abstained']} of {guard['n']} studies; the figures count them all the same."

@@ -145,6 +145,8 @@ def _auroc(
     if logits.shape[1] != 2:
         return float(macro_auroc(truth, to_probabilities(logits), once)[0]), None, None
     odds = log_odds(logits, positive_class)
+    if np.ptp(odds) == 0:  # nobody is ranked: 0.5 by definition, with nothing to make an interval of
+        return 0.5, None, None
     try:
         return auroc_interval(truth == positive_class, odds)
     except EvaluationError:

@@ -35,3 +35,13 @@ def test_what_cannot_be_planned_is_one_line(command: Command) -> None:
     command("power", "1.2").assert_refused("between 0 and 1")
     command("power", "0.6", "--power", "2").assert_refused("--power")
     command("power", "0.6", "--patients", "3").assert_refused("too few")
+
+
+def test_the_design_is_named_beside_the_other_ones_figure(command: Command) -> None:
+    folds = command("power", "0.6", "--design", "folds", "--json").json
+    needed = folds["patients_needed"]
+    assert folds["other_design"] == {"design": "known", "patients_needed": 260}
+    said = command("power", "0.6").stdout
+    line = f"Design: one model against a fixed value. With --design folds (cross-validation over all patients, against a fixed value): {needed}"
+    assert line in said
+    assert "With --design unpaired" in command("power", "0.7", "--against", "0.62", "--design", "paired").stdout

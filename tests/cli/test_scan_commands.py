@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from pydicom import dcmread
 
-from core.inference.predict import SYNTHETIC_WARNING
+from core.inference.predict import BF16_WARNING, SYNTHETIC_WARNING
 from tests.cli.commands import TINY, Command
 
 
@@ -129,6 +129,15 @@ def test_images_are_real_to_a_synthetic_checkpoint(command: Command, tmp_path: P
     assert answer["slices"][0]["position_mm"] is None
     named = command("predict", "tiny", path, "--sequence", "T2w", "--json").json["studies"][0]
     assert named["slices"][0]["sequence"] == "T2w"
+
+
+def test_bfloat16_is_computed_or_refused_and_never_dropped(command: Command, study: Path) -> None:
+    for given in (["--bf16", "--runtime", "onnx"], ["--runtime", "onnx", "--bf16"]):
+        command("predict", "tiny", study, *given).assert_refused("--bf16", "--runtime onnx", "leave one of them out")
+    for given in (["--bf16", "--runtime", "torch"], ["--runtime", "auto", "--bf16"]):
+        result = command("predict", "tiny", study, *given)
+        # Which of the two, the processor decides.
+        assert BF16_WARNING in result.stdout or "Leave --bf16 out" in result.stderr
 
 
 def test_predict_for_a_person(command: Command, study: Path) -> None:

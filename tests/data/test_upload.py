@@ -14,6 +14,7 @@ from PIL import Image
 from core.data.cohort import scan_cohort
 from core.data.formats.archive import unpack
 from core.data.formats.untrusted_files import safe_path
+from core.data.names.session_names import title_session
 from core.data.study import Cohort, Study
 from core.data.upload import open_scan, receive
 from core.errors import ArchiveError, DataError, EmptyCohortError, LimitError, StorageError
@@ -304,7 +305,7 @@ def test_sessions_of_a_person_are_said_and_those_before_the_operation_come_first
     tmp_path: Path, settings: Settings, write: Callable[[Path], Path], person: str, sessions: list[str]
 ) -> None:
     read = open_scan([write(tmp_path / "data")], tmp_path / "work", settings)
-    assert [one.session_title for one in read if one.person == person] == sessions
+    assert [title_session(one) for one in read if one.person == person] == sessions
     said = f"{person} has {len(sessions)} sessions: {', '.join(sessions)}. Each has an answer of its own."
     assert said in read.notes
 

@@ -98,9 +98,12 @@ class Visit:
         self.page.wait_for_selector("[data-testid=stAppViewContainer]")
         self.settle()
 
-    def settle(self) -> None:
-        """Wait until the app has finished drawing and its pictures have come: the next run takes them from the server."""
-        self.page.wait_for_timeout(600)
+    def settle(self, first_ms: int = 600) -> None:
+        """Wait until the app has finished drawing and its pictures have come: the next run takes them from the server.
+
+        It has `first_ms` to begin.
+        """
+        self.page.wait_for_timeout(first_ms)
         self.page.wait_for_function(
             "() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
             " && [...document.querySelectorAll('[data-testid=stImage] img')].every(image => image.complete)",

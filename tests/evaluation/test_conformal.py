@@ -139,9 +139,12 @@ def test_a_rule_states_the_range_of_its_own_coverage_and_promises_nothing_below_
     none, ends = rule.coverage_ranges()
     assert none is None
     assert ends == pytest.approx(beta(36, 4).ppf([0.025, 0.975]))
-    first, second = rule.describe_promises()
+    first, second = rule.describe_promises(exact=True)
     assert first.startswith("no promise: 8 calibration patients")
     assert second.startswith("covers 0.791 to 0.971 of them (Beta(36, 4)")
+    first, second = rule.describe_promises(exact=False)
+    assert first.startswith("no promise")
+    assert second.startswith("covers about 90% of them on average; no range is promised")
     # The mean coverage of the rules is at least the level.
     generator, held = np.random.default_rng(0), []
     for _ in range(2000):

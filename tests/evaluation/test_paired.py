@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from core.evaluation.figures import ALL_EQUAL
 from core.evaluation.intervals import auroc_interval
 from core.evaluation.paired import auroc_difference, bootstrap_auroc_difference, mean_difference
 
@@ -85,3 +86,8 @@ def test_the_bootstrap_gives_no_interval_where_it_knows_nothing() -> None:
 def test_a_wider_promise_is_a_wider_interval() -> None:
     narrow, wide = (bootstrap_auroc_difference(POSITIVE, ONE, OTHER, confidence=level) for level in (0.95, 0.99))
     assert wide.low < narrow.low < narrow.high < wide.high  # type: ignore[operator]
+
+
+def test_two_models_that_rank_nobody_have_no_interval() -> None:
+    figure = auroc_difference(POSITIVE, np.zeros(100), np.ones(100))
+    assert (figure.value, figure.low, figure.high, figure.reason) == (0.0, None, None, ALL_EQUAL)

@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from core.errors import EvaluationError
 from core.evaluation.figure import Figure
+from core.evaluation.figures import ALL_EQUAL
 from core.evaluation.intervals import auroc_interval
 from core.evaluation.selection import (
     Selection,
@@ -155,3 +156,13 @@ def test_too_few_patients_or_three_classes_have_no_corrected_auroc() -> None:
     assert (kept["auroc"].value, kept["auroc"].low) == (0.9, None)
     assert "chose the epoch" in kept["auroc"].reason
     assert kept["share"].reason == "why"
+
+
+def test_epochs_that_rank_nobody_have_no_auroc() -> None:
+    labels = np.arange(40) % 2
+    constant = Selection(
+        labels=labels, logits=np.zeros((3, 40, 2)), losses=np.ones((3, 40)), hits=np.ones((3, 40)),
+        positive_class=1, select_on="val_patient_auroc",
+    )  # fmt: skip
+    figure = correct_auroc(constant)
+    assert (figure.value, figure.low, figure.high, figure.reason) == (None, None, None, ALL_EQUAL)

@@ -17,7 +17,7 @@ from core.dataset.slice_table import SliceTable
 from core.dataset.split import Split
 from core.errors import CheckpointError
 from core.evaluation.conformal import refused_share
-from core.inference.guard import GuardLimits, count_refused, judge, measure_studies
+from core.inference.guard import GuardLimits, judge, measure_studies
 from core.inference.guard_fit import FEWEST, fit_limits, fit_run_limits
 from core.inference.ood import OodCheck
 from core.inference.predict import Predictor
@@ -135,12 +135,6 @@ def test_a_run_sets_its_limits_on_validation_patients_if_there_are_enough() -> N
     assert fit_run_limits(table(40), replace(split(20), unit="slice")) == {}
 
 
-def test_an_evaluation_counts_refusals() -> None:
+def test_studies_are_measured_series_by_series() -> None:
     cohort = table(40)
-    rows = np.arange(len(cohort.rows))
-    assert count_refused(card(), cohort, rows) is None
-    known = card(guard=fit_run_limits(cohort, split(20)))
-    assert count_refused(known, cohort, rows[: 20 * 3]) == {"abstained": 0, "n": 20}
-    dark = replace(cohort, arrays=tuple(one // 8 for one in cohort.arrays))
-    assert count_refused(known, dark, rows) == {"abstained": 40, "n": 40}
-    assert [len(series) for series in measure_studies(cohort, rows).values()] == [1] * 40
+    assert [len(series) for series in measure_studies(cohort, np.arange(len(cohort.rows))).values()] == [1] * 40

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from core.config import apply_settings
 from core.data.cohort import scan_cohort
 from core.explain.volume_map import VolumeImages
-from core.models.card import CheckpointCard
+from core.models.card import CheckpointCard, replace_card
 from core.models.checkpoint import save_checkpoint
 from core.models.registry import find_architecture
 from core.models.weights import build_model
+from core.mri import CLASS_NAMES, MRSequence
 from core.presets import find_preset
 from core.settings import Settings
 from tests.pages.reading import App, words
@@ -102,6 +106,12 @@ def watch_volumes(monkeypatch: pytest.MonkeyPatch) -> list[VolumeImages]:
     return handed
 
 
+def shows_colours(app: AppTest) -> bool:
+    """Whether the map's colours stand under it, between the words for their ends."""
+    pictures = [picture.alt for element in app.get("image") for picture in element.proto.imgs]
+    return "colours of the map" in pictures and "nothing\nthe strongest place of all slices" in words(app)
+
+
 def test_three_planes_are_chosen_by_series_and_slices_stand_in_where_the_browser_cannot(
     open_app: App, with_checkpoint: Path, phantom_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,10 +120,12 @@ def test_three_planes_are_chosen_by_series_and_slices_stand_in_where_the_browser
     app.session_state["scan"] = Scan(kind="path", place=str(sorted((phantom_folder / "train").iterdir())[0]))
     app.run()
     assert not volumes, "the first answer waits for no volume"
+    assert shows_colours(app)
     sliders = len(app.select_slider)
     app.segmented_control(key="viewer.show").set_value(PLANES).run()
     assert len(volumes) == 1
     assert len(app.select_slider) < sliders
+    assert shows_colours(app)
     pictures = [button for button in app.button if button.label in ("FLAIR", "T1w", "T1wCE", "T2w")]
     assert len(pictures) == 4
     pictures[3].click().run()
@@ -125,6 +137,62 @@ def test_three_planes_are_chosen_by_series_and_slices_stand_in_where_the_browser
     assert len(app.select_slider) == sliders
     assert r"which failed here (no WebGL 2 in *this* browser)" in words(app)
     assert "Show" not in [one.label for one in app.segmented_control]
+
+
+def write_variants(with_checkpoint: Path, folder: Path, **changes: dict[str, Any]) -> None:
+    """The checkpoint under other names, each with changes to its card, in place of the one that there was."""
+    folder.mkdir(exist_ok=True)
+    for name, change in changes.items():
+        path = Path(shutil.copy(with_checkpoint, folder / f"{name}.safetensors"))
+        replace_card(path, partial(CheckpointCard.model_copy, update={"name": name} | change))
+    with_checkpoint.unlink()
+
+
+def choose(app: AppTest, folder: Path, name: str) -> None:
+    box = next(box for box in app.selectbox if box.label == "Checkpoint")
+    box.set_value(str(folder / f"{name}.safetensors")).run()
+    assert not app.exception
+    assert not app.error
+
+
+def test_another_checkpoint_turns_three_planes_to_a_series_that_it_saw(
+    open_app: App, with_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = with_checkpoint.parent
+    write_variants(
+        with_checkpoint,
+        folder,
+        flair={"sequences": (MRSequence.FLAIR,)},
+        t2w={"sequences": (MRSequence.T2W,)},
+        both={"sequences": (MRSequence.FLAIR, MRSequence.T2W)},
+    )
+    volumes = watch_volumes(monkeypatch)
+    app = open_app("predict.py")
+    app.session_state["viewer.show"] = PLANES
+    app.button(key="predict.sample").click().run()
+    for name in ("flair", "t2w", "both"):
+        choose(app, folder, name)
+        assert volumes[-1].heat, name
+    for sequence in ("FLAIR", "T2w"):
+        choose(app, folder, "both")
+        next(button for button in app.button if button.label == sequence).click().run()
+        choose(app, folder, "flair" if sequence == "T2w" else "t2w")
+        assert volumes[-1].heat, f"{sequence} was chosen for a checkpoint that saw it"
+
+
+def test_shipped_checkpoints_that_disagree_dispute_the_answer_and_the_map_follows_each(
+    open_app: App, home: Settings, with_checkpoint: Path
+) -> None:
+    folder = home.shipped_checkpoints
+    write_variants(with_checkpoint, folder, low={"threshold": 0.0}, high={"threshold": 1.0})
+    app = open_app("predict.py")
+    app.button(key="predict.sample").click().run()
+    for name, answer in (("low", "methylated"), ("high", "unmethylated"), ("low", "methylated")):
+        choose(app, folder, name)
+        assert next(box for box in app.selectbox if box.label == "Speaks for").value == CLASS_NAMES.index(answer)
+        for button in [one for one in app.button if one.label.startswith("Ask ")]:
+            button.click().run()
+        assert f"## {answer.capitalize()}, disputed" in words(app)
 
 
 def test_a_study_without_a_sequence_is_answered_and_the_page_says_so(

@@ -96,6 +96,14 @@ def test_a_run_in_training_shows_its_last_step_and_what_does_not_look_right(
     assert len(app.warning) == 1
 
 
+def test_a_first_run_has_an_estimate_of_its_time_before_the_start(open_app: App, phantom_folder: Path) -> None:
+    app = open_app("train.py", phantom_folder)
+    said = "by the network's arithmetic; rough until a run has been timed here"
+    assert f"About **9 minutes** for 20 epochs on 1 CPU thread, {said}" in words(app)
+    app.number_input(key="train.honest.epochs").set_value(10).run()
+    assert f"About **5 minutes** for 10 epochs on 1 CPU thread, {said}" in words(app)
+
+
 def test_the_first_batch_is_shown_when_it_is_asked_for(open_app: App, phantom_folder: Path) -> None:
     app = open_app("train.py", phantom_folder)
     settings = {"size_px": 32, "slice_count": 2, "batch_size": 5}

@@ -11,6 +11,7 @@ from core.config import RunConfig
 from core.dataset.split import Split
 from core.errors import MGMTLabError
 from core.evaluation.figure import Figure
+from core.evaluation.power import DESIGNS
 from core.evaluation.specification import Cell, order_cells
 from core.experiments.controls.optimism import Pair, compare_pairs
 from core.experiments.run import run_experiment
@@ -89,8 +90,12 @@ def test_power_says_what_field_says(open_app: App) -> None:
     app = open_section(open_app, "power")
     app.number_input(key="validity.power.n").set_value(585).run()
     assert app.metric[0].value == "99%"
+    for design in DESIGNS:
+        app.selectbox(key="validity.power.design").set_value(design).run()
+        assert not app.exception
+        assert not app.error
+        assert app.metric
     app.selectbox(key="validity.power.design").set_value("paired").run()
-    assert not app.exception
     assert app.slider(key="validity.power.correlation")
 
 

@@ -9,7 +9,8 @@ from sklearn.metrics import roc_auc_score
 from core.data.cohort import scan_cohort
 from core.data.study import Cohort, Study
 from core.errors import DataError, EvaluationError, OverlapError, RunError, SequenceError
-from core.models.card import read_card
+from core.inference.guard_fit import fit_limits
+from core.models.card import read_card, replace_card
 from core.models.checkpoint import load_model, save_checkpoint
 from core.models.registry import ARCHITECTURES
 from core.mri import MRSequence
@@ -20,8 +21,9 @@ from core.runs.ledger import record_evaluation
 from core.runs.persons import read_persons
 from core.runs.records import DataSource
 from core.settings import Settings, load_settings
-from core.training.evaluate import evaluate_run
+from core.training.evaluate import evaluate_cohort, evaluate_run
 from core.training.trainer import run_training
+from tests.inference.test_guard import patients
 from tests.phantoms import copy_phantom
 from tests.training.tiny import TINY_NETWORK, tiny_config
 
@@ -272,3 +274,29 @@ def test_test_patients_that_were_struck_from_the_split_are_missed(run: RunFolder
     with pytest.raises(EvaluationError, match=r"was changed after it was trained.*Restore split\.json"):
         evaluate_run(run, "test", settings)
     assert not (settings.runs / "test_looks.jsonl").exists()
+
+
+def test_the_guard_is_counted_as_a_prediction_asks_it(
+    run: RunFolder, other: Cohort, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With limits so wide that the distance refuses nobody."""
+    guard = fit_limits(patients(60, 1, ("FLAIR", "T1w")), patients(20, 2, ("FLAIR", "T1w")), 0.05)
+    replace_card(run.checkpoint, lambda card: card.model_copy(update={"guard": guard | {"limits": (1e9,)}}))
+    card = read_card(run.checkpoint)
+
+    def count(cohort: Cohort = other, **changes: object) -> int:
+        replace_card(run.checkpoint, lambda _: card.model_copy(update=changes))
+        found = evaluate_cohort(run.checkpoint, cohort, settings)
+        assert found.guard is not None
+        assert found.guard["n"] == len(other)
+        assert f"abstained from {found.guard['abstained']} of {len(other)} studies" in found.notes[-1]
+        return found.guard["abstained"]
+
+    assert count() == 0
+    real = replace(other, synthetic=False)
+    assert count(real) == len(other), "a checkpoint of synthetic brains answers for none that is not known to be one"
+    assert count(real, synthetic=False) == 0
+    assert count(intensity={name: [0.0] * 15 + [1.0] for name in ("FLAIR", "T1w")}) == len(other), "grey values"
+    assert count(processing="raw 1: n4, brain") == len(other), "processing"
+    monkeypatch.setattr("core.inference.ood.FIELD_MM", (1000.0, 4000.0))
+    assert count() == len(other), "field of view"

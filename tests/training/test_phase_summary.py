@@ -59,3 +59,8 @@ def test_probabilities_are_counted_by_true_class() -> None:
     three = summarise_phase(np.array([0, 0]), np.eye(3, dtype=np.float32)[[0, 2]], np.array(["a", "b"]), 1)
     assert [sum(counts) for counts in three.histogram] == [2, 0, 0]
     assert three.predicted == (1, 0, 1)
+
+
+def test_an_epoch_that_ranks_nobody_has_no_interval() -> None:
+    summary = summarise_phase(np.arange(20) % 2, np.zeros((20, 2), np.float32), np.arange(20).astype(str), 1)
+    assert (summary.patient_auroc, summary.patient_auroc_low, summary.patient_auroc_high) == (0.5, None, None)

@@ -90,6 +90,6 @@ def show_unreconciled() -> None:
     )
     st.code(
         "for rate in 0.001 0.01 0.1; do python -m core train DATA --preset paper --set epochs=3 --set learning_rate=$rate; done",
-        language="sh",
+        language=None,
         wrap_lines=True,
     )

@@ -66,25 +66,21 @@ def _show_row(entry: RunEntry, place: str, *, last: bool = False, may_change: bo
 
 def _offer_changes(run: RunFolder, *, first: bool, last: bool, may_change: bool) -> None:
     settings = current_settings()
-    with report_errors():
+    with report_errors(), st.container(horizontal=True, gap="xsmall", width="content"):
         if may_change:
             if st.button(
-                "",
-                icon=":material/vertical_align_top:",
-                key=f"queue.first.{run.name}",
-                disabled=first,
-                help="Put it first",
+                "Put first", icon=":material/vertical_align_top:", key=f"queue.first.{run.name}", disabled=first
             ):
                 put_first(run, settings)
                 st.rerun()
-            if st.button("", icon=":material/arrow_upward:", key=f"queue.up.{run.name}", disabled=first, help="Up"):
+            if st.button("Up", icon=":material/arrow_upward:", key=f"queue.up.{run.name}", disabled=first):
                 move(run, settings, "up")
                 st.rerun()
-            if st.button(
-                "", icon=":material/arrow_downward:", key=f"queue.down.{run.name}", disabled=last, help="Down"
-            ):
+            if st.button("Down", icon=":material/arrow_downward:", key=f"queue.down.{run.name}", disabled=last):
                 move(run, settings, "down")
                 st.rerun()
-        if st.button("", icon=":material/close:", key=f"queue.cancel.{run.name}", help="Take it out of the queue"):
+        if st.button(
+            "Remove", icon=":material/close:", key=f"queue.cancel.{run.name}", help="Take it out of the queue"
+        ):
             cancel(run)
             st.rerun()

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.evaluation.aggregate import log_odds
 from core.evaluation.calibration import CALIBRATION_TITLES, to_probabilities
 from core.evaluation.conformal import evaluate_sets, ideal_set_size, sets_left_out
 from core.evaluation.curves import reliability_bins
@@ -87,7 +88,9 @@ def _show_sets(subject: Subject) -> None:
     sets = sets_left_out(subject.labels, subject.probabilities, level)
     figures = evaluate_sets(subject.labels, sets, subject.class_names, selected=subject.selected)
     auroc, _, _ = (
-        auroc_interval(subject.positive, subject.logits[:, subject.positive_class]) if _both(subject) else (None,) * 3
+        auroc_interval(subject.positive, log_odds(subject.logits, subject.positive_class))
+        if _both(subject)
+        else (None,) * 3
     )
     chart, words = st.columns([3, 2], gap="large")
     with chart:

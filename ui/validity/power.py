@@ -28,6 +28,9 @@ from ui.validity.subject import evaluated_runs
 from ui.widgets.loaders import load_card
 from ui.widgets.theme import current_palette, draw
 
+FEWEST = 20
+"""Patients with whom every design can be planned."""
+
 
 def draw_section() -> None:
     """Patients against power, the visitor's own number on it, and the synthetic cohort's dial."""
@@ -55,14 +58,16 @@ def draw_section() -> None:
             else 0.5
         )
         own = int(
-            st.number_input("Patients that you can evaluate", 20, 100_000, _own_patients(), 1, key="validity.power.n")
+            st.number_input(
+                "Patients that you can evaluate", FEWEST, 100_000, _own_patients(), 1, key="validity.power.n"
+            )
         )
     needed = {
         power: patients_needed(value, other, power=power, design=design, correlation=correlation)
         for power in (0.8, 0.9)
     }
     with right:
-        grid = np.unique(np.geomspace(10, max(2000, 2 * own, 2 * (needed[0.8] or 0)), 120).round())
+        grid = np.unique(np.geomspace(FEWEST, max(2000, 2 * own, 2 * (needed[0.8] or 0)), 120).round())
         curve = np.array([power_of(value, other, patients=n, design=design, correlation=correlation) for n in grid])
         draw(
             draw_power(grid, {f"{value:.2f} against {other:.2f}": curve}, {"yours": own}, current_palette()),
@@ -78,7 +83,7 @@ def _own_patients() -> int:
     """Patients that the newest run holds out, or those of one hold-out of the competition's cohort."""
     for entry in evaluated_runs():
         try:
-            return max(20, load_card(entry.run.checkpoint).patients.get("test", 0) or 117)
+            return max(FEWEST, load_card(entry.run.checkpoint).patients.get("test", 0) or 117)
         except MGMTLabError:
             continue
     return 117

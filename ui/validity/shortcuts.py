@@ -46,7 +46,7 @@ def _tell_network() -> None:
         st.code(
             "python -m core train DATA --preset honest --set blank_head=true\n"
             "python -m core permute DATA --preset honest --set blank_head=true --name blanked",
-            language="sh",
+            language=None,
             wrap_lines=True,
         )
 

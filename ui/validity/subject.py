@@ -10,7 +10,6 @@ import streamlit as st
 
 from core.evaluation.aggregate import log_odds
 from core.evaluation.calibration import choose_threshold, fit_temperature, measure_calibration, to_probabilities
-from core.evaluation.conformal import ConformalRule
 from core.evaluation.figure import Figure
 from core.evaluation.metrics import Floats, Integers
 from core.evaluation.simulated import simulate_patients
@@ -123,7 +122,6 @@ def _of_run(run: RunFolder) -> Subject | None:
     )
     _show_badges(evaluation)
     card = load_card(run.checkpoint)
-    rule = ConformalRule.from_dict(card.conformal) if card.conformal else None
     return Subject(
         name=run.name,
         whose=whose,
@@ -135,7 +133,7 @@ def _of_run(run: RunFolder) -> Subject | None:
         temperature=evaluation.temperature,
         calibration=calibration_figures(evaluation),
         calibrated=card.describe_calibration(),
-        promises=tuple(rule.describe_promises()) if rule else (),
+        promises=tuple(card.describe_sets()),
         key=f"{run.name}.{evaluation.part}",
         selected=evaluation.part == "val",
     )

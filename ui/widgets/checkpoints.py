@@ -54,6 +54,7 @@ def ask_checkpoint() -> Path | None:
         paths,
         index=paths.index(chosen) if chosen in paths else 0,
         format_func=_title,
+        key="checkpoint.asked",  # without one the widget is another after each choice, and the next choice is lost
         help="The trained network that answers. Its own figures stand below it.",
     )
     if picked not in paths:  # A forged message can name what was not offered.

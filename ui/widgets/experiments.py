@@ -99,7 +99,7 @@ def show_message(status: ExperimentStatus, starting: str) -> None:
 def show_terminal_command(experiment: Experiment) -> None:
     """Show how the question is answered, or resumed, without the app."""
     with st.expander("The same in a terminal", icon=":material/terminal:"):
-        st.code(shlex.join(["python", "-m", experiment.entry, str(experiment.folder)]), language="sh", wrap_lines=True)
+        st.code(shlex.join(["python", "-m", experiment.entry, str(experiment.folder)]), language=None, wrap_lines=True)
 
 
 def _created(experiment: Experiment) -> str:

@@ -52,7 +52,9 @@ def show_planes(
     key
         Tells one viewer from another.
     """
-    chosen = st.session_state.setdefault(f"{key}.series", first)
+    seen = [number for number, stack in enumerate(stacks) if stack.probabilities]
+    choice = f"{key}.series.of.{first}.{seen}"  # another answer begins with its own series, whatever was chosen before
+    chosen = st.session_state.setdefault(choice, first)
     with st.container(horizontal=True, gap="small"):
         for number, stack in enumerate(stacks):
             with st.container(gap="xxsmall", width=120):
@@ -66,7 +68,7 @@ def show_planes(
                     disabled=not has_volume(stack),
                     help=None if has_volume(stack) else "Loose images have no place in the patient and form no volume.",
                     on_click=st.session_state.__setitem__,
-                    args=(f"{key}.series", number),
+                    args=(choice, number),
                 )
     try:
         images = load(stacks[chosen], maps(chosen))

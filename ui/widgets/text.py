@@ -38,6 +38,14 @@ def duration_text(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def rough_duration_text(seconds: float) -> str:
+    """Seconds of an estimate, without a precision that it lacks: ``1 minute``, ``46 minutes``, ``5 hours``."""
+    minutes = max(1, round(seconds / 60))
+    if minutes < 100:
+        return f"{minutes} minute{'s' if minutes > 1 else ''}"
+    return f"{round(minutes / 60)} hours"
+
+
 def bytes_text(count: int | None) -> str:
     """``1.3 GiB`` or ``640 MiB``, or a dash where it is not known."""
     if count is None:

@@ -9,6 +9,7 @@ import numpy as np
 import streamlit as st
 
 from core.reports.palette import DARK, LIGHT, Palette
+from ui.figures.description import describe_figure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -22,7 +23,7 @@ def current_palette() -> Palette:
 def draw(figure: go.Figure, key: str, alt: str) -> None:
     """Show a figure as wide as its place, without plotly's own theme; of its toolbar, the button that saves the image.
 
-    No name in it becomes a link.
+    Its title `alt` and what it shows are there in words for whoever cannot see it. No name in it becomes a link.
     """
     shown = type(figure)(without_links(figure.to_plotly_json()))
     shown.update_layout(paper_bgcolor=current_palette().surface)  # a saved image can be read on any page
@@ -33,7 +34,7 @@ def draw(figure: go.Figure, key: str, alt: str) -> None:
         "displaylogo": False,
         "responsive": True,
     }
-    st.plotly_chart(shown, theme=None, key=key, alt=alt, config=config)
+    st.plotly_chart(shown, theme=None, key=key, alt=f"{alt}: {describe_figure(figure)}", config=config)
 
 
 def without_links(content: Any) -> Any:

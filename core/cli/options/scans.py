@@ -36,9 +36,7 @@ def define_predict(parser: Parser) -> None:
     _add_scan(parser)
     parser.add_argument(
         "--bf16",
-        dest="runtime",
-        action="store_const",
-        const="bf16",
+        action="store_true",
         help="compute in bfloat16 with PyTorch, where the processor does so itself (AMX, AVX512_BF16): sooner, and a little "
         "different; the answer says so",
     )

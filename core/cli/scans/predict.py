@@ -23,6 +23,10 @@ def predict(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Predict every study handed in, or with --csv those of a whole cohort."""
     if arguments.report:
         _check_report(arguments)
+    if arguments.bf16:
+        if arguments.runtime == "onnx":
+            raise UsageError("--bf16 is computed with PyTorch, --runtime onnx with onnxruntime; leave one of them out.")
+        arguments = argparse.Namespace(**{**vars(arguments), "runtime": "bf16"})
     if arguments.csv:
         return predict_folder(arguments, settings)
     with open_scan(arguments, settings) as (predictor, cohort):

@@ -10,7 +10,7 @@ from core.data.clinical.labels import Target, read_labels
 from core.data.clinical.participants import attach_labels, read_levels, require_studies
 from core.data.cohorts.adapter import CohortAdapter
 from core.data.cohorts.registry import FOLDER
-from core.data.index.layout import Layout
+from core.data.index.layout import Layout, subfolders
 from core.data.study import Cohort
 from core.errors import LabelError
 
@@ -23,6 +23,25 @@ def find_table(adapter: CohortAdapter, places: Sequence[Path]) -> Path | None:
     """Return the label table in some places: the adapter's own, else the competition's; None where there is neither."""
     names = [path for place in places if (path := place / LABEL_FILE).is_file()]
     return adapter.find_table(places) or next(iter(names), None)
+
+
+def read_as_persons(layout: Layout, labels: Path | None, target: Target) -> Layout:
+    """Return class folders as studies where a label table, the given one or one beside them, names most of the folders."""
+    if layout.name != "classes" or layout.stated:
+        return layout
+    names = [folder.name for folder in subfolders(layout.base)]
+    for path in [labels] if labels else _tables_in(layout.base):
+        try:
+            table = read_labels(path, target=target, known_ids=names)
+        except LabelError:
+            continue
+        if 2 * sum(table.find(name) is not None for name in names) > len(names):
+            return replace(layout, name="rsna", why=f"Folders of images are studies: {path.name} names them.")
+    return layout
+
+
+def _tables_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in TABLES)
 
 
 def label_studies(cohort: Cohort, layout: Layout, labels: Path | None, target: Target) -> Cohort:
@@ -44,7 +63,7 @@ def label_studies(cohort: Cohort, layout: Layout, labels: Path | None, target: T
 def _find_any_table(places: Iterable[Path], target: Target, known: Sequence[str]) -> Path | None:
     """Return the one table beside the studies that holds labels of theirs; None where there is none, or several."""
     found = []
-    for path in {path for place in places for path in place.iterdir() if path.suffix.lower() in TABLES}:
+    for path in {path for place in places for path in _tables_in(place)}:
         try:
             table = read_labels(path, target=target, known_ids=known)
         except LabelError:

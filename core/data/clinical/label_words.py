@@ -12,10 +12,17 @@ _WORDS = load_table(__file__)
 NOT_KNOWN = frozenset(_WORDS["not_known"])
 """Words of which one suffices to say that the status is not known."""
 NOT_DONE = re.compile(
-    r"\b(?:not|non|no|n)\s(?:available|determined|done|tested|assessed|known|evaluable|performed|a|data|result)\b"
+    r"\b(?:not|non|no|n)\s(?:available|determined|done|tested|assessed|known|evaluable|performed|a|data|result"
+    r"|reported|recorded|applicable|provided|stated|specified|examined|measured)\b|\bgr[ae]y\s?zone\b"
 )
+NOT_KNOWN_CODES = frozenset(_WORDS["not_known_codes"])
+"""Numbers that stand for a missing value where a status or an index is expected."""
+BRACKETS = re.compile(r"\(.*?\)|\[.*?\]")
 NEGATIONS = frozenset(_WORDS["negations"])
 NEGATED_STEM = re.compile(r"(?:un|non|de|hypo)met[hi]")
+NEGATED_NAME = re.compile(rf"(?<![a-z])(?:de|hypo|{'|'.join(sorted(filter(str.isalpha, NEGATIONS)))})[\W_]*met[hi]")
+CODED_ZERO = re.compile(rf"(?<!\d)0[\W_]*{NEGATED_NAME.pattern}")
+"""A column's name that says which number is unmethylated: ``MGMT (0=unmethylated, 1=methylated)``."""
 AFFIRMATIONS = frozenset(_WORDS["affirmations"])
 AFFIRMED_STEM = re.compile(r"(?:hyper)?(?:methyl|metil)|meth$")
 FILLERS = frozenset(_WORDS["fillers"])
@@ -53,9 +60,9 @@ def read_status(text: str) -> Status | None:
     Negations are looked for first: "not methylated" and "Unmethylated" hold the word "methylated".
     """
     number = read_number(text)
-    if number is not None:
+    if number is not None and number not in NOT_KNOWN_CODES:
         return Status(present=bool(number)) if number in (0, 1) else None
-    if is_not_known(text):
+    if number is not None or is_not_known(text):
         return Status(present=None, reason=f"is {text.strip()!r}" if text.strip() else "is empty")
     words = [word for word in _split(text) if word not in FILLERS]
     negated = {word for word in words if word in NEGATIONS or NEGATED_STEM.match(word)}
@@ -66,7 +73,18 @@ def read_status(text: str) -> Status | None:
     return Status(present=not negated)
 
 
+def is_turned(column: str, cell: str) -> bool:
+    """Whether a cell of a column may mean the opposite: ``yes`` where the column's name says unmethylated."""
+    name = _plain(column)
+    says_itself = re.search(r"met[hi]|^\W*(?:u|um|m)\W*$", _plain(cell))
+    return not says_itself and bool(NEGATED_NAME.search(name)) and not CODED_ZERO.search(name)
+
+
+def _plain(text: str) -> str:
+    """Return a text in lower case without accents."""
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+
+
 def _split(text: str) -> list[str]:
     """Split a cell into lower-case words without accents; what stands in brackets is left out."""
-    plain = unicodedata.normalize("NFKD", re.sub(r"\(.*?\)|\[.*?\]", " ", text)).encode("ascii", "ignore").decode()
-    return re.findall(r"[a-z0-9]+", plain.lower())
+    return re.findall(r"[a-z0-9]+", _plain(BRACKETS.sub(" ", text)))

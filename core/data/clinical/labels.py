@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from core.data.clinical.label_words import KNOWN_SPELLINGS, Status, is_not_known, read_number, read_status
+from core.data.clinical.label_words import (
+    BRACKETS,
+    KNOWN_SPELLINGS,
+    NOT_KNOWN_CODES,
+    Status,
+    is_not_known,
+    is_turned,
+    read_number,
+    read_status,
+)
 from core.data.clinical.spreadsheet import Sheet, read_sheets
 from core.errors import LabelError
 from core.mri import CLASS_NAMES
@@ -21,7 +30,12 @@ ID_COLUMNS = (
     *("patient", "subject", "case", "participant", "caseid", "studyid", "brats21_id", "brats_id"),
 )
 """Names that a column of ids has, the likelier first; as :func:`normalise_column` writes them."""
-NO_STATUS = ("index", "quant", "percent", "method", "date", "comment", "score", "confidence", "source", "assay")
+PROTEIN = ("expression", "protein", "ihc", "immuno", "mrna", "loss")
+"""Words in the name of a column of what the gene makes: less of it where the promoter is methylated."""
+NO_STATUS = (
+    *PROTEIN,
+    *("index", "quant", "percent", "method", "date", "comment", "score", "confidence", "source", "assay"),
+)
 """Words in the name of a column that is about MGMT and does not hold its status."""
 LABEL_COLUMNS = ("mgmt_value", "mgmt", "mgmt_status", "mgmt_methylation", "mgmt_promoter_status", "mgmt_qualitative")
 ID_PATTERN = re.compile(r"[^\W_][\w. \-]{0,63}")
@@ -72,6 +86,8 @@ class LabelTable:
     rows: Mapping[str, LabelRow]
     """By id, as :func:`normalise_id` writes it."""
     class_names: tuple[str, str] = CLASS_NAMES
+    notes: tuple[str, ...] = ()
+    """How its values were read, where a person should know."""
 
     @cached_property
     def _by_key(self) -> dict[IdKey, LabelRow | None]:
@@ -167,7 +183,7 @@ def read_labels(path: Path, *, target: Target | None = None, known_ids: Iterable
             raise LabelError(
                 f"{where}: study {row_id} is {label} here and {before.label} further up; keep one of the two rows."
             )
-    return LabelTable(name=path.name, column=column, rows=rows, class_names=reader.class_names)
+    return LabelTable(name=path.name, column=column, rows=rows, class_names=reader.class_names, notes=reader.notes)
 
 
 class LabelReader:
@@ -176,55 +192,77 @@ class LabelReader:
     def __init__(self, sheet: Sheet, label_at: int, target: Target) -> None:
         """Find what the column's values are, and which of them is positive."""
         self._name, self._column, self._cutoff = sheet.name, sheet.header[label_at], target.cutoff
-        self._positive: str | None = None
+        self._positive = None if target.positive is None else _plain_value(target.positive)
+        self._keeps_brackets = target.positive is not None and bool(BRACKETS.search(target.positive))
         self.class_names: tuple[str, str] = CLASS_NAMES
-        is_mgmt = "mgmt" in normalise_column(self._column)
-        counts = Counter(cells[label_at].casefold() for _, cells in sheet.rows if not is_not_known(cells[label_at]))
+        self.notes: tuple[str, ...] = ()
+        name = normalise_column(self._column)
+        self._is_mgmt = "mgmt" in name and not any(word in name for word in PROTEIN)
+        counts = Counter(self._value(cells[label_at]) for _, cells in sheet.rows if not is_not_known(cells[label_at]))
         if self._cutoff is not None:
-            if not is_mgmt:
+            if not self._is_mgmt:
                 self.class_names = (f"{self._column} below {self._cutoff:g}", f"{self._column} from {self._cutoff:g}")
         elif target.positive is not None:
-            self._positive = self._match(target.positive.strip(), counts)
-            others = [value for value in counts if value != self._positive]
-            rest = others[0] if len(others) == 1 else f"not {target.positive}"
-            if not is_mgmt:
+            others = self._find_others(target.positive.strip(), counts)
+            rest = next(iter(others)) if len(others) == 1 else f"not {target.positive}"
+            if not self._is_mgmt:
                 self.class_names = (rest, target.positive)
-        elif not is_mgmt:
+        elif not self._is_mgmt:
             if not all(read_status(value) for value in counts):
                 raise LabelError(
                     f"{self._name}: which value of {self._column} is positive? Name it with --positive; it holds {_list(counts)}."
                 )
             self.class_names = (f"{self._column} negative", f"{self._column} positive")
 
-    def _match(self, positive: str, counts: Mapping[str, int]) -> str:
-        number = read_number(positive)
-        same = [
-            value
-            for value in counts
-            if value == positive.casefold() or (number is not None and read_number(value) == number)
-        ]
-        if not same:
+    def _value(self, cell: str) -> str:
+        """Return a cell as it is compared: without what stands in brackets, unless the positive value has some."""
+        return _plain_value(cell if self._keeps_brackets else BRACKETS.sub(" ", cell))
+
+    def _is_positive(self, value: str) -> bool:
+        number = read_number(self._positive or "")
+        return value == self._positive or (number is not None and read_number(value) == number)
+
+    def _find_others(self, positive: str, counts: Counter[str]) -> Counter[str]:
+        """Count the values that are not the positive one; several are named in a note."""
+        others = Counter({value: count for value, count in counts.items() if not self._is_positive(value)})
+        if len(others) == len(counts):
             raise LabelError(
                 f"{self._name}: no row has {self._column} {positive!r}; it holds {_list(counts) or 'no value'}."
             )
-        return same[0]
+        if len(others) > 1:
+            same = counts.total() - others.total()
+            self.notes = (
+                f"{self._column}: {same} rows are {positive!r}, the positive class; negative are {_list(others)}.",
+            )
+        return others
 
     def read(self, cell: str, row_id: str, where: str) -> tuple[int | None, str]:
         """Return a cell's label, or None and the reason."""
         if self._cutoff is None and self._positive is None:
             status = read_status(cell)
+            if self._is_mgmt and status and status.present is not None and is_turned(self._column, cell):
+                raise LabelError(
+                    f"{where}: study {row_id} has {self._column} {cell!r}; the column's name says unmethylated, so that this "
+                    "can mean either: name the value that means methylated with --positive."
+                )
         elif is_not_known(cell):
             status = read_status(cell or "")
         elif self._cutoff is not None:
             number = read_number(cell)
             status = None if number is None else Status(present=number >= self._cutoff)
+            if number in NOT_KNOWN_CODES and self._is_mgmt:
+                status = read_status(cell)
         else:
-            status = Status(present=cell.casefold() == self._positive)
+            status = Status(present=self._is_positive(self._value(cell)))
         if status is None:
             expected = "a number" if self._cutoff is not None else f"expected {KNOWN_SPELLINGS}"
             raise LabelError(f"{where}: study {row_id} has {self._column} {cell!r}; {expected}.")
         label = None if status.present is None else int(status.present)
         return label, f"{self._column} {status.reason}" if label is None else ""
+
+
+def _plain_value(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def _list(counts: Mapping[str, int]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from core.data.clinical.covariates import read_covariates
 from core.data.clinical.labels import LabelTable
 from core.data.formats.discovery import natural_key
 from core.data.index.imagefolder import name_some
+from core.data.names.session_names import operation_of, read_dates, title_session
 from core.data.study import Cohort, Study
 from core.errors import ConfigError, EmptyCohortError
 from core.files import read_document
@@ -84,7 +86,8 @@ def choose_sessions(
     Raises
     ------
     ConfigError
-        No study is of the session `wanted`.
+        No study is of the session `wanted`; or which of a person's sessions is the first depends on whether the day or the
+        month stands first in their dates, which no date of the cohort tells.
     """
     persons: dict[str, list[Study]] = defaultdict(list)
     for study in cohort.studies:
@@ -92,16 +95,26 @@ def choose_sessions(
     sessions = sorted({study.session for study in cohort if study.session}, key=natural_key)
     if not sessions or wanted == ALL_SESSIONS:
         return cohort
-    if wanted not in (None, LAST_SESSION, *sessions):
-        raise ConfigError(
-            f"No study is of session {wanted!r}; there are: {name_some(sessions)}. Choose one with --session, or {ALL_SESSIONS}."
-        )
+    meanings: dict[str, set[str]] = defaultdict(set)
+    for study in cohort.studies:
+        meanings[study.session_words.casefold()].add(study.session)
+    if wanted is not None and wanted not in (LAST_SESSION, *sessions):
+        meant = meanings[wanted.casefold()]
+        if not wanted or len(meant) != 1:
+            also = [words for words, names in meanings.items() if words and len(names) == 1]
+            named = f"{name_some(sessions)}{f' (or {name_some(sorted(also))})' if also else ''}"
+            raise ConfigError(
+                f"No study is of session {wanted!r}; there are: {named}. Choose one with --session, or {ALL_SESSIONS}."
+            )
+        (wanted,) = meant
+    dates = read_dates(sessions)
     reasons: dict[str, str] = {}
     completed = 0
     for studies in persons.values():
-        ordered = order_sessions(studies, preoperative)
+        ordered = order_sessions(studies, preoperative, dates)
         if wanted in (None, LAST_SESSION):
-            used = ordered[0] if wanted is None else max(studies, key=lambda study: natural_key(study.session))
+            _check_dates(ordered, preoperative, dates)
+            used = ordered[0 if wanted is None else -1]
             if wanted is None and _count_sequences(studies, used.session) < len(FOUR_SEQUENCES):
                 rank = _rank(used, preoperative)
                 alike = [study for study in ordered if _rank(study, preoperative) == rank]
@@ -133,9 +146,47 @@ def choose_sessions(
     )
 
 
-def order_sessions(studies: Iterable[Study], preoperative: Collection[tuple[str, str]] = ()) -> list[Study]:
-    """Return studies with those before the operation first and those after it last; alike ones by their session's name."""
-    return sorted(studies, key=lambda study: (_rank(study, preoperative), natural_key(study.session)))
+def order_sessions(
+    studies: Iterable[Study],
+    preoperative: Collection[tuple[str, str]] = (),
+    dates: Mapping[str, tuple[date, ...]] | None = None,
+    reading: int = 0,
+) -> list[Study]:
+    """Return studies with those before the operation first and those after it last; alike ones by date, else by name.
+
+    Parameters
+    ----------
+    studies, preoperative
+        As :func:`choose_sessions` has them.
+    dates
+        Of the sessions (:func:`core.data.names.session_names.read_dates`); by default by these studies' names alone.
+    reading
+        Which of two possible dates counts: 0 the likelier, -1 the other one.
+    """
+    several = list(studies)
+    known = read_dates(study.session for study in several) if dates is None else dates
+    undated = {_rank(study, preoperative) for study in several if study.session not in known}
+
+    def key(study: Study) -> tuple[object, ...]:
+        rank = _rank(study, preoperative)
+        day = date.min if rank in undated else known[study.session][reading]
+        return rank, day, natural_key(study.session), natural_key(study.study_id)
+
+    return sorted(several, key=key)
+
+
+def _check_dates(
+    ordered: list[Study], preoperative: Collection[tuple[str, str]], dates: Mapping[str, tuple[date, ...]]
+) -> None:
+    """Raise ConfigError where a person's sessions are in another order if the day stands first in their dates."""
+    if [one.session for one in order_sessions(ordered, preoperative, dates, -1)] == [one.session for one in ordered]:
+        return
+    names = ", ".join(study.session for study in ordered)
+    example = next(days[0] for study in ordered if len(days := dates.get(study.session, ())) > 1)
+    raise ConfigError(
+        f"Which session of {ordered[0].person} is the first cannot be told: {names} may have the day or the month first. Write "
+        f"dates as {example}, or name the session with --session."
+    )
 
 
 def note_sessions(studies: Iterable[Study]) -> list[str]:
@@ -145,7 +196,7 @@ def note_sessions(studies: Iterable[Study]) -> list[str]:
         if study.session:
             persons[study.person].append(study)
     return [
-        f"{person} has {len(several)} sessions: {', '.join(study.session_title for study in order_sessions(several))}. "
+        f"{person} has {len(several)} sessions: {', '.join(title_session(study) for study in order_sessions(several))}. "
         "Each has an answer of its own."
         for person, several in persons.items()
         if len(several) > 1
@@ -160,7 +211,7 @@ def _count_sequences(studies: Iterable[Study], session: str) -> int:
 
 def _rank(study: Study, preoperative: Collection[tuple[str, str]]) -> int:
     """0 is a session before the operation, 1 one whose name does not say, 2 one after it."""
-    said = "before" if (study.person, study.session) in preoperative else study.operation
+    said = "before" if (study.person, study.session) in preoperative else operation_of(study)
     return ("before", "", "after").index(said)
 
 
@@ -276,7 +327,7 @@ def _count(studies: Sequence[Study]) -> dict[str, int]:
 def _note_labels(
     used: Sequence[Study], excluded: Sequence[Study], unlabelled: Sequence[str], table: LabelTable
 ) -> list[str]:
-    notes = [f"Labels from {table.name}: {len(used) - len(unlabelled)} of {len(used)} studies."]
+    notes = [f"Labels from {table.name}: {len(used) - len(unlabelled)} of {len(used)} studies.", *table.notes]
     if unlabelled:
         notes.append(f"Studies without a label: {len(unlabelled)} ({name_some(sorted(unlabelled))}).")
     if excluded:

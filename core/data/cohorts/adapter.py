@@ -75,13 +75,20 @@ class CohortAdapter:
 
     def find_sessions(self, root: Path) -> list[SessionFolder]:
         """Return the sessions below a folder, or the folder itself where it is one or one person's; none where it is another's."""
+        found = self.find_below(root)
+        if found:
+            return found
+        around = [one for base in (root.parent, root.parent.parent) for one in self._sessions_in(base)]
+        own = [one for one in around if one.folder == root or root in one.folder.parents]
+        return own if any(self._holds_images(one.folder) for one in own) else []
+
+    def find_below(self, root: Path) -> list[SessionFolder]:
+        """Return the sessions below a folder; none where it is another's."""
         for base in self.bases:
             found = list(self._sessions_in(root / base)) if (root / base).is_dir() else []
             if any(self._holds_images(one.folder) for one in found[:SAMPLED]) or (found and not self.files):
                 return found
-        around = [one for base in (root.parent, root.parent.parent) for one in self._sessions_in(base)]
-        own = [one for one in around if one.folder == root or root in one.folder.parents]
-        return own if any(self._holds_images(one.folder) for one in own) else []
+        return []
 
     def choose_files(self, names: Iterable[str]) -> dict[str, MRSequence | None]:
         """Return which of a session's files (paths below its folder) are read, and each one's sequence where it is known."""

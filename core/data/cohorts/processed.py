@@ -18,6 +18,10 @@ class ProcessedAdapter(CohortAdapter):
     """Reads the list that :mod:`core.data.raw.cohort` writes."""
 
     def find_sessions(self, root: Path) -> list[SessionFolder]:
+        """Return the studies of the list: a single one of them is read as any folder."""
+        return self.find_below(root)
+
+    def find_below(self, root: Path) -> list[SessionFolder]:
         """Return the studies of the list, those that were refused with the reason; none where there is no such list."""
         try:
             entries = read_document(root / LIST)["studies"]

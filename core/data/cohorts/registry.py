@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from core.data.cohorts.ucsf_pdgm import UCSF_PDGM
 from core.data.cohorts.upenn_gbm import UPENN_GBM
 from core.data.cohorts.utsw_glioma import UTSW_GLIOMA
 from core.data.index.imagefolder import name_some
-from core.errors import ConfigError
+from core.errors import ConfigError, EmptyCohortError
 
 FOLDER = CohortAdapter(name="folder", title="a folder of studies", study=r"(?P<person>.+)")
 """Any other tree: its names and headers tell what it holds."""
@@ -31,6 +32,8 @@ ADAPTERS = (
 )
 """The special before the general. RSNA-MICCAI is read as any other folder is, and only recognised by its names."""
 BY_NAME = {adapter.name: adapter for adapter in (*ADAPTERS, RSNA_MICCAI, FOLDER)}
+MOST_BESIDE = 20
+"""A folder around a cohort holds no more folders than this; one with more holds studies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,8 @@ class Recognised:
 
     adapter: CohortAdapter
     sessions: tuple[SessionFolder, ...]
+    base: Path
+    """The cohort's folder: the one that was named, or one below it."""
 
     def note_unread(self, root: Path) -> list[str]:
         """Name the folders below the one that was named, beside the sessions, that are none: they are not read."""
@@ -46,15 +51,16 @@ class Recognised:
         read = {path for one in self.sessions for path in (one.folder, *one.folder.parents)}
         beside = list_folders(base) if base == root or root in base.parents else []
         other = [folder.name for folder in beside if folder not in read]
-        return (
-            [f"Not read, for these folders are no sessions of {self.adapter.title}: {name_some(other)}."]
-            if other
-            else []
-        )
+        notes = []
+        if root in self.base.parents:
+            notes.append(f"Only {self.base.relative_to(root)}/ was read, which is laid out as {self.adapter.title}.")
+        if other:
+            notes.append(f"Not read, for these folders are no sessions of {self.adapter.title}: {name_some(other)}.")
+        return notes
 
 
 def recognise_cohort(root: Path, stated: str | None = None) -> Recognised | None:
-    """Return the cohort that a folder holds; None where no adapter fits, so that it is read as any folder.
+    """Return the cohort that a folder holds, or one folder in it; None where no adapter fits, so that it is read as any folder.
 
     Parameters
     ----------
@@ -67,17 +73,41 @@ def recognise_cohort(root: Path, stated: str | None = None) -> Recognised | None
     ------
     ConfigError
         The stated adapter finds no session.
+    EmptyCohortError
+        Several cohorts lie in the folder.
     """
-    for adapter in ADAPTERS if stated is None else [one for one in ADAPTERS if one.name == stated]:
+    adapters = [one for one in ADAPTERS if stated in (None, one.name)]
+    for adapter in adapters:
         sessions = adapter.find_sessions(root)
         if sessions:
-            return Recognised(adapter=adapter, sessions=tuple(sessions))
+            return Recognised(adapter=adapter, sessions=tuple(sessions), base=root)
+    below = list(_find_inside(root, adapters, levels=2)) if adapters else []
+    if len(below) == 1:
+        return below[0]
+    if any(one.adapter is not BIDS for one in below):
+        named = ", ".join(f"{one.base.relative_to(root)}/ ({one.adapter.title})" for one in below)
+        raise EmptyCohortError(
+            f"{root} holds {len(below)} cohorts: {named}; name one of these folders, or read all as plain folders with --layout folder."
+        )
     if stated in BY_NAME and BY_NAME[stated] in ADAPTERS:
         adapter = BY_NAME[stated]
         raise ConfigError(
             f"{root} holds no session of {adapter.title} (folders named {adapter.study}); leave out --layout."
         )
     return None
+
+
+def _find_inside(root: Path, adapters: Sequence[CohortAdapter], levels: int) -> Iterator[Recognised]:
+    """Yield the cohorts in the folders of a folder that holds few, down to so many levels; several of BIDS are any folders."""
+    folders = [folder for folder in list_folders(root) if folder.name != "derivatives"]
+    for folder in folders if len(folders) <= MOST_BESIDE else ():
+        if not list_folders(folder):
+            continue
+        found = next(((one, sessions) for one in adapters if (sessions := one.find_below(folder))), None)
+        if found:
+            yield Recognised(adapter=found[0], sessions=tuple(found[1]), base=folder)
+        elif levels > 1:
+            yield from _find_inside(folder, adapters, levels - 1)
 
 
 def find_preoperative(adapter: CohortAdapter, places: tuple[Path, ...]) -> set[tuple[str, str]]:

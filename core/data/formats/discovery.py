@@ -35,7 +35,20 @@ DOCUMENT_MEMBERS = re.compile(
 )
 """How the first member of such a zip is named."""
 DICOMDIR = "dicomdir"
-IGNORED_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini", DICOMDIR})
+IGNORED_NAMES = frozenset(
+    {
+        "__macosx",
+        "thumbs.db",
+        "desktop.ini",
+        "$recycle.bin",
+        "system volume information",
+        "lost+found",
+        "@eadir",
+        DICOMDIR,
+    }
+)
+THUMBNAIL = re.compile(r"(?:^|[ _.-])(?:thumb|thumbnail|preview)s?(?:[ _.-]|$)", re.IGNORECASE)
+"""In the name of a small copy of another picture."""
 
 
 def detect_kind(path: Path) -> FileKind | None:
@@ -54,6 +67,7 @@ def detect_kind(path: Path) -> FileKind | None:
     if start.startswith(ZIP_START) or start[TAR_MAGIC] == b"ustar" or name.endswith(ARCHIVE_SUFFIXES):
         return "archive"
     picture = start.startswith(IMAGE_STARTS) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
+    small = THUMBNAIL.search(path.stem) is not None
     prefixed = start[128:132] == b"DICM"
     if packed and (prefixed or picture or (looks_like_dicom(start) and not name.endswith(".nii.gz"))):
         return "packed"
@@ -62,12 +76,12 @@ def detect_kind(path: Path) -> FileKind | None:
     if prefixed:
         return "dicom"
     if picture:
-        return "picture"
+        return None if small else "picture"
     if name.endswith((".nii", ".nii.gz")):
         return "nifti"
     if suffix in DICOM_SUFFIXES or looks_like_dicom(start):
         return "dicom"
-    return "picture" if suffix in IMAGE_SUFFIXES else None
+    return "picture" if suffix in IMAGE_SUFFIXES and not small else None
 
 
 def detect_archive(path: Path) -> Literal["zip", "tar"]:
@@ -94,7 +108,7 @@ def _read_start(path: Path) -> tuple[bytes, bool]:
 def walk_files(folder: Path) -> Iterator[Path]:
     """Yield the files below a folder, sorted by name, folder by folder.
 
-    Hidden files, what operating systems leave behind (``__MACOSX``, ``Thumbs.db``) and DICOMDIR are passed
+    Hidden files, what operating systems leave behind (:data:`IGNORED_NAMES`) and DICOMDIR are passed
     over. Links are followed, except to a folder that contains them.
     """
     start = folder.resolve()

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from core.data.formats.discovery import IMAGE_STARTS
 from core.data.study import ImageSize
 from core.errors import DataError, LimitError
 from core.mri import READER_VERSION
@@ -164,7 +165,14 @@ def _opened(path: Path, settings: Settings) -> Iterator[Image.Image]:
     except Image.DecompressionBombError as error:
         raise _too_large(path, "more pixels than an image needs", settings) from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{path.name} is not an image; PNG, JPEG, BMP, GIF, TIFF and WebP can be read.") from error
+        with path.open("rb") as file:
+            known = file.read(8).startswith(IMAGE_STARTS)
+        said = (
+            "is an image of a kind that is not read, or damaged; save it as a grey PNG of 8 or 16 bits"
+            if known
+            else "is not an image; PNG, JPEG, BMP, GIF, TIFF and WebP can be read"
+        )
+        raise DataError(f"{path.name} {said}.") from error
     except PILLOW_ERRORS as error:
         raise DataError(f"{path.name} is a damaged image: {error}.") from error
 

@@ -26,8 +26,8 @@ LABEL_INTENT = 1002
 """NIFTI_INTENT_LABEL: each voxel is the number of a label."""
 MOST_LABELS = 8
 """Different values, 0 among them, that a map of labels has at most; a scan has hundreds."""
-LABEL_COMPRESSION = 50
-"""How much smaller labels become at least, compressed."""
+LOOK_BYTES = 1 << 16
+"""Bytes of voxels that are looked at at a time; in the first of them, or soon after, a scan has more values than labels."""
 GZIP_ERRORS = (OSError, EOFError, zlib.error)
 UNITS_MM = {1: 1000.0, 2: 1.0, 3: 0.001}
 """xyzt_units: metres, millimetres, micrometres."""
@@ -204,8 +204,7 @@ def read_nifti(
 def is_label_map(path: Path) -> bool:
     """Whether a NIfTI volume is a map of labels: by its intent code, or by voxels of a few whole numbers only.
 
-    Voxels are read only where they may be labels: where they take 8 bits, or were compressed to less than a fiftieth,
-    as no scan can be.
+    Voxels are read in their order until they have more values than labels: of a scan no more than its first slices.
 
     Raises
     ------
@@ -216,11 +215,25 @@ def is_label_map(path: Path) -> bool:
     if int(header["intent_code"]) == LABEL_INTENT:
         return True
     kind = header.get_data_dtype()
-    stored = int(np.prod(header.get_data_shape(), dtype=object)) * kind.itemsize
-    if kind.itemsize > 1 and path.stat().st_size * LABEL_COMPRESSION > stored:
-        return False
-    values = np.unique(read_nifti(path)[0])
-    return 1 < len(values) <= MOST_LABELS and bool((values == values.round()).all()) and values[0] == 0
+    left = int(np.prod(header.get_data_shape(), dtype=object)) * kind.itemsize
+    seen = np.zeros(0)
+    try:
+        with _open_by_content(_file_of_voxels(path)) as file:
+            slope, inter = header.get_slope_inter()
+            file.seek(int(header.get_data_offset()))
+            while left:
+                content = file.read(min(left, LOOK_BYTES))
+                if len(content) < min(left, LOOK_BYTES):
+                    raise DataError(f"{path.name} is damaged: its voxels end too early.")
+                left -= len(content)
+                values = np.unique(np.frombuffer(content, kind)).astype(np.float64)
+                scaled = values if slope is None else values * slope + inter
+                seen = np.union1d(seen, np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0))
+                if len(seen) > MOST_LABELS or seen[0] < 0 or (seen != seen.round()).any():
+                    return False
+    except (*GZIP_ERRORS, ValueError, nibabel.spatialimages.HeaderDataError) as error:
+        raise DataError(f"{path.name} is damaged: {error}.") from error
+    return len(seen) > 1 and bool(seen[0] == 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

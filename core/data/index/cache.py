@@ -10,12 +10,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from core.data.index.file_names import FileNames
+from core.data.names.file_names import FileNames
 from core.data.study import ExaminationScan, Fault, FolderScan, Series
 from core.mri import MRSequence, Plane
 from core.settings import Settings
 
-FORMAT_VERSION = 7
+FORMAT_VERSION = 8
 """Part of every key: raise it whenever the same files would be described otherwise."""
 
 

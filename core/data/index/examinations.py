@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 
 from core.data.formats.dicom import InstanceHeader
 from core.data.formats.discovery import natural_key, relative_to
 from core.data.index.recognise import recognise_name
 from core.data.index.series import FileScan, build_series
-from core.data.index.subject_names import (
+from core.data.names.subject_names import (
     group_names,
     is_plain_folder,
     is_session_name,
@@ -26,6 +27,7 @@ from core.data.index.subject_names import (
     subject_of_folder,
     words_of_image,
 )
+from core.data.names.timepoints import drop_timepoint, find_timepoint_folders, find_timepoint_words, word_of
 from core.data.study import Fault, ImageSize
 from core.mri import MRSequence
 from core.settings import Settings
@@ -33,6 +35,11 @@ from core.settings import Settings
 SAME_EXAM_DAYS = 1
 """Days that one examination may last: one that begins before midnight ends on the next."""
 Place = tuple[str, ...]
+TWO_FOLDERS = (
+    "refused: this folder and {other} share a Study Instance UID (0020,000D), state no Patient ID (0010,0020) and hold "
+    "the same sequence in different series, so that they may be two persons' or two sessions'; put the folder of each "
+    "directly into the folder that you name, or all files of one examination into one folder"
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,7 +61,13 @@ class Examination:
     @property
     def files(self) -> FileScan:
         """Its files, to be built into series."""
-        return FileScan(headers=tuple(self.headers), niftis=tuple(self.niftis), images=self.images, faults=())
+        return FileScan(
+            headers=tuple(self.headers),
+            niftis=tuple(self.niftis),
+            images=self.images,
+            faults=(),
+            timepoint=_timepoint_of(self.place),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +109,9 @@ def split_examinations(folder: Path, files: FileScan, root: Path, settings: Sett
     alone
         Whether the folder is all that was handed in: then nothing above it says that it is one person's.
     """
-    places = _Places(folder)
+    described = [(header.path, header.acquisition.series_description) for header in files.headers]
+    named = [(path, "") for path in (*files.niftis, *files.images)]
+    places = _Places(folder, find_timepoint_folders(folder, (*described, *named)))
     refused: list[Fault] = []
     faults: list[Fault] = []
     found = _tell_dicom(files.headers, places, root, settings, refused)
@@ -122,15 +137,19 @@ def find_patients(headers: Iterable[InstanceHeader]) -> dict[str, str]:
 class _Places:
     """Where files lie below a folder, without the folders that say nothing of persons and sessions."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, timepoints: set[Path]) -> None:
         self._folder = folder
+        self._timepoints = timepoints
         self._known: dict[Path, Place] = {}
 
     def __call__(self, path: Path) -> Place:
         parent = path.parent
         if parent not in self._known:
-            parts = parent.relative_to(self._folder).parts
-            kept = (subject_of_folder(part) if is_plain_folder(part) else part for part in parts)
+            inside = [one for one in (parent, *parent.parents) if self._folder in one.parents]
+            kept = (
+                one.name if one in self._timepoints or not is_plain_folder(one.name) else subject_of_folder(one.name)
+                for one in reversed(inside)
+            )
             self._known[parent] = tuple(part for part in kept if part)
         return self._known[parent]
 
@@ -166,8 +185,26 @@ def _tell_dicom(
         patients = len({cell.patient_key for cell in here})
         where = relative_to(here[0].headers[0].path.parent, root)
         refused.append(Fault(path=where, reason=_refusal(f"DICOM files of {patients} patients (by their Patient ID)")))
-    groups = _join([cell for cell in parts if cell.place not in contested], sequences_of)
+    left = [cell for cell in parts if cell.place not in contested]
+    for one, other in combinations(left, 2):
+        both = {one.place, other.place}
+        if not both <= contested and _may_be_two(one, other) and sequences_of(one) & sequences_of(other):
+            contested |= both
+            folders = [relative_to(cell.headers[0].path.parent, root) for cell in (one, other)]
+            refused.append(Fault(path=folders[0], reason=TWO_FOLDERS.format(other=folders[1])))
+    groups = _join([cell for cell in left if cell.place not in contested], sequences_of)
     return _to_examinations(groups)
+
+
+def _may_be_two(one: _Cell, other: _Cell) -> bool:
+    """Whether two folders of several series each share nothing but a study UID, and may be two persons' all the same."""
+    if not one.study_uid or one.study_uid != other.study_uid or one.patient_key or other.patient_key:
+        return False
+    if one.place == other.place or _is_below(one, other) or _is_below(other, one):
+        return False
+    series = [{header.series_uid for header in cell.headers} for cell in (one, other)]
+    named = _names_somebody(one.place) or _names_somebody(other.place)
+    return not named and min(map(len, series)) > 1 and series[0].isdisjoint(series[1])
 
 
 def _split_days(cell: _Cell) -> list[_Cell]:
@@ -243,6 +280,11 @@ def _names_of(cell: _Cell) -> set[tuple[str, ...]]:
     return {read_name(header.path.stem.rstrip("0123456789")).subject for header in cell.headers}
 
 
+def _timepoint_of(place: Place) -> str:
+    """The last word like T1 that a place is named with: a sequence's folder is no part of a place."""
+    return next(filter(None, map(word_of, reversed(place))), "")
+
+
 def _names_somebody(place: Place) -> bool:
     return any(is_session_name(part) or subject_of_folder(part) for part in place)
 
@@ -306,13 +348,18 @@ def _add_named(
     by_place: dict[Place, list[Path]] = defaultdict(list)
     for path in paths:
         by_place[places(path)].append(path)
+    by_time: dict[tuple[Place, str], list[Path]] = defaultdict(list)
     for place, members in by_place.items():
-        stems = [_stem(path) for path in members]
+        for path, word in zip(members, find_timepoint_words([_stem(path) for path in members]), strict=True):
+            by_time[place, "" if word in place else word].append(path)
+    for (folders, time), members in by_time.items():
+        place = (*folders, time) if time else folders
+        stems = [drop_timepoint(_stem(path), _timepoint_of(place)) for path in members]
         if images:
             keys: list[tuple[str, ...]] | None = list(map(words_of_image, stems))
         else:
             named = [(stem, _sequence_of(stem, path)) for stem, path in zip(stems, members, strict=True)]
-            keys = group_names(named, alone=alone and not place)
+            keys = group_names(named, alone=alone and not folders)
         if keys is None:
             where = relative_to(members[0].parent, root)
             refused.append(Fault(path=where, reason=_refusal("files whose numbers can be patients' or series'")))
@@ -323,7 +370,7 @@ def _add_named(
                 reason = f"left out: it does not say whose it is, and its folder holds files of {len(owners)} persons or sessions"
                 faults.append(Fault(path=relative_to(path, root), reason=reason))
                 continue
-            name = owners[key] if len(owners) > 1 else ""
+            name = owners[key] if len(owners) > 1 or (time and key) else ""
             home = _home(found, place, name)
             if images:
                 home.images[path] = images[path]

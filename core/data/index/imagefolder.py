@@ -14,6 +14,7 @@ from core.data.index.identity import person_of
 from core.data.index.image_index import list_images
 from core.data.index.layout import phase_folders, subfolders
 from core.data.index.stamped import StampedCache
+from core.data.names.class_names import find_unknown, merge_classes
 from core.data.study import Fault, ImageSize, Phase, Study
 from core.errors import ConfigError
 from core.mri import MRSequence
@@ -22,7 +23,6 @@ from core.settings import Settings
 
 DEFAULT_PATTERN = r"^\d+"
 """The patient is the leading digits of the file name, as in 00430_FLAIR_012.png."""
-POSITIVE_NAMES = ("methylated", "meth", "mgmt_methylated", "1", "yes", "positive", "pos", "true")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +30,7 @@ class ImageStudies:
     """The studies of a tree of images; labels index ``class_names``."""
 
     studies: tuple[Study, ...]
+    """Those of a class folder that says that the status is not known are excluded, with this reason."""
     class_names: tuple[str, ...]
     """Sorted, as ImageFolder sorts them; empty for a flat folder."""
     faults: tuple[Fault, ...]
@@ -42,12 +43,6 @@ class _Place:
 
     phase: Phase | None
     class_name: str | None
-
-
-def find_positive(class_names: tuple[str, ...]) -> int:
-    """Return the index of the class that counts as positive: by its name, else the last one."""
-    names = [name.strip().lower().replace(" ", "_") for name in class_names]
-    return next((names.index(name) for name in POSITIVE_NAMES if name in names), len(names) - 1)
 
 
 def scan_images(
@@ -95,7 +90,8 @@ def scan_images(
     sizes: dict[Path, ImageSize] = {}
     listed = list_images([folder for _, folder in folders], settings, cache, jobs, progress)
     filled = {place.class_name for (place, _), found in zip(folders, listed, strict=True) if found.sizes}
-    class_names = tuple(sorted(name for name in filled if name is not None))
+    named = {name for name in filled if name is not None}
+    class_names = tuple(sorted(named - find_unknown(named)))
     empty = sorted({place.class_name or "" for place, _ in folders} - {name or "" for name in filled})
     for (place, _), found in zip(folders, listed, strict=True):
         sizes.update(found.sizes)
@@ -109,7 +105,7 @@ def scan_images(
     groups = [(place, patient, True, paths) for (place, patient), paths in patients.items()]
     groups += [(place, _clean(path.stem), False, [path]) for place, path in loose]
     studies = _build_studies(groups, class_names, sizes, sequence, identity)
-    notes = _describe(studies, len(loose), patient_pattern)
+    notes = (*_describe(studies, len(loose), patient_pattern), *_note_spellings(folders))
     if empty and class_names:
         notes = (*notes, f"No class: {name_some(empty)}, without an image.")
     return ImageStudies(studies=studies, class_names=class_names, faults=tuple(faults), notes=notes)
@@ -125,15 +121,23 @@ def _compile(pattern: str) -> re.Pattern[str]:
 
 
 def _class_folders(base: Path, layout: str) -> list[tuple[_Place, Path]]:
-    """Return the folders of images with their phases and classes; names that differ in case only are one class."""
+    """Return the folders of images with their phases and classes."""
     if layout == "flat":
         return [(_Place(None, None), base)]
     phases = phase_folders(base) if layout == "phases" else [(None, base)]
     found = [(phase, child) for phase, folder in phases for child in subfolders(folder)]
-    spelling: dict[str, str] = {}
-    for _, child in found:
-        spelling.setdefault(child.name.strip().casefold(), child.name)
-    return [(_Place(phase, spelling[child.name.strip().casefold()]), child) for phase, child in found]
+    merged = merge_classes([child.name for _, child in found])
+    return [(_Place(phase, merged[child.name]), child) for phase, child in found]
+
+
+def _note_spellings(folders: Iterable[tuple[_Place, Path]]) -> list[str]:
+    """Say which names of folders, other than in case and spaces, were read as one class."""
+    other = {
+        f"{folder.name} is read as {place.class_name}"
+        for place, folder in folders
+        if place.class_name and folder.name.strip().casefold() != place.class_name.strip().casefold()
+    }
+    return [f"One class: {name_some(sorted(other))}."] if other else []
 
 
 def _patient_of(path: Path, pattern: re.Pattern[str]) -> str:
@@ -167,9 +171,10 @@ def _build_studies(
         studies[study_id] = Study(
             study_id=study_id,
             person=person_of(name, identity) if is_patient else study_id,
-            label=None if place.class_name is None else class_names.index(place.class_name),
+            label=class_names.index(place.class_name) if place.class_name in class_names else None,
             series=tuple(image_series(study_id, {path: sizes[path] for path in paths}, sequence)),
             phase=place.phase,
+            excluded="" if place.class_name in (None, *class_names) else f"class folder is {place.class_name!r}",
         )
     return tuple(studies.values())
 

@@ -47,6 +47,8 @@ class Layout:
     """The folder in which studies, phases, classes or images lie."""
     stated: bool = False
     """Whether a person said so; otherwise it was detected."""
+    why: str = ""
+    """What decided, as a sentence, where a person should know."""
 
 
 def detect_layout(root: Path, stated: str | None = None) -> Layout:

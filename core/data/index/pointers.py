@@ -8,7 +8,6 @@ from pathlib import Path
 POINTER_BYTES = 512
 LFS_START = b"version https://git-lfs.github.com/spec/"
 ANNEX = "annex/objects/"
-IMAGE_NAMES = (".nii", ".nii.gz", ".dcm", ".ima", ".mha", ".nrrd")
 REMEDIES = {
     "git-annex": "pointers of git-annex without their content; fetch it there with: datalad get -r . (or git annex get .)",
     "lfs": "pointers of Git LFS without their content; fetch it there with: git lfs pull",
@@ -40,12 +39,12 @@ def describe_pointer(path: Path) -> str:
 def _kind_of(path: Path) -> str:
     if path.is_symlink() and not path.exists():
         return "git-annex" if ANNEX in path.readlink().as_posix() else "link"
-    if path.suffix == ".json" and path.name.startswith("sub-"):
-        return "sidecar"
-    if not path.name.lower().endswith(IMAGE_NAMES):
-        return ""
     try:
-        start = path.read_bytes() if path.stat().st_size <= POINTER_BYTES else b""
+        start = path.read_bytes() if path.is_file() and path.stat().st_size <= POINTER_BYTES else b""
     except OSError:
         return ""
-    return "lfs" if start.startswith(LFS_START) else "git-annex" if ANNEX.encode() in start else ""
+    if start.startswith(LFS_START):
+        return "lfs"
+    if ANNEX.encode() in start.partition(b"\n")[0]:
+        return "git-annex"
+    return "sidecar" if path.suffix == ".json" and path.name.startswith("sub-") else ""

@@ -19,6 +19,7 @@ from core.data.index.recognise import Recognition, SeriesEvidence, recognise_seq
 from core.data.index.separate import separate, set_aside
 from core.data.index.series_groups import group_headers
 from core.data.index.stack import Stack, arrange
+from core.data.names.timepoints import drop_timepoint, word_of
 from core.data.sequences.names import read_name
 from core.data.study import Fault, ImageSize, Series, SeriesScan
 from core.errors import DataError, refusal
@@ -41,6 +42,8 @@ class FileScan:
     images: dict[Path, ImageSize]
     """Each with its rows, columns and pages."""
     faults: tuple[Fault, ...]
+    timepoint: str = ""
+    """A word in their names, and the name of a folder, that is no sequence: T1 or T2 where these are sessions."""
 
 
 def scan_series(
@@ -107,17 +110,18 @@ def build_series(
         (:func:`core.data.index.assign.series_order`). A series that forms no volume is a fault.
     """
     parts = _dicom_series(study_id, files.headers, root)
+    time = files.timepoint
     for path in files.niftis:
         try:
             parts.series.append(_nifti_series(study_id, path, _read_sidecar_of(path, parts.faults, root), settings))
         except DataError as error:
             parts.faults.append(Fault(path=relative_to(path, root), reason=str(error)))
-    found = recognise_study([evidence for _, evidence in parts.series])
+    found = recognise_study([_without_timepoint(evidence, one.files[0], time) for one, evidence in parts.series])
     recognised = [
         _recognised(one, _or_stated(recognition, sequence))
         for (one, _), recognition in zip(parts.series, found, strict=True)
     ]
-    recognised += image_series(study_id, files.images, sequence)
+    recognised += image_series(study_id, files.images, sequence, time)
     return SeriesScan(
         series=tuple(sorted(recognised, key=series_order)),
         faults=(*files.faults, *parts.faults),
@@ -165,6 +169,14 @@ def _dicom_series(study_id: str, headers: Iterable[InstanceHeader], root: Path) 
     return found
 
 
+def _without_timepoint(evidence: SeriesEvidence, path: Path, time: str) -> SeriesEvidence:
+    """Take the time point out of the names that tell a file's sequence."""
+    if not time:
+        return evidence
+    is_folder = word_of(path.parent.name) == time != word_of(path.parent.parent.name)
+    return replace(evidence, folder="" if is_folder else evidence.folder, file=drop_timepoint(evidence.file, time))
+
+
 def _recognised(series: Series, found: Recognition) -> Series:
     return replace(series, sequence=found.sequence, sequence_reason=found.reason, sequence_confidence=found.confidence)
 
@@ -194,17 +206,20 @@ def _series_of(study_id: str, stack: Stack, suffix: str) -> Series:
     )
 
 
-def image_series(study_id: str, files: Mapping[Path, ImageSize], sequence: MRSequence | None = None) -> list[Series]:
+def image_series(
+    study_id: str, files: Mapping[Path, ImageSize], sequence: MRSequence | None = None, time: str = ""
+) -> list[Series]:
     """Group loose images of one study by the sequence that their names state, in natural name order.
 
-    `files` maps each image to its rows, columns and pages; a page is a slice.
+    `files` maps each image to its rows, columns and pages; a page is a slice. `time` is as :attr:`FileScan.timepoint`.
     """
     groups: dict[MRSequence, list[Path]] = defaultdict(list)
     reasons: dict[MRSequence, Recognition] = {}
     for path in files:
-        found = recognise_sequence(file=path.stem)
+        evidence = _without_timepoint(SeriesEvidence(folder=path.parent.name, file=path.stem), path, time)
+        found = recognise_sequence(file=evidence.file)
         if found.sequence is MRSequence.UNKNOWN:
-            found = recognise_sequence(folder=path.parent.name)
+            found = recognise_sequence(folder=evidence.folder)
         found = _or_stated(found, sequence)
         groups[found.sequence].append(path)
         reasons.setdefault(found.sequence, found)

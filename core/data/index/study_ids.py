@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from core.data.clinical.labels import normalise_id
 from core.data.formats.discovery import natural_key
-from core.data.index.subject_names import is_session_name, split_session, subject_of_folder
+from core.data.names.subject_names import is_session_name, split_session, subject_of_folder
+from core.data.names.timepoints import word_of
 from core.data.study import ExaminationScan, Series
 
 ODD = re.compile(r"[^\w.\- ]")
@@ -87,8 +88,10 @@ def _last(one: ExaminationScan) -> str:
 def _owner_of(folder: str, one: ExaminationScan) -> _Owner:
     person, session = split_session(folder)
     sessions, below = [session], []
-    for part in (*one.place, *([one.name] if one.name else [])):
-        if is_session_name(part):
+    parts = (*one.place, *([one.name] if one.name else []))
+    are_persons = all(word_of(part) == part or is_session_name(part) for part in parts)
+    for part in parts:
+        if is_session_name(part) or (word_of(part) == part and not are_persons):
             sessions.append(part)
         else:
             name, session = split_session(part)

@@ -15,6 +15,7 @@ from core.data.sequences.rules import (
     describe_timing,
     is_reformatted,
     tell_by_image,
+    tell_by_image_type,
     tell_by_timing,
 )
 
@@ -39,7 +40,8 @@ STATED = frozenset(
         "t1 mdc",
     )
 )
-"""Whole names of folders and files that state a sequence; a longer one beside DICOM is a description, and may be wrong."""
+"""Whole names of folders and files that state a sequence, against all but an Image Type; a longer one beside DICOM is a
+description, and may be wrong."""
 
 
 NOTHING = SeriesName()
@@ -104,9 +106,11 @@ def read_evidence(series: SeriesEvidence, shared_protocols: set[str]) -> Finding
     said = f"{kind} {text!r}"
     by_person = kind in ("folder name", "file name")
     stated = by_person and (series.acquisition is None or tuple(split_words(text)) in STATED)
-    timing, image = tell_by_timing(acquisition), tell_by_image(acquisition)
-    if not stated and image:
-        return _other(f"{image}, by its header", acquisition)
+    timing = tell_by_timing(acquisition)
+    image = tell_by_image_type(acquisition) if stated else tell_by_image(acquisition)
+    if image:
+        against = f", whatever its {said} says" if stated else ""
+        return _other(f"{image}, by its header{against}", acquisition)
     if name.other and not _is_anatomical(name, timing, acquisition):
         return _other(f"{name.other}, by its {said}", acquisition)
     judged: tuple[Weighting | None, Confidence, str] = name.weighting, "certain", said

@@ -36,6 +36,8 @@ BEFORE = frozenset(TABLES["before"])
 """Before or without contrast."""
 NEGATIONS = frozenset(TABLES["negations"])
 """Words that turn the agent that follows them, within two words, into none."""
+WITH = frozenset(TABLES["with"])
+"""Words that make sure of an agent, or of a word that perhaps means one, within two words behind them."""
 NOT_OF_CONTRAST: list[str] = TABLES["not_of_contrast"]
 """Phrases in which "pre" and "post" speak of something else."""
 BOTH: list[str] = TABLES["both"]
@@ -43,7 +45,7 @@ BOTH: list[str] = TABLES["both"]
 LEADING = frozenset(TABLES["leading"])
 """Words that may be written before T1 and T2 as one with them; "set1", "ct2" and "post1" are no sequences."""
 SYNONYMS: dict[str, str] = TABLES["synonyms"]
-ABOUT_CONTRAST = AGENTS | AFTER | PERHAPS_AFTER | BEFORE | NEGATIONS | {"+", "with"}
+ABOUT_CONTRAST = AGENTS | AFTER | PERHAPS_AFTER | BEFORE | NEGATIONS | WITH | {"+"}
 VOCABULARY = frozenset(SYNONYMS).union(
     *WEIGHTINGS.values(), *OTHER_KINDS.values(), REFORMATS, ABOUT_CONTRAST, TABLES["modifiers"]
 )
@@ -128,8 +130,10 @@ def _read_mark(line: str) -> Mark:
     given, absent, perhaps = False, False, False
     for place, word in enumerate(words):
         beside = [*words[max(0, place - 1) : place], *words[place + 1 : place + 2]]
-        negated = not NEGATIONS.isdisjoint(words[max(0, place - 2) : place])
-        agent = word in AGENTS or (word == "c" and "+" in beside)
+        ahead = words[max(0, place - 2) : place]
+        negated = not NEGATIONS.isdisjoint(ahead)
+        sure = word in PERHAPS_AFTER and not WITH.isdisjoint(ahead)
+        agent = word in AGENTS or sure or (word == "c" and "+" in beside)
         absent = absent or word in BEFORE or (negated and (agent or word in PERHAPS_AFTER))
         given = given or word in AFTER or (agent and not negated)
         perhaps = perhaps or word in PERHAPS_AFTER or (word == "+" and place == len(words) - 1)

@@ -11,7 +11,8 @@ from core.data.sequences.names import Weighting
 from core.data.sequences.tables import TABLES
 
 IMAGE_TYPES: dict[str, list[str]] = TABLES["image_types"]
-"""Values of Image Type (0008,0008) or Frame Type (0008,9007) after the first two, of series that are none of the four."""
+"""Values of Image Type (0008,0008) or Frame Type (0008,9007) after the first two, of series that are none of the four; with
+a space for an underscore."""
 REFORMATTED_TYPES = frozenset(TABLES["reformatted_types"])
 SEQUENCE_NAMES: list[tuple[str, str]] = TABLES["sequence_names"]
 """Patterns of Sequence Name, in lower case, that tell series which are none of the four."""
@@ -44,22 +45,30 @@ TIMINGS = tuple(TimingRule(**rule) for rule in TABLES["timings"])
 """Tried in order, the first that fits decides. Between them lie margins in which nothing is told."""
 
 
-def tell_by_image(acquisition: Acquisition) -> str:
-    """Return what the image is instead of a plain magnitude image of one of the four; empty where nothing says so.
+def tell_by_image_type(acquisition: Acquisition) -> str:
+    """Return what Image Type or Complex Image Component call the image instead of a plain magnitude one; else nothing.
 
-    Read are Image Type, Sequence Name, Complex Image Component, Echo Planar Pulse Sequence, Angio Flag and Acquisition Contrast. A GE
-    PROPELLER, which is reconstructed as real values, and an image that is called magnitude as well, are no real part.
+    A GE PROPELLER, which is reconstructed as real values, and an image that is called magnitude as well, are no real part.
     """
-    values = set(acquisition.image_type[2:])
+    values = {value.replace("_", " ") for value in acquisition.image_type[2:]}
     magnitude = bool(values & {"M", "OTHER", "PROPELLER"})
     for kind, words in IMAGE_TYPES.items():
         if values.intersection(words) and not (magnitude and kind == "a real or imaginary image"):
             return kind
+    return str(TABLES["components"].get(acquisition.complex_component, ""))
+
+
+def tell_by_image(acquisition: Acquisition) -> str:
+    """Return what the image is instead of a plain magnitude image of one of the four; empty where nothing says so.
+
+    Read are what :func:`tell_by_image_type` reads, Sequence Name, Echo Planar Pulse Sequence, Angio Flag and Acquisition Contrast.
+    """
+    by_type = tell_by_image_type(acquisition)
+    if by_type:
+        return by_type
     for pattern, kind in SEQUENCE_NAMES:
         if re.search(pattern, acquisition.sequence_name.lower()):
             return kind
-    if acquisition.complex_component in TABLES["components"]:
-        return str(TABLES["components"][acquisition.complex_component])
     if acquisition.echo_planar or "EP" in acquisition.scanning_sequence:
         return "an echo-planar or functional image"
     if acquisition.angiography:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from core.errors import EvaluationError
@@ -24,7 +25,8 @@ def judge_cohort(name: str, evaluation: Evaluation) -> dict[str, Any]:
     dict
         ``name``, ``data``, ``n``, ``positive``, ``auroc``, ``brier``, ``observed_expected``, ``intercept``, ``slope`` (each
         a figure with interval and n), ``synthetic``, ``looked_at``, ``notes``; and ``logit``, what a mean over cohorts
-        takes: {"value", "logit", "variance", "fewest"}, or None.
+        takes: {"value", "logit", "variance", "fewest"}, or None where
+        the AUROC has no variance: of few patients, or of scores that are all equal.
 
     Raises
     ------
@@ -37,11 +39,11 @@ def judge_cohort(name: str, evaluation: Evaluation) -> dict[str, Any]:
         )
     positive = evaluation.patient_labels == evaluation.positive_class
     odds = log_odds(evaluation.patient_logits / evaluation.temperature, evaluation.positive_class)
-    try:
+    logit = None
+    with suppress(EvaluationError):
         found = measure_auroc(positive, odds)
-        logit = {"value": found.value, "logit": found.logit, "variance": found.variance, "fewest": found.fewest}
-    except EvaluationError:
-        logit = None
+        if found.variance > 0:
+            logit = {"value": found.value, "logit": found.logit, "variance": found.variance, "fewest": found.fewest}
     return {
         "name": name,
         "data": evaluation.data,

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.special import bdtrc
 
 from core.data.clinical.labels import id_key
 from core.evaluation import metrics
@@ -21,6 +22,10 @@ FEWEST = 10
 """Patients of each class under which no figure says much."""
 DIGITS = 10
 """Decimals from which on two patients with the same answer are taken for the same image."""
+DISTINCT = 0.9
+"""Share of answers that must be distinct before equal ones are taken for the same image."""
+CHANCE = 0.001
+"""Probability under which answers do not repeat by chance in patients who are alike."""
 SEPARATES = 0.99
 """AUROC of a covariate alone that is taken for the label in other words."""
 
@@ -45,15 +50,22 @@ class Finding:
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 
-def find_leaks(table: Predictions) -> tuple[list[Finding], set[str]]:
-    """Return what the ids say of persons on both sides of a split, and the ids of those who are.
+def split_column(table: Predictions) -> str | None:
+    """Return the column that deals the rows to two parts or folds at least; None where nothing does."""
+    return next((name for name in ("part", "fold") if table.has(name) and table.rows[name].nunique() > 1), None)
+
+
+def find_leaks(table: Predictions) -> tuple[list[Finding], dict[str, str]]:
+    """Return what the ids say of persons on both sides of a split, and the ids of those who are, each with the id that the
+    person is counted by.
 
     Ids are compared as they are written, and without zeros, cases and generic words ("sub-7" and "007"). Two ids of
     different parts with the same answer to ten decimals, in a table whose answers are otherwise distinct, are one image.
+    Copies of patients, with the same label and covariates too, are left out of account in that.
     """
-    groups = next((column for column in ("part", "fold") if table.has(column)), None)
+    groups = split_column(table)
     if groups is None:
-        return [], set()
+        return [], {}
     rows = table.rows
     places: dict[str, set[str]] = defaultdict(set)
     spellings: dict[object, set[str]] = defaultdict(set)
@@ -67,8 +79,9 @@ def find_leaks(table: Predictions) -> tuple[list[Finding], set[str]]:
         if len(names) > 1 and len(set().union(*(places[name] for name in names))) > 1
         for name in names - twice
     }
-    same = _find_same_answers(rows, groups) - twice - alike if groups == "part" else set()
-    where = "part" if groups == "part" else "fold"
+    first = _find_same_answers(table) if groups == "part" else {}
+    same = set(first) - twice - alike
+    where = groups
     remedy = f"Deal persons, not rows, to the {where}s, train again, and judge again."
     texts = (
         ("id_in_two_parts", twice, f"ids stand in more than one {where}: the same persons on both sides"),
@@ -82,19 +95,53 @@ def find_leaks(table: Predictions) -> tuple[list[Finding], set[str]]:
         for kind, ids, text in texts
         if ids
     ]
-    return findings, twice | alike | same
+    return findings, {name: first.get(name, name) for name in twice | alike | same}
 
 
-def _find_same_answers(rows: pd.DataFrame, groups: str) -> set[str]:
+def _find_same_answers(table: Predictions) -> dict[str, str]:
+    """The ids of different parts with one answer, each with the first id that has it."""
+    known = _read_answers(table.rows)
+    if known["id"].nunique() < FEWEST:
+        return {}
+    if known["value"].nunique() < DISTINCT * len(known):
+        known = _find_copies(table, table.rows)
+    found = known.groupby("value").agg({"id": "nunique", "part": "nunique"})
+    return _first_ids(known, found.index[(found["id"] > 1) & (found["part"] > 1)])
+
+
+def _find_copies(table: Predictions, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of ids that have their answer, label and covariates in common with another id; none where chance may do it.
+
+    Answers of few levels (votes, half precision) repeat, too, but in patients who differ. So nine of ten answers that repeat
+    must do so in patients who are alike, which is to be unlikely (:data:`CHANCE`) by the share of neighbours in rank who are;
+    and with one of each group of copies kept, answers must be otherwise distinct.
+    """
+    known = _read_answers(rows).dropna(subset=["label"]).sort_values("value", kind="stable")
+    known = known.assign(profile=known.groupby(["label", *table.grouping], dropna=False).ngroup())
+    ids = known.groupby("value")["id"].nunique()
+    profiles = known.groupby("value")["profile"].nunique()
+    repeated, copied = int((ids > 1).sum()), ids.index[(ids > 1) & (profiles == 1)]
+    copies = known[known["value"].isin(copied)]
+    kept = known.drop_duplicates(["value", "profile"])
+    if repeated < FEWEST or len(copied) < DISTINCT * repeated or len(ids) < DISTINCT * len(kept):
+        return copies.head(0)
+    ranked = known.drop_duplicates("value")["profile"].to_numpy()
+    alike = float((ranked[1:] == ranked[:-1]).mean())
+    return copies if bdtrc(len(copied) - 1, repeated, alike) < CHANCE else copies.head(0)
+
+
+def _read_answers(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose answer is not rounded, with its first decimals as ``value``."""
     if "given" not in rows:
-        return set()
-    known = rows[rows["given"].notna() & (rows["given"].round(DIGITS) != rows["given"].round(DIGITS - 4))]
-    values = known["given"].round(DIGITS)
-    if known["id"].nunique() < FEWEST or values.nunique() < 0.9 * len(known):
-        return set()
-    found = known.assign(value=values).groupby("value").agg({"id": "nunique", groups: "nunique"})
-    twice = found.index[(found["id"] > 1) & (found[groups] > 1)]
-    return set(known["id"][values.isin(twice)])
+        return rows.head(0).assign(value=0.0)
+    known = rows.assign(value=rows["given"].round(DIGITS))
+    return known[known["given"].notna() & (known["value"] != known["given"].round(DIGITS - 4))]
+
+
+def _first_ids(known: pd.DataFrame, values: pd.Index) -> dict[str, str]:
+    """The ids with one of these answers, each with the first id that has it."""
+    inside = known[known["value"].isin(values)]
+    return dict(zip(inside["id"], inside.groupby("value")["id"].transform("first"), strict=True))
 
 
 def find_flaws(table: Predictions, rows: pd.DataFrame, patients: pd.DataFrame, judged: str) -> list[Finding]:
@@ -145,6 +192,15 @@ def find_flaws(table: Predictions, rows: pd.DataFrame, patients: pd.DataFrame, j
     elif table.is_probability and set(np.unique(rows["given"].dropna())) <= {0.0, 1.0}:
         find("decisions", "warning", "Every probability is 0 or 1: these are decisions, not probabilities.",
              "Write the probabilities before the threshold.")  # fmt: skip
+    if "fold" in patients and np.ptp(given) > 0:
+        of_fold = patients.groupby("fold")["score"]
+        constant = int(((of_fold.nunique() == 1) & (of_fold.size() > 1)).sum())
+        if constant == len(of_fold):
+            find("constant_scores", "flaw", "Every patient of a fold has the same answer, so that nobody is ranked.",
+                 "Check what was written to the table.")  # fmt: skip
+        elif constant:
+            find("constant_in_fold", "warning", f"In {constant} of {len(of_fold)} folds every patient has the same answer: "
+                 "nobody is ranked there, and the mean holds their AUROC of 0.5.", "Train these folds again.")  # fmt: skip
     counts = patients["label"].value_counts()
     fewest = int(min(counts.get(0.0, 0), counts.get(1.0, 0)))
     if fewest < FEWEST:
@@ -162,6 +218,12 @@ def find_flaws(table: Predictions, rows: pd.DataFrame, patients: pd.DataFrame, j
         if (alone < 2).any():
             find("fold_of_one_class", "warning", f"{int((alone < 2).sum())} folds hold one class only.",
                  "Deal each class over the folds.")  # fmt: skip
+    copies = _find_copies(table, rows[rows["id"].isin(patients["id"])])
+    if len(copies):
+        ids, persons = copies["id"].unique(), copies["value"].nunique()
+        find("same_answer_twice", "warning", f"{len(ids)} ids have the same answer to {DIGITS} decimals, the same label and the "
+             f"same covariates as another: {persons} persons may count as {len(ids)}.",
+             "Give every person one id, and judge again.", ids)  # fmt: skip
     telling = [name for name in table.covariates if _separates(patients, name)]
     if telling:
         find("covariate_is_label", "flaw", f"These covariates tell the label by themselves: {', '.join(telling)}.",

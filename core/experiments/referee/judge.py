@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from core.data.clinical.labels import id_key
 from core.errors import EvaluationError
 from core.evaluation import metrics
 from core.evaluation.calibration import measure_calibration
@@ -21,7 +22,9 @@ from core.evaluation.folds import evaluate_folds, group_folds
 from core.evaluation.metrics import Floats
 from core.evaluation.paired import auroc_difference, mean_difference
 from core.evaluation.power import (
+    FEWEST_OF_FOLD,
     FEWEST_PATIENTS,
+    FOLDS,
     Design,
     auroc_variance,
     patients_needed,
@@ -41,7 +44,7 @@ from core.experiments.referee.checks import (
     shares_p,
     site_p,
 )
-from core.experiments.referee.findings import CANNOT_BE_SEEN, Finding, find_flaws, find_leaks
+from core.experiments.referee.findings import CANNOT_BE_SEEN, Finding, find_flaws, find_leaks, split_column
 from core.experiments.referee.label_error import bound_auroc
 from core.experiments.referee.table import Predictions
 from core.figure_text import number_text, value_text
@@ -98,7 +101,8 @@ def judge(table: Predictions, questions: Questions | None = None) -> dict[str, A
     part = _judged_part(table)
     rows = table.rows if part is None else table.rows[table.rows["part"] == part]
     everybody = by_patient(table, rows)
-    patients = everybody if part is None else everybody[~everybody["id"].isin(leaked)].reset_index(drop=True)
+    in_parts = split_column(table) == "part"
+    patients = everybody[~everybody["id"].isin(list(leaked))].reset_index(drop=True) if in_parts else everybody
     if patients.empty:
         patients = everybody
     if patients.empty:
@@ -296,10 +300,10 @@ def _baselines(table: Predictions, patients: pd.DataFrame, part: str | None) -> 
 
 def _size(patients: pd.DataFrame) -> dict[str, Any]:
     n, share = len(patients), float(patients["label"].mean())
-    if n < FEWEST_PATIENTS or not 0 < share < 1:
-        return {"n": n, "reason": f"{n} patients, {share:.0%} of them positive, are too few to plan with"}
-    needed = {f"{area:g}": patients_needed(area, power=PLANNED, prevalence=share) for area in HOPED}
     design: Design = "folds" if "fold" in patients else "known"
+    if n < (FEWEST_OF_FOLD * FOLDS if design == "folds" else FEWEST_PATIENTS) or not 0 < share < 1:
+        return {"n": n, "reason": f"{n} patients, {share:.0%} of them positive, are too few to plan with"}
+    needed = {f"{area:g}": patients_needed(area, power=PLANNED, prevalence=share, design=design) for area in HOPED}
     smallest = smallest_auroc(n, power=PLANNED, prevalence=share, design=design)
     riley = {f"{area:g}": validation_sizes(area, share) for area in HOPED}
     return {"n": n, "smallest_auroc": smallest, "power": PLANNED, "needed": needed, "validation": riley}
@@ -320,14 +324,24 @@ def _selection(tried: int, auroc: Figure, positive: NDArray[np.bool_]) -> dict[s
 
 
 def _leak_verdict(
-    table: Predictions, leaks: Sequence[Finding], leaked: set[str], everybody: pd.DataFrame, patients: pd.DataFrame
+    table: Predictions,
+    leaks: Sequence[Finding],
+    leaked: Mapping[str, str],
+    everybody: pd.DataFrame,
+    patients: pd.DataFrame,
 ) -> dict[str, Any]:
     if not (table.has("part") or table.has("fold")):
         return {"verdict": "cannot be told: there is no column of parts or folds", "persons": 0}
+    if split_column(table) is None:
+        one = "part" if table.has("part") else "fold"
+        return {"verdict": f"cannot be told: all rows are of one {one}", "persons": 0}
     if not leaks:
         return {"verdict": "none found: no id, and no spelling of one, stands on both sides", "persons": 0}
-    inside = everybody["id"].isin(leaked)
-    document: dict[str, Any] = {"verdict": "persons stand on both sides", "persons": len(leaked)}
+    inside = everybody["id"].isin(list(leaked))
+    document: dict[str, Any] = {
+        "verdict": "persons stand on both sides",
+        "persons": len({id_key(name) for name in leaked.values()}),
+    }
     document["left_out"] = len(everybody) - len(patients)
     if document["left_out"]:
         document |= {"with_them": _auroc(everybody).to_dict(), "theirs": _auroc(everybody[inside]).to_dict()}
@@ -407,6 +421,8 @@ def _sentence(document: Mapping[str, Any], findings: Sequence[Finding]) -> str:
         told = f"AUROC {value_text(auroc)}"
     elif auroc["low"] > 0.5:
         told = f"The ranking is told from guessing: AUROC {value_text(auroc)}"
+    elif auroc["high"] < 0.5:
+        told = f"The ranking is below chance, and the scores may be turned round: AUROC {value_text(auroc)}"
     else:
         told = f"The ranking is not told from guessing: AUROC {value_text(auroc)}"
     smallest = document["sample_size"].get("smallest_auroc")

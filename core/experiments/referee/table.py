@@ -107,7 +107,7 @@ def read_predictions(path: Path, target: Target | None = None, *, site_from_id: 
         for line, name, label in zip(lines, cells["id"], cells["label"], strict=True)
     ]
     rows["label"] = rows["label"].astype(np.float64)
-    notes: list[str] = []
+    notes = [*reader.notes]
     is_probability = out_of_range = False
     for name, column in (("score", "probability"), ("score_b", "probability_b")):
         if column in cells:

@@ -1,4 +1,4 @@
-"""What a whole study asks, how large it is, and how long it may take."""
+"""What a whole study asks, and how large it is."""
 
 from __future__ import annotations
 
@@ -9,15 +9,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.config import RunConfig, apply_settings
-from core.models.costs import read_costs
 from core.runs.records import DataSource
 
 KIND = "study"
 POSITIVE = "positive_control"
 Size = Literal["tiny", "small", "full"]
-MACS_PER_SECOND = 2e10
-"""Multiply-adds of training that a thread does in a second, until epochs were timed: ResNet18 at 64 px, batches of 16, took 0.28 s
-of a busy Xeon's CPU time a step, which is 2.5e10; preparing and validation take the rest."""
 
 
 class PositiveParameters(BaseModel):
@@ -93,30 +89,10 @@ SIZES: dict[Size, Amount] = {
     }),
     "full": Amount(folds=5, shuffles=99, seeds=5, draws=999, joint=19),
 }  # fmt: skip
-"""tiny shows that everything runs; small is meant for an hour on two cores with 120 studies: at 64 px an epoch took 17 to 20 s of CPU
-time on a loaded machine, by which its 36 trainings take about 50 minutes of it, but the whole was not timed; full is the preset as it is."""
+"""tiny shows that everything runs; small is meant for an hour on two cores with 120 studies, which took it 14 minutes
+(docs/measured.md); full is the preset as it is."""
 
 
 def size_config(config: RunConfig, size: Size) -> RunConfig:
     """Return a preset's configuration at a size; what a person sets himself comes after."""
     return apply_settings(config, SIZES[size].settings)
-
-
-def estimate_seconds(config: RunConfig, slices: int, trainings: int, threads: int) -> float:
-    """Return how long so many trainings may take, roughly, from the network's multiply-adds.
-
-    Parameters
-    ----------
-    config
-        Of each training.
-    slices
-        In training and validation, of one of them.
-    trainings, threads
-        How many, and on how many threads.
-    """
-    cost = read_costs().get(config.architecture)
-    if cost is None:
-        return 0.0
-    scale = config.prep.size_px**2 / (cost.input_shape[-1] * cost.input_shape[-2])
-    # Backward takes twice as long as forward.
-    return 3 * cost.multiply_adds * scale * slices * config.epochs * trainings / (MACS_PER_SECOND * max(1, threads))

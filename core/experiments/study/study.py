@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from core.experiments.external.parameters import digest_file
-from core.experiments.study.parameters import estimate_seconds
 from core.experiments.study.steps import STEPS, Context, take_step
 from core.files import parse_document, read_document, write_atomic
 from core.jobs.experiment import Display, Experiment, Question, RunOptions
 from core.settings import Settings
+from core.training.time_estimate import estimate_seconds
 
 
 def conduct_study(
@@ -98,8 +98,10 @@ def _say_left(context: Context, found: dict[str, dict[str, Any]]) -> str:
     else:
         persons = len(context.split.train) + len(context.split.val)
         prep = context.question.config.prep
-        slices = persons * prep.slice_count * len(prep.sequences)
+        slices = persons * prep.slice_count * (1 if prep.combines else len(prep.sequences))
         left = estimate_seconds(context.question.config, slices, context.amount.trainings, settings.threads)
+    if left is None:
+        return ""
     return f"; about {max(1, round(max(0.0, left) / 60))} min of training left"
 
 

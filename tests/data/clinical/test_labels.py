@@ -113,7 +113,8 @@ SPELLINGS = {
     ],
     None: [
         *("indeterminate", "Indeterminate", "unknown", "Not Available", "not available", "na", "NA", "n/a", "nan", ""),
-        *("-", "?", "not determined", "unknown methylation", "missing", "not tested"),
+        *("-", "?", "not determined", "unknown methylation", "missing", "not tested", "not reported", "pending"),
+        *("Not Applicable", "not recorded", "grey zone", "gray-zone", "borderline", "not done", "999", "-99", "-999.0"),
     ],
 }
 
@@ -214,3 +215,74 @@ def test_another_column_can_be_the_target(tmp_path: Path) -> None:
 
 def test_an_id_of_thousands_of_digits_is_compared_as_text() -> None:
     assert id_key("1" * 5000) != id_key("1" * 4999)
+
+
+@pytest.mark.parametrize(
+    "name", ["MGMT expression (IHC)", "MGMT protein", "MGMT immunohistochemistry", "MGMT mRNA", "MGMT loss"]
+)
+def test_a_column_of_the_protein_is_not_the_status(tmp_path: Path, name: str) -> None:
+    path = table(tmp_path / "a.csv", f"ID,{name}\na,negative\nb,positive\n")
+    with pytest.raises(LabelError, match=r"no column MGMT_value.*--target"):
+        read_labels(path)
+    asked = read_labels(path, target=Target(column=name))
+    assert asked.class_names == (f"{name} negative", f"{name} positive")
+    both = table(tmp_path / "b.csv", f"ID,{name},MGMT promoter\na,negative,methylated\nb,positive,unmethylated\n")
+    assert labels_of(both) == {"a": 1, "b": 0}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["MGMT unmethylated", "MGMT_non-methylated", "MGMT nicht methyliert", "MGMT (1 = unmethylated, 0 = methylated)"],
+)
+def test_a_yes_in_a_column_named_unmethylated_is_refused_with_the_remedy(tmp_path: Path, name: str) -> None:
+    path = table(tmp_path / "a.csv", f'ID,"{name}"\na,0\nb,1\nc,\n')
+    with pytest.raises(LabelError, match=r"line 2: study a has MGMT.*unmethylated.*--positive"):
+        read_labels(path)
+    found = read_labels(path, target=Target(positive="0"))
+    assert ([row.label for row in found.rows.values()], found.class_names) == ([1, 0, None], CLASS_NAMES)
+
+
+def test_a_column_named_unmethylated_is_read_where_its_cells_or_its_codes_tell(tmp_path: Path) -> None:
+    words = table(tmp_path / "a.csv", "ID,MGMT unmethylated or not\na,methylated\nb,unmethylated\n")
+    codes = table(tmp_path / "b.csv", 'ID,"MGMT (0=unmethylated, 1=methylated)"\na,1\nb,0\n')
+    letters = table(tmp_path / "d.csv", "ID,MGMT (U unmethylated; M methylated)\na,M\nb,U\n")
+    other = table(tmp_path / "c.csv", "ID,MGMT run methylation\na,yes\nb,no\n")
+    assert [labels_of(path) for path in (words, codes, letters, other)] == [{"a": 1, "b": 0}] * 4
+
+
+def test_a_value_with_more_in_brackets_is_the_positive_one_and_the_negative_ones_are_named(tmp_path: Path) -> None:
+    path = table(
+        tmp_path / "a.csv", "ID,IDH\na,Mutant\nb,wildtype\nc,mutant  (R132H)\nd,IDH1 p.R132H\ne,wildtype (IHC)\nf,n/a\n"
+    )
+    found = read_labels(path, target=Target(column="IDH", positive="mutant"))
+    assert [row.label for row in found.rows.values()] == [1, 0, 1, 0, 0, None]
+    assert found.notes == (
+        "IDH: 2 rows are 'mutant', the positive class; negative are 'wildtype' (2), 'idh1 p.r132h' (1).",
+    )
+    exact = read_labels(path, target=Target(column="IDH", positive="Mutant (R132H)"))
+    assert [row.label for row in exact.rows.values()] == [0, 0, 1, 0, 0, None]
+    grades = table(tmp_path / "b.csv", "ID,grade\na,4\nb,4.0\nc,2\n")
+    two = read_labels(grades, target=Target(column="grade", positive="4"))
+    assert ([row.label for row in two.rows.values()], two.notes, two.class_names) == ([1, 1, 0], (), ("2", "4"))
+
+
+def test_a_code_for_a_missing_value_is_no_number_of_an_mgmt_index(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "ID,MGMT index,days\na,12,999\nb,999,3\nc,-99,-99\nd,1,9\n")
+    index = read_labels(path, target=Target(column="MGMT index", cutoff=2))
+    assert [row.label for row in index.rows.values()] == [1, None, None, 0]
+    days = read_labels(path, target=Target(column="days", cutoff=9))
+    assert [row.label for row in days.rows.values()] == [1, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "head", ["sep=;\n", "Table S1. Clinical data\n\n", "Clinical data;;\n", "Table S1\nexported from the registry\n"]
+)
+def test_a_line_above_the_header_is_passed_over(tmp_path: Path, head: str) -> None:
+    path = table(tmp_path / "a.csv", head + "ID;MGMT;age\n7;methylated;61,5\n8;unmethylated;50\n")
+    assert labels_of(path) == {"00007": 1, "00008": 0}
+    book = Workbook()
+    for row in ([head.strip().split("\n")[0]], [], ["ID", "MGMT"], [7, 1], [8, 0]):
+        book.active.append(row)
+    book.save(tmp_path / "a.xlsx")
+    assert labels_of(tmp_path / "a.xlsx") == {"00007": 1, "00008": 0}
+    assert read_labels(tmp_path / "a.xlsx").rows["00008"].line == 5

@@ -84,6 +84,34 @@ def test_a_cohort_is_read_by_its_adapter(tmp_path: Path, name: str) -> None:
     assert {one["study_id"] for one in content["excluded"]} == excluded.keys()
 
 
+@pytest.mark.parametrize("above", ["download", "outer/download"])
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_cohort_is_recognised_one_or_two_folders_too_high(tmp_path: Path, name: str, above: str) -> None:
+    write, labels, excluded = EXPECTED[name]
+    write(tmp_path / "data" / above)
+    trees.put(tmp_path / "data/papers", ["notes.txt"], b"x")
+    cohort = scan_cohort(tmp_path / "data", jobs=1)
+    assert (cohort.adapter, labels_of(cohort)) == (name, labels)
+    assert {study.study_id for study in cohort.excluded} == excluded.keys()
+    assert f"Only {above}/ was read, which is laid out as {BY_NAME[name].title}." in cohort.notes
+
+
+def test_several_cohorts_in_one_folder_are_refused_and_named(tmp_path: Path) -> None:
+    trees.write_upenn(tmp_path / "a/UPENN-GBM")
+    trees.write_ucsf(tmp_path / "b")
+    with pytest.raises(EmptyCohortError, match=r"2 cohorts: a/UPENN-GBM/ \(UPENN-GBM\), b/ \(UCSF-PDGM\); name one"):
+        scan_cohort(tmp_path, jobs=1)
+    assert scan_cohort(tmp_path, layout="ucsf-pdgm", jobs=1).adapter == "ucsf-pdgm"
+    assert scan_cohort(tmp_path, layout="folder", jobs=1, session="all").adapter == "folder"
+
+
+def test_hospitals_with_folders_of_bids_each_are_read_as_any_folder(tmp_path: Path) -> None:
+    for site in ("siteA", "siteB"):
+        trees.put(tmp_path / site / "sub-01/anat", ["sub-01_T1w.nii", "sub-01_FLAIR.nii"])
+    cohort = scan_cohort(tmp_path, jobs=1)
+    assert (cohort.adapter, len({study.person for study in cohort})) == ("folder", 2)
+
+
 def test_every_adapter_has_such_a_tree() -> None:
     assert {adapter.name for adapter in ADAPTERS} - EXPECTED.keys() == {"brats-gli", "processed"}
 
@@ -192,6 +220,40 @@ def test_pointers_without_content_are_named_with_what_fetches_it(tmp_path: Path)
         scan_cohort(bare)
 
 
+@pytest.mark.parametrize("name", ["1.dcm", "1.png", "IM1"])
+@pytest.mark.parametrize(
+    ("kind", "remedy"), [("annex", "datalad get"), ("lfs", "git lfs pull"), ("link", "copy these")]
+)
+def test_pointers_in_the_competitions_layout_are_named_whatever_they_are_called(
+    tmp_path: Path, name: str, kind: str, remedy: str
+) -> None:
+    for study in ("00001", "00002"):
+        path = tmp_path / "train" / study / "FLAIR" / name
+        path.parent.mkdir(parents=True)
+        if kind == "lfs":
+            path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+        else:
+            path.symlink_to("/nowhere/x" if kind == "link" else "../../.git/annex/objects/x/y/k/k")
+    for root in (tmp_path, tmp_path / "train", tmp_path / "train/00001"):
+        with pytest.raises(EmptyCohortError, match=remedy):
+            scan_cohort(root, jobs=1)
+
+
+@pytest.mark.parametrize(("folders", "adapter"), [
+    (["00001/FLAIR", "00007/T1w"], "rsna-miccai"), (["00001/flair", "00007/scan"], "folder"),
+    (["1/FLAIR", "2/FLAIR"], "folder"), (["train/00001/scan"], "folder"),
+])  # fmt: skip
+def test_the_competition_is_told_by_names_as_written_and_by_its_folders_or_its_table(
+    tmp_path: Path, folders: list[str], adapter: str
+) -> None:
+    for folder in folders:
+        trees.put(tmp_path / "data" / folder, ["flair.nii"])
+    assert scan_cohort(tmp_path / "data", jobs=1).adapter == adapter
+    trees.write_table(tmp_path / "data/train_labels.csv", [("BraTS21ID", "MGMT_value"), ("00001", 1)])
+    with_table = "folder" if folders[0].startswith("1") else "rsna-miccai"
+    assert scan_cohort(tmp_path / "data", jobs=1).adapter == with_table
+
+
 def test_what_systems_leave_behind_is_passed_over(tmp_path: Path) -> None:
     root = trees.write_upenn(tmp_path)
     before = scan_cohort(root)
@@ -281,3 +343,21 @@ def test_of_a_persons_sessions_one_with_all_four_sequences_is_used_but_none_afte
     )
     reason = next(study.excluded for study in cohort.excluded if study.study_id == "sub-1_ses-1")
     assert "session ses-2 of the same person is used, for it has all four sequences" in reason
+
+
+def test_bids_entities_of_what_is_no_magnitude_image_are_read(tmp_path: Path) -> None:
+    odd = (
+        "part-phase_T2w",
+        "part-imag_FLAIR",
+        "acq-a_part-real_T2w",
+        "ce-gd_part-phase_T1w",
+        "rec-sub_T2w",
+        "acq-epi_T2w",
+    )
+    plain = ("T1w", "ce-gd_part-mag_T1w", "acq-high_T2w", "FLAIR")
+    for person in ("sub-01", "sub-02"):
+        trees.put(tmp_path / person / "anat", [f"{person}_{name}.nii.gz" for name in (*odd, *plain)])
+    (tmp_path / "dataset_description.json").write_text("{}")
+    study = scan_cohort(tmp_path, jobs=1)["sub-01"]
+    named = {one.files[0].name.removeprefix("sub-01_").removesuffix(".nii.gz"): one.sequence for one in study.series}
+    assert {name for name, sequence in named.items() if sequence is not MRSequence.UNKNOWN} == set(plain)

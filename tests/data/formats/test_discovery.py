@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data.formats.discovery import detect_kind
+from core.data.formats.discovery import detect_kind, walk_files
 from core.data.index.layout import detect_layout
 from core.data.index.series import scan_series
 from core.settings import Settings
@@ -71,3 +71,18 @@ def test_a_dicom_file_or_a_picture_named_as_nifti_is_what_it_is(tmp_path: Path) 
     (tmp_path / "a.png").rename(tmp_path / "b.nii")
     (tmp_path / "c.nii").write_bytes(b"torn")
     assert [detect_kind(tmp_path / f"{name}.nii") for name in "abc"] == ["dicom", "picture", "nifti"]
+
+
+@pytest.mark.parametrize("name", ["thumbnail.png", "preview.jpg", "flair_thumb.png", "T1-Preview.PNG", "thumbs.jpeg"])
+def test_a_thumbnail_is_no_scan(tmp_path: Path, name: str) -> None:
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / name)
+    assert detect_kind(tmp_path / name) is None
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "thumbless.png")
+    assert detect_kind(tmp_path / "thumbless.png") == "picture"
+
+
+def test_what_windows_and_disks_leave_behind_is_passed_over(tmp_path: Path) -> None:
+    for name in ("$RECYCLE.BIN", "System Volume Information", "lost+found", "@eaDir", "P1"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "flair.png").write_bytes(b"x")
+    assert [path.parent.name for path in walk_files(tmp_path)] == ["P1"]

@@ -1,3 +1,4 @@
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,6 +121,17 @@ def test_what_is_no_image_is_named(tmp_path: Path) -> None:
         read_image(tmp_path / "cut.png")
     with pytest.raises(DataError, match=r"none\.png"):
         read_image(tmp_path / "none.png")
+
+
+def test_an_image_of_a_kind_that_is_not_decoded_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    tags = ((256, 2), (257, 2), (258, 16), (259, 1), (262, 0), (273, 98), (277, 1), (279, 8))  # 16 bits, white is zero
+    entries = b"".join(struct.pack(">HHIHH", tag, 3, 1, value, 0) for tag, value in tags)
+    content = b"MM\0*" + struct.pack(">IH", 8, len(tags)) + entries
+    (tmp_path / "a.tif").write_bytes(content.ljust(98, b"\0") + bytes(8))
+    with pytest.raises(
+        DataError, match=r"a\.tif is an image of a kind that is not read, or damaged; save it as .* PNG"
+    ):
+        read_image(tmp_path / "a.tif")
 
 
 def test_giant_images_are_refused_from_their_header(tmp_path: Path, settings: Settings) -> None:

@@ -45,6 +45,7 @@ SESSIONS = (
     lambda number: ("baseline", "followup")[number - 1],
     lambda number: f"{number}1",
     lambda number: f"exam{'AB'[number - 1]}",
+    lambda number: f"T{number}",
 )
 VOLUME = nibabel.Nifti1Image(np.ones((4, 5, 3), np.int16), np.diag([1.0, 1.0, 3.0, 1.0]))
 
@@ -77,7 +78,8 @@ class Tree:
                     place, prefix = chance.choice(
                         (([person, visit], ""), (["siteA", both], ""), (["siteA", person], f"{both}_"))
                     )
-                taken = chance.sample(sequences, chance.randint(1, 4))
+                fewest = 3 if visit in ("T1", "T2") else 1
+                taken = chance.sample(sequences, chance.randint(fewest, 4))
                 for sequence in taken:
                     self._put(
                         place,
@@ -161,6 +163,43 @@ def test_nor_of_more(tmp_path: Path) -> None:
     assert {seed: found for seed, found in wrong.items() if found} == {}
 
 
+@pytest.mark.parametrize("times", [("T1", "T2"), ("T0", "T1"), ("T1", "T2", "T10")])
+@pytest.mark.parametrize("name", [
+    "{person}/{time}/{sequence}", "{person}/{time}/{person}_{time}_{sequence}", "{person}_{time}/{sequence}",
+    "{person}_{time}_{sequence}", "{person}/{person}_{time}_{sequence}", "{person}/{time}_{sequence}",
+    "{person}/{time}/{sequence}/scan",
+])  # fmt: skip
+def test_time_points_called_t1_and_t2_are_sessions_and_no_sequences(
+    tmp_path: Path, name: str, times: tuple[str, ...]
+) -> None:
+    sequences = {"flair": "FLAIR", "t1": "T1w", "t1ce": "T1wCE", "t2": "T2w"}
+    for person in ("P01", "P02"):
+        for time in times:
+            for sequence in sequences:
+                path = tmp_path / f"{name.format(person=person, time=time, sequence=sequence)}.nii"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(VOLUME.to_bytes())
+    cohort = scan_cohort(tmp_path, jobs=1, session="all")
+    assert {(study.person, study.session) for study in cohort} == {
+        (one, time) for one in ("P01", "P02") for time in times
+    }
+    for study in cohort:
+        assert sorted(str(series.sequence) for series in study.series) == sorted(sequences.values())
+
+
+def test_persons_called_t1_to_t3_are_persons_and_folders_of_these_sequences_are_one_study(tmp_path: Path) -> None:
+    for name in ("a/T1/flair", "a/T1/t1ce", "a/T2/flair", "a/T2/t1ce", "a/T3/flair", "b/T1/t1", "b/T1/t1ce", "b/T2/t2",
+                 "b/T2/flair", "c/T1/image", "c/T2/image", "d/x_T1_flair", "d/x_T2_flair", "d/t1_to_t1ce",
+                 "d/t2_to_t1ce"):  # fmt: skip
+        path = tmp_path / f"{name}.nii"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(VOLUME.to_bytes())
+    assert [study.person for study in scan_cohort(tmp_path / "a", jobs=1)] == ["T1", "T2", "T3"]
+    for one in ("b", "c"):
+        assert len(scan_cohort(tmp_path / one, jobs=1)) == 1
+    assert not {study.session for study in scan_cohort(tmp_path / "d", jobs=1)} & {"T1", "T2"}
+
+
 def write_dicom(path: Path, patient: str | None, study: str, day: str | None, name: str = "FLAIR") -> Path:
     uid = f"{study}.{abs(hash((str(path.parent), name))) % 10**9}"
     return write_mr(
@@ -209,6 +248,21 @@ def test_patients_that_nothing_but_their_id_tells_apart_are_refused_with_the_rem
     with pytest.raises(EmptyCohortError, match=r"refused: it holds DICOM files of 2 patients"):
         scan_cohort(tmp_path / "dump")
     assert len(open_scan([tmp_path / "dump"], tmp_path / "w" / "work", load_settings())) == 2
+
+
+def test_folders_of_one_study_uid_without_a_patient_that_repeat_a_sequence_are_refused(tmp_path: Path) -> None:
+    for folder in ("AB", "CD", "EF"):
+        for name in ("FLAIR", "T1w"):
+            write_dicom(tmp_path / "group" / folder / name / "1.dcm", None, "1.9", None, name)
+    with pytest.raises(
+        EmptyCohortError, match=r"refused: this folder and group/CD/\w+ share .* put the folder of each"
+    ):
+        scan_cohort(tmp_path, jobs=1)
+    assert len(scan_cohort(tmp_path / "group", jobs=1)) == 3
+    for number in range(3):  # a folder for each series of one examination is none of this
+        write_dicom(tmp_path / "P1" / f"a{number}" / "1.dcm", None, "1.8", None, "FLAIR")
+    (study,) = scan_cohort(tmp_path, jobs=1)
+    assert (study.study_id, len(study.series)) == ("P1", 3)
 
 
 @pytest.mark.parametrize("layout", ["two", "each"])

@@ -125,6 +125,7 @@ def test_the_sequence_comes_off_a_files_stem() -> None:
     ("attributes", "kind"),
     [
         ({"ImageType": ["ORIGINAL", "PRIMARY", "P", "ND"]}, "a phase image"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "PHASE_MAP"]}, "a phase image"),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "R", "ND"]}, "a real or imaginary image"),
         ({"ImageType": ["DERIVED", "PRIMARY", "T1 MAP"]}, "a map"),
         ({"ImageType": ["DERIVED", "SECONDARY", "SUBTRACTION"]}, "a subtraction"),
@@ -186,9 +187,28 @@ def test_a_folder_called_by_its_description_is_no_statement(tmp_path: Path) -> N
     header = read_header(write_mr(tmp_path / "a.dcm", **gradient))
     assert recognise_sequence(folder="AX T2 TRA", header=header).sequence is UNKNOWN
     assert recognise_sequence(folder="T2w", header=header).sequence is T2W
-    phase = read_header(write_mr(tmp_path / "b.dcm", ImageType=["ORIGINAL", "PRIMARY", "P", "ND"]))
-    assert recognise_sequence(folder="AX T2 TRA", header=phase).sequence is UNKNOWN
-    assert recognise_sequence(folder="T2w", header=phase).sequence is T2W
+    planar = read_header(write_mr(tmp_path / "b.dcm", ScanningSequence="EP"))
+    assert recognise_sequence(folder="AX T2 TRA", header=planar).sequence is UNKNOWN
+    assert recognise_sequence(folder="T2w", header=planar).sequence is T2W
+
+
+@pytest.mark.parametrize(
+    ("attributes", "kind"),
+    [
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "P", "ND"]}, "a phase image"),
+        ({"ImageType": ["DERIVED", "SECONDARY", "SUBTRACTION"]}, "a subtraction"),
+        ({"ImageType": ["DERIVED", "PRIMARY", "T1 MAP"]}, "a map"),
+        ({"ImageType": ["DERIVED", "PRIMARY", "ADC"]}, "a diffusion image"),
+        ({"ComplexImageComponent": "PHASE"}, "a phase image"),
+    ],
+)
+def test_an_image_type_goes_before_the_name_of_a_folder(tmp_path: Path, attributes: dict[str, Any], kind: str) -> None:
+    header = read_header(write_mr(tmp_path / "a.dcm", **attributes))
+    found = recognise_sequence(folder="T1w", header=header)
+    assert (found.sequence, found.none_of_the_four) == (UNKNOWN, True)
+    assert found.reason == f"{kind}, by its header, whatever its folder name 'T1w' says"
+    plain = read_header(write_mr(tmp_path / "b.dcm", ImageType=["DERIVED", "SECONDARY"]))
+    assert recognise_sequence(folder="T1w", header=plain).confidence == "certain"
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ import nibabel
 import numpy as np
 import pytest
 
+from core.data.formats import nifti
 from core.data.index.series import scan_series
 from core.data.study import Series
+from core.errors import DataError
 from core.mri import MRSequence
 from core.settings import Settings
 from tests.data.dicom_files import write_series
@@ -93,20 +95,51 @@ def test_a_stated_sequence_is_for_series_that_say_nothing(tmp_path: Path, settin
         (np.uint8, 0, 1, True),
         (np.uint8, 0, 4, True),
         (np.float32, 0, 1, True),
+        (np.int16, 0, 4, True),
         (np.int16, 1002, 50, True),
         (np.int16, 0, 50, False),
+        (np.float32, 0, 50, False),
     ],
 )
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
 def test_a_label_map_is_told_by_its_voxels_or_its_intent(
-    tmp_path: Path, settings: Settings, kind: type, intent: int, levels: int, labels: bool
+    tmp_path: Path, settings: Settings, kind: type, intent: int, levels: int, labels: bool, ending: str
 ) -> None:
     place = np.indices((40, 40, 12)).sum(axis=0)
     image = nibabel.Nifti1Image((place * levels // 60).astype(kind), np.diag([1.0, 1.0, 5.0, 1.0]))
     image.header["intent_code"] = intent
-    nibabel.save(image, tmp_path / "T1.nii.gz")
+    nibabel.save(image, tmp_path / f"T1{ending}")
     series, faults = scan(tmp_path, settings)
-    reason = "T1.nii.gz is a label map by its voxels or its intent code, not a scan."
+    reason = f"T1{ending} is a label map by its voxels or its intent code, not a scan."
     assert (len(series), faults) == ((0, [reason]) if labels else (1, []))
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_a_map_that_hardly_compresses_is_a_map_of_labels(tmp_path: Path, settings: Settings, ending: str) -> None:
+    labels = np.random.default_rng(0).integers(0, 4, (60, 60, 40)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(labels, np.diag([1.0, 1.0, 5.0, 1.0])), tmp_path / f"T1{ending}")
+    assert not scan(tmp_path, settings)[0]
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_a_masked_or_a_blank_scan_is_no_map_of_labels(tmp_path: Path, settings: Settings, ending: str) -> None:
+    masked = np.zeros((60, 60, 40), np.int16)
+    masked[20:40, 20:40, 30:39] = 7 * np.arange(9)
+    for name, voxels in (("T1", masked), ("T2", np.zeros_like(masked)), ("FLAIR", masked / 200)):
+        nibabel.save(nibabel.Nifti1Image(voxels, np.diag([1.0, 1.0, 5.0, 1.0])), tmp_path / f"{name}{ending}")
+    series, faults = scan(tmp_path, settings)
+    assert (len(series), faults) == (3, [])
+
+
+def test_a_scan_is_read_no_further_than_to_its_ninth_value(tmp_path: Path) -> None:
+    place = np.arange(128 * 128 * 60).reshape(128, 128, 60)
+    for name, voxels in (("scan", place), ("labels", place % 3)):
+        path = tmp_path / f"{name}.nii"
+        nibabel.save(nibabel.Nifti1Image(voxels.astype(np.int16), np.eye(4)), path)
+        path.write_bytes(path.read_bytes()[: 352 + nifti.LOOK_BYTES])
+    assert not nifti.is_label_map(tmp_path / "scan.nii")
+    with pytest.raises(DataError, match=r"labels\.nii is damaged: its voxels end too early"):
+        nifti.is_label_map(tmp_path / "labels.nii")
 
 
 def test_an_8_bit_scan_stays_a_scan(tmp_path: Path, settings: Settings) -> None:

@@ -25,6 +25,12 @@ POST, PERHAPS, PRE, SILENT = "post", "post?", "pre", ""
         ("T1 3D sag mdc", POST), ("MdC_3D_T1_TSE", POST), ("TSE_3DT1mdc", POST), ("T1 senza m.d.c.", PRE), ("T1 basale", PRE),
         ("T1 s/mdc", PRE), ("T1 dopo mdc", POST), ("T1 sem contraste", PRE), ("T1 após contraste", POST),
         ("T1 zonder contrast", PRE), ("T1 met contrast", POST), ("T1 blanco", PRE),
+        ("T1 avec injection", POST), ("T1 con civ", POST), ("T1 mit Inj", POST), ("T1 mit", SILENT),
+        # an agent that is denied
+        ("AX T1 -GD", PRE), ("T1 -KM fs", PRE), ("T1_-Gd", PRE), ("AX T1 - GD", SILENT), ("T1-GD", POST), ("T1 KM neg", PRE),
+        ("T1 Gd negativ", PRE), ("T1 o. KM", PRE), ("T1 oKM", PRE), ("T1 o. Kontrast", PRE), ("T1 m. KM", POST), ("T1 mKM", POST),
+        ("T1 w.o. contrast", PRE), ("T1 w. contrast", POST), ("T1 w. & w.o. contrast", SILENT), ("T1 s.c.", PRE), ("T1 nonGd", PRE),
+        ("T1 GdDTPA", POST), ("T1 Gd-DTPA", POST), ("T1 GdDOTA", POST), ("T1 pre GdDTPA", PRE),
         # Russian, in Latin and in Cyrillic letters
         ("T1 s kontrastom", POST), ("T1 bez kontrasta", PRE), ("T1 do kontrasta", PRE), ("T1 posle kontrasta", POST),
         ("Т1 с контрастом", POST), ("Т1 без контраста", PRE), ("T1 с КУ", POST), ("T1 без КУ", PRE),
@@ -46,13 +52,25 @@ def test_words_for_contrast(name: str, mark: Mark) -> None:
         ("gre_field_mapping", "a map"), ("T1map", "a map"), ("MRS PRESS", "spectroscopy"), ("t2_ciss", "a cisternogram or balanced image"),
         ("STIR cor", "a fat-nulled or double inversion image"), ("AAHead_Scout", "a localiser"), ("Survey", "a localiser"),
         ("T1 and T2", "several weightings"), ("flair_seg", "a label map"),
+        ("T1_phase", "a phase image"), ("t1_ph", "a phase image"), ("T1w_mprage_e1_ph", "a phase image"), ("Phase T1", "a phase image"),
+        ("T1_real", "a real or imaginary image"), ("T1 difference", "a subtraction"), ("T1 post - pre", "a subtraction"),
+        ("T1_post_minus_pre", "a subtraction"), ("T1 aftrek", "a subtraction"), ("T1 aftrekking", "a subtraction"),
+        ("T1 вычитание", "a subtraction"), ("T1 DIXON fat", "a fat or opposed-phase image"),
+        ("t1_vibe_dixon_tra_F", "a fat or opposed-phase image"), ("FAT: Ax T1 LAVA-Flex", "a fat or opposed-phase image"),
+        ("T1 MT", "a magnetization transfer image"), ("Magnetisation Transfer T1", "a magnetization transfer image"),
     ],
 )  # fmt: skip
 def test_names_of_what_is_none_of_the_four(name: str, kind: str) -> None:
     assert read_name(name).other == kind
 
 
-@pytest.mark.parametrize("name", ["T1_lesion", "sub-01_space-T1w_label-lesion_dseg", "FLAIR-label", "FLAIR_roi"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "T1_lesion", "sub-01_space-T1w_label-lesion_dseg", "FLAIR-label", "FLAIR_roi", "FLAIR_ROI1", "t1_label-2", "FLAIR_labels2",
+        "FLAIR_truth", "FLAIR_gt", "T1_pred", "FLAIR_VOI", "t2_voi3",
+    ],
+)  # fmt: skip
 def test_words_of_label_maps_count_in_file_names_only(name: str) -> None:
     assert read_name(name, file=True).other == "a label map"
     assert read_name("T1 lesion protocol").other == ""
@@ -68,6 +86,12 @@ def test_words_of_label_maps_count_in_file_names_only(name: str) -> None:
         "sub_07_T1",
         "sub-x1_ses-b_T1w",
         "T1W_REST_SE",
+        "T1W_IN_PHASE",
+        "T1 late phase",
+        "T1 phase sensitive IR",
+        "T1 DIXON water",
+        "T1 DIXON fat sat",
+        "T1 SE MT GD",
     ],
 )
 def test_words_that_only_look_like_another_kind(name: str) -> None:

@@ -9,7 +9,7 @@ from core.data.sequences.tables import TABLES
 
 WORDS = (
     "weightings", "other_kinds", "label_files", "gradient_echoes", "reformats", "agents", "after", "perhaps_after", "before",
-    "negations", "not_of_contrast", "both", "leading", "modifiers",
+    "negations", "with", "not_of_contrast", "both", "leading", "modifiers",
 )  # fmt: skip
 
 

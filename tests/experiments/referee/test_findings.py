@@ -87,3 +87,49 @@ def test_one_fold_of_many_and_many_subgroups_are_said(tmp_path: Path) -> None:
     groups = {f"group {number}": generator.choice(["a", "b"], 200) for number in range(6)}
     (note,) = judge(read(draw_table(200).assign(**groups), tmp_path), QUICK)["notes"]
     assert "12 subgroups are listed: at least one of 12 intervals of 95% misses by chance in up to 60%" in note
+
+
+def test_a_person_of_two_spellings_is_one_person(tmp_path: Path) -> None:
+    table = draw_table(parts=True)
+    for twice in (zeros_apart, same_answers):
+        assert judge(read(twice(table), tmp_path), QUICK)["leaks"]["persons"] == 8
+
+
+def test_folds_that_rank_nobody_are_told(tmp_path: Path) -> None:
+    table = draw_table().assign(fold=lambda one: np.arange(len(one)) % 5)
+    assert kinds(table, tmp_path) == set()
+    constant = table.assign(probability=0.3 + table["fold"] / 10)
+    assert "constant_scores" in kinds(constant, tmp_path)
+    most = constant.assign(probability=constant["probability"].where(table["fold"] < 4, table["probability"]))
+    found = judge(read(most, tmp_path), QUICK)
+    assert "4 of 5 folds" in next(one["text"] for one in found["findings"] if one["kind"] == "constant_in_fold")
+    assert "all scores are equal in 4 of 5 folds" in found["discrimination"]["auroc"]["method"]
+
+
+def copied(table: pd.DataFrame, times: int = 4) -> pd.DataFrame:
+    return pd.concat([table.assign(id=table["id"] + f"_copy{number}") for number in range(times)])
+
+
+def test_persons_copied_under_other_ids_are_seen(tmp_path: Path) -> None:
+    table = draw_table()
+    assert "same_answer_twice" in kinds(copied(table), tmp_path)
+    assert "same_answer_twice" in kinds(pd.concat([table, copied(table.head(100), 1)]), tmp_path)
+    parts = draw_table(parts=True)
+    assert "same_answer_twice" in kinds(pd.concat([parts, copied(parts.tail(100), 2)]), tmp_path)
+    found = judge(read(copied(table).assign(part=np.repeat(["train", "test"], 600)), tmp_path), QUICK)
+    assert found["leaks"]["persons"] == 300
+
+
+@pytest.mark.parametrize("answers", ["votes", "half precision", "separated", "one answer a person"])
+def test_answers_that_repeat_by_chance_are_no_copies(answers: str, tmp_path: Path) -> None:
+    table = draw_table(600, signal=1.5)
+    odds = np.log(table["probability"] / (1 - table["probability"]))
+    if answers == "votes":
+        table["probability"] = (table["probability"] * 997).round() / 997
+    elif answers == "half precision":
+        table["probability"] = 1 / (1 + np.exp(-odds.astype(np.float16).astype(float)))
+    elif answers == "separated":
+        table["probability"] = (table["label"] / 2 * 997 + (table["probability"] * 997 / 2).round()) / 998
+    else:
+        table = pd.concat([table] * 3)
+    assert "same_answer_twice" not in kinds(table, tmp_path)

@@ -8,6 +8,7 @@ import pytest
 
 from core.errors import EvaluationError
 from core.evaluation.intervals import auroc_interval
+from core.evaluation.power import patients_needed
 from core.experiments.referee.judge import Questions, judge
 from tests.experiments.referee.tables import draw_table, read
 
@@ -130,3 +131,27 @@ def test_more_patients_than_fit_in_memory_are_refused(tmp_path: Path, monkeypatc
     monkeypatch.setattr("core.experiments.referee.judge.MOST_PATIENTS", 20)
     with pytest.raises(EvaluationError, match="20 at most"):
         judge(read(draw_table(30), tmp_path))
+
+
+def test_patients_are_planned_for_the_design_that_was_judged(tmp_path: Path) -> None:
+    folds = judge(read(draw_table().assign(fold=lambda one: np.arange(len(one)) % 5), tmp_path), QUICK)["sample_size"]
+    share = float(draw_table()["label"].mean())
+    assert folds["needed"]["0.6"] == patients_needed(0.6, prevalence=share, design="folds")
+    assert folds["smallest_auroc"] > 0.6
+    assert folds["needed"]["0.6"] > folds["n"]
+    few = judge(read(draw_table(16).assign(fold=lambda one: np.arange(len(one)) // 8), tmp_path), QUICK)["sample_size"]
+    assert "too few to plan with" in few["reason"]
+
+
+def test_one_part_or_one_fold_tells_of_no_leak(tmp_path: Path) -> None:
+    for one in ({"part": "val"}, {"fold": 3}, {"part": "test", "fold": 3}):
+        verdict = judge(read(draw_table(60).assign(**one), tmp_path), QUICK)["leaks"]["verdict"]
+        assert verdict.startswith("cannot be told: all rows are of one"), one
+    dealt = draw_table(60).assign(part="test", fold=lambda one: np.arange(len(one)) % 3)
+    assert judge(read(dealt, tmp_path), QUICK)["leaks"]["verdict"].startswith("none found")
+
+
+def test_scores_that_are_turned_round_are_called_so(tmp_path: Path) -> None:
+    table = draw_table()
+    sentence = judge(read(table.assign(probability=1 - table["probability"]), tmp_path), QUICK)["sentence"]
+    assert sentence.startswith("The ranking is below chance, and the scores may be turned round: AUROC 0.2")

@@ -19,7 +19,6 @@ from core.experiments.study.parameters import (
     SIZES,
     PositiveParameters,
     StudyParameters,
-    estimate_seconds,
     size_config,
 )
 from core.experiments.study.positive import choose_positive
@@ -125,10 +124,3 @@ def test_the_positive_control_needs_a_target_that_can_be_found(cohort: Path, tmp
     assert choose_positive(named, DataSource(root=str(tmp_path))) == named
     with pytest.raises(ConfigError, match="--control-target"):
         choose_positive(PositiveParameters(), DataSource(root=str(tmp_path)))
-
-
-def test_twice_the_threads_take_half_as_long() -> None:
-    config = size_config(find_preset("honest").config, "small")
-    one = estimate_seconds(config, 400, SIZES["small"].trainings, 1)
-    assert one == pytest.approx(2 * estimate_seconds(config, 400, SIZES["small"].trainings, 2))
-    assert 60 < one < 7200

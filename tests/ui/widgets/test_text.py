@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ui.widgets.text import duration_text, plain, rate_text
+from ui.widgets.text import duration_text, plain, rate_text, rough_duration_text
 
 SPECIAL = set("\\`*_{}[]()<>#+-.!|~$:&^=@")
 
@@ -57,6 +57,13 @@ def test_plain_removes_direction_overrides() -> None:
 )
 def test_durations(seconds: float | None, words: str) -> None:
     assert duration_text(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(2, "1 minute"), (99.4 * 60, "99 minutes"), (99.6 * 60, "2 hours"), (5.2 * 3600, "5 hours")]
+)
+def test_rough_durations(seconds: float, words: str) -> None:
+    assert rough_duration_text(seconds) == words
 
 
 def test_dashes_for_what_is_unknown() -> None:

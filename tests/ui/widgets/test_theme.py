@@ -73,3 +73,17 @@ def test_a_figure_of_shapes_alone_is_drawn() -> None:
 
     app = AppTest.from_function(page, default_timeout=60).run()
     assert not app.exception
+
+
+def test_a_figure_is_said_in_words_after_its_title() -> None:
+    def page() -> None:
+        import plotly.graph_objects as go
+
+        from ui.widgets.theme import draw
+
+        draw(go.Figure(go.Bar(x=["a", "b"], y=[3, 4])), key="bars", alt="counts")
+        draw(go.Figure(), key="none", alt="losses")
+
+    app = AppTest.from_function(page, default_timeout=60).run()
+    assert [chart.proto.alt for chart in app.get("plotly_chart")] == ["counts: a: 3; b: 4", "losses: nothing is drawn"]
+    assert '"filename": "counts"' in app.get("plotly_chart")[0].proto.config

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
-from core.data.index.file_names import FileNames
+from core.data.names.file_names import FileNames
 
 FOLDER = Path("cohort") / "00001"
 NAMES = ("a.dcm", "b.dcm", "below/c.dcm")

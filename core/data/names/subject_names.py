@@ -24,6 +24,8 @@ SUBJECT_WORDS = frozenset(_WORDS["subject"])
 SESSION_WORDS = frozenset(_WORDS["session"])
 SESSION = re.compile(rf"(?:{'|'.join(sorted(SESSION_WORDS, key=len, reverse=True))})(?:\d*d?|[a-z])|\d+d?")
 """A word of a session's name: week, 000, Timepoint2, FU003d, 20190304."""
+TIMEPOINT = r"[Tt]\d{1,2}"
+"""A word of a session's name that can be a sequence's (:mod:`core.data.names.timepoints`)."""
 PLAIN_WORDS = frozenset(_WORDS["plain"])
 """Words that name a kind of file or of image, and nobody."""
 COUNTED_WORDS = frozenset(_WORDS["counted"])
@@ -185,6 +187,6 @@ def split_session(name: str) -> tuple[str, str]:
     """Split a study's name into its person and its session, which may be empty: ``P1_ses-2`` is ``P1`` and ``ses-2``."""
     for match in re.finditer(r"[_\-. ]", name):
         person, session = name[: match.start()], name[match.end() :]
-        if person and is_session_name(session):
+        if person and (is_session_name(session) or re.fullmatch(TIMEPOINT, session)):
             return person, session
     return name, ""

@@ -1,0 +1,1 @@
+"""What the names of files, folders, persons, classes and sessions say."""
