@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+ALL_EQUAL = "withheld: all scores are equal, so that nobody is ranked"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:

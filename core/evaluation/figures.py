@@ -14,7 +14,7 @@ from core.errors import EvaluationError
 from core.evaluation import metrics
 from core.evaluation.aggregate import log_odds
 from core.evaluation.calibration import calibration_error_figure, to_probabilities
-from core.evaluation.figure import Figure
+from core.evaluation.figure import ALL_EQUAL, Figure
 from core.evaluation.influence import (
     average_precision_interval,
     mean_interval,
@@ -40,7 +40,6 @@ FIGURES = tuple(FIGURE_TITLES)
 
 BY_PATIENT = " by patient"
 ONE_CLASS = "all of them are of one class"
-ALL_EQUAL = "withheld: all scores are equal, so that nobody is ranked"
 BIASED = "no interval: slices of a patient err together, and it lies above the truth by chance alone"
 TWO_CLASSES_ONLY = "for two classes only"
 WILSON = "Wilson"

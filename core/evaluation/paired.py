@@ -8,8 +8,7 @@ from scipy.special import stdtrit
 
 from core.errors import EvaluationError
 from core.evaluation import metrics
-from core.evaluation.figure import Figure
-from core.evaluation.figures import ALL_EQUAL
+from core.evaluation.figure import ALL_EQUAL, Figure
 from core.evaluation.influence import cluster_influence
 from core.evaluation.intervals import auroc_influence, auroc_interval, bootstrap_interval
 from core.evaluation.metrics import Floats

@@ -18,8 +18,7 @@ from core.errors import EvaluationError
 from core.evaluation import metrics
 from core.evaluation.aggregate import log_odds
 from core.evaluation.calibration import to_probabilities
-from core.evaluation.figure import Figure
-from core.evaluation.figures import ALL_EQUAL
+from core.evaluation.figure import ALL_EQUAL, Figure
 from core.evaluation.intervals import auroc_influence, bootstrap_weights, hanley_mcneil_variance
 from core.evaluation.metrics import Floats, Integers
 

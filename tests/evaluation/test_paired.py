@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from core.evaluation.figures import ALL_EQUAL
+from core.evaluation.figure import ALL_EQUAL
 from core.evaluation.intervals import auroc_interval
 from core.evaluation.paired import auroc_difference, bootstrap_auroc_difference, mean_difference
 

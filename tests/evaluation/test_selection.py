@@ -11,8 +11,7 @@ from scipy.stats import t as student
 from sklearn.metrics import roc_auc_score
 
 from core.errors import EvaluationError
-from core.evaluation.figure import Figure
-from core.evaluation.figures import ALL_EQUAL
+from core.evaluation.figure import ALL_EQUAL, Figure
 from core.evaluation.intervals import auroc_interval
 from core.evaluation.selection import (
     Selection,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from core.evaluation.figures import ALL_EQUAL, compute_figures
+from core.evaluation.figure import ALL_EQUAL
+from core.evaluation.figures import compute_figures
 from core.experiments.external.judged import describe_pool, judge_cohort, pool_cohorts
 from core.runs.evaluation import Evaluation
 
