@@ -16,6 +16,7 @@ from core.settings import Settings
 from tests.pages.conftest import make_record
 from tests.pages.reading import App, words
 from tests.phantoms import copy_phantom
+from ui.cohort import synthetic
 from ui.paper import twin_start
 from ui.paper.twin_start import DEMO
 
@@ -25,7 +26,7 @@ def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing trains in the background of a test."""
     monkeypatch.setattr("core.experiments.twin.pair.ensure_worker", lambda settings: None)
     monkeypatch.setattr("ui.runs.runs.wake_queue", lambda: None)
-    monkeypatch.setattr(twin_start, "make_phantom", copy_phantom)
+    monkeypatch.setattr(synthetic, "make_phantom", copy_phantom)
     monkeypatch.setattr(twin_start, "DEMO", DEMO.model_copy(update={"studies": 16, "slices": 8, "size": 32}))
     monkeypatch.setattr(twin_start, "QUICK_SETTINGS", ("weights=none", "size_px=32", "slice_count=4", "epochs=1"))
 

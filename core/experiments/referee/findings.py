@@ -125,6 +125,8 @@ def _find_copies(table: Predictions, rows: pd.DataFrame) -> pd.DataFrame:
     kept = known.drop_duplicates(["value", "profile"])
     if repeated < FEWEST or len(copied) < DISTINCT * repeated or len(ids) < DISTINCT * len(kept):
         return copies.head(0)
+    if (ids[copied] == ids[copied].median()).mean() < DISTINCT:  # a copied table has as many of each, votes have not
+        return copies.head(0)
     ranked = known.drop_duplicates("value")["profile"].to_numpy()
     alike = float((ranked[1:] == ranked[:-1]).mean())
     return copies if bdtrc(len(copied) - 1, repeated, alike) < CHANCE else copies.head(0)
