@@ -14,7 +14,7 @@ def draw_section() -> None:
     st.markdown(
         "One configuration, trained twice on equally many slices and evaluated on the **same** test slices. In one arm other "
         "slices of the evaluated patients, their **siblings**, are in training; in the other they are not. "
-        "Else they differ only in that the first arm sees more heads, 7 to 15% of the difference where that was measured."
+        "Else they differ only in that the first arm sees more heads, which may make a part of the difference."
     )
     _show_pairs("A new twin run", key="validity.twin", shuffled=False)
     show_falsifier(

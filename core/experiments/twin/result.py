@@ -2,8 +2,7 @@
 
 Everything else is the same: network, initial weights, number of training slices of each class, the slices that choose
 the epoch and the slices that are evaluated (:mod:`core.experiments.twin.split`). The arm with siblings has also seen more
-heads, with fewer slices of each. A third arm with strangers' slices in the siblings' place put that at 7 to 15% of the
-difference (a review of this project); the rest is what siblings are worth.
+heads, with fewer slices of each. What that is worth a third arm would tell, with strangers' slices in the siblings' place; there is none.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ from core.settings import Settings
 from core.training.evaluate import evaluate_run
 
 MORE_HEADS = (
-    "The first arm has also seen more heads: where that was measured, with strangers' slices in place of the siblings, it made "
-    "up 7 to 15% of the difference."
+    "The first arm has also seen more heads, with fewer slices of each; what part of the difference that makes, this pair does "
+    "not tell."
 )
 SHOWN = ("accuracy", "auroc", "majority_accuracy")
 
