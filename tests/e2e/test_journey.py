@@ -167,6 +167,7 @@ def test_a_stopped_run_is_found_after_a_restart_judged_and_deleted(server: Serve
     assert "evaluated 0 times" in tab.text()
     tab.press("Evaluate on the test patients")
     tab.page.get_by_text("Evaluated 1 time", exact=False).first.wait_for()
+    tab.settle()  # while the page is drawn another table, which is folded away, follows the words
     name = the_run(server).name
     address = tab.page.url
     table = tab.page.get_by_text("Patients:").locator("xpath=following::*[@data-testid='stDataFrame'][1]")
