@@ -22,7 +22,7 @@ from core.data.cohorts.registry import Recognised, recognise_cohort
 from core.data.formats.archive import unpack
 from core.data.formats.dicom import InstanceHeader
 from core.data.formats.dicomdir import read_dicomdir
-from core.data.formats.discovery import detect_kind, is_dicomdir, walk_files
+from core.data.formats.discovery import detect_kind, is_dicomdir, is_left_behind, walk_files
 from core.data.formats.nifti import read_nifti_header
 from core.data.formats.untrusted_files import Budget, remove_on_error, safe_path, write_file
 from core.data.index.assign import apply_overrides, note_choices
@@ -201,7 +201,7 @@ def _sort_paths(
 
 def _below_wrapping(folder: Path) -> Path:
     """Return the folder below those that hold one folder and nothing else: a browser and many zips put one around a cohort."""
-    while len(inside := [one for one in folder.iterdir() if not one.name.startswith((".", "__MACOSX"))]) == 1:
+    while len(inside := [one for one in folder.iterdir() if not is_left_behind(one.name)]) == 1:
         if not inside[0].is_dir():
             break
         folder = inside[0]

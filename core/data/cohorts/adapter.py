@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.data.formats.discovery import natural_key
+from core.data.formats.discovery import is_left_behind, natural_key
 from core.mri import MRSequence
 
 FilePattern = tuple[str, MRSequence | None]
@@ -158,7 +158,7 @@ def list_folders(base: Path) -> list[Path]:
     """Return the visible folders in a folder, in natural order."""
     try:
         with os.scandir(base) as found:
-            names = [entry.name for entry in found if entry.is_dir() and not entry.name.startswith((".", "__MACOSX"))]
+            names = [entry.name for entry in found if entry.is_dir() and not is_left_behind(entry.name)]
     except OSError:
         return []
     return [base / name for name in sorted(names, key=natural_key)]

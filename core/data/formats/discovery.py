@@ -115,6 +115,11 @@ def walk_files(folder: Path) -> Iterator[Path]:
     yield from _walk(folder, frozenset({start, *start.parents}))
 
 
+def is_left_behind(name: str) -> bool:
+    """Whether a file or folder is hidden, or what an operating system leaves behind."""
+    return name.startswith(".") or name.lower() in IGNORED_NAMES
+
+
 def _walk(folder: Path, parents: frozenset[Path]) -> Iterator[Path]:
     try:
         with os.scandir(folder) as found:
@@ -122,7 +127,7 @@ def _walk(folder: Path, parents: frozenset[Path]) -> Iterator[Path]:
     except OSError:
         return
     for entry in entries:
-        if entry.name.startswith(".") or entry.name.lower() in IGNORED_NAMES:
+        if is_left_behind(entry.name):
             continue
         if entry.is_dir():
             child = folder / entry.name

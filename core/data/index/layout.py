@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal, get_args
 
-from core.data.formats.discovery import FileKind, detect_kind, natural_key, walk_files
+from core.data.formats.discovery import FileKind, detect_kind, is_left_behind, natural_key, walk_files
 from core.data.index.recognise import recognise_name
 from core.data.study import Phase
 from core.errors import ConfigError, EmptyCohortError
@@ -92,7 +92,7 @@ def detect_layout(root: Path, stated: str | None = None) -> Layout:
 
 def subfolders(folder: Path) -> list[Path]:
     """Return the visible folders in a folder, in natural order."""
-    found = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__MACOSX"))]
+    found = [path for path in folder.iterdir() if path.is_dir() and not is_left_behind(path.name)]
     return sorted(found, key=lambda path: natural_key(path.name))
 
 

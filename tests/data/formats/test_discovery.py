@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.data.cohorts.adapter import list_folders
 from core.data.formats.discovery import detect_kind, walk_files
-from core.data.index.layout import detect_layout
+from core.data.index.layout import detect_layout, subfolders
 from core.data.index.series import scan_series
 from core.settings import Settings
 from tests.data.dicom_files import write_mr
@@ -86,3 +87,5 @@ def test_what_windows_and_disks_leave_behind_is_passed_over(tmp_path: Path) -> N
         (tmp_path / name).mkdir()
         (tmp_path / name / "flair.png").write_bytes(b"x")
     assert [path.parent.name for path in walk_files(tmp_path)] == ["P1"]
+    assert [path.name for path in list_folders(tmp_path)] == ["P1"]
+    assert [path.name for path in subfolders(tmp_path)] == ["P1"]
