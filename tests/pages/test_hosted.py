@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.runs.folder import RunFolder
 from core.settings import PROJECT_ROOT, Settings
-from tests.pages.reading import App, words
+from tests.pages.reading import App, make_tiny_cohort, words
 from ui.server.visitor import COOKIE, TOKEN, make_cookie, read_cookie, visitor_key
 from ui.widgets.state import Scan
 
@@ -115,11 +115,5 @@ def test_a_cohort_that_is_made_takes_the_place_of_one_unused(
     unused = home.cache / "synthetic" / "of another visitor"
     unused.mkdir(parents=True)
     (unused / "pixels").write_bytes(bytes(2**21))
-    app = open_app("cohort.py")
-    for name, value in (("studies", 2), ("slices", 4), ("size", 32)):
-        app.number_input(key=f"cohort.{name}").set_value(value)
-    app.run()
-    app.button(key="cohort.make").click().run()
-    assert not app.exception
-    assert not app.error
+    make_tiny_cohort(open_app)
     assert not unused.exists()

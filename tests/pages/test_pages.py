@@ -12,7 +12,7 @@ from core.presets import PRESETS
 from core.runs.folder import RunFolder, list_runs
 from core.settings import PROJECT_ROOT, Settings
 from tests.data.cohorts.trees import write_upenn
-from tests.pages.reading import App, words
+from tests.pages.reading import App, make_tiny_cohort, words
 from ui.widgets.state import Scan
 
 PAGES = sorted(path.name for path in (PROJECT_ROOT / "pages").glob("*.py"))
@@ -128,13 +128,7 @@ def test_a_folder_that_is_not_there_is_one_error_and_the_choice_stays(open_app: 
 
 
 def test_a_tiny_cohort_is_made_and_loaded(open_app: App, home: Settings) -> None:
-    app = open_app("cohort.py")
-    for name, value in (("studies", 2), ("slices", 4), ("size", 32)):
-        app.number_input(key=f"cohort.{name}").set_value(value)
-    app.run()
-    app.button(key="cohort.make").click().run()
-    assert not app.exception
-    assert not app.error
+    app = make_tiny_cohort(open_app)
     assert [metric.value for metric in app.metric][:3] == ["2", "2", "8"]
     app.button(key="cohort.count").click().run()
     assert not app.exception
