@@ -6,7 +6,7 @@ DEMO := .venv-demo
 PORT ?= 8501
 CHECKPOINT ?= demo-synthetic
 
-.PHONY: help app demo web test test-slow e2e lint bench zoo costs demo-checkpoint demo-maps licences lock clean
+.PHONY: help app demo web test test-slow e2e lint bench zoo costs demo-checkpoint demo-maps demo-sample licences lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -48,6 +48,9 @@ demo-checkpoint: $(VENV)/.runtime  ## train the shipped checkpoint again, from n
 
 demo-maps: $(VENV)/.dev  ## train the shipped checkpoint whose maps are true, and test them (about an hour)
 	$(BIN)/python benchmarks/bench_maps.py --keep checkpoints/demo-synthetic-t1wce.safetensors
+
+demo-sample: $(VENV)/.runtime  ## record what the shipped checkpoints say of the sample study; after a change of either
+	$(BIN)/python checkpoints/record_sample.py checkpoints/demo-synthetic*.safetensors
 
 licences: $(VENV)/.runtime  ## the licence of everything that is installed to run; fails where one is under the GPL
 	$(BIN)/python -m core.licences

@@ -6,7 +6,8 @@
 the same digits, is a person (else each file, equal files once). A person counts once, also over several kinds ("real: all"): as
 refused only if every scan of that person is. ``--fresh`` is a synthetic cohort that neither the training nor the limits have
 seen; without it one of ``--studies`` is made (seed 22). CT, X-ray, ultrasound and other pictures come with pydicom, photographs
-with scikit-learn and matplotlib; knees in MR are drawn, for none was at hand.
+with scikit-learn and matplotlib; knees in MR are drawn, for none was at hand. Synthetic studies are changed as another scanner, spacing,
+contrast or pose would change them, and drawn with the skull on (benchmarks/changed_scans.py).
 
 Real scans are handed in as they are, and a second time ("distance alone"), like all else, as if they were marked as synthetic, so
 that the checks and the distance alone decide. What pydicom's files show is handed in as plain pictures: as DICOM it is refused
@@ -27,6 +28,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from changed_scans import CHANGED, write_changed, write_whole_head
 from measuring import PROJECT, TINY_SCAN, call_core, machine, parse_arguments, print_table
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
@@ -229,7 +231,7 @@ def main() -> None:
                 refused = np.array([verdict != "passed" for verdict in verdicts])
                 unread = verdicts.count("no answer")
                 low, high = exact_interval(int(refused.sum()), len(refused))
-                found = f"{refused.mean():.3f} ({low:.3f} to {high:.3f})"
+                found = f"{refused.mean():.3f} ({low:.3f} to {high:.3f})" if verdicts else "none"
                 rows.append((predictor.card.name, kind, f"{refused.sum()} of {len(refused)}", unread, found))
                 if kind.startswith("real") and "distance alone" not in kind:
                     passed &= bool(refused.all())
@@ -287,6 +289,17 @@ def measure(predictor: Predictor, arguments: argparse.Namespace, fresh: Cohort, 
     some = list(fresh)[: arguments.others]
     found["synthetic, inverted"] = [ask(predictor, inverted(study, work)) for study in some]
     found["synthetic, as another sequence"] = [ask(predictor, as_another(study)) for study in some]
+    found["contrast: T1w handed in as T1wCE"] = [
+        ask(predictor, replace(study, series=(replace(one, sequence=MRSequence.T1WCE),)))
+        for study in some
+        for one in study.series
+        if one.sequence is MRSequence.T1W
+    ]
+    for kind, change in CHANGED.items():
+        people = {study.study_id: [write_changed(study, work / kind, change)] for study in some}
+        found[kind] = list(ask_people(predictor, people, sequence).values())
+    heads = {str(index): [write_whole_head(work / "heads", index)] for index in range(arguments.others)}
+    found["skull: whole synthetic heads"] = list(ask_people(predictor, heads, sequence).values())
     found["fresh synthetic patients"] = [ask(predictor, study) for study in fresh]
     found["one series of a fresh patient"] = [
         ask(predictor, replace(study, series=(one,)))

@@ -19,3 +19,4 @@ $python -m core maps checkpoints/demo-synthetic.safetensors "$judge" --studies 1
 for cohort in 13 31; do $python -m core phantom "$home/cache/demo/$cohort" --studies 200 --signal 3 --seed $cohort; done
 $python checkpoints/calibrate.py checkpoints/demo-synthetic.safetensors "$home/cache/demo/13" "$judge" "$home/cache/demo/31"
 $python -m core export onnx checkpoints/demo-synthetic.safetensors --out checkpoints --replace
+$python checkpoints/record_sample.py checkpoints/demo-synthetic.safetensors

@@ -7,6 +7,17 @@ command line prints it and exits with 2; a page shows it in one ``st.error``. An
 
 from __future__ import annotations
 
+import errno
+import re
+from pathlib import Path
+
+PASSING = "This may be a fault of the moment: try again."
+"""Ends the message of a :class:`DataError` that came of memory or a disk that gave out; see :func:`may_pass`."""
+OF_THE_MOMENT = frozenset(
+    {errno.EIO, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.EMFILE, errno.ENFILE, errno.ENOSPC}
+    | {errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENODEV, errno.ETIMEDOUT, errno.ESTALE}
+)
+"""Of an OSError: the file itself may be sound."""
 REFUSALS = {
     "no_image": "{name} is not a DICOM image: it has neither Modality, SOP Class UID nor pixels.",
     "other_modality": "{name} has Modality {modality}; only MR images can be used here.",
@@ -59,6 +70,11 @@ def refusal(key: str, **values: object) -> str:
     return REFUSALS[key].format(**values)
 
 
+def may_pass(reason: str) -> bool:
+    """Whether what was said of a file may be otherwise the next time, though the file is the same: no cache keeps that."""
+    return PASSING in reason
+
+
 class MGMTLabError(Exception):
     """The root: an error that a user can correct, stated in one line."""
 
@@ -71,7 +87,13 @@ class ConfigError(MGMTLabError):
 
 
 class DataError(MGMTLabError):
-    """A file, folder or series that cannot be used."""
+    """A file, folder or series that cannot be used; the message says where that may be for the moment only."""
+
+    def __str__(self) -> str:
+        words, cause = super().__str__(), self.__cause__
+        while cause and not isinstance(cause, MemoryError) and getattr(cause, "errno", None) not in OF_THE_MOMENT:
+            cause = cause.__cause__
+        return f"{words} {PASSING}" if cause and not may_pass(words) else words
 
 
 class DicomError(DataError):
@@ -176,3 +198,26 @@ class ServerError(MGMTLabError):
 
 class HostedModeError(MGMTLabError):
     """Something that a hosted demo does not offer to its visitors."""
+
+
+_PLACES = {
+    errno.EEXIST: "where a folder should be there is a file; name another place",
+    errno.ENOTDIR: "where a folder should be there is a file; name another place",
+    errno.EISDIR: "it is a folder; name a file",
+    errno.ENAMETOOLONG: "the name is too long; name a shorter one",
+    errno.ENOENT: "it is not there, or its folder takes no files; check the name",
+    errno.EACCES: "permission is denied; name another place, or ask for the permission",
+}
+"""Of a place that a person named."""
+_BESIDE = re.compile(r"\.(.+)\.[0-9a-f]{8}\.part")
+"""What :func:`core.files.replace_atomically` writes to, by its name."""
+
+
+def describe_os_error(error: OSError) -> str:
+    """Return in one line what the system refuses and what to do; its own words where nothing better is known."""
+    why = _PLACES.get(error.errno or 0)
+    if why is None or not isinstance(error.filename, str):
+        return " ".join(str(error).split())
+    path = Path(error.filename)
+    beside = _BESIDE.fullmatch(path.name)
+    return f"{path.with_name(beside[1]) if beside else path}: {why}."

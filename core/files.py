@@ -81,6 +81,22 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise
 
 
+def check_writable(path: Path) -> None:
+    """Raise as :func:`write_atomic` would, before work is done for a file; nothing is left, no folder either."""
+    beside = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
+    with storage_errors(path):
+        made = [folder for folder in path.parents if not folder.exists()]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
+            beside.touch()
+            beside.unlink()
+        finally:
+            for folder in made:
+                folder.rmdir()
+
+
 @contextmanager
 def replace_atomically(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a path beside `path` to write to; it takes the place of `path` when the block ends well.

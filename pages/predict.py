@@ -13,7 +13,8 @@ from core.explain.validation.saliency_record import default_map
 from core.inference.prediction import Prediction
 from core.models.card import CheckpointCard
 from core.mri import MRSequence
-from ui.predict.answer import show_answer, show_map_worth, show_slice_charts
+from ui.pacs.push import fetched_study
+from ui.predict.answer import said_of, show_answer, show_map_worth, show_slice_charts, with_others
 from ui.predict.many import ask_folder, show_many
 from ui.predict.prediction import layer_titles, load_maps, load_prediction, load_volume, study_stacks
 from ui.predict.raw import ask_raw, process_chosen, show_steps
@@ -145,11 +146,19 @@ def show_prediction(
 ) -> None:
     """The answer and what can be taken along of it, the viewer with the maps, and the answer slice by slice."""
     key = f"viewer.{cohort.digest}.{study.study_id}"
-    unasked = {load_card(other).name: partial(load_prediction, other, cohort, study) for other in shipped_beside(path)}
-    shown = show_answer(prediction, card, stacks, key, unasked)
-    show_downloads(path, card, cohort, study, prediction)
+    others = {
+        load_card(other).name: (load_card(other), partial(load_prediction, other, cohort, study))
+        for other in shipped_beside(path)
+    }
+    # Among many visitors an upload costs its own answer alone; the sample's answers are shared.
+    scan = chosen_scan()
+    ask = not current_settings().hosted or (scan is not None and scan.kind == "sample")
+    ask_others = show_answer(prediction, card, stacks, key, others, ask=ask)
+    show_downloads(path, card, cohort, study, partial(with_others, prediction, card, said_of(key)))
+    if fetched_study() is not None and not current_settings().hosted:
+        st.page_link("pages/pacs.py", label="Send the answer back to the PACS", icon=":material/lan:")
     load = partial(load_volume, study, prediction=prediction, prep=card.config.prep)
-    if not shown:
+    if ask_others is None:
         show_viewer([replace(stack, probabilities={}) for stack in stacks], key=key, load=load)
         return
     predicted = card.class_names.index(prediction.prediction)
@@ -171,6 +180,7 @@ def show_prediction(
         ),
         below=lambda maps, positions: show_slice_charts(stacks, prediction, card, key, maps, positions),
     )
+    ask_others()
 
 
 def show_scan(path: Path | None) -> None:

@@ -4,8 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import DocumentError, StorageError
-from core.files import DOCUMENT_BYTES, append_line, read_document, remove_file, replace_atomically, write_atomic
+from core.errors import DocumentError, StorageError, describe_os_error
+from core.files import (
+    DOCUMENT_BYTES,
+    append_line,
+    check_writable,
+    read_document,
+    remove_file,
+    replace_atomically,
+    write_atomic,
+)
 from core.settings import PROJECT_ROOT
 
 
@@ -61,6 +69,21 @@ def test_other_errors_of_the_system_stay_what_they_are(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(IsADirectoryError):
         write_atomic(tmp_path / "folder", "text")
+
+
+def test_whether_a_file_can_be_written_is_found_out_without_a_trace(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new" / "deep" / "a.csv")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "a.csv").write_text("old")
+    check_writable(tmp_path / "a.csv")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+    for place in (tmp_path, tmp_path / "a.csv" / "b", tmp_path / ("n" * 300)):
+        with pytest.raises(OSError, match="Errno") as caught:
+            check_writable(place)
+        assert str(place) in describe_os_error(caught.value) or "a.csv: where a folder" in describe_os_error(
+            caught.value
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
 
 
 DAMAGES = {

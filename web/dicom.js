@@ -208,7 +208,7 @@ function describe(elements, { pixels, syntax, little, blob }, path, frame) {
       return null;
     }
   };
-  checkKind(name, { modality: text("Modality"), sopClass: text("SOPClassUID"), pixels, rows: integer("Rows"), columns: integer("Columns"), samples: integer("SamplesPerPixel"), photometric: text("PhotometricInterpretation") });
+  checkKind(name, { modality: text("Modality").toUpperCase(), sopClass: text("SOPClassUID"), pixels, rows: integer("Rows"), columns: integer("Columns"), samples: integer("SamplesPerPixel"), photometric: text("PhotometricInterpretation").toUpperCase() });
   const [position, spacing] = [floats("ImagePositionPatient", 3), floats("PixelSpacing", 2)];
   const [row, column] = directionsOf(floats("ImageOrientationPatient", 6));
   const allocated = integer("BitsAllocated") || 16;
@@ -234,7 +234,7 @@ function describe(elements, { pixels, syntax, little, blob }, path, frame) {
     native, folder: path.split("/").slice(0, -1).join("/"),
     instance: text("SOPInstanceUID") && `${text("SOPInstanceUID")} ${frame}`, space: text("FrameOfReferenceUID"), study: text("StudyInstanceUID"), series: text("SeriesInstanceUID"), patient: text("PatientID"),
     number: described("InstanceNumber"), signed: integer("PixelRepresentation") === 1,
-    inverted: text("PhotometricInterpretation") === "MONOCHROME1", intercept: floats("RescaleIntercept")[0] ?? 0,
+    inverted: text("PhotometricInterpretation").toUpperCase() === "MONOCHROME1", intercept: floats("RescaleIntercept")[0] ?? 0,
     position: position.length ? position : null, row, column,
     spacing: spacing.length && Math.min(...spacing) > 0 ? spacing : null,
     thickness: described("SliceThickness"), times: described("NumberOfTemporalPositions"),

@@ -81,7 +81,7 @@ function chooseSeries(study, card) {
     const candidates = study.series.filter((one) => one.sequence === sequence);
     const taken = candidates.filter((one) => used.includes(one));
     for (const one of taken.filter(({ confidence }) => confidence === "guess")) {
-      warnings.push(fill(rules.sentences.guess, { series: `'${one.description || one.uid}'`, sequence, reason: one.reason }));
+      warnings.push(fill(rules.sentences.guess, { series: one.description ? `'${one.description}' (${one.uid})` : `'${one.uid}'`, sequence, reason: one.reason }));
     }
     if (candidates.length < 2) continue;
     const others = candidates.filter((one) => !used.includes(one)).map((one) => `${describe(one)} (${one.files} files)`);

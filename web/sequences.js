@@ -28,8 +28,8 @@ function words() {
 
 /** The words of a name: "AXT1POST" and "Ax T1 post" give the same; a star and a plus are words. */
 export function splitWords(text) {
-  const { cyrillic, synonyms } = rules.tables;
-  let plain = [...text.toLowerCase()].map((letter) => cyrillic[letter] ?? letter).join("").normalize("NFKD").replace(/\p{M}/gu, "");
+  const { letters, synonyms } = rules.tables;
+  let plain = [...text.toLowerCase()].map((letter) => letters[letter] ?? letter).join("").normalize("NFKD").replace(/\p{M}/gu, "");
   for (const [pattern, by] of words().rewrites) plain = plain.replace(pattern, by);
   const tokens = plain.split(/\s+/).filter(Boolean);
   return tokens.flatMap(takeApart).map((word) => (Object.hasOwn(synonyms, word) ? synonyms[word] : word));
@@ -230,12 +230,20 @@ export function recogniseStudy(series) {
   const originals = findings.filter((one) => !one.reformat);
   const contrasts = decideContrast(originals);
   const answers = new Map(originals.map((one, place) => [one, answer(one, contrasts[place])]));
-  return findings.map((one) => answers.get(one) ?? answerReformat(one, answers));
+  return findings.map((one, place) => doubtWeighting(series[place], answers.get(one) ?? answerReformat(one, answers)));
+}
+
+/** An answer as a guess where T1 in the file's name may be a time point and no timing tells. */
+function doubtWeighting({ file, acquisition }, found) {
+  const timed = typeof acquisition?.te === "number";
+  const named = new RegExp(rules.time_or_weighting, "i").test(file ?? "") && ["T1w", "T1wCE"].includes(found.sequence);
+  if (timed || !named) return found;
+  return { ...found, confidence: "guess", reason: `${found.reason}: a T1-weighted FLAIR, or else FLAIR at a time point T1` };
 }
 
 function answer(finding, contrast) {
   if (finding.weighting === null) {
-    return { sequence: "unknown", reason: finding.reason, confidence: "", noneOfTheFour: finding.noneOfTheFour };
+    return { sequence: "unknown", reason: finding.reason, confidence: "", noneOfTheFour: finding.noneOfTheFour && !finding.reason.startsWith("several weightings") };
   }
   if (!contrast) return { sequence: SEQUENCES[finding.weighting], reason: finding.reason, confidence: finding.confidence };
   return {
@@ -270,7 +278,7 @@ function decideContrast(findings) {
   const unmarked = t1.filter((one) => decided.get(one) === null);
   const enhanced = t1.filter((one) => decided.get(one)?.enhanced).map((one) => [one, decided.get(one)]);
   const plain = t1.filter((one) => one.mark === "pre");
-  if (enhanced.length) unmarked.forEach((one) => decided.set(one, besideEnhanced(one, enhanced)));
+  if (enhanced.length) unmarked.forEach((one) => decided.set(one, besideEnhanced(one, enhanced, plain)));
   else if (plain.length || unmarked.length > 1) byOrder(unmarked, plain).forEach((found, one) => decided.set(one, found));
   else unmarked.forEach((one) => decided.set(one, alone(one, findings)));
   return findings.map((one) => decided.get(one) ?? null);
@@ -311,13 +319,18 @@ function byAgent(finding, t1) {
   return agent && telling ? contrastOf(true, "likely", "with a contrast agent") : null;
 }
 
-function besideEnhanced(finding, enhanced) {
-  const twins = enhanced.filter(([one]) => isTwin(finding, one)).map(([, found]) => found.confidence);
-  if (twins.length) return contrastOf(false, mostSure(twins), "its twin is the one after contrast");
+function besideEnhanced(finding, enhanced, plain) {
+  const twins = enhanced.filter(([one]) => isTwin(finding, one));
+  if (twins.length) {
+    const later = twins.some(([one]) => order(one, finding) === 1);
+    return contrastOf(false, later ? "likely" : mostSure(twins.map(([, found]) => found.confidence)), "its twin is the one after contrast");
+  }
   const orders = enhanced.map(([one]) => order(one, finding));
   if (orders.includes(1)) return contrastOf(true, "likely", "acquired after a series with contrast");
   if (orders.every((one) => one === -1)) {
-    return contrastOf(false, mostSure(enhanced.map(([, found]) => found.confidence)), "acquired before the series with contrast");
+    const first = plain.every((one) => order(one, finding) === -1);
+    const sure = first ? mostSure(enhanced.map(([, found]) => found.confidence)) : "likely";
+    return contrastOf(false, sure, "acquired before the series with contrast");
   }
   return contrastOf(false, "likely", "another series is the one after contrast");
 }
@@ -385,7 +398,9 @@ function speakOfContrast(findings) {
 
 // --- How a series was acquired, from a header or a BIDS sidecar (core/data/formats/acquisition.py) ---
 
-const NO_AGENT = /^(no|none|n\/?a|not? .*|nil|0|without.*|ohne.*|senza.*|sans.*|sin.*|-*)$/i;
+const NO_AGENT = new RegExp("^(no?|none.*|n/?a|not? .*|nil|unknown|false|plain|nativ.*|w/?o|s/c|0+([.,]0+)?( ?ml)?|-*|yok|brak"
+  + "|without.*|ohne.*|kein.*|nein|sans.*|aucun.*|non|sin( .*)?|ningun.*|senza.*|nessun.*|sem( .*)?|nenhum.*"
+  + "|zonder.*|geen.*|bez.*|net|utan.*|uten.*|uden.*|ingen.*)$", "i");
 export const agentOf = (text) => (NO_AGENT.test(text.trim()) ? "" : text.trim());
 export const splitValues = (text) => text.split("\\").map((part) => part.trim().toUpperCase()).filter(Boolean);
 
@@ -404,14 +419,15 @@ const NOTHING_STATED = {
 /** What the fields of a BIDS sidecar say. */
 export function acquisitionOfSidecar(content) {
   const text = (...keywords) => keywords.map((keyword) => content[keyword]).find((value) => typeof value === "string" && value.trim())?.trim().slice(0, 256) ?? "";
-  const parts = (keyword) => splitValues(Array.isArray(content[keyword]) ? content[keyword].join("\\") : String(content[keyword] ?? ""));
+  const parts = (keyword, between = "\\") =>
+    splitValues((Array.isArray(content[keyword]) ? content[keyword].join("\\") : String(content[keyword] ?? "")).replaceAll(between, "\\"));
   const number = (keyword) => (Number.isFinite(content[keyword]) ? content[keyword] : null);
   const milliseconds = (keyword) => (number(keyword) === null ? null : 1000 * number(keyword));
   return {
     ...NOTHING_STATED,
     seriesDescription: text("SeriesDescription"), protocolName: text("ProtocolName"),
-    examination: text("ProcedureStepDescription", "StudyDescription"), sequenceName: text("SequenceName", "PulseSequenceName"),
-    scanningSequence: parts("ScanningSequence"), scanOptions: parts("ScanOptions"), acquisitionType: text("MRAcquisitionType"),
+    examination: text("ProcedureStepDescription", "StudyDescription"), sequenceName: text("SequenceName", "PulseSequenceName", "PulseSequenceDetails"),
+    scanningSequence: parts("ScanningSequence", "_"), scanOptions: parts("ScanOptions"), acquisitionType: text("MRAcquisitionType"),
     imageType: parts("ImageType"), complexComponent: text("ComplexImageComponent").toUpperCase(),
     echoPlanar: text("EchoPlanarPulseSequence").toUpperCase() === "YES", angiography: text("AngioFlag").toUpperCase() === "Y",
     acquisitionContrast: text("AcquisitionContrast").toUpperCase(),

@@ -96,11 +96,12 @@ function dropRepeats(headers, faults, place) {
   const [kept, seen, perPosition] = [[], new Map(), []];
   let last = -Infinity;
   for (const header of ranked) {
-    if (header.instance && seen.has(header.instance)) {
-      faults.push({ path: header.path, reason: `left out: a copy of ${seen.get(header.instance).name} (same SOP Instance UID)` });
+    const identity = `${header.instance} ${along.get(header).toFixed(2)}`; // some programs give all slices one UID
+    if (header.instance && seen.has(identity)) {
+      faults.push({ path: header.path, reason: `left out: a copy of ${seen.get(identity).name} (same SOP Instance UID)` });
       continue;
     }
-    seen.set(header.instance, header);
+    seen.set(identity, header);
     if (along.get(header) - last < rules.constants.SAME_POSITION_MM) {
       faults.push({ path: header.path, reason: `left out: at the same position as ${kept.at(-1).name}` });
     } else {
@@ -345,14 +346,31 @@ export async function readNifti(blob, name, options) {
   return finish(turn, applyTurn(turn, values, header.axes.map((axis) => strides[axis])), { files: Array(turn.shape[0]).fill(name), plane: header.plane, inMm: header.spacingKnown && header.placed });
 }
 
-/** Whether a NIfTI volume is a map of labels: by its intent code, or by voxels of a few whole numbers only. */
+/** Whether a NIfTI volume is a map of labels: by its intent code, or by its voxels, as core/data/formats/label_values.py. */
 export async function isLabelMap(blob, name, header) {
-  const { LABEL_INTENT, MOST_LABELS } = rules.constants;
+  const { LABEL_INTENT, FEW_LABELS, LABEL_CHANGES, LABEL_SMALL_CHANGES, ENOUGH_LABEL_CHANGES } = rules.constants;
+  const { SCAN_CHANGES, ENOUGH_NEIGHBOURS } = rules.constants;
   if (header.intent === LABEL_INTENT) return true;
-  const values = new Set();
-  for (const value of await readNiftiValues(blob, name, header)) {
+  const voxels = await readNiftiValues(blob, name, header);
+  const values = new Set([voxels[0]]);
+  const changes = [];
+  let neighbours = 0;
+  const isInside = (value) => value !== 0 && value !== voxels[0];
+  for (let at = 0; at < voxels.length; at++) {
+    const value = voxels[at];
+    if (value < 0 || !Number.isInteger(value)) return false;
     values.add(value);
-    if (values.size > MOST_LABELS) return false;
+    if (!at || !isInside(value) || !isInside(voxels[at - 1])) continue;
+    neighbours += 1;
+    if (value !== voxels[at - 1]) changes.push([voxels[at - 1], value]);
+    if (values.size <= FEW_LABELS) continue;
+    if (neighbours >= ENOUGH_NEIGHBOURS && changes.length > SCAN_CHANGES * neighbours) return false;
+    if (changes.length >= ENOUGH_LABEL_CHANGES) break;
   }
-  return values.size > 1 && [...values].every(Number.isInteger) && Math.min(...values) === 0;
+  if (values.size < 2 || !values.has(0)) return false;
+  if (values.size <= FEW_LABELS) return true;
+  if (!changes.length || changes.length > LABEL_CHANGES * neighbours) return false;
+  const ranks = new Map([...values].sort((one, other) => one - other).map((value, rank) => [value, rank]));
+  const small = changes.filter(([one, other]) => Math.abs(ranks.get(one) - ranks.get(other)) === 1).length;
+  return small <= LABEL_SMALL_CHANGES * changes.length;
 }

@@ -24,7 +24,7 @@ from core.data.clinical.labels import id_key
 from core.data.formats.dicom import read_header
 from core.data.study import Cohort, Series, Study
 from core.data.volume import read_volume
-from core.errors import DataError
+from core.errors import DataError, may_pass
 from core.files import replace_atomically
 from core.mri import MRSequence
 from core.parallel import run_tasks
@@ -195,12 +195,15 @@ def _mark_series(series: Series, settings: Settings) -> Path | str:
     levels = None
     try:
         if series.kind == "picture":
-            slices, _, _ = read_slices(series, settings)
+            slices, _, faults = read_slices(series, settings)
         else:
-            volume, _ = read_volume(series, settings)
+            volume, found = read_volume(series, settings)
             slices, levels = list(volume.array), take_fingerprint(volume.array, volume.affine)
+            faults = [fault.reason for fault in found]
     except DataError as error:
         return str(error)
+    if passing := next(filter(may_pass, faults), ""):
+        return passing
     shown = [one for one in slices if np.ptp(one) > 0]
     marked = [one for one in shown if share_of_tissue(one) >= LEAST_TISSUE] or shown
     pixels = np.array([digest_image(one)[0] for one in marked], dtype=np.uint64)

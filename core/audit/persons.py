@@ -79,6 +79,8 @@ class Overlap:
     compared: tuple[int, int]
     different: int
     unchecked: tuple[str, ...]
+    copies: tuple[PersonMatch, ...] = ()
+    """Of persons of the cohort itself (:func:`drop_copies`)."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``evaluate --data ... --json`` prints as "overlap"."""
@@ -88,6 +90,7 @@ class Overlap:
             "compared": {"persons": self.compared[1], "with": self.compared[0]},
             "confirmed_different": self.different,
             "unchecked": list(self.unchecked),
+            "copies": [describe_match(match) for match in self.copies],
         }
 
 
@@ -176,6 +179,30 @@ def drop_overlap(cohort: Cohort, matches: PersonMatches, pairs_file: Path | None
         compared=matches.compared,
         different=matches.different,
         unchecked=matches.unchecked,
+    )
+
+
+def drop_copies(cohort: Cohort, marks: CohortMarks) -> tuple[Cohort, CohortMarks, tuple[PersonMatch, ...]]:
+    """Return a cohort without the persons who are an earlier one of the same cohort by equal UIDs or pixels, and who they were.
+
+    Parameters
+    ----------
+    cohort, marks
+        The cohort, and the marks of its persons.
+    """
+    place = {person.person: number for number, person in enumerate(marks.persons)}
+    copies: dict[str, PersonMatch] = {}
+    for reason, kind in (("equal UIDs", "uids"), ("equal pixels", "pixels")):
+        for holders in _holders(marks, kind).values():
+            kept, *others = sorted(holders, key=lambda name: place[name])
+            for name in others:
+                copies.setdefault(name, PersonMatch(person=name, same_as=kept, reasons=(reason,), certain=True))
+    left = tuple(study for study in cohort if study.person not in copies)
+    persons = tuple(person for person in marks.persons if person.person not in copies)
+    return (
+        replace(cohort, studies=left),
+        replace(marks, persons=persons),
+        tuple(copies[name] for name in sorted(copies)),
     )
 
 

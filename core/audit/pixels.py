@@ -20,7 +20,7 @@ from core.data.index.series import relative_to
 from core.data.study import Series
 from core.data.volume import read_volume
 from core.data.voxels import Voxels, find_blank_slices
-from core.errors import DataError
+from core.errors import DataError, may_pass
 from core.files import parse_document, replace_atomically
 from core.parallel import run_tasks
 from core.progress import Progress
@@ -71,7 +71,7 @@ def read_all(
     found: dict[int, SeriesPixels | str] = {}
     for number, one in enumerate(series):
         cached = _read_entry(_entry(one, settings), one, root)
-        if cached is not None:
+        if cached is not None and not any(map(may_pass, cached.faults)):
             found[number] = cached
     progress(len(found), len(series), "from the cache" if found else "")
     missing = [number for number in range(len(series)) if number not in found]

@@ -11,7 +11,7 @@ from contextlib import contextmanager, redirect_stdout
 
 from core.cli.output import INTERRUPTED, WRONG, note, state_estimand, to_json
 from core.cli.parser import Command, Parser, UsageError, add_commands, load
-from core.errors import MGMTLabError
+from core.errors import MGMTLabError, describe_os_error
 from core.settings import load_settings
 from core.training.torchrun import asked_size
 
@@ -120,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except OSError as error:
-        note(f"error: {' '.join(str(error).split())}")
+        note(f"error: {describe_os_error(error)}")
         return WRONG
     except KeyboardInterrupt:
         note("Interrupted.")

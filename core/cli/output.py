@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
-from core.errors import MGMTLabError
+from core.errors import MGMTLabError, describe_os_error
 from core.evaluation.figure import ESTIMAND_OF, estimand_of
 
 OK, WRONG, INTERRUPTED = 0, 2, 130
@@ -55,7 +55,8 @@ def answer_folder(arguments: Sequence[str], entry: str, answer: Callable[[Path],
     try:
         answer(Path(arguments[0]).resolve())
     except (MGMTLabError, OSError) as error:
-        note(f"error: {' '.join(str(error).split())}")
+        words = describe_os_error(error) if isinstance(error, OSError) else " ".join(str(error).split())
+        note(f"error: {words}")
         return WRONG
     except KeyboardInterrupt:
         note("Interrupted.")

@@ -53,6 +53,9 @@ def power(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         lines.append(f"{arguments.patients} patients have {reached:.0%} power; they tell {least:.2f} from 0.5.")
     if arguments.design == "folds":
         lines.append("The AUROC is what the folds' networks are worth on average, each patient judged once in 5 folds.")
+        lines.append(
+            "It does not tell all: where 2 features tell, power is up to 4 points higher, where 200 do, 4 lower."
+        )
     if 0.5 < arguments.auroc < 1:
         sizes = development_sizes(arguments.auroc, arguments.parameters, arguments.prevalence)
         judged = validation_sizes(arguments.auroc, arguments.prevalence)

@@ -13,7 +13,7 @@ from core.data.clinical.participants import choose_sessions, count_reasons
 from core.data.cohorts.adapter import list_folders
 from core.data.cohorts.registry import BY_NAME, FOLDER, RSNA_MICCAI, Recognised, find_preoperative, recognise_cohort
 from core.data.formats.discovery import find_dicomdirs, relative_to
-from core.data.index.assign import apply_overrides, note_choices, note_doubts
+from core.data.index.assign import apply_overrides, note_choices, note_doubts, note_single_series
 from core.data.index.folder_stamp import stamp_folders
 from core.data.index.identity import person_of
 from core.data.index.imagefolder import scan_images
@@ -72,7 +72,8 @@ def scan_cohort(
         The label table; by default a ``train_labels.csv`` in the folder or above it. Class folders are their
         own labels, unless a table names them: then they are studies.
     patient_pattern
-        Regular expression that finds the patient in an image's file name; by default its leading digits.
+        Regular expression that finds the patient in an image's file name; by default its leading digits, or the numbered
+        words before the sequence.
     layout
         "rsna", "phases", "classes" or "flat", where the detection is wrong.
     sequence
@@ -148,7 +149,12 @@ def _note_reading(cohort: Cohort, recognised: Recognised | None, found: Layout) 
     """Say how the folder was read, what was assumed of its series, which were chosen and in which frames of reference they lie."""
     title = recognised.adapter.title if recognised else LAYOUT_WORDS[found.name]
     said = f"Read as {title}{', as stated' if found.stated else ''}."
-    doubts = (*note_doubts(cohort.studies), *note_choices(cohort.studies), *note_frames(cohort.studies))
+    doubts = (
+        *note_single_series(cohort.studies),
+        *note_doubts(cohort.studies),
+        *note_choices(cohort.studies),
+        *note_frames(cohort.studies),
+    )
     notes = (said, *([found.why] if found.why else []), *cohort.notes, *doubts)
     return replace(cohort, notes=notes, synthetic=cohort.synthetic or is_synthetic(cohort.root))
 

@@ -60,7 +60,7 @@ class Reading:
 def list_studies(base: Path, jobs: int) -> list[StudyFolder]:
     """List the studies and the state of their folders, without opening a file."""
     folders = study_folders(base)
-    if len(folders) > 1 and not any(map(_is_numbered, folders[:2])) and _scanner().share_series(folders[0], folders[1]):
+    if len(folders) > 1 and not any(map(_is_numbered, folders[:2])) and _scanner().share_study(folders):
         folders = [base]
     ids = [normalise_id((folder.parent if is_sequence_folder(folder) else folder).name) for folder in folders]
     clashes = {study_id for study_id, count in Counter(ids).items() if count > 1}

@@ -32,6 +32,7 @@ from core.data.index.identity import person_of
 from core.data.index.layout import COMPETITION_ID, is_sequence_folder
 from core.data.index.recognise import recognise_name, strip_sequence
 from core.data.index.series import FileScan, build_series, scan_files
+from core.data.names.subject_names import name_patient_of_image
 from core.data.study import Cohort, Fault, ImageSize, Series, Study
 from core.data.synthetic import is_synthetic
 from core.errors import DataError, EmptyCohortError, refusal
@@ -40,8 +41,6 @@ from core.mri import MRSequence
 from core.settings import Settings
 
 ODD_CHARACTERS = re.compile(r"[^\w.\- ]")
-PATIENT_NUMBER = re.compile(r"\d+(?=[_\-])")
-"""The patient in an image's name: leading digits that something follows, as in 00430_FLAIR_012.png."""
 NO_NAME = "scan"
 ONE_SCAN = "its images name no patient and are taken as slices of one scan, for they lie in one folder"
 UNPACKED = (".zip", ".tar", ".tgz", ".tar.gz")
@@ -383,9 +382,9 @@ def _sort_files(scan: FileScan, handed: Path, root: Path, name: str, groups: dic
             own = _folder_name(path, handed, name)
         group_of(path, ("nifti", path.parent, own), own).niftis.append(path)
     for path, size in scan.images.items():
-        match = PATIENT_NUMBER.match(path.name)
-        if match:
-            number = normalise_id(match[0])
+        patient, _ = name_patient_of_image(path.stem)
+        if patient and not path.stem.isdecimal():  # a number alone is a slice's
+            number = normalise_id(patient)
             groups.setdefault((number, ""), _Group(name=number, root=root)).images[path] = size
         elif path == handed:
             group_of(path, path, path.stem).images[path] = size

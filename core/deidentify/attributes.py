@@ -20,8 +20,10 @@ from dicomanonymizer.simpledicomanonymizer import (
     initialize_actions,
     replace_UID,
 )
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 
@@ -49,9 +51,16 @@ KEPT_TIMES = frozenset({"StudyTime", "SeriesTime", "AcquisitionTime", "ContentTi
 TEXT_VRS = frozenset({"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 FREE_VRS = TEXT_VRS - {"CS"} | {"OB", "OD", "OF", "OL", "OV", "OW", "UN"}
 """What may hold anything; code strings are a few capitals."""
-KEPT_TEXTS = frozenset({"Manufacturer", "ManufacturerModelName", "SequenceName", "PulseSequenceName", "CodeValue"}) | {
-    "CodingSchemeDesignator"
+KEPT_TEXTS = frozenset({"Manufacturer", "ManufacturerModelName", "SequenceName", "PulseSequenceName"})
+NUMBER_VRS = frozenset({"DS", "IS", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"})
+WRITTEN_AS = {
+    "DS": re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?"),
+    "IS": re.compile(r"[-+]?\d+"),
+    "TM": re.compile(r"\d{2}:?(\d{2}:?(\d{2}(\.\d{1,6})?)?)?"),
 }
+"""How values of these representations are written; anything else in them is a text (PS3.5 section 6.2)."""
+FIRST_GROUP = 0x0008
+"""Groups below are of file meta information, commands and directories, and stand in no image."""
 EMPTIED = frozenset({"AccessionNumber", "ReferringPhysicianName", "StudyID", "PatientBirthDate", "PatientSex"})
 """Attributes that an MR image must have, be it without a value (type 2)."""
 REMOVED = frozenset(
@@ -61,6 +70,9 @@ REMOVED = frozenset(
 REPEATING = frozenset({0x50, 0x60})
 """Groups 50xx (curves) and 60xx (overlays)."""
 SHORTEST_WORD = 4
+"""Shorter ones, which "SE" and "IR" may be, are looked for as whole words in names only; numbers as whole values."""
+LONGEST_CHANCE_NUMBER = 5
+"""Digits up to which a number may be an id's by chance."""
 METHODS = (
     ("113100", "Basic Application Confidentiality Profile"),
     ("113105", "Clean Descriptors Option"),
@@ -112,15 +124,13 @@ def naming_words(original: Dataset) -> Iterator[str]:
     """Yield the words of the identifying attributes, nested ones too, in small letters."""
     for element in original.iterall():
         if element.tag in IDENTIFYING and element.VR in TEXT_VRS and element.value:
-            for word in re.findall(r"\w+", str(element.value).lower()):
-                if len(word) >= SHORTEST_WORD and not word.isspace():
-                    yield word
+            yield from (word for word in re.findall(r"\w+", str(element.value).lower()) if len(word) > 1)
 
 
 def _clean(dataset: Dataset, pseudonyms: Pseudonyms, days: int, words: list[str]) -> None:
     dataset.remove_private_tags()
     for element in list(dataset):
-        if element.tag.group >> 8 in REPEATING:
+        if element.tag.group >> 8 in REPEATING or not _is_sound(element):
             del dataset[element.tag]
             continue
         if element.VR == "SQ":
@@ -153,7 +163,7 @@ def _keep(dataset: Dataset, element: DataElement, pseudonyms: Pseudonyms, days: 
 
 
 def _map(value: Any, function: Any) -> Any:
-    if isinstance(value, (list, tuple)) or type(value).__name__ == "MultiValue":
+    if isinstance(value, (list, tuple, MultiValue)):
         return [function(str(one)) for one in value]
     return function(str(value or ""))
 
@@ -183,12 +193,33 @@ def _find_action(tag: BaseTag) -> Any:
     return next(ranges, None)
 
 
+def _is_sound(element: DataElement) -> bool:
+    """Whether an attribute is of the standard, of the kind that the standard says, and its values are written as that kind is."""
+    if element.tag.group < FIRST_GROUP or not dictionary_has_tag(element.tag):
+        return False
+    kinds = dictionary_VR(element.tag).split(" or ")
+    if element.VR not in kinds and not (element.VR in NUMBER_VRS and NUMBER_VRS.intersection(kinds)):
+        return False
+    written = WRITTEN_AS.get(element.VR)
+    return written is None or all(written.fullmatch(text) for text in _texts_of(element))
+
+
+def _texts_of(element: DataElement) -> list[str]:
+    """Return the values of an element as they are written, blank ones left out."""
+    values = element.value if isinstance(element.value, (list, tuple, MultiValue)) else [element.value]
+    texts = [str(getattr(value, "original_string", value) if value is not None else "").strip() for value in values]
+    return [text for text in texts if text]
+
+
 def _is_suspect(element: DataElement, words: Iterable[str]) -> bool:
-    """Whether a text holds a word of the identifying attributes."""
+    """Whether a text holds a word of the identifying attributes, or a number is one."""
+    if element.VR in ("DS", "IS"):
+        return any(len(text) > LONGEST_CHANCE_NUMBER and text in words for text in _texts_of(element))
     if element.VR not in TEXT_VRS or not element.value:
         return False
     text = str(element.value).lower()
-    return any(word in text for word in words)
+    whole = () if element.VR == "CS" else re.findall(r"[^\W_]+", text)
+    return any(word in whole or (len(word) >= SHORTEST_WORD and word in text) for word in words)
 
 
 def _code(value: str, meaning: str) -> Dataset:

@@ -25,8 +25,11 @@ from core.errors import DataError
 from core.files import replace_atomically
 from core.settings import Settings
 
-NIFTI_TEXTS = ("data_type", "db_name", "descrip", "aux_file", "intent_name")
-"""Header fields that hold text; NIfTI-2 has the last three."""
+NIFTI_FIELDS = (
+    *("datatype", "bitpix", "pixdim", "xyzt_units", "dim_info", "intent_code", "qform_code", "sform_code"),
+    *("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z"),
+)
+"""Header fields that say how the voxels are stored and where they lie; any other may hold what nobody reads."""
 
 
 def write_dicom(
@@ -71,7 +74,7 @@ def _describe_pixels(copy: Dataset, pixels: NDArray[Any]) -> None:
 
 
 def write_nifti(source: Path, target: Path, slice_axis: int | None, settings: Settings) -> None:
-    """Write a NIfTI volume: its voxels as they are stored, its header without texts, no extensions.
+    """Write a NIfTI volume: its voxels as they are stored, of its header what tells where they lie, no extensions.
 
     `slice_axis` is what its sidecar, which is not copied, says of the slices; the header says it from now on.
 
@@ -87,15 +90,14 @@ def write_nifti(source: Path, target: Path, slice_axis: int | None, settings: Se
             content = gzip.decompress(content)
         image = nibabel.Nifti2Image if content[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c") else nibabel.Nifti1Image
         loaded: Any = image.from_bytes(content)
-        header = loaded.header.copy()
+        header = image.header_class(endianness=loaded.header.endianness)
         raw = np.asanyarray(loaded.dataobj.get_unscaled())
     except (*GZIP_ERRORS, ValueError, nibabel.filebasedimages.ImageFileError) as error:
         raise DataError(f"{source.name} is damaged: {error}.") from error
     slope, intercept = loaded.dataobj.slope, loaded.dataobj.inter
-    for name in NIFTI_TEXTS:
-        if name in header:
-            header[name] = b""
-    header.extensions.clear()
+    for name in NIFTI_FIELDS:
+        header[name] = loaded.header[name]
+    header["pixdim"][1 + raw.ndim :] = 1
     if slice_axis is not None:
         header.set_dim_info(slice=slice_axis)
     written = image(raw, None, header)

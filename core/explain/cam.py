@@ -14,6 +14,7 @@ from core.errors import ConfigError
 from core.explain.activations import Values, enlarge, weigh
 from core.explain.methods import INPUT, METHODS, CamMethod, find_method
 from core.explain.occlusion import occlude
+from core.inference.engine import Coarse
 from core.inference.predict import Predictor
 from core.inference.prediction import Cam
 from core.models.registry import limit_batch
@@ -236,10 +237,11 @@ def _map(
         ]
 
 
-def _weigh(
-    predictor: Predictor, pixels: NDArray[np.uint8], wanted: Sequence[tuple[str, str]], target: int
-) -> dict[tuple[str, str], list[Values]]:
-    """Coarse maps by method and layer, an array (n, ...) for each stream; one pass serves all. The caller holds the lock."""
+def _weigh(predictor: Predictor, pixels: NDArray[np.uint8], wanted: Sequence[tuple[str, str]], target: int) -> Coarse:
+    """Coarse maps of the examples; one pass serves all. The caller holds the lock."""
+    known = predictor.engine.recall(pixels, wanted, target)
+    if known is not None:
+        return known
     layers = list(dict.fromkeys(layer for _, layer in wanted))
     captured = predictor.engine.capture(pixels, layers, target) if layers else {}
     return {

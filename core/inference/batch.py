@@ -13,8 +13,8 @@ from typing import Any
 
 from core.data.index.layout import PHASES, is_sequence_folder
 from core.data.study import Cohort, Study
-from core.errors import ConfigError, MGMTLabError
-from core.files import digest_file, inert_cell, write_atomic
+from core.errors import ConfigError, MGMTLabError, may_pass
+from core.files import check_writable, digest_file, inert_cell, write_atomic
 from core.inference.predict import Predictor
 from core.inference.prediction import Prediction
 from core.models.card import ENSEMBLE, read_ensemble
@@ -77,7 +77,7 @@ def predict_cohort(
     """Predict every study of a cohort, labelled or not, and return the table that was written to `path`.
 
     The table is replaced as a whole after each study, so that a reader never sees half a row and a process that is killed
-    loses the study at hand alone. The same call takes over the rows that are there; those with an error are tried again.
+    loses the study at hand alone. The same call takes over the rows that are there; those with an error, also of the moment, are tried again.
 
     Parameters
     ----------
@@ -103,6 +103,7 @@ def predict_cohort(
     wanted = {_cell(study.study_id): (study, _start_row(study, answered_by)) for study in _list_studies(cohort)}
     lost = {_cell(name): _lost_row(name, reason, answered_by) for name, reason in _list_lost(cohort, wanted)}
     known = _read_rows(path)
+    check_writable(path)
     mine = {
         name: row
         for name, row in known.items()
@@ -113,7 +114,8 @@ def predict_cohort(
             f"{path} has {len(known) - len(mine)} rows of another checkpoint, of scans that have changed, or of studies that "
             "are not in this cohort; name another file, or add --replace to predict these again."
         )
-    rows = {name: row for name, row in mine.items() if name in wanted and not row["error"]}
+    kept_rows = {name: row for name, row in mine.items() if name in wanted and not row["error"]}
+    rows = {name: row for name, row in kept_rows.items() if not may_pass(row["warnings"])}
     kept, total = len(rows), len(wanted)
     stopped = False
     progress(kept, total, "taken over" if kept else "")

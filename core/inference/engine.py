@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Captured = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
 """Activations and gradients of a layer, each (n, channels, ...); one pair for each of several streams."""
+Coarse = dict[tuple[str, str], list[NDArray[np.float32]]]
+"""Maps by method and layer, as small as the layer is: an array (n, ...) for each stream."""
 
 
 class Engine(ABC):
@@ -41,6 +43,10 @@ class Engine(ABC):
         target
             The class; its log-odds are its logit less the logarithm of the other classes' summed exponentials.
         """
+
+    def recall(self, pixels: NDArray[np.uint8], wanted: Sequence[tuple[str, str]], target: int) -> Coarse | None:
+        """Return the maps of examples by methods and layers where they are known without a pass; the others are as above."""
+        return None
 
     @property
     def model(self) -> nn.Module:

@@ -9,7 +9,9 @@ measured on the prepared images by :func:`core.dataset.picture_features.measure_
 - the study's distance is the mean of d over all examples; it is refused above ``limits[m - 1]``, m being the number of series
   (the last limit where there are more).
 
-The logits were tried as further features: on real scans against synthetic they changed no answer.
+The logits were tried as further features: on real scans against synthetic they changed no answer. The 512 features before the last
+layer, in place of the picture's, refuse of 24 synthetic studies 10 that are turned by 90 degrees (the picture's 3), 2 upside down (0)
+and 5 under a strong bias field (6), each by limits set on half of the studies and judged on the other: no reason to need the network.
 """
 
 from __future__ import annotations

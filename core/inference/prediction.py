@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from core.data.prepare.examples import PreparedSeries, SeenSlice
 from core.data.study import Series
+from core.figure_text import number_text
 
 GuardState = Literal["passed", "abstained", "not checked"]
 """What the guard (:mod:`core.inference.guard`) said of a scan; "not checked" where nothing spoke against it, and the
@@ -71,6 +72,26 @@ class SeriesPrediction:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherAnswer:
+    """What another checkpoint says of the same study."""
+
+    checkpoint: str
+    prediction: str = ""
+    """Name of the class; empty where it gives no answer."""
+    probability: float | None = None
+    """Of its positive class; None where it gives no answer."""
+
+    def describe(self, prediction: str) -> str:
+        """In one sentence beside an answer of the class `prediction`."""
+        number = "" if self.probability is None else f" ({number_text(self.probability)})"
+        if not self.prediction:
+            return f"{self.checkpoint} gives no answer for this study."
+        if self.prediction == prediction:
+            return f"{self.checkpoint} says the same of this study{number}."
+        return f"{self.checkpoint} says otherwise of this study: {self.prediction}{number}. They cannot both be right."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prediction:
     """The answer for one study; whoever shows it asks first whether the guard :attr:`abstained`."""
@@ -97,6 +118,14 @@ class Prediction:
     guard: GuardState = "not checked"
     reason: str = ""
     """Why the guard abstains, and what to do; empty where it does not."""
+
+    others: tuple[OtherAnswer, ...] = ()
+    """What other checkpoints say of the study, where somebody asked them."""
+
+    @property
+    def disputed(self) -> bool:
+        """Whether another checkpoint says otherwise."""
+        return any(other.prediction not in ("", self.prediction) for other in self.others)
 
     @property
     def abstained(self) -> bool:

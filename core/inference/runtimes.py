@@ -8,6 +8,7 @@ from typing import Literal
 
 from core.errors import CheckpointError
 from core.inference.engine import Engine
+from core.inference.recorded import RecordedEngine, read_record
 from core.models.card import CheckpointCard, graph_path
 
 Runtime = Literal["auto", "onnx", "torch", "bf16"]
@@ -25,7 +26,7 @@ NO_TORCH = (
 
 
 def open_engine(path: Path, card: CheckpointCard, runtime: Runtime = "auto", threads: int | None = None) -> Engine:
-    """Load what runs a checkpoint's network.
+    """Load what runs a checkpoint's network; where the sample's answer is recorded beside it, not before another is asked for.
 
     Parameters
     ----------
@@ -44,6 +45,13 @@ def open_engine(path: Path, card: CheckpointCard, runtime: Runtime = "auto", thr
     ConfigError
         bfloat16 is asked for, which the machine does not compute in, or cannot be trusted with for this network.
     """
+    record = read_record(path) if runtime == "auto" else None
+    if record is not None:
+        return RecordedEngine(record, lambda: _open_network(path, card, runtime, threads))
+    return _open_network(path, card, runtime, threads)
+
+
+def _open_network(path: Path, card: CheckpointCard, runtime: Runtime, threads: int | None) -> Engine:
     has_torch = find_spec("torch") is not None
     offered = graph_path(path).exists() and find_spec("onnxruntime") is not None
     if runtime == "onnx" or (runtime == "auto" and offered and not (has_torch and GPU.exists())):

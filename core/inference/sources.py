@@ -19,7 +19,8 @@ UNNAMED_WARNING = (
 )
 
 GUESS_WARNING = (
-    "That {series} is {sequence} is a guess: {reason}. Look at it; if it is another, assign it: UID=SEQUENCE."
+    "That {series} is {sequence} is a guess: {reason}. Look at it; if it is another, choose that in the table of series "
+    "(command line: --assign UID=SEQUENCE)."
 )
 
 AFTER_WARNING = "This is session {session}; a checkpoint that learnt from scans before an operation says nothing of it."
@@ -53,7 +54,7 @@ def choose_sources(study: Study, card: CheckpointCard) -> tuple[list[Source], li
         if series not in used and (is_set_aside(series) or series.sequence not in card.sequences)
     ]
     if not sources:
-        found = _join(sorted({series.sequence for series in study.series})) or "no series"
+        found = _join(sorted({_tell_unknown(series) for series in study.series})) or "no series"
         raise SequenceError(
             refusal(
                 "other_sequences",
@@ -65,7 +66,7 @@ def choose_sources(study: Study, card: CheckpointCard) -> tuple[list[Source], li
             )
         )
     warnings += [sentence for source in sources for sentence in warn_frames(source, prep)]
-    if operation_of(study) == "after":
+    if operation_of(study) in ("after", "before radiotherapy"):
         warnings.insert(0, AFTER_WARNING.format(session=title_session(study)))
     return sources, [*warnings, *_about_reading(used, prep)]
 
@@ -98,9 +99,7 @@ def _about_choice(sequence: MRSequence, study: Study, used: Sequence[Series]) ->
     taken = [one for one in candidates if one in used]
     others = [f"{_describe(one)} ({len(one.files)} files)" for one in candidates if one not in used]
     guessed = [
-        GUESS_WARNING.format(
-            series=repr(one.description or one.series_uid), sequence=sequence, reason=one.sequence_reason
-        )
+        GUESS_WARNING.format(series=_name(one), sequence=sequence, reason=one.sequence_reason)
         for one in taken
         if one.sequence_confidence == "guess"
     ]
@@ -143,6 +142,16 @@ def warn_missing(study: Study, card: CheckpointCard, used: Collection[MRSequence
     if not missing or MRSequence.UNKNOWN in used:
         return []
     return [f"The study has no {_join(missing)}; the answer rests on {_join(sorted(used))} alone."]
+
+
+def _name(series: Series) -> str:
+    return f"{series.description!r} ({series.series_uid})" if series.description else repr(series.series_uid)
+
+
+def _tell_unknown(series: Series) -> str:
+    """Return a series' sequence, with the reason where its name says more than one, so that it counts as none."""
+    several = series.sequence == MRSequence.UNKNOWN and series.sequence_reason.startswith("several weightings")
+    return f"{series.sequence} ({series.sequence_reason})" if several else str(series.sequence)
 
 
 def _describe(series: Series) -> str:

@@ -127,9 +127,11 @@ def resume(run: RunFolder, settings: Settings) -> None:
             f"{run.path} lies outside {settings.runs}, where the queue does not look; resume it in the foreground "
             f"with: python -m core runs resume {run.path}"
         )
-    if run.status().state not in WAITING:
-        check_quota(settings, run.status().owner)
-    mark_queued(run)
+    with lock_queue(settings):
+        status = run.status()
+        if status.state not in WAITING:
+            check_quota(settings, status.owner, kept=True)
+        mark_queued(run)
     ensure_worker(settings)
 
 

@@ -44,8 +44,11 @@ def check_limits(settings: Settings, config: RunConfig) -> None:
             )
 
 
-def check_quota(settings: Settings, owner: str, runs: int = 1) -> None:
-    """Refuse, in hosted mode, more runs than one visitor, and than all of them, may have waiting or in training.
+def check_quota(settings: Settings, owner: str, runs: int = 1, *, kept: bool = False) -> None:
+    """Refuse, in hosted mode, more runs than one visitor, and than all of them, may have waiting, in training, or at all.
+
+    Unless the caller holds the queue's lock, two at once may both find the last place free. `kept` says that the runs are there
+    already, and are resumed.
 
     Raises
     ------
@@ -67,10 +70,10 @@ def check_quota(settings: Settings, owner: str, runs: int = 1) -> None:
             f"{len(active)} runs of all visitors wait or train; the queue of this demo is full. Try again in "
             f"{_minutes_until_free(settings, active, active)} minutes at the latest."
         )
-    kept = sum(entry.status.owner == owner for entry in entries)
-    if kept + runs > KEPT:
-        raise HostedModeError(f"You keep {kept} runs, and {KEPT} are the most; delete one on the Runs page first.")
-    if len(entries) + runs > KEPT_IN_ALL:
+    own_kept = 0 if kept else sum(entry.status.owner == owner for entry in entries)
+    if own_kept + runs > KEPT:
+        raise HostedModeError(f"You keep {own_kept} runs, and {KEPT} are the most; delete one on the Runs page first.")
+    if not kept and len(entries) + runs > KEPT_IN_ALL:
         raise HostedModeError(f"This demo keeps {KEPT_IN_ALL} runs of all visitors, and is full; {ON_YOUR_OWN}.")
 
 

@@ -120,7 +120,7 @@ class CheckpointCard(BaseModel):
     (:mod:`core.evaluation.conformal`); empty in older checkpoints."""
     calibration: dict[str, Any] = {}
     """On whom threshold, temperature and sets were fitted: ``{"how", "patients", "base_rate", ...}``, how being
-    "cross-fitted" (validation patients, each scored by the epoch that all others choose) or "fresh" (used for nothing else).
+    "cross-fitted" (validation patients, each scored by an epoch that others chose) or "fresh" (used for nothing else).
     Empty in older checkpoints, which were fitted on the patients that had chosen the epoch."""
     metrics: dict[str, Any] = {}
     """Figures with intervals as ``{"val": {"patient": {...}, "slice": {...}}}`` in the shape of ``evaluate --json``;
@@ -177,8 +177,8 @@ class CheckpointCard(BaseModel):
         count, rate = self.calibration.get("patients"), self.calibration.get("base_rate", 0.0)
         positive = self.class_names[self.positive_class]
         return {
-            "cross-fitted": f"fitted on {count} validation patients ({rate:.0%} {positive}), each scored by the epoch that "
-            "all the others choose",
+            "cross-fitted": f"fitted on {count} validation patients ({rate:.0%} {positive}), each scored by an epoch that "
+            "others of them chose",
             "fresh": f"fitted on {count} patients ({rate:.0%} {positive}) used for nothing else",
         }.get(
             self.calibration.get("how", ""),
@@ -235,7 +235,7 @@ def read_card(path: Path) -> CheckpointCard:
     if not isinstance(text, str):
         raise CheckpointError(
             f"{path} carries no model card, so it is not a checkpoint of MGMT Lab. To start a training from its "
-            "weights, write --set weights=FILE."
+            "weights, write weights=FILE."
         )
     try:
         content = parse_document(text)

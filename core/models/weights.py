@@ -132,8 +132,8 @@ def _fetch_pretrained(architecture: Architecture) -> tuple[Path, str]:
     """Return torchvision's file of these weights and their origin, from torch's folder or the network."""
     if architecture.pretrained is None:
         raise WeightsUnavailableError(
-            f"{architecture.title} has no pretrained weights; start from a file (--set weights=FILE) or from random "
-            "weights (--set weights=none)."
+            f"{architecture.title} has no pretrained weights; start from a file (weights=FILE) or from random "
+            "weights (weights=none)."
         )
     url = get_weight(architecture.pretrained).url
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
@@ -161,8 +161,8 @@ def _download(url: str, path: Path) -> None:
 
 def _ways_out(path: Path) -> str:
     return (
-        f"Fetch {path.name} on another machine and name it (--set weights=/path/{path.name}) or put it into "
-        f"{path.parent}; or choose random weights yourself (--set weights=none), which is not the published method."
+        f"Fetch {path.name} on another machine and name it (weights=/path/{path.name}) or put it into "
+        f"{path.parent}; or choose random weights yourself (weights=none), which is not the published method."
     )
 
 

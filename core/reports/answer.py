@@ -132,18 +132,19 @@ def _about_synthetic(card: CheckpointCard, synthetic: bool) -> str:
 
 
 def _verdict(prediction: Prediction, binary: bool) -> str:
-    """The class in words, and the set of classes that the promised coverage allows; none where the guard abstains."""
+    """The class in words, the classes that the promised coverage allows, and what others say; none where the guard abstains."""
     if prediction.abstained:
         return "It means nothing for this scan: no class and no coverage follow from it."
     side = "at or above" if prediction.probability >= prediction.threshold else "below"
     words = f"{prediction.prediction}: {side} the threshold of {prediction.threshold:.3f}" if binary else (
         f"most probable: {prediction.prediction}"
     )  # fmt: skip
-    if prediction.possible is None:
-        return f"{words}."
-    alone = len(prediction.possible) == 1
-    found = f"{describe_set(prediction)} alone" if alone else f"cannot tell ({describe_set(prediction)})"
-    return f"{words}. Possible at {prediction.possible_level:.0%} coverage: {found}."
+    if prediction.possible is not None:
+        alone = len(prediction.possible) == 1
+        found = f"{describe_set(prediction)} alone" if alone else f"cannot tell ({describe_set(prediction)})"
+        words = f"{words}. Possible at {prediction.possible_level:.0%} coverage: {found}"
+    said = [other.describe(prediction.prediction) for other in prediction.others]
+    return " ".join([f"{'Disputed. ' if prediction.disputed else ''}{words}.", *said])
 
 
 def _describe_worth(card: CheckpointCard) -> Iterator[str]:

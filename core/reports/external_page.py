@@ -9,6 +9,7 @@ from core.evaluation.figure import estimand_of
 from core.experiments.external.judged import CALIBRATION_SHOWN
 from core.figure_text import interval_text, value_text
 from core.reports.page import render_page
+from core.runs.evaluation import describe_copies
 
 
 def write_external_page(name: str, result: Mapping[str, Any]) -> str:
@@ -57,7 +58,11 @@ def list_remarks(result: Mapping[str, Any]) -> list[str]:
     remarks = [
         f"{one['name']}: {text}"
         for one in result["cohorts"]
-        for text in (*one["notes"], *(one["overlap"]["unchecked"] if one["overlap"] else []))
+        for text in (
+            *one["notes"],
+            *(describe_copies(one["overlap"] or {})),
+            *(one["overlap"]["unchecked"] if one["overlap"] else []),
+        )
     ]
     if result.get("only_train"):
         small = ", ".join(f"{name} ({count} persons)" for name, count in result["only_train"].items())

@@ -40,9 +40,10 @@ def write_referee_page(result: Mapping[str, Any]) -> str:
 def describe_table(result: Mapping[str, Any]) -> str:
     """Say which rows were judged and how, in one line."""
     kind = "probabilities" if result["is_probability"] else "scores"
+    copies = f" ({result['copies']} ids are copies of others and count with them)" if result.get("copies") else ""
     return (
-        f"{result['rows']} rows; judged: {result['judged']}, {result['n']} patients, {result['positive']} of them "
-        f"{result['class_names'][1]}; {kind}; {result['design']}"
+        f"{result['rows']} rows; judged: {result['judged']}, {result['n']} patients{copies}, "
+        f"{result['positive']} of them {result['class_names'][1]}; {kind}; {result['design']}"
     )
 
 

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from pydicom.datadict import tag_for_keyword
 
 from core.data import voxels
-from core.data.formats import acquisition, nifti
+from core.data.formats import acquisition, label_values, nifti
 from core.data.formats.header import ATTRIBUTES, BIG_ENDIAN, DEFLATED, IMPLICIT, MR_CLASSES, NATIVE_SYNTAXES, PULSES
-from core.data.index import separate, series_groups, stack
+from core.data.index import recognise, separate, series_groups, stack
 from core.data.prepare import slices
 from core.data.sequences import contrast, evidence
 from core.data.sequences.tables import TABLES
@@ -79,6 +79,7 @@ MACROS = (
 FRAME_ATTRIBUTES = ("FrameType", "EffectiveEchoTime", "InversionTimes")
 STATED_CONSTANTS: tuple[Any, ...] = (
     acquisition,
+    label_values,
     nifti,
     separate,
     series_groups,
@@ -164,6 +165,7 @@ def collect_rules() -> dict[str, Any]:
     return {
         "tables": TABLES,
         "stated": [" ".join(words) for words in evidence.STATED],
+        "time_or_weighting": recognise.TIME_OR_WEIGHTING.pattern,
         "constants": constants,
         "tags": tags,
         "macros": [f"{tag_for_keyword(name) or 0:08x}" for name in MACROS],

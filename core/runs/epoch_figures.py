@@ -13,14 +13,14 @@ from core.errors import CheckpointError, RunError
 from core.evaluation.calibration import choose_threshold, fit_temperature, to_probabilities
 from core.evaluation.conformal import fit_conformal
 from core.evaluation.figure import Figure
-from core.evaluation.selection import Selection, correct_auroc, withhold_intervals
+from core.evaluation.selection import SET_FOLDS, Selection, correct_auroc, withhold_intervals
 from core.models.card import CheckpointCard, read_card, replace_card
 from core.runs.evaluation import build_evaluation
 from core.runs.folder import RunFolder
 from core.runs.records import EpochRecord
 
 CROSS_FITTED = "cross-fitted"
-"""Each patient's score is that of the epoch which all other patients choose, so no patient had a part in its own choice."""
+"""Each patient's score is that of the epoch which others choose, so no patient had a part in its own choice."""
 FRESH = "fresh"
 """On patients used for nothing else."""
 
@@ -113,7 +113,11 @@ def read_selection(run: RunFolder, card: CheckpointCard) -> Selection | None:
 
 
 def fit_calibration(
-    card: CheckpointCard, labels: NDArray[np.int64], logits: NDArray[np.float64], how: str
+    card: CheckpointCard,
+    labels: NDArray[np.int64],
+    logits: NDArray[np.float64],
+    how: str,
+    of_sets: NDArray[np.float64] | None = None,
 ) -> dict[str, Any]:
     """Return a card's temperature, threshold, sets of classes and the note of whom they were fitted on.
 
@@ -125,6 +129,8 @@ def fit_calibration(
         (patients,) and (patients, classes), of patients who chose nothing.
     how
         :data:`CROSS_FITTED` or :data:`FRESH`.
+    of_sets
+        Logits that the sets of classes are fitted on, where they are others.
     """
     positive = card.positive_class
     temperature = fit_temperature(labels, logits)
@@ -132,7 +138,9 @@ def fit_calibration(
     return {
         "temperature": temperature,
         "threshold": choose_threshold(labels, chances[:, positive], positive),
-        "conformal": fit_conformal(labels, chances).to_dict(),
+        "conformal": fit_conformal(
+            labels, chances if of_sets is None else to_probabilities(of_sets, temperature)
+        ).to_dict(),
         "calibration": {"how": how, "patients": len(labels), "base_rate": float(np.mean(labels == positive))},
     }
 
@@ -140,7 +148,7 @@ def fit_calibration(
 def calibrate_checkpoint(run: RunFolder, guard: dict[str, Any] | None = None) -> CheckpointCard:
     """Give the run's checkpoint its temperature, threshold, sets and figures, from all epochs so far; its weights stay.
 
-    Each validation patient is scored by the epoch that all others choose, so that the calibration rests on nobody who took
+    Each validation patient is scored by an epoch that others choose, so that the calibration rests on nobody who took
     part in his own choice. Nothing of this changes in a run of an older version. `guard` is what the card keeps to hold a new
     scan against; None leaves it.
 
@@ -157,7 +165,8 @@ def calibrate_checkpoint(run: RunFolder, guard: dict[str, Any] | None = None) ->
     selection = read_selection(run, card)
     if selection is None:
         return card
-    found = fit_calibration(card, selection.labels, selection.score_left_out(), CROSS_FITTED)
+    left_out = selection.score_left_out(), selection.score_left_out(SET_FOLDS)
+    found = fit_calibration(card, selection.labels, left_out[0], CROSS_FITTED, left_out[1])
     found["calibration"]["epochs"] = len(selection.logits)
     found["metrics"] = {"val": {"patient": {"auroc": correct_auroc(selection).to_dict()}}}
     found["metrics"] = {"val": judge_validation(run, card.model_copy(update=found))}

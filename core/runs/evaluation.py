@@ -32,6 +32,8 @@ from core.runs.persons import describe_history, marks_to_count
 from core.settings import Settings
 
 EvaluatedPart = Literal["test", "val", "data"]
+NAMED = 5
+"""Copies that a sentence names."""
 SAME_VALUE = 1e-6
 """Up to which an AUROC computed again is the stored one."""
 
@@ -51,6 +53,7 @@ class _Overlap(BaseModel):
     persons: list[_Match]
     compared: dict[str, Annotated[int, Field(ge=0)]]
     unchecked: list[str]
+    copies: list[_Match] = []
 
 
 class EvaluationRecord(BaseModel):
@@ -471,7 +474,14 @@ def describe_overlap(overlap: Mapping[str, Any] | None) -> list[str]:
         )
     elif overlap["compared"]["with"]:
         lines.insert(0, f"None of its {overlap['compared']['persons']} persons was found among the run's own patients.")
-    return lines
+    return [*describe_copies(overlap), *lines]
+
+
+def describe_copies(overlap: Mapping[str, Any]) -> list[str]:
+    """Return in a sentence which persons of another cohort are copies within it; nothing where none is, or nobody looked."""
+    copies = overlap.get("copies", [])
+    pairs = ", ".join(f"{one['person']} of {one['same_as']}" for one in copies[:NAMED])
+    return [f"Counted once: {len(copies)} of its persons are copies of another ({pairs})."] if copies else []
 
 
 def store_evaluation(run: RunFolder, evaluation: Evaluation, digest: str) -> None:

@@ -175,5 +175,5 @@ class Node:
             link.release()
         if kept < len(files):
             raise ServerError(
-                f"{self._name} took {kept} of {len(files)} results; its log says why. They are kept and tried again."
+                f"{self._name} took {kept} of {len(files)} results; its log says why. Push them again: none is doubled."
             )

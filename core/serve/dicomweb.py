@@ -110,10 +110,10 @@ class DicomWeb:
         found = {_check_instance(path, study, series) for path in sorted(folder.glob("*.dcm"))}
         if count is not None and len(found) != count:
             raise ServerError(
-                f"{self._url} sent {len(found)} of {count} instances of a series; it is tried again later."
+                f"{self._url} sent {len(found)} of {count} instances of a series, which may still be arriving; ask again later."
             )
         if not found:
-            raise ServerError(f"{self._url} sent no instance of a series that it lists; it is tried again later.")
+            raise ServerError(f"{self._url} sent no instance of a series that it lists; ask again later.")
         return len(found)
 
     def store(self, study: str, files: Sequence[Path]) -> None:
@@ -136,7 +136,7 @@ class DicomWeb:
         if not wanted <= kept:
             raise ServerError(
                 f"{self._url} stored {len(wanted & kept)} of {len(wanted)} results and refused "
-                f"{len(_sequence(answer, FAILED))}; its log says why. They are kept and tried again."
+                f"{len(_sequence(answer, FAILED))}; its log says why. Push them again: none is doubled."
             )
 
     def _list(self, path: str, query: dict[str, str]) -> list[Found]:
@@ -183,13 +183,13 @@ class DicomWeb:
                         raise self._refused("it refuses the request", response.status_code)
                     stated = response.headers.get("Retry-After", "")
                     seconds = min(LONGEST_WAIT_SECONDS, float(stated)) if stated.isdigit() else seconds
-                    said = f"it answers {response.status_code}"
+                    said, remedy = f"it answers {response.status_code}", ""
             except (requests.RequestException, urllib3.exceptions.HTTPError, _CutOffError) as error:
-                said = "the answer was cut off" if isinstance(error, _CutOffError) else type(error).__name__
+                said, remedy = _describe_failure(error)
             if attempt < tries - 1:
                 self._wait(seconds)
         self._failing = True
-        raise self._refused(f"{said}, {tries} times" if tries > 1 else said)
+        raise self._refused(f"{said}, {tries} times{remedy}" if tries > 1 else f"{said}{remedy}")
 
     def _refused(self, why: str, status: int | None = None) -> ServerError:
         return ServerError(f"{self._url}: {why}{f' ({status})' if status else ''}.")
@@ -259,6 +259,18 @@ class DicomWeb:
 
 class _CutOffError(Exception):
     """An answer ended before its end, or is none."""
+
+
+def _describe_failure(error: Exception) -> tuple[str, str]:
+    """Why there is no whole answer, and what to look at."""
+    if isinstance(error, _CutOffError):
+        return "the answer was cut off", ""
+    kind = type(error).__name__
+    if isinstance(error, requests.Timeout):
+        return f"no answer in time ({kind})", "; see that it runs and is not overloaded"
+    if isinstance(error, requests.ConnectionError):
+        return f"nothing answers there ({kind})", "; check the address, and that it runs"
+    return kind, ""
 
 
 def _uid(one: Found, tag: str) -> str:

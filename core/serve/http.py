@@ -302,7 +302,9 @@ def _add_problems(app: FastAPI) -> None:
     async def tell_theirs(request: Request, error: StarletteHTTPException) -> JSONResponse:
         # Starlette refuses a form of too many files as a bad request.
         status = 413 if str(error.detail).startswith("Too many files") else error.status_code
-        return JSONResponse({"error": "RequestError", "detail": str(error.detail)}, status, error.headers)
+        unknown = str(error.detail) in ("Not Found", "Method Not Allowed")
+        detail = f"{request.method} {request.url.path} is not served. See /openapi.json." if unknown else error.detail
+        return JSONResponse({"error": "RequestError", "detail": str(detail)}, status, error.headers)
 
     @app.exception_handler(RequestValidationError)
     async def tell_parameters(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from time import sleep
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -20,7 +21,9 @@ from core.serve.dicomweb import DESCRIPTION, DicomWeb, Found, first_value
 from core.settings import Settings
 
 if TYPE_CHECKING:
-    from core.serve.cstore import Inbox
+    from core.serve.cstore import Inbox, Node
+
+LAST_PORT = 65535
 
 
 class Rule(BaseModel):
@@ -61,6 +64,9 @@ class Rules(BaseModel):
 
     @model_validator(mode="after")
     def _check_names(self) -> Rules:
+        for place in filter(None, (self.listen, self.send)):
+            if not 1 <= int(place.rpartition(":")[2]) <= LAST_PORT:
+                raise ValueError(f"{place}: a port is a whole number of 1 to {LAST_PORT}")
         if len({rule.name for rule in self.rules}) < len(self.rules):
             raise ValueError("two rules have the same name")
         if bool(self.url) == bool(self.listen):
@@ -96,6 +102,26 @@ def open_client(rules: Rules, settings: Settings, url: str = "", *, wait: Callab
     password = os.environ.get(rules.password_variable, "")
     auth = (rules.user, password) if rules.user else None
     return DicomWeb(url or rules.url, settings, auth=auth, wait=wait)
+
+
+def open_inbox(rules: Rules, folder: Path) -> Inbox | None:
+    """Return what takes studies by C-STORE into a folder, where the rules ask for it; raises ConfigError without pynetdicom."""
+    return _load_cstore().Inbox(folder) if rules.listen else None
+
+
+def open_target(rules: Rules, settings: Settings, *, wait: Callable[[float], None] = sleep) -> DicomWeb | Node:
+    """Return what takes the results: a node by C-STORE or a DICOMweb server; raises ConfigError without pynetdicom."""
+    if rules.send:
+        return _load_cstore().Node(rules.send, rules.title)
+    return open_client(rules, settings, rules.push or rules.url, wait=wait)
+
+
+def _load_cstore() -> ModuleType:
+    try:
+        from core.serve import cstore
+    except ModuleNotFoundError as error:
+        raise ConfigError("C-STORE needs pynetdicom: pip install -r requirements-serve.txt.") from error
+    return cstore
 
 
 def list_named(client: DicomWeb | Inbox, rule: Rule, study: str) -> list[Found]:

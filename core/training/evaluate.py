@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from core.audit.crosswalk import read_crosswalk
 from core.audit.marks import mark_cohort
-from core.audit.persons import Overlap, PersonMatches, drop_overlap, match_persons, read_pairs
+from core.audit.persons import Overlap, PersonMatches, drop_copies, drop_overlap, match_persons, read_pairs
 from core.data.study import Cohort
 from core.dataset.predictions import build_predictions
 from core.dataset.slice_table import SliceTable
@@ -224,13 +224,14 @@ def _without_own(
     crosswalk: Path | None,
     pairs: Path | None,
 ) -> tuple[Overlap, tuple[str, ...]]:
-    """Return another cohort without the run's own patients, and marks of those who are left; raise where it is the run's own."""
+    """Return another cohort without copies and the run's own patients, and marks of those who are left; raise where it is the run's own."""
     if other.digest == card.cohort_digest:
         raise EvaluationError(
             f"{other.root} is the cohort that {run.name} was trained on; evaluate its untouched patients with --part test."
         )
     own = known_persons(run, settings, progress)
     theirs = mark_cohort(other, settings, among=own.sequences if own else card.sequences, every=True, progress=progress)
+    alone, theirs, copies = drop_copies(other, theirs)
     matches = (
         match_persons(
             own,
@@ -241,7 +242,7 @@ def _without_own(
         if own
         else PersonMatches(matches=(), compared=(0, len(theirs.persons)), unchecked=(UNKNOWN_PERSONS,))
     )
-    overlap = drop_overlap(other, matches, pairs)
+    overlap = replace(drop_overlap(alone, matches, pairs), copies=copies)
     gone = {match.person for match in overlap.dropped}
     rest = [one for one in theirs.persons if one.person not in gone]
     return overlap, list_ledger_marks(rest, (other.digest, theirs.family))

@@ -10,8 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import SimpleITK as sitk
 
+from core.data.raw.images import to_image
+from core.mri import MRSequence
 from core.settings import PROJECT_ROOT
+from tests.data.raw.heads import scan
 
 BENCHMARKS = sorted((PROJECT_ROOT / "benchmarks").glob("bench_*.py"))
 
@@ -37,3 +41,18 @@ def test_a_benchmark_runs_to_its_end(benchmark: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(done.stdout.splitlines()) > 2, "it prints no table"
+
+
+@pytest.mark.slow
+def test_the_raw_benchmark_measures_any_head_that_is_given(tmp_path: Path) -> None:
+    volumes = {"one": scan(MRSequence.T1W), "other": scan(MRSequence.T1W, index=1)}
+    for name, volume in volumes.items():
+        sitk.WriteImage(to_image(volume), str(tmp_path / f"{name}.nii.gz"))
+    command = [sys.executable, str(PROJECT_ROOT / "benchmarks" / "bench_raw.py"), "--tiny", "--strangers", "1"]
+    command += ["--head", str(tmp_path / "one.nii.gz"), "--other", str(tmp_path / "other.nii.gz")]
+    environment = {**os.environ, "MGMT_LAB_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line for line in done.stdout.splitlines() if " n = 1 " in f"{line} "]
+    for kind in ("moves found within 1 mm", "caught: not registered", "caught: another person's series"):
+        assert any(kind in row and " 1.000 (" in row for row in rows), done.stdout

@@ -171,6 +171,28 @@ def test_a_folder_that_cannot_be_written(command: Command, home_with_run: Path, 
     command("phantom", file, "--studies", 2).assert_refused(str(file))
 
 
+def test_a_result_that_cannot_be_written_is_refused_in_words_before_the_work(
+    command: Command, home_with_run: Path, cohort: Path, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setattr("core.inference.predict.Predictor.predict", lambda *_, **__: pytest.fail("it was predicted"))
+    long = tmp_path / ("n" * 300)
+    for words, said in (
+        (
+            ("predict", "tiny", study, "--report", tmp_path / "file" / "a.pdf"),
+            "where a folder should be there is a file",
+        ),
+        (("predict", "tiny", cohort, "--csv", tmp_path / "file" / "a.csv"), "there is a file"),
+        (("explain", "tiny", study, "--out", tmp_path / "file"), "where a folder should be there is a file"),
+        (("predict", "tiny", study, "--report", long.with_suffix(".pdf")), "the name is too long"),
+        (("predict", "tiny", study, "--report", "/proc/a.pdf"), "/proc/a.pdf: it is not there, or its folder takes no"),
+        (("predict", "tiny", cohort, "--csv", "/proc/a.csv"), "/proc/a.csv: it is not there, or its folder takes no"),
+    ):
+        command(*words).assert_refused(said)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name == "file") == ["file"]
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
 def test_no_command(command: Command) -> None:
     command().assert_refused("COMMAND")
     command("dance").assert_refused("dance")

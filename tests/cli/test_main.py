@@ -97,7 +97,12 @@ def test_what_a_library_prints_does_not_spoil_the_document(command: Command, mon
     ("error", "status", "said"),
     [
         (KeyboardInterrupt(), 130, "Interrupted.\n"),
-        (PermissionError(13, "Permission denied", "/locked"), 2, "error: [Errno 13] Permission denied: '/locked'\n"),
+        (
+            PermissionError(13, "Permission denied", "/locked"),
+            2,
+            "error: /locked: permission is denied; name another place, or ask for the permission.\n",
+        ),
+        (OSError(99, "Cannot assign", "/odd"), 2, "error: [Errno 99] Cannot assign: '/odd'\n"),
     ],
 )
 def test_how_commands_end(

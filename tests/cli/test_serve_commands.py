@@ -24,6 +24,8 @@ def test_what_is_refused(command: Command, tmp_path: Path) -> None:
     command("serve", "http", "--token-file", token).assert_refused("16 characters")
     command("serve", "http", "--token-file", tmp_path / "none").assert_refused("cannot be read")
     command("serve", "http", "--checkpoint", "none").assert_refused("There is no checkpoint")
+    for port in ("0", "65536", "99999", "-1", "http"):
+        command("serve", "http", f"--port={port}").assert_refused("a whole number of 1 to 65535")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         found = command("serve", "http", "--port", taken.getsockname()[1])
     assert found.status == 2

@@ -34,6 +34,7 @@ def described(folder: Path, text: str, **attributes: Any) -> str:
         ({"PatientName": "Ax^Xu"}, "ax xu t1", "ax xu t1"),
         ({"PatientName": "Blanco^Magic"}, "t1 blanco Magic mdc", "t1 [redacted] [redacted] mdc"),
         ({"PatientName": "Mdc^Kontrast^Senza"}, "t1 senza mdc kontrast", "t1 senza mdc kontrast"),
+        ({"PatientName": "Bianco^Ludwig"}, "t1 bianco LUDWIG mdc", "t1 [redacted] [redacted] mdc"),
         ({"PatientName": "Doe^Jane"}, "Doerte T1", "Doerte T1"),
         (
             {"OtherPatientNames": "Quux", "OperatorsName": ["Foobar^A", "Barfoo^B"]},

@@ -37,6 +37,13 @@ def place_of(volume: Volume, index: tuple[int, int, int]) -> NDArray[np.float64]
     return place
 
 
+def test_slices_that_share_one_uid_are_no_copies_of_each_other(tmp_path: Path) -> None:
+    paths = write_series(tmp_path, STACK, SOPInstanceUID="1.2.3")
+    volume, faults = read_volume(series_of(paths))
+    assert not faults
+    np.testing.assert_array_equal(volume.array, STACK)
+
+
 @FEW
 @given(order=st.permutations(range(6)))
 def test_shuffled_files_give_the_same_volume(tmp_path: Path, order: list[int]) -> None:

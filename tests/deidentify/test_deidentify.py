@@ -9,19 +9,22 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 from PIL import Image
 from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.tag import Tag
 
 from core.cli.main import main
 from core.data.cohort import scan_cohort
 from core.deidentify import cohort as writing
 from core.deidentify.attributes import deidentify_dataset
 from core.deidentify.cohort import REPORT, Deidentified, deidentify_cohort
-from core.deidentify.images import write_picture
+from core.deidentify.images import write_nifti, write_picture
 from core.deidentify.pseudonyms import Pseudonyms, shift_date
 from core.errors import ConfigError, DataError
 from core.settings import PROJECT_ROOT, Settings
@@ -212,3 +215,62 @@ def test_the_command_says_what_it_did(
     assert (document["studies"], document["files"], document["not_copied"]) == (2, 6, [])
     assert main(["deidentify", str(source), "--out", str(source / "copy")]) == 2
     assert "lie in each other" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["CS", "DS", "IS", "US", "UL", "SS", "SL", "FL", "FD", "AT", "SV", "UV", "LO", "UN"])
+def test_an_attribute_that_the_standard_does_not_know_goes_whatever_its_kind(kind: str) -> None:
+    dataset = Dataset()
+    for tag in ("00189FFE", "00780010", "00041500"):  # unknown; known as another kind; of a directory
+        if (tag, kind) not in {("00780010", "LO"), ("00041500", "CS")}:
+            dataset[tag] = RawDataElement(
+                Tag(tag), kind, 8, b"SECRETID", 0, is_implicit_VR=False, is_little_endian=True
+            )
+    found = deidentify_dataset(dataset, "p", "00001", "FLAIR", KEY)
+    assert not {Tag(tag) for tag in ("00189FFE", "00780010", "00041500")} & set(found.keys())
+
+
+@pytest.mark.parametrize(
+    ("keyword", "kind", "value"),
+    [
+        ("RepetitionTime", "DS", b"SECRET"), ("InstanceNumber", "IS", b"SECRET"), ("PixelSpacing", "DS", b"1\\SECRET"),
+        ("AcquisitionTime", "TM", b"101500SECRET"), ("StudyTime", "TM", b"SECRET"), ("AcquisitionNumber", "IS", b"4711234"),
+    ],
+)  # fmt: skip
+def test_a_value_that_is_not_written_as_its_kind_is_or_is_an_id_goes(keyword: str, kind: str, value: bytes) -> None:
+    dataset = Dataset()
+    dataset.PatientID, dataset.EchoTime, dataset.SeriesTime, dataset.SeriesNumber = "4711234", "1.5e2", "1015", 3
+    tag = Tag(keyword)
+    dataset[tag] = RawDataElement(tag, kind, len(value), value, 0, is_implicit_VR=False, is_little_endian=True)
+    found = deidentify_dataset(dataset, "p", "00001", "FLAIR", KEY)
+    assert tag not in found
+    assert (found.EchoTime, found.SeriesTime, found.SeriesNumber) == (150, "1015", 3)
+
+
+def test_a_short_name_goes_from_a_kept_text_and_codes_are_not_kept() -> None:
+    dataset, code = Dataset(), Dataset()
+    dataset.PatientName, dataset.PulseSequenceName, dataset.SequenceName = "Kim^Li", "kim_flair", "*tir2d"
+    dataset.ScanningSequence = ["SE", "IR"]
+    code.CodeValue = code.CodingSchemeDesignator = "SECRET"
+    dataset.ProcedureCodeSequence = Sequence([code])
+    found = deidentify_dataset(dataset, "p", "00001", "FLAIR", KEY)
+    assert "PulseSequenceName" not in found
+    assert (found.SequenceName, found.ScanningSequence) == ("*tir2d", ["SE", "IR"])
+    assert "SECRET" not in str(found)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_fields_of_a_nifti_header_that_nobody_reads_are_not_copied(
+    tmp_path: Path, settings: Settings, number: int
+) -> None:
+    array = np.arange(60, dtype=np.int16).reshape(5, 4, 3)
+    image = (nibabel.Nifti1Image if number == 1 else nibabel.Nifti2Image)(array, np.diag([1, 2, 3, 1]))
+    content = bytearray(image.to_bytes())
+    fields = ((32, 4), (56, 12), (96, 12), (124, 24)) if number == 1 else ((80, 24), (192, 48), (525, 15))
+    for start, length in fields:
+        content[start : start + length] = b"S" * length
+    (tmp_path / "a.nii").write_bytes(content)
+    write_nifti(tmp_path / "a.nii", tmp_path / "b.nii", None, settings)
+    assert b"SSS" not in (tmp_path / "b.nii").read_bytes()
+    written = nibabel.load(tmp_path / "b.nii")
+    assert (written.affine == image.affine).all()
+    assert (np.asanyarray(written.dataobj) == array).all()

@@ -64,6 +64,38 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         server.stop()
 
 
+WALKED = (
+    "",
+    f"predict?open={SAMPLE}",
+    f"cohort?open={COHORT}",
+    f"train?open={COHORT}&run=waits",
+    "validity?section=calibration",
+)
+MOST_STOPS = 150
+SURROUNDINGS = """async (blur) => {
+  const drawn = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  await drawn();
+  if (blur) { window.last = document.activeElement; window.last.blur(); await drawn(); }
+  const control = blur ? window.last : document.activeElement;
+  const around = [control];
+  for (let node = control.parentElement; node && around.length < 6; node = node.parentElement) around.push(node);
+  around.push(...[...around[Math.min(2, around.length - 1)].querySelectorAll("*")].slice(0, 80));
+  const look = (node) => {
+    const { outlineStyle, outlineWidth, outlineColor, boxShadow, borderColor, backgroundColor, textDecorationLine } =
+      getComputedStyle(node);
+    return [outlineStyle === "none" ? "" : outlineStyle + outlineWidth + outlineColor, boxShadow, borderColor, backgroundColor,
+            textDecorationLine].join();
+  };
+  const box = control.getBoundingClientRect();
+  return { place: control.outerHTML.slice(0, 160), tag: control.tagName, look: around.map(look).join("|"),
+           read: control.tagName === "MAIN" || control.querySelector("table") !== null,
+           box: [box.x, box.y, box.width, box.height] };
+}"""
+"""How the focused control and what is around it look; with `blur`, how they look without the focus. What only scrolls, or holds a
+table that is read cell by cell, needs no name of its own."""
+STILL = "*, *::before, *::after { transition: none !important; animation: none !important; caret-color: transparent !important }"
+
+
 def find_serious(server: Server, browser: Browser, pages: Sequence[str]) -> list[str]:
     """What axe-core calls serious or critical on the pages, each unfolded and in every look, with the page and the first place."""
     tab = Visit(page=browser.new_page(), url=server.url)
@@ -95,3 +127,43 @@ def test_no_empty_page_has_a_serious_finding(server: Server, browser: Browser) -
 def test_no_page_with_data_has_a_serious_finding(filled: Server, browser: Browser) -> None:
     found = find_serious(filled, browser, FILLED)
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("page", WALKED)
+def test_whoever_walks_by_keyboard_sees_where_he_is_and_hears_what_it_is(
+    filled: Server, browser: Browser, page: str, scheme: str
+) -> None:
+    context = browser.new_context(viewport={"width": 1440, "height": 1200}, color_scheme=scheme)  # type: ignore[arg-type]
+    tab = Visit(page=context.new_page(), url=filled.url)
+    tab.page.goto(f"{filled.url}/{page}")
+    tab.page.get_by_role("heading", level=1).first.wait_for(timeout=180_000)
+    tab.settle()
+    tab.page.add_style_tag(content=STILL)
+    client = context.new_cdp_session(tab.page)
+    invisible, nameless, stops = [], [], 0
+    while stops < MOST_STOPS:
+        tab.page.keyboard.press("Tab")
+        focused = tab.page.evaluate(SURROUNDINGS, False)
+        if focused["tag"] in ("BODY", "HTML"):
+            break
+        stops += 1
+        control = client.send("Runtime.evaluate", {"expression": "document.activeElement"})["result"]["objectId"]
+        (node,) = client.send("Accessibility.getPartialAXTree", {"objectId": control, "fetchRelatives": False})["nodes"]
+        if not (node["ignored"] or focused["read"] or node.get("name", {}).get("value", "").strip()):
+            nameless.append(f"{node['role']['value']}: {focused['place']}")
+        with_focus = photograph(tab, focused["box"])
+        left = tab.page.evaluate(SURROUNDINGS, True)
+        if left["look"] == focused["look"] and photograph(tab, focused["box"]) == with_focus:
+            invisible.append(focused["place"])
+    context.close()
+    assert stops > 10
+    assert (nameless, invisible) == ([], [])
+
+
+def photograph(tab: Visit, box: Sequence[float]) -> bytes:
+    """The window around a control, where it lies in the window."""
+    x, y = max(0.0, box[0] - 6), max(0.0, box[1] - 6)
+    width, height = min(box[2] + 12, 1440 - x), min(box[3] + 12, 1200 - y)
+    clip = {"x": x, "y": y, "width": width, "height": height}
+    return bytes(tab.page.screenshot(clip=clip)) if width > 0 and height > 0 else b""  # type: ignore[arg-type]

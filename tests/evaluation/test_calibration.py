@@ -121,6 +121,35 @@ def test_calibration_that_cannot_be_had_says_why() -> None:
     assert "the same" in measure_calibration([False, True], [0.2, 0.2])["slope"].reason
 
 
+def test_the_slopes_interval_holds_where_scores_are_skewed() -> None:
+    """Log-normal scores: the log odds are no straight line, and Wald's interval alone holds in 0.80."""
+    generator = np.random.default_rng(0)
+    positive = np.arange(117) < 61
+
+    def draw(truth: np.ndarray) -> np.ndarray:
+        return (np.exp(0.6 * generator.standard_normal(len(truth))) - np.exp(0.18)) / 0.79 + 1.19 * truth
+
+    many = np.arange(200_000) < 105_000
+    true = measure_calibration(many, draw(many))["slope"].value
+    assert true is not None
+    held = 0
+    for _ in range(400):
+        slope = measure_calibration(positive, draw(positive))["slope"]
+        assert slope.low is not None
+        assert slope.high is not None
+        held += slope.low <= true <= slope.high
+    assert held >= 0.91 * 400
+
+
+def test_a_score_that_lies_far_out_separates_nobody() -> None:
+    generator = np.random.default_rng(1)
+    positive = np.arange(400) < 200
+    odds = generator.standard_normal(400) + 2 * positive
+    odds[0] = 60
+    fitted = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(odds[:, None], positive)
+    assert measure_calibration(positive, odds)["slope"].value == pytest.approx(fitted.coef_[0, 0], abs=1e-4)
+
+
 def test_the_slope_is_withheld_where_discrimination_is_not_shown() -> None:
     generator = np.random.default_rng(6)
     odds = generator.normal(size=60)

@@ -11,9 +11,12 @@ from scipy.stats import t as student
 from sklearn.metrics import roc_auc_score
 
 from core.errors import EvaluationError
+from core.evaluation.calibration import to_probabilities
+from core.evaluation.conformal import fit_conformal, predict_sets
 from core.evaluation.figure import ALL_EQUAL, Figure
 from core.evaluation.intervals import auroc_interval
 from core.evaluation.selection import (
+    SET_FOLDS,
     Selection,
     correct_auroc,
     expected_gain,
@@ -127,6 +130,24 @@ def test_of_epochs_with_one_auroc_the_one_of_the_lower_loss_is_chosen() -> None:
     drawn = draw_selection(np.random.default_rng(7), patients=12, epochs=3)
     same = replace(drawn, logits=np.stack([drawn.logits[0]] * 3), losses=drawn.losses[:1] * np.array([[2], [1], [1]]))
     assert same.choose(np.ones((2, 12))).tolist() == [1, 1]
+
+
+def test_sets_fitted_on_left_out_scores_hold_after_a_choice_among_unrelated_candidates() -> None:
+    """Of 117 patients, with twenty candidates: 0.892 with one patient at a time left out."""
+    generator, covered = np.random.default_rng(0), []
+    labels = (np.arange(117) < 61).astype(np.int64)
+    new = (np.arange(2000) < 1050).astype(np.int64)
+    for _ in range(150):
+        odds = generator.normal(size=(20, 117)) + 1.6 * (labels - 0.5)
+        logits, nothing = np.stack([-odds / 2, odds / 2], axis=-1), np.zeros(odds.shape)
+        selection = Selection(
+            labels=labels, logits=logits, losses=nothing, hits=nothing, positive_class=1, select_on="val_patient_auroc"
+        )
+        fresh = generator.normal(size=2000) + 1.6 * (new - 0.5)
+        rule = fit_conformal(labels, to_probabilities(selection.score_left_out(SET_FOLDS)))
+        sets = predict_sets(rule, to_probabilities(np.stack([-fresh / 2, fresh / 2], axis=1)))
+        covered.append(np.mean([sets[new == label, label].mean() for label in (0, 1)]))
+    assert np.mean(covered) >= 0.9
 
 
 def test_a_single_epoch_was_not_chosen_and_keeps_its_auroc() -> None:

@@ -18,12 +18,14 @@ from core.config import PrepConfig, RunConfig
 from core.data.index.assign import ASSIGNED
 from core.data.prepare.slices import prepare_source
 from core.data.study import Cohort, Series, Study
+from core.data.upload import open_scan
 from core.dataset.table import build_table
 from core.errors import CheckpointError, ConfigError, DataError, SequenceError
 from core.inference.predict import BF16_WARNING, SHUFFLED_WARNING, SYNTHETIC_WARNING, Predictor
 from core.inference.sources import choose_sources
 from core.mri import MRSequence, Plane
 from core.settings import Settings
+from tests.data.cohorts.trees import put
 
 
 @pytest.fixture
@@ -183,8 +185,40 @@ def test_a_sequence_that_was_guessed_says_so(
     guessed = replace(flair, sequence_confidence="guess", sequence_reason="timing (TR 9000 ms)")
     assert choose_sources(study(flair, t2w), Predictor(write_checkpoint()).card)[1] == []
     assert choose_sources(study(guessed, t2w), Predictor(write_checkpoint()).card)[1] == [
-        "That 'ax 4' is FLAIR is a guess: timing (TR 9000 ms). Look at it; if it is another, assign it: UID=SEQUENCE."
+        f"That 'ax 4' ({flair.series_uid}) is FLAIR is a guess: timing (TR 9000 ms). Look at it; if it is another, choose that in the table of "
+        "series (command line: --assign UID=SEQUENCE)."
     ]
+
+
+@pytest.mark.parametrize("name", ["P01_T1_flair", "P01_T1_3D_FLAIR", "T1-FLAIR"])
+def test_a_name_in_which_t1_may_be_a_time_point_is_a_guess_and_says_how_to_choose(
+    write_checkpoint: Callable[..., Path], settings: Settings, tmp_path: Path, name: str
+) -> None:
+    card = Predictor(write_checkpoint(sequences=(MRSequence.T1W, MRSequence.FLAIR))).card
+    put(tmp_path, [f"{name}.nii.gz"])
+    (one,) = open_scan([tmp_path / f"{name}.nii.gz"], tmp_path / "work", settings).studies
+    assert one.series[0].sequence_confidence == "guess"
+    warning = choose_sources(one, card)[1][0]
+    assert warning.startswith(
+        f"That '{one.series[0].series_uid}' is T1w is a guess: file name '{name}': a T1-weighted FLAIR, or"
+    )
+    assert "--assign UID=SEQUENCE" in warning
+    flair = {one.series[0].series_uid: MRSequence.FLAIR}
+    (one,) = open_scan([tmp_path / f"{name}.nii.gz"], tmp_path / "work", settings, sequence_overrides=flair).studies
+    assert "guess" not in " ".join(choose_sources(one, card)[1])
+
+
+@pytest.mark.parametrize("name", ["P01_T1_T2", "P01_T2_t1ce", "P02_T1_flair_t2"])
+def test_a_name_of_two_weightings_is_refused_with_its_words_and_taken_as_stated(
+    write_checkpoint: Callable[..., Path], settings: Settings, tmp_path: Path, name: str
+) -> None:
+    card = Predictor(write_checkpoint(sequences=(MRSequence.T2W,))).card
+    put(tmp_path, [f"{name}.nii.gz"])
+    (one,) = open_scan([tmp_path / f"{name}.nii.gz"], tmp_path / "work", settings).studies
+    with pytest.raises(SequenceError, match=rf"several weightings, by its file name '{name}'.*--sequence"):
+        choose_sources(one, card)
+    stated = open_scan([tmp_path / f"{name}.nii.gz"], tmp_path / "work", settings, sequence=MRSequence.T2W)
+    assert [str(series.sequence) for series in stated.series] == ["T2w"]
 
 
 def test_what_was_assumed_in_reading_is_said_with_the_answer(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from core.config import RunConfig, apply_settings
 from core.errors import HostedModeError
 from core.jobs import quota, worker
-from core.jobs.queue import request_stop, resume, submit
+from core.jobs.queue import mark_queued, request_stop, resume, submit
 from core.jobs.quota import KEPT, LARGEST
 from core.runs.folder import RunFolder
 from core.runs.records import DataSource
@@ -72,6 +73,29 @@ def test_a_visitor_keeps_so_many_runs(hosted: Settings) -> None:
         RunFolder.create(hosted, RunConfig(), SOURCE, f"old-{number}", "a", state="finished")
     with pytest.raises(HostedModeError, match="delete one"):
         ask(hosted, "a", 0)
+
+
+def test_a_run_that_is_kept_already_is_resumed(hosted: Settings) -> None:
+    for number in range(KEPT):
+        run = RunFolder.create(hosted, RunConfig(), SOURCE, f"old-{number}", "a", state="stopped")
+    resume(run, hosted)
+    assert run.status().state == "queued"
+
+
+def test_two_resumes_at_once_take_one_place(hosted: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mark_late(run: RunFolder) -> None:
+        time.sleep(0.3)
+        mark_queued(run)
+
+    monkeypatch.setattr("core.jobs.queue.mark_queued", mark_late)
+    runs = [
+        RunFolder.create(hosted, RunConfig(seed=seed), SOURCE, f"run-{seed}", "a", state="stopped") for seed in (0, 1)
+    ]
+    with ThreadPoolExecutor() as both:
+        asked = [both.submit(resume, run, replace(hosted, hosted_runs=1)) for run in runs]
+    refused = [type(one.exception()) for one in asked if one.exception()]
+    assert refused == [HostedModeError]
+    assert sorted(run.status().state for run in runs) == ["queued", "stopped"]
 
 
 def test_all_visitors_keep_so_many_runs(hosted: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

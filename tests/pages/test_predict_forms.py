@@ -187,12 +187,29 @@ def test_shipped_checkpoints_that_disagree_dispute_the_answer_and_the_map_follow
     write_variants(with_checkpoint, folder, low={"threshold": 0.0}, high={"threshold": 1.0})
     app = open_app("predict.py")
     app.button(key="predict.sample").click().run()
+    assert "disputed" in words(app), "the other was asked by itself"
     for name, answer in (("low", "methylated"), ("high", "unmethylated"), ("low", "methylated")):
         choose(app, folder, name)
         assert next(box for box in app.selectbox if box.label == "Speaks for").value == CLASS_NAMES.index(answer)
-        for button in [one for one in app.button if one.label.startswith("Ask ")]:
-            button.click().run()
         assert f"## {answer.capitalize()}, disputed" in words(app)
+
+
+def test_among_many_visitors_an_upload_asks_the_other_checkpoint_on_request_alone(
+    open_app: App, home: Settings, with_checkpoint: Path, phantom_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_variants(with_checkpoint, home.shipped_checkpoints, low={"threshold": 0.0}, high={"threshold": 1.0})
+    monkeypatch.setenv("MGMT_LAB_MODE", "hosted")
+    app = open_app("predict.py")
+    app.button(key="predict.sample").click().run()
+    assert "disputed" in words(app)
+    assert not [one for one in app.button if one.label.startswith("Ask ")]
+    shutil.copytree(sorted((phantom_folder / "train").iterdir())[0], home.home / "received" / "files")
+    app.session_state["scan"] = Scan(kind="upload", place=str(home.home / "received"))
+    app.run()
+    assert not app.exception
+    assert "disputed" not in words(app)
+    next(one for one in app.button if one.label.startswith("Ask ")).click().run()
+    assert "disputed" in words(app)
 
 
 def test_a_study_without_a_sequence_is_answered_and_the_page_says_so(

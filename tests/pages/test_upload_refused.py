@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import zipfile
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.data.formats.archive import unpack
+from core.errors import DataError
 from core.settings import Settings
 from tests.data.dicom_files import write_mr
 from tests.jobs.killing import Killer, killing
@@ -58,6 +60,24 @@ def test_a_refused_upload_is_not_kept_and_not_read_again(
         assert [file.name for file in temporary.rglob("*") if file.is_file()] == ["refused.txt"]
         app.run()
     assert unpacked == ["bomb.zip"]
+
+
+@pytest.mark.parametrize("place", ["core.data.formats.archive.zipfile.ZipFile", "core.data.upload.receive"])
+def test_a_fault_of_the_moment_is_not_remembered(
+    open_app: App, home: Settings, checkpoint_file: Path, temporary: Path, place: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        try:
+            raise MemoryError
+        except MemoryError as error:
+            raise DataError("a.zip cannot be read.") from error
+
+    with mock.patch(place, side_effect=MemoryError if "zipfile" in place else fail):
+        app = hand_in(open_app("predict.py"), "a.zip", BOMB.getvalue())
+    assert [error.value for error in app.error if "try again" not in error.value] == []
+    assert len(app.error) == 1
+    app.run()
+    assert "No scan in" in app.error[0].value, "it was read again"
 
 
 def test_another_sequence_reads_the_same_upload_anew(

@@ -15,7 +15,7 @@ from core.data.study import Cohort
 from core.data.upload import open_scan
 from core.evaluation.figure import estimand_of
 from core.inference.predict import Predictor
-from core.inference.prediction import Prediction
+from core.inference.prediction import OtherAnswer, Prediction
 from core.phantom.study import make_sample_study
 from core.reports.answer import RESEARCH, AnswerReport, describe_answer, write_html
 from core.reports.answer_pdf import write_pdf
@@ -80,6 +80,22 @@ def test_the_page_says_the_answer_and_what_it_is_worth(
             f"slice {best.slice_index + 1}," in one.caption and part.series.sequence in one.caption
             for one in report.pictures
         )
+
+
+def test_a_page_says_where_another_checkpoint_says_otherwise(
+    asked: tuple[Predictor, Cohort, Prediction], tmp_path: Path
+) -> None:
+    predictor, cohort, prediction = asked
+    other = next(name for name in predictor.card.class_names if name != prediction.prediction)
+    for said, words in (
+        (other, f"says otherwise of this study: {other} (0.095). They cannot both be right."),
+        (prediction.prediction, "says the same of this study (0.095)."),
+    ):
+        beside = replace(prediction, others=(OtherAnswer(checkpoint="second", prediction=said, probability=0.095),))
+        report = describe_answer(predictor, cohort.studies[0], beside)
+        for text in (*read_pdf([report], tmp_path), read_html([report])):
+            assert f"second {words}" in text
+            assert ("Disputed." in text) == (said == other)
 
 
 def test_a_withheld_answer_is_nowhere_on_the_page(asked: tuple[Predictor, Cohort, Prediction], tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ class Archive:
         self.content: dict[str, list[bytes]] = {}
         self.stored: list[str] = []
         self.studies: list[str] = []
+        self.patients: list[str] = []
         self.refuses = self.has_them = False
         for path in sorted((cohort / "train").rglob("*.dcm")):
             header = dcmread(path, stop_before_pixels=True)
@@ -79,10 +80,14 @@ class Archive:
     def _store(self, sent: bytes) -> Reply:
         if self.refuses:
             return 507, JSON, b""
-        header = dcmread(BytesIO(sent[sent.index(b"DICM") - 128 : sent.rindex(b"\r\n--")]))
-        uid = {"00081155": {"Value": [str(header.SOPInstanceUID)]}}
-        self.stored.append(str(header.SOPInstanceUID))
-        self.studies.append(str(header.StudyInstanceUID))
+        boundary = sent.partition(b"\r\n")[0]
+        bodies = [one.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n") for one in sent.split(boundary)[1:-1]]
+        headers = [dcmread(BytesIO(body), stop_before_pixels=True) for body in bodies]
+        uids = [{"00081155": {"Value": [str(header.SOPInstanceUID)]}} for header in headers]
+        self.stored += [str(header.SOPInstanceUID) for header in headers]
+        self.studies += [str(header.StudyInstanceUID) for header in headers]
+        self.patients += [str(header.PatientID) for header in headers]
         if self.has_them:
-            return 409, JSON, json.dumps({"00081198": {"Value": [{**uid, "00081197": {"Value": [273]}}]}}).encode()
-        return 200, JSON, json.dumps({"00081199": {"Value": [uid]}}).encode()
+            failed = [{**uid, "00081197": {"Value": [273]}} for uid in uids]
+            return 409, JSON, json.dumps({"00081198": {"Value": failed}}).encode()
+        return 200, JSON, json.dumps({"00081199": {"Value": uids}}).encode()

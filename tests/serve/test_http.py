@@ -94,6 +94,8 @@ def test_what_a_caller_can_get_wrong(
         (ask(url="/predict?checkpoint=none"), 404, "demo-synthetic"),
         (ask(url="/predict?checkpoint=/etc/passwd"), 404, "demo-synthetic"),
         (ask(url="/predict"), 422, "checkpoint"),
+        (ask(url="/nothing"), 404, "POST /nothing is not served. See /openapi.json."),
+        (ask(url="/health"), 405, "See /openapi.json."),
         (ask(url=f"{ASK}&sequence=CT"), 422, "sequence"),
         (ask(content=b"0" * 4 * MEBIBYTE), 413, "2 MB"),
         (ask(content=b"0" * int(2.5 * MEBIBYTE)), 413, "2 MB"),

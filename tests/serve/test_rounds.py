@@ -21,6 +21,7 @@ import requests
 from pydicom import dcmread
 
 from core.cli.main import main
+from core.data.formats import dicom
 from core.data.formats.untrusted_files import Budget
 from core.errors import ConfigError, LimitError, ServerError, StorageError
 from core.inference.predict import Predictor
@@ -125,10 +126,10 @@ def test_a_server_that_hangs_or_is_not_there(settings: Settings, monkeypatch: py
     monkeypatch.setattr(dicomweb, "SILENT_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with pytest.raises(ServerError, match="ReadTimeout, 4 times"):
+        with pytest.raises(ServerError, match=r"ReadTimeout\), 4 times; see that it runs"):
             DicomWeb(url, settings, wait=lambda seconds: None).list_studies({})
     client = DicomWeb(url, settings, wait=lambda seconds: None)
-    for said in ("ConnectionError, 4 times", "ConnectionError\\."):
+    for said in (r"ConnectionError\), 4 times; check the address", r"ConnectionError\); check the address"):
         with pytest.raises(ServerError, match=said):
             client.list_studies({})
 
@@ -156,7 +157,17 @@ def test_a_server_that_drips_is_left(settings: Settings, monkeypatch: pytest.Mon
 
 def test_rules_that_are_wrong_are_named(tmp_path: Path) -> None:
     path = tmp_path / "rules.toml"
-    for text, said in (("url =", "cannot be read"), ("url = 'a'", "rules: Field required"), ("odd = 1", "odd: Extra")):
+    answers = 'rules = [{ name = "a", checkpoint = "b" }]'
+    for text, said in (
+        ("url =", "cannot be read"),
+        ("url = 'a'", "rules: Field required"),
+        ("odd = 1", "odd: Extra"),
+        (
+            f'url = "http://a"\nsend = "PACS@host:99999"\n{answers}',
+            "host:99999: a port is a whole number of 1 to 65535",
+        ),
+        (f'listen = "host:0"\npush = "http://a"\n{answers}', "host:0: a port is"),
+    ):
         path.write_text(text)
         with pytest.raises(ConfigError, match=said):
             read_rules(path)
@@ -258,6 +269,46 @@ def test_a_study_that_kills_the_process_comes_last_and_is_put_off(
         monkeypatch.setattr(rounds_module, "PUT_OFF_SECONDS", 0)
         assert rounds.run_once() == RoundResult(done_before=2, pushed=1)
         assert list((tmp_path / "tries").iterdir()) == []
+
+
+@pytest.mark.parametrize("lost", ["a slice", "the study", "the answer"])
+@pytest.mark.parametrize("passes", [True, False])
+def test_what_memory_or_the_disk_refuses_is_tried_again_and_not_for_ever(
+    lost: str, passes: bool, cohort: Path, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, failing = dicom.build_header, True
+
+    def build(elements: object, path: Path, *rest: object) -> object:
+        if failing and "work" in path.parts and (lost == "the study" or path.name == "00000.dcm"):
+            raise MemoryError
+        return whole(elements, path, *rest)  # type: ignore[arg-type]
+
+    def predict(*arguments: object, **options: object) -> object:
+        if failing:
+            raise MemoryError
+        return answer(*arguments, **options)  # type: ignore[arg-type]
+
+    answer = Predictor.predict
+    if lost == "the answer":
+        monkeypatch.setattr(Predictor, "predict", predict)
+    else:
+        monkeypatch.setattr(dicom, "build_header", build)
+    with archive_rounds(cohort, tmp_path, settings) as (archive, start):
+        for _ in range(rounds_module.UNFINISHED):
+            assert start().run_once() == RoundResult(waiting=3)
+        assert start().run_once() == RoundResult(put_off=3)
+        assert archive.stored == []
+        monkeypatch.setattr(rounds_module, "PUT_OFF_SECONDS", 0)
+        if passes:
+            failing = False
+            assert start().run_once() == RoundResult(pushed=3)
+        else:
+            for _ in range(rounds_module.UNFINISHED, rounds_module.TRIES - 1):
+                assert start().run_once() == RoundResult(waiting=3)
+            last = RoundResult(pushed=3) if lost == "a slice" else RoundResult(refused=3)
+            assert start().run_once() == last, "the last try takes what there is"
+        assert start().run_once() == RoundResult(done_before=3)
+    assert list((tmp_path / "tries").iterdir()) == []
 
 
 def test_rounds_in_which_nothing_works_come_ever_later(

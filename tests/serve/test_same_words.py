@@ -6,6 +6,7 @@ import io
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pydicom
@@ -18,6 +19,7 @@ from core.cli.main import main
 from core.serve.http import create_app
 from core.settings import MEBIBYTE, PROJECT_ROOT, Settings
 from tests.data.dicom_files import write_mr
+from tests.e2e.test_web import write_refused
 
 DEMO = PROJECT_ROOT / "checkpoints" / "demo-synthetic.safetensors"
 
@@ -52,6 +54,20 @@ def lose_pixels(dataset: pydicom.Dataset) -> None:
     del dataset.PixelData
 
 
+def zip_scan(name: str, folder: Path) -> tuple[str, bytes]:
+    """Zip one of the scans that are refused for what their headers and voxels say."""
+    write_refused(folder)
+    files = [path for path in sorted((folder / name).rglob("*")) if path.is_file()]
+    return "scan.zip", zipped({str(path.relative_to(folder)): path.read_bytes() for path in files})
+
+
+WORDS = {
+    "mosaic": "mosaic", "colour": "colour image", "repeats": "lie at only 2 positions", "uneven": "unevenly spaced",
+    "sizes": "do not form one volume", "directions": "not two perpendicular", "bits": "BitsAllocated is 12", "misfit": "do not fit",
+    "frames": "does not say where they lie", "blank": "are blank", "unnamed": "Name the sequence", "time": "4 dimensions",
+    "flat": "has the shape", "labels": "label map by its voxels", "segmentation": "segmentation by its name",
+}  # fmt: skip
+"""Of each such scan, some of what is said of it."""
 CASES: dict[str, Callable[[Path], tuple[str, bytes]]] = {
     "a letter": lambda folder: ("letter.dcm", b"Dear doctor, this is not an image."),
     "a CT": lambda folder: ("slice.dcm", changed(folder, be_ct)),
@@ -66,16 +82,20 @@ CASES: dict[str, Callable[[Path], tuple[str, bytes]]] = {
     "a gzip that is none": lambda folder: ("FLAIR.nii.gz", b"no gzip" * 100),
     "an image cut off": lambda folder: ("FLAIR.png", b"\x89PNG\r\n\x1a\n" + bytes(30)),
     "an empty file": lambda folder: ("slice.dcm", b""),
+    **{f"{name}, zipped": partial(zip_scan, name) for name in WORDS},
 }
 """Name and content of what is handed in."""
 
 
-def show_upload(name: str, content: bytes) -> None:
+def show_upload(checkpoint: str, name: str, content: bytes) -> None:
     """The Predict page's own functions, in an app of their own."""
+    from pathlib import Path
+
     import streamlit as st
     from streamlit.proto.Common_pb2 import FileURLs
     from streamlit.runtime.uploaded_file_manager import UploadedFile, UploadedFileRec
 
+    from ui.predict.prediction import load_prediction
     from ui.predict.scans import keep_upload, open_chosen_scan
     from ui.widgets.errors import report_errors
     from ui.widgets.state import choose_scan
@@ -83,7 +103,9 @@ def show_upload(name: str, content: bytes) -> None:
     with report_errors():
         record = UploadedFileRec(file_id=name + str(len(content)), name=name, type="", data=content)
         choose_scan(keep_upload([UploadedFile(record, FileURLs())], None))
-        open_chosen_scan()
+        cohort = open_chosen_scan()
+        assert cohort is not None
+        load_prediction(Path(checkpoint), cohort, cohort.studies[0])
         st.success("read")
 
 
@@ -115,10 +137,12 @@ def test_three_ways_in_refuse_in_the_same_words(
 
     monkeypatch.setattr("ui.predict.scans.open_workspace", lambda: work)
     st.cache_resource.clear()  # every AppTest is the same session
-    app = AppTest.from_function(show_upload, kwargs={"name": name, "content": content}, default_timeout=60).run()
+    handed_in = {"checkpoint": str(DEMO), "name": name, "content": content}
+    app = AppTest.from_function(show_upload, kwargs=handed_in, default_timeout=60).run()
     assert not app.exception
     assert not app.success
     (by_page,) = (error.value.replace("\\", "") for error in app.error)
 
+    assert WORDS.get(case.removesuffix(", zipped"), "") in by_command
     assert by_http == by_command
     assert by_page == by_command

@@ -5,8 +5,8 @@ from safetensors.numpy import load_file
 from core.dataset.intensity_profile import fingerprint
 from core.errors import RunError
 from core.evaluation.aggregate import to_groups
-from core.evaluation.calibration import choose_threshold, fit_temperature, to_probabilities
-from core.evaluation.conformal import ConformalRule
+from core.evaluation.calibration import choose_threshold, deal_evenly, fit_temperature, to_probabilities
+from core.evaluation.conformal import ConformalRule, fit_conformal
 from core.models.card import read_card
 from core.models.card_text import describe_card
 from core.runs.epoch_figures import calibrate_checkpoint, read_selection
@@ -40,15 +40,17 @@ def test_threshold_and_temperature_come_from_patients_that_did_not_choose_the_ep
     _, logits = to_groups(run.predictions()[["logit_0", "logit_1"]].to_numpy(), run.predictions()["person"])
     np.testing.assert_allclose(selection.logits[card.epoch - 1], logits)
     held = selection.score_left_out()
+    in_folds, folds = selection.score_left_out(5), deal_evenly(selection.labels, 5)
     for one in range(8):
-        weight = np.ones((1, 8))
-        weight[0, one] = 0
-        assert held[one].tolist() == selection.logits[selection.choose(weight)[0], one].tolist()
+        for scores, outside in ((held, np.arange(8) != one), (in_folds, folds != folds[one])):
+            chosen = selection.choose(outside.astype(float)[None])[0]
+            assert scores[one].tolist() == selection.logits[chosen, one].tolist()
     assert card.temperature == pytest.approx(fit_temperature(selection.labels, held))
     probability = to_probabilities(held, card.temperature)[:, 1]
+    assert card.conformal == fit_conformal(selection.labels, to_probabilities(in_folds, card.temperature)).to_dict()
     assert card.threshold == pytest.approx(choose_threshold(selection.labels, probability))
     assert card.calibration == {"how": "cross-fitted", "patients": 8, "base_rate": 0.5, "epochs": 2}
-    assert "each scored by the epoch that all the others choose" in describe_card(card)
+    assert "each scored by an epoch that others of them chose" in describe_card(card)
     assert {name: value.tobytes() for name, value in load_file(run.checkpoint).items()} == {
         name: value.tobytes() for name, value in weights.items()
     }

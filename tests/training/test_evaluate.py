@@ -9,13 +9,14 @@ from sklearn.metrics import roc_auc_score
 from core.data.cohort import scan_cohort
 from core.data.study import Cohort, Study
 from core.errors import DataError, EvaluationError, OverlapError, RunError, SequenceError
+from core.experiments.external.overlap import SeenPersons, Ties
 from core.inference.guard_fit import fit_limits
 from core.models.card import read_card, replace_card
 from core.models.checkpoint import load_model, save_checkpoint
 from core.models.registry import ARCHITECTURES
 from core.mri import MRSequence
 from core.phantom.config import PhantomConfig
-from core.runs.evaluation import correct_figures, count_test_evaluations, read_evaluation
+from core.runs.evaluation import correct_figures, count_test_evaluations, describe_overlap, read_evaluation
 from core.runs.folder import RunFolder
 from core.runs.ledger import record_evaluation
 from core.runs.persons import read_persons
@@ -193,6 +194,21 @@ def test_own_patients_in_another_cohort_are_dropped_and_listed(
     assert all("equal pixels" in one["reasons"] for one in evaluation.overlap["persons"])
     assert evaluation.patient["auroc"].n == 4
     assert read_evaluation(run, "data", mixed.digest) is not None
+
+
+def test_a_person_who_is_in_another_cohort_twice_counts_once(run: RunFolder, settings: Settings, other: Cohort) -> None:
+    twice = replace(other, studies=(*other.studies, *renamed(other, 2)))
+    evaluation = evaluate_run(run, "test", settings, twice)
+    assert evaluation.patient["auroc"].n == 4
+    assert evaluation.overlap is not None
+    first = [study.person for study in other.studies[:2]]
+    assert [(one["person"], one["same_as"]) for one in evaluation.overlap["copies"]] == list(
+        zip(("X0", "X1"), first, strict=True)
+    )
+    said = f"Counted once: 2 of its persons are copies of another (X0 of {first[0]}, X1 of {first[1]})."
+    assert said in describe_overlap(evaluation.overlap)
+    left, overlap = SeenPersons(Ties(), settings).drop_from(twice, "other")
+    assert ([study.person for study in left], len(overlap["copies"])) == ([study.person for study in other], 2)
 
 
 def test_a_copy_of_another_cohort_was_looked_at_before(run: RunFolder, settings: Settings, other: Cohort) -> None:

@@ -46,7 +46,7 @@ READING: dict[str, tuple[str, str, str | None]] = {
     "patient_pattern": (
         "Patient pattern (regular expression)",
         "",
-        "How to read the patient from a file name; by default the leading digits.",
+        "How to read the patient from an image's name; by default the leading digits, or the numbered words before the sequence.",
     ),
     "session": (
         "Session",

@@ -10,6 +10,7 @@ import streamlit as st
 from core.models.catalogue import find_checkpoint
 from core.serve.dicomweb import Found, first_value
 from core.serve.rules import Rule, Rules, fetch_named, list_named, open_client, read_rules
+from ui.pacs.push import FETCHED, Fetched
 from ui.predict.scans import keep_fetched
 from ui.widgets.state import choose_checkpoint, choose_scan, current_settings
 from ui.widgets.text import plain
@@ -85,12 +86,13 @@ def _open(rules: Rules, rule: Rule, uid: str) -> None:
     checkpoint = find_checkpoint(rule.checkpoint, settings)
     client = open_client(rules, settings)
     with st.spinner("Fetching …"):
+        series = list_named(client, rule, uid)
         scan = keep_fetched(
-            f"{rules.url} {rule.name} {uid}",
-            lambda folder: fetch_named(client, uid, list_named(client, rule, uid), folder, settings),
+            f"{rules.url} {rule.name} {uid}", lambda folder: fetch_named(client, uid, series, folder, settings)
         )
     choose_checkpoint(str(checkpoint))
     choose_scan(scan)
+    st.session_state[FETCHED] = Fetched(rules=rules, rule=rule, study=uid, series=tuple(series), scan=scan)
     st.switch_page("pages/predict.py")
 
 

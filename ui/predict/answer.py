@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import streamlit as st
 
+from core.errors import MGMTLabError
 from core.explain.validation.saliency_record import map_worth
 from core.figure_text import figure_text, number_text
-from core.inference.prediction import Prediction
+from core.inference.prediction import OtherAnswer, Prediction
 from core.models.card import CheckpointCard
 from core.mri import Plane
 from core.reports.palette import class_colour
@@ -19,33 +21,51 @@ from ui.figures.prediction import (
     draw_slice_probabilities,
 )
 from ui.predict.prediction import strongest_slice
-from ui.widgets.checkpoints import own_auroc
-from ui.widgets.errors import report_errors
+from ui.widgets.checkpoints import auroc_words, own_auroc
 from ui.widgets.slices import SliceStack
 from ui.widgets.text import plain
 from ui.widgets.theme import current_palette, draw
 from ui.widgets.viewer import Maps, jump_to
 
-Unasked = Mapping[str, Callable[[], Prediction]]
-"""What asks other checkpoints about the same study, by their names."""
+Others = Mapping[str, tuple[CheckpointCard, Callable[[], Prediction]]]
+"""Other checkpoints by their names: the card, and what asks them about the same study."""
+Said = dict[str, OtherAnswer]
+"""What checkpoints said of a study in this session, by their names."""
+
+
+def said_of(key: str) -> Said:
+    """What checkpoints said of the study that is shown under a key."""
+    found: Said = st.session_state.setdefault(f"{key}.said", {})
+    return found
+
+
+def with_others(prediction: Prediction, card: CheckpointCard, said: Said) -> Prediction:
+    """The answer with what other checkpoints said of the study; one that is withheld stays as it is."""
+    if prediction.abstained:
+        return prediction
+    return replace(prediction, others=tuple(one for name, one in said.items() if name != card.name))
 
 
 def show_answer(
-    prediction: Prediction, card: CheckpointCard, stacks: list[SliceStack], key: str, unasked: Unasked
-) -> bool:
-    """The verdict in words, what it rests on and what to doubt; or why there is none. Returns whether numbers may be shown."""
+    prediction: Prediction, card: CheckpointCard, stacks: list[SliceStack], key: str, others: Others, *, ask: bool
+) -> Callable[[], None] | None:
+    """The verdict in words, what it rests on and what to doubt; or why there is none.
+
+    Returns None where no number may be shown, else what asks the others, to be called when all else is drawn; without `ask` each has
+    a button.
+    """
     if prediction.abstained:
-        return _show_refusal(prediction, card, key)
-    others = _remember(prediction, card, key)
-    disputed = any(other not in ("", prediction.prediction) for other in others.values())
+        return (lambda: None) if _show_refusal(prediction, card, key) else None
+    said = said_of(key)
+    said[card.name] = summarise(prediction, card)
     positive = card.class_names[card.positive_class]
     with st.container(border=True):
         words, scale = st.columns([2, 3], gap="large", vertical_alignment="center")
         with words:
-            st.markdown(f"## {_verdict_words(prediction)}{', disputed' if disputed else ''}")
+            verdict = st.empty()
             st.markdown(" ".join(_basis(prediction, card)))
             _show_members(prediction, card)
-            _show_others(prediction, others, unasked, key)
+            beside = st.empty()
         with scale:
             st.metric(
                 f"Probability of {plain(positive)} MGMT promoter"
@@ -61,7 +81,22 @@ def show_answer(
             st.markdown("\n".join(f"- {plain(warning, 600)}" for warning in prediction.warnings))
     if not _answers_for_volumes(prediction):
         _show_jumps(stacks, positive, key)
-    return True
+
+    def show() -> None:
+        whole = with_others(prediction, card, said)
+        verdict.markdown(f"## {_verdict_words(whole)}{', disputed' if whole.disputed else ''}")
+        with beside.container():
+            _show_others(whole, others, said, key, ask=ask)
+
+    def ask_others() -> None:
+        unasked = [name for name in others if name not in said]
+        for name in unasked:
+            said[name] = ask_other(*others[name])
+        if unasked:
+            show()
+
+    show()
+    return ask_others if ask else lambda: None
 
 
 def _show_refusal(prediction: Prediction, card: CheckpointCard, key: str) -> bool:
@@ -84,29 +119,38 @@ def _verdict_words(prediction: Prediction) -> str:
     return verdict[:1].upper() + verdict[1:]
 
 
-def _remember(prediction: Prediction, card: CheckpointCard, key: str) -> dict[str, str]:
-    """Keep what a checkpoint said of a study in this session; return what others said, nothing where they abstained."""
-    said: dict[str, str] = st.session_state.setdefault(f"{key}.said", {})
-    said[card.name] = prediction.prediction
-    return {name: other for name, other in said.items() if name != card.name}
+def summarise(prediction: Prediction, card: CheckpointCard) -> OtherAnswer:
+    """What a checkpoint said, as it stands beside the answer of another."""
+    if prediction.abstained:
+        return OtherAnswer(checkpoint=card.name)
+    return OtherAnswer(checkpoint=card.name, prediction=prediction.prediction, probability=prediction.probability)
 
 
-def _show_others(prediction: Prediction, others: Mapping[str, str], unasked: Unasked, key: str) -> None:
+def ask_other(card: CheckpointCard, ask: Callable[[], Prediction]) -> OtherAnswer:
+    """What another checkpoint says; one that cannot be asked, because the study lacks its sequence say, gives no answer."""
+    try:
+        return summarise(ask(), card)
+    except MGMTLabError:
+        return OtherAnswer(checkpoint=card.name)
+
+
+def _show_others(prediction: Prediction, others: Others, said: Said, key: str, *, ask: bool) -> None:
     """What other checkpoints say of the same study, and those that ship and have not been asked."""
-    for name, other in others.items():
-        words = "gives no answer for this study." if not other else "says the same of this study."
-        if other not in ("", prediction.prediction):
-            words = f"says otherwise of this study: {plain(other)}. They cannot both be right."
-        st.markdown(f":material/compare_arrows: **{plain(name)}** {words}")
-    for name, ask in unasked.items():
-        if name in others:
+    for other in prediction.others:
+        st.markdown(f":material/compare_arrows: {plain(other.describe(prediction.prediction), 400)}")
+    for name, (card, asking) in others.items():
+        if name in said:
             continue
-        st.markdown(f":material/help: **{plain(name)}**, which ships too, was not asked; it may say otherwise.")
+        if ask:
+            st.markdown(f":material/hourglass_top: {plain(name)}, which ships too, is being asked.")
+            continue
+        st.markdown(
+            f":material/help: {plain(name)}, which ships too, was not asked; it may say otherwise. "
+            f"Its own AUROC by patient: {auroc_words(card)}."
+        )
         if st.button(f"Ask {plain(name)} too", key=f"{key}.ask.{name}"):
-            with report_errors():
-                asked = ask()
-                st.session_state[f"{key}.said"][name] = "" if asked.abstained else asked.prediction
-                st.rerun()
+            said[name] = ask_other(card, asking)
+            st.rerun()
 
 
 def show_map_worth(card: CheckpointCard, method: str, layer: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -22,9 +23,9 @@ from ui.widgets.text import plain
 
 
 def show_downloads(
-    checkpoint: Path, card: CheckpointCard, cohort: Cohort, study: Study, prediction: Prediction
+    checkpoint: Path, card: CheckpointCard, cohort: Cohort, study: Study, ask: Callable[[], Prediction]
 ) -> None:
-    """The buttons; what they give is made when they are pressed."""
+    """The buttons; what they give is made when they are pressed, of what `ask` returns then."""
     settings = current_settings()
 
     def make(write: Callable[[], bytes]) -> Callable[[], bytes]:
@@ -37,8 +38,14 @@ def show_downloads(
     def report(kind: str) -> bytes:
         from core.reports.answer_pdf import write_answers
 
-        answer = describe_answer(load_predictor(checkpoint), study, prediction, synthetic=cohort.synthetic)
+        answer = describe_answer(load_predictor(checkpoint), study, ask(), synthetic=cohort.synthetic)
         return write_answers(kind, [answer])
+
+    def document() -> bytes:
+        answer = ask()
+        others = [asdict(other) for other in answer.others]
+        content = {"checkpoint": card.name, "studies": [{**answer.to_dict(), "others": others}]}
+        return json.dumps(content, indent=2).encode()
 
     name = f"prediction-{study.study_id}"
     with st.container(horizontal=True, gap="small"):
@@ -54,19 +61,20 @@ def show_downloads(
             )
         st.download_button(
             "Prediction as JSON",
-            json.dumps({"checkpoint": card.name, "studies": [prediction.to_dict()]}, indent=2),
+            document,
             f"{name}.json",
             "application/json",
             icon=":material/download:",
             on_click="ignore",
+            key="predict.json",
         )
         with st.popover("As DICOM", icon=":material/radiology:"):
-            _show_dicom(checkpoint, prediction, make, name)
+            _show_dicom(checkpoint, ask, make, name)
 
 
 def _show_dicom(
     checkpoint: Path,
-    prediction: Prediction,
+    ask: Callable[[], Prediction],
     make: Callable[[Callable[[], bytes]], Callable[[], bytes]],
     name: str,
 ) -> None:
@@ -85,7 +93,7 @@ def _show_dicom(
     )
     try:
         require_dicom()
-        check_source(prediction, kinds)
+        check_source(ask(), kinds)
     except MGMTLabError as error:
         st.caption(f":material/block: {plain(error, 500)}")
         return
@@ -93,7 +101,7 @@ def _show_dicom(
     def pack() -> bytes:
         from core.reports.dicom.write import pack_dicom
 
-        return pack_dicom(kinds, load_predictor(checkpoint), prediction, keep_identity=keep)
+        return pack_dicom(kinds, load_predictor(checkpoint), ask(), keep_identity=keep)
 
     st.download_button(
         "DICOM files (zip)",

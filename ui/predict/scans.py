@@ -7,7 +7,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import streamlit as st
@@ -16,7 +16,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.data.study import Cohort
-from core.errors import DataError, HostedModeError
+from core.errors import DataError, HostedModeError, may_pass
 from core.files import write_atomic
 from core.mri import MRSequence
 from core.phantom.sample import keep_sample_study
@@ -59,8 +59,8 @@ def keep_upload(files: Sequence[UploadedFile], sequence: MRSequence | None) -> S
 
     Raises
     ------
-    StorageError
-        The disk is full or fails; the next run of the page tries again.
+    StorageError, DataError
+        The disk is full or fails, or memory does; the next run of the page tries again.
     """
     from core.data.upload import receive
 
@@ -69,8 +69,12 @@ def keep_upload(files: Sequence[UploadedFile], sequence: MRSequence | None) -> S
     if not place.exists():
         for earlier in _session_folder().iterdir():
             _remove(earlier)
-        with suppress(DataError), _remember_refusal(place):
-            receive([(file.name, file) for file in files], place / "files", current_settings())
+        try:
+            with _remember_refusal(place):
+                receive([(file.name, file) for file in files], place / "files", current_settings())
+        except DataError:
+            if not place.exists():
+                raise
     return Scan(kind="upload", place=str(place), sequence=sequence)
 
 
@@ -113,12 +117,12 @@ def forget_emptied(uploader: str) -> None:
 
 @contextmanager
 def _remember_refusal(place: Path) -> Iterator[None]:
-    """Put the reason in the place of an upload that is refused; of one that is interrupted nothing is left."""
+    """Put the reason in the place of an upload that is refused; of one that may be read the next time nothing is left."""
     try:
         yield
     except BaseException as error:
         _remove(place)
-        if isinstance(error, DataError):
+        if isinstance(error, DataError) and not may_pass(str(error)):
             write_atomic(place / REFUSED, str(error))
         raise
 

@@ -6,27 +6,37 @@ import hashlib
 import hmac
 import re
 import secrets
+from pathlib import Path
 
 from core.files import replace_atomically, storage_errors
 from core.runs.lock import hold_lock
 from core.settings import Settings
 
 COOKIE = "mgmt_lab_visitor"
+KEY_BYTES = 32
 TOKEN = re.compile(r"[A-Za-z0-9_-]{32,64}")
 
 
 def visitor_key(settings: Settings) -> bytes:
-    """Return the key that signs the cookies of an installation; made at the first call, and kept in its home."""
+    """Return the key that signs the cookies of an installation; made at the first call, and kept in its home.
+
+    One that was cut short, as by a full disk, would sign what anybody can forge: it is made anew.
+    """
     path = settings.home / ".visitor-key"
-    if not path.is_file():
+    if len(_read_key(path)) < KEY_BYTES:
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         with hold_lock(path.with_name(f"{path.name}.lock"), "Another server makes the visitors' key; try again.", 30):
-            if not path.is_file():  # else another process was faster, and has signed with it already
+            if len(_read_key(path)) < KEY_BYTES:  # else another process was faster, and has signed with it already
                 with replace_atomically(path) as beside:
                     beside.touch(mode=0o600, exist_ok=False)
-                    beside.write_bytes(secrets.token_bytes(32))
-    return path.read_bytes()
+                    beside.write_bytes(secrets.token_bytes(KEY_BYTES))
+    return _read_key(path)
+
+
+def _read_key(path: Path) -> bytes:
+    with storage_errors(path):
+        return path.read_bytes() if path.is_file() else b""
 
 
 def make_cookie(key: bytes) -> str:

@@ -106,7 +106,8 @@ def _say(
     st.caption(
         "Two-sided at 5%, share of positives 0.525 as in the competition's cohort, variance of the AUROC by the binormal "
         "model. For an AUROC of 0.60 one hold-out of 117 patients has 46% power. All 585 would have 99% for one model that "
-        f"was trained elsewhere; a cross-validation over them, whose networks share training patients, has {whole:.0%}."
+        f"was trained elsewhere; a cross-validation over them, whose networks share training patients, has {whole:.0%}, "
+        "give or take 4 points by how much chance made the networks."
     )
     _show_sizes(value)
     show_falsifier(

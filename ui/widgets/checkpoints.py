@@ -10,7 +10,7 @@ from core.errors import CheckpointError
 from core.evaluation.figure import Figure
 from core.figure_text import figure_text
 from core.models.card import CheckpointCard
-from core.models.catalogue import list_checkpoints
+from core.models.catalogue import checkpoint_name, list_checkpoints
 from core.settings import Settings
 from ui.runs.runs import owns_run
 from ui.widgets.loaders import load_card
@@ -157,7 +157,7 @@ def _title(path: str) -> str:
     try:
         card = load_card(Path(path))
     except CheckpointError as error:
-        return f"{Path(path).name} (cannot be read: {error})"
+        return f"{checkpoint_name(Path(path))} (cannot be read: {error})"
     auroc = own_auroc(card)
     value = f", AUROC {auroc[0].value:.2f}" if auroc else ""
     several = f"ensemble of {len(card.members)} " if card.members else ""

@@ -17,12 +17,14 @@ READABLE = """<style>
 [data-testid="stSliderThumbValue"] p, button[data-variant][data-selected="true"] p {
   color: CanvasText;
 }
+canvas[data-testid="data-grid-canvas"]:focus-visible { outline: 2px solid Highlight; outline-offset: -2px; }
 </style>"""
-"""Streamlit writes these in the primary colour, which on the dark page no colour can be that white reads well on, too."""
+"""Streamlit writes the first in the primary colour, which on the dark page no colour can be that white reads well on, too. A table
+one row of which is chosen shows the keyboard's focus nowhere else."""
 
 
 def enter_app() -> None:
-    """Note when the entry point ran, and make small words readable; it calls this before anything else."""
+    """Note when the entry point ran, and make small words and the focus of tables visible; it calls this before anything else."""
     st.session_state[ENTERED] = time.monotonic()
     st.html(READABLE)
 

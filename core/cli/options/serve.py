@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.cli.options.shared import positive
+from core.cli.options.shared import port, positive
 from core.cli.parser import Parser, add_commands, set_command
 
 FORMS = {
@@ -20,7 +20,7 @@ def define_http(parser: Parser) -> None:
     """Add what ``http`` takes."""
     set_command(parser, "core.cli.serve.http:serve_http", "Ctrl-C ends it.")
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: this machine alone)")
-    parser.add_argument("--port", type=positive, default=8600, metavar="N", help="default: 8600")
+    parser.add_argument("--port", type=port, default=8600, metavar="N", help="default: 8600")
     parser.add_argument(
         "--checkpoint", action="append", metavar="CHECKPOINT", help="only this one; may be given again (default: all)"
     )

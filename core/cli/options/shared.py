@@ -19,6 +19,7 @@ COHORTS = (
 
 
 BACKENDS = ("processes", "dask")
+LAST_PORT = 65535
 RAW_STEPS = ("orient", "n4", "register", "brain", "grid")
 """Those of :mod:`core.data.raw.config`, which takes longer to import."""
 
@@ -61,7 +62,7 @@ def add_data(
     group.add_argument(
         "--patient-pattern",
         metavar="REGEX",
-        help="how to read the patient from a file name; by default the leading digits",
+        help="how to read the patient from an image's name; by default the leading digits, or the numbered words before the sequence",
     )
     group.add_argument(
         "--layout",
@@ -188,6 +189,13 @@ def positive(text: str) -> int:
     """Read a whole number of 1 or more."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
+def port(text: str) -> int:
+    """Read a port's number, 1 to 65535."""
+    if not text.isdigit() or not 1 <= int(text) <= LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: a whole number of 1 to {LAST_PORT}")
     return int(text)
 
 

@@ -15,7 +15,7 @@ from core.errors import ConfigError
 from core.explain.methods import INPUT, find_method
 from core.explain.slices import MappedSlice, map_slices
 from core.explain.validation.saliency_record import default_map
-from core.files import replace_atomically, write_atomic
+from core.files import check_writable, replace_atomically, write_atomic
 from core.inference.handed_in import describe_source, predict_all
 from core.inference.predict import Predictor
 from core.inference.prediction import Prediction
@@ -30,6 +30,7 @@ def explain(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     if arguments.dicom:
         require_dicom()
     out = Path(arguments.out).expanduser()
+    check_writable(out / "index.json")
     lines: list[str] = []
     studies: list[dict[str, Any]] = []
     with open_scan(arguments, settings) as (predictor, cohort):

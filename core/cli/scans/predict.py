@@ -11,7 +11,7 @@ from core.cli.parser import UsageError
 from core.cli.scans.cohort import predict_folder
 from core.cli.scans.scan import checkpoint_line, headline, open_scan, source_lines, study_progress
 from core.data.study import Cohort
-from core.files import write_atomic
+from core.files import check_writable, write_atomic
 from core.inference.handed_in import describe_source, predict_all
 from core.inference.predict import Predictor
 from core.inference.prediction import Prediction
@@ -56,6 +56,7 @@ def _check_report(arguments: argparse.Namespace) -> None:
         raise UsageError("--report is of the scans that are named, --csv of a cohort; give one of them.")
     if Path(arguments.report).suffix.lower() not in (".html", ".pdf"):
         raise UsageError(f"--report {arguments.report}: name a file that ends in .pdf or .html.")
+    check_writable(Path(arguments.report).expanduser())
 
 
 def _write_report(

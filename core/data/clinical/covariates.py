@@ -12,8 +12,10 @@ from core.data.clinical.labels import normalise_column
 from core.data.study import Cohort, Study
 
 COVARIATES = {
-    "age": re.compile(r"age|age_(?:at|in|years)\w*|patient_age"),
-    "sex": re.compile(r"sex|gender|sex_\w+"),
+    "age": re.compile(
+        r"(?!\w*(?:month|week|day))(?:age|age_(?:at|in|years)\w*|patient_age|alter|edad|idade|eta|leeftijd)"
+    ),
+    "sex": re.compile(r"sex|gender|sex_\w+|sexe|sexo|sesso|geschlecht|geslacht"),
     "site": re.compile(r"site|cent(?:er|re)|hospital|institution|data_collection|site_\w+"),
     "manufacturer": re.compile(r"manufacturer"),
     "scanner": re.compile(r"scanner|scanner_model|manufacturer_?s?_?model(?:_?name)?"),
@@ -23,8 +25,19 @@ COVARIATES = {
 }
 """Name of each covariate, and the columns that hold it, as :func:`core.data.clinical.labels.normalise_column` writes them.
 Whatever is not on the list stays in the table: a clinical table may hold dates, notes and names."""
-NUMBERS = frozenset({"age", "field_strength"})
-SEXES = {"m": "male", "male": "male", "f": "female", "female": "female", "w": "female"}
+NUMBERS = {
+    "age": re.compile(r"0*(\d{1,3}(?:[.,]\d+)?) ?(?:y|yrs?|years?( old)?)?", re.IGNORECASE),
+    "field_strength": re.compile(r"(\d+(?:[.,]\d+)?) ?(?:t|tesla)?", re.IGNORECASE),
+}
+"""Covariates that are numbers, and how they are written; DICOM's 061Y is an age in years."""
+OLDEST = 120
+"""Years; 999 is a code for a missing age."""
+SEXES = {"m": "male", "male": "male", "f": "female", "female": "female", "w": "female"} | {
+    **dict.fromkeys(("man", "männlich", "mann", "homme", "masculin", "hombre", "masculino", "maschio", "uomo"), "male"),
+    **dict.fromkeys(
+        ("woman", "weiblich", "frau", "femme", "féminin", "mujer", "femenino", "feminino", "femmina"), "female"
+    ),
+}
 MOST_CHARACTERS = 60
 NOMINAL_TESLA = (0.2, 0.35, 0.5, 1.0, 1.5, 3.0, 7.0)
 """Field strengths of scanners; a header may state 1.494 or 2.89362."""
@@ -79,7 +92,7 @@ def read_covariates(
     Returns
     -------
     dict
-        Those of :data:`COVARIATES` that the row holds and that are known; numbers may be written with a comma.
+        Those of :data:`COVARIATES` that the row holds and that are known; numbers may have a comma and a unit.
     """
     found: dict[str, str | float] = {}
     for name, pattern in COVARIATES.items():
@@ -87,9 +100,16 @@ def read_covariates(
             if name in found or is_not_known(cell) or not pattern.fullmatch(normalise_column(column)):
                 continue
             text = (levels or {}).get(column, {}).get(cell, cell)
-            number = read_number(text) if name in NUMBERS else None
-            if name in NUMBERS and number is None:
-                continue
-            value = text if number is None else number
-            found[name] = SEXES.get(text.lower(), text)[:MOST_CHARACTERS] if isinstance(value, str) else value
+            value = _read_measure(name, text) if name in NUMBERS else SEXES.get(text.lower(), text)[:MOST_CHARACTERS]
+            if value is not None:
+                found[name] = value
     return found
+
+
+def _read_measure(name: str, text: str) -> float | None:
+    """Return an age in years or a field strength in tesla; None for what is neither, a code for a missing value too."""
+    written = NUMBERS[name].fullmatch(text.strip())
+    number = read_number(written[1]) if written else None
+    if number is None or name == "field_strength":
+        return _nominal_tesla(number)
+    return number if number <= OLDEST else None

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.data.clinical.labels import Target, read_labels
-from core.data.clinical.participants import attach_labels, read_levels, require_studies
+from core.data.clinical.participants import attach_labels, require_studies
+from core.data.clinical.spreadsheet import read_levels
 from core.data.cohorts.adapter import CohortAdapter
 from core.data.cohorts.registry import FOLDER
 from core.data.index.layout import Layout, subfolders

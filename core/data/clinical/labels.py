@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,10 +16,12 @@ from core.data.clinical.label_words import (
     Status,
     is_not_known,
     is_turned,
+    names_methylation,
+    read_codes,
     read_number,
     read_status,
 )
-from core.data.clinical.spreadsheet import Sheet, read_sheets
+from core.data.clinical.spreadsheet import Sheet, read_levels, read_sheets
 from core.errors import LabelError
 from core.mri import CLASS_NAMES
 
@@ -39,13 +41,14 @@ NO_STATUS = (
 """Words in the name of a column that is about MGMT and does not hold its status."""
 LABEL_COLUMNS = ("mgmt_value", "mgmt", "mgmt_status", "mgmt_methylation", "mgmt_promoter_status", "mgmt_qualitative")
 ID_PATTERN = re.compile(r"[^\W_][\w. \-]{0,63}")
-FLOAT_ID = re.compile(r"(\d+)\.0+")
+FLOAT_ID = re.compile(r"(\d+)(?:\.0+|,0)")
 GENERIC_WORDS = frozenset(
     {"sub", "subject", "subj", "patient", "patientid", "patients", "pat", "case", "id", "brats", "gli", "bratsid"}
 )
 """Words before a number that name no cohort; a number after them is the same person with or without."""
 BRATS_2021 = re.compile(r"(?i)brats(?:20)?21[-_ ]?")
 VALUES_SHOWN = 6
+MINUS = frozenset("-\u2212\u2013")
 
 IdKey = tuple[str | int, ...]
 
@@ -158,17 +161,20 @@ def read_labels(path: Path, *, target: Target | None = None, known_ids: Iterable
         label that cannot be told, or contradicts another.
     """
     target = target or Target()
-    sheet, label_at = _choose_sheet(read_sheets(path), path.name, target)
-    id_at = _find_ids(sheet, label_at, {id_key(known) for known in known_ids})
+    known = {id_key(one) for one in known_ids}
+    sheet, label_at = _choose_sheet(read_sheets(path), path.name, target, known)
+    id_at = _find_ids(sheet, label_at, known)
     if not sheet.rows:
         raise LabelError(f"{path.name} holds no row below its header; expected one study and label a row.")
     column = sheet.header[label_at]
-    reader = LabelReader(sheet, label_at, target)
+    reader = LabelReader(sheet, label_at, target, read_levels(path).get(column, {}))
     rows: dict[str, LabelRow] = {}
     for line, cells in sheet.rows:
         where = f"{path.name}, line {line}"
         row_id = normalise_id(cells[id_at])
         if not ID_PATTERN.fullmatch(row_id):
+            if row_id and sum(map(bool, cells)) == 1:  # a remark below the table
+                continue
             raise LabelError(
                 f"{where}: {cells[id_at]!r} is not a study id; expected digits, or letters, digits, '_', '-' and '.'."
             )
@@ -189,24 +195,35 @@ def read_labels(path: Path, *, target: Target | None = None, known_ids: Iterable
 class LabelReader:
     """Reads the cells of one label column."""
 
-    def __init__(self, sheet: Sheet, label_at: int, target: Target) -> None:
-        """Find what the column's values are, and which of them is positive."""
+    def __init__(self, sheet: Sheet, label_at: int, target: Target, levels: Mapping[str, str] | None = None) -> None:
+        """Find what the column's values are, what its codes mean (`levels`, of a sidecar), and which value is positive."""
         self._name, self._column, self._cutoff = sheet.name, sheet.header[label_at], target.cutoff
         self._positive = None if target.positive is None else _plain_value(target.positive)
         self._keeps_brackets = target.positive is not None and bool(BRACKETS.search(target.positive))
         self.class_names: tuple[str, str] = CLASS_NAMES
         self.notes: tuple[str, ...] = ()
+        self._levels = read_codes(levels or {})
+        self._codes = self._levels or read_codes(self._column)
+        self._signed = any(cells[label_at].strip("() ") == "+" for _, cells in sheet.rows)
         name = normalise_column(self._column)
         self._is_mgmt = "mgmt" in name and not any(word in name for word in PROTEIN)
-        counts = Counter(self._value(cells[label_at]) for _, cells in sheet.rows if not is_not_known(cells[label_at]))
+        counts = Counter(
+            self._value(cells[label_at]) for _, cells in sheet.rows if not self._is_missing(cells[label_at])
+        )
         if self._cutoff is not None:
             if not self._is_mgmt:
                 self.class_names = (f"{self._column} below {self._cutoff:g}", f"{self._column} from {self._cutoff:g}")
         elif target.positive is not None:
             others = self._find_others(target.positive.strip(), counts)
             rest = next(iter(others)) if len(others) == 1 else f"not {target.positive}"
+            said = read_status(target.positive)
             if not self._is_mgmt:
                 self.class_names = (rest, target.positive)
+            elif said and said.present is False and names_methylation(target.positive):
+                raise LabelError(
+                    f"{self._name}: {target.positive!r} cannot be the positive value of {self._column}, for methylated is the "
+                    "positive class; leave out --positive, or name the value that means methylated."
+                )
         elif not self._is_mgmt:
             if not all(read_status(value) for value in counts):
                 raise LabelError(
@@ -216,7 +233,23 @@ class LabelReader:
 
     def _value(self, cell: str) -> str:
         """Return a cell as it is compared: without what stands in brackets, unless the positive value has some."""
-        return _plain_value(cell if self._keeps_brackets else BRACKETS.sub(" ", cell))
+        return _plain_value(cell if self._keeps_brackets else BRACKETS.sub(" ", cell)) or _plain_value(cell)
+
+    def _is_missing(self, cell: str) -> bool:
+        """Whether a cell says that the value is not known, in words or, in a column of codes or of an MGMT index, by a number."""
+        number = read_number(cell.rstrip("% "))
+        coded = (self._is_mgmt and self._cutoff is not None) or read_number(self._positive or "") is not None
+        negative = self._is_mgmt and self._cutoff is not None and number is not None and number < 0
+        return is_not_known(cell) or negative or (coded and number in NOT_KNOWN_CODES)
+
+    def _read_status(self, cell: str) -> Status | None:
+        """Return what a cell says of the marker; a minus is a negative where another cell is a plus."""
+        if self._signed and cell.strip("() ") in MINUS:
+            return Status(present=False)
+        return read_status(self._codes.get(_code_of(cell), cell))
+
+    def _lacks_cutoff(self, cell: str) -> bool:
+        return self._cutoff is None and read_number(cell.rstrip("% ")) is not None
 
     def _is_positive(self, value: str) -> bool:
         number = read_number(self._positive or "")
@@ -239,26 +272,32 @@ class LabelReader:
     def read(self, cell: str, row_id: str, where: str) -> tuple[int | None, str]:
         """Return a cell's label, or None and the reason."""
         if self._cutoff is None and self._positive is None:
-            status = read_status(cell)
-            if self._is_mgmt and status and status.present is not None and is_turned(self._column, cell):
+            status = self._read_status(cell)
+            turned = _code_of(cell) not in self._levels and is_turned(self._column, cell, self._codes)
+            if self._is_mgmt and status and status.present is not None and turned:
                 raise LabelError(
                     f"{where}: study {row_id} has {self._column} {cell!r}; the column's name says unmethylated, so that this "
                     "can mean either: name the value that means methylated with --positive."
                 )
-        elif is_not_known(cell):
-            status = read_status(cell or "")
+        elif self._is_missing(cell):
+            status = Status(present=None, reason=f"is {cell!r}" if cell else "is empty")
         elif self._cutoff is not None:
-            number = read_number(cell)
+            number = read_number(cell.rstrip("% "))
             status = None if number is None else Status(present=number >= self._cutoff)
-            if number in NOT_KNOWN_CODES and self._is_mgmt:
-                status = read_status(cell)
         else:
             status = Status(present=self._is_positive(self._value(cell)))
         if status is None:
-            expected = "a number" if self._cutoff is not None else f"expected {KNOWN_SPELLINGS}"
-            raise LabelError(f"{where}: study {row_id} has {self._column} {cell!r}; {expected}.")
+            expected = "a number" if self._cutoff is not None else KNOWN_SPELLINGS
+            expected += "; of a column of numbers state the cut-off (--cutoff)" if self._lacks_cutoff(cell) else ""
+            raise LabelError(f"{where}: study {row_id} has {self._column} {cell!r}; expected {expected}.")
         label = None if status.present is None else int(status.present)
         return label, f"{self._column} {status.reason}" if label is None else ""
+
+
+def _code_of(cell: str) -> str:
+    """Return a cell as the code of it is written: 1.0 is 1."""
+    number = read_number(cell)
+    return cell if number is None else f"{number:g}"
 
 
 def _plain_value(text: str) -> str:
@@ -270,12 +309,19 @@ def _list(counts: Mapping[str, int]) -> str:
     return ", ".join(shown) + (", ..." if len(counts) > VALUES_SHOWN else "")
 
 
-def _choose_sheet(sheets: Sequence[Sheet], name: str, target: Target) -> tuple[Sheet, int]:
-    """Return the sheet that holds the label column, and where it stands."""
-    for sheet in sheets:
-        found = _find_labels(sheet, target)
-        if found is not None:
-            return sheet, found
+def _choose_sheet(sheets: Sequence[Sheet], name: str, target: Target, known: set[IdKey]) -> tuple[Sheet, int]:
+    """Return the sheet that holds the label column, and where it stands; of several, the one with most of the `known` ids.
+
+    Where no header names it, the row below is the header if that one names the column and one of ids: cells above may be
+    merged, and name groups of columns.
+    """
+    found = [(sheet, at) for sheet in sheets if (at := _find_labels(sheet, target)) is not None]
+    if not found:
+        lower = [replace(one, header=one.rows[0][1], rows=one.rows[1:]) for one in sheets if one.rows]
+        named = [sheet for sheet in lower if _named(sheet.header, ID_COLUMNS)]
+        found = [(sheet, at) for sheet in named if (at := _find_labels(sheet, target)) is not None]
+    if found:
+        return max(found, key=lambda pair: len(known & {id_key(cell) for _, cells in pair[0].rows for cell in cells}))
     wanted = target.column or LABEL_COLUMN
     lacks_ids = not _named(sheets[0].header, ID_COLUMNS)
     columns = ", ".join(repr(column) for sheet in sheets for column in sheet.header) or "nothing"
@@ -293,8 +339,8 @@ def _find_labels(sheet: Sheet, target: Target) -> int | None:
         ]
     else:
         about = [at for at, name in enumerate(names) if "mgmt" in name and not any(word in name for word in NO_STATUS)]
-        preferred = [at for name in LABEL_COLUMNS for at in about if names[at] == name]
-        candidates = preferred[:1] or about
+        preferred = ([at for at in about if names[at] == name] for name in LABEL_COLUMNS)
+        candidates = next(filter(None, preferred), about)
     if len(candidates) > 1:
         several = ", ".join(repr(sheet.header[at]) for at in candidates)
         raise LabelError(f"{sheet.name} has several columns that could be meant: {several}; name one with --target.")

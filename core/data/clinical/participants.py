@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
@@ -14,10 +13,9 @@ from core.data.clinical.covariates import read_covariates
 from core.data.clinical.labels import LabelTable
 from core.data.formats.discovery import natural_key
 from core.data.index.imagefolder import name_some
-from core.data.names.session_names import operation_of, read_dates, title_session
+from core.data.names.session_names import PLACES, operation_of, read_dates, title_session
 from core.data.study import Cohort, Study
 from core.errors import ConfigError, EmptyCohortError
-from core.files import read_document
 from core.mri import MRSequence
 
 ALL_SESSIONS = "all"
@@ -210,22 +208,9 @@ def _count_sequences(studies: Iterable[Study], session: str) -> int:
 
 
 def _rank(study: Study, preoperative: Collection[tuple[str, str]]) -> int:
-    """0 is a session before the operation, 1 one whose name does not say, 2 one after it."""
+    """0 is a session before the operation; then come those whose names do not say, before radiotherapy, and after it."""
     said = "before" if (study.person, study.session) in preoperative else operation_of(study)
-    return ("before", "", "after").index(said)
-
-
-def read_levels(table: Path) -> dict[str, dict[str, str]]:
-    """Return what the codes of a table's columns mean, as a BIDS sidecar beside it says; empty where there is none."""
-    try:
-        content = read_document(table.with_suffix(".json"))
-        return {
-            column: dict(entry["Levels"])
-            for column, entry in content.items()
-            if isinstance(entry, dict) and "Levels" in entry
-        }
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
+    return PLACES.index(said)
 
 
 def require_studies(cohort: Cohort) -> Cohort:

@@ -21,6 +21,7 @@ from core.data.cohorts.ucsf_pdgm import UCSF_PDGM
 from core.data.cohorts.upenn_gbm import UPENN_GBM
 from core.data.cohorts.utsw_glioma import UTSW_GLIOMA
 from core.data.index.imagefolder import name_some
+from core.data.index.layout import holds_images
 from core.errors import ConfigError, EmptyCohortError
 
 FOLDER = CohortAdapter(name="folder", title="a folder of studies", study=r"(?P<person>.+)")
@@ -32,6 +33,7 @@ ADAPTERS = (
 )
 """The special before the general. RSNA-MICCAI is read as any other folder is, and only recognised by its names."""
 BY_NAME = {adapter.name: adapter for adapter in (*ADAPTERS, RSNA_MICCAI, FOLDER)}
+REMEDY = "To read them, name each by itself, or move them into one folder of their own and name that one."
 MOST_BESIDE = 20
 """A folder around a cohort holds no more folders than this; one with more holds studies."""
 
@@ -46,17 +48,26 @@ class Recognised:
     """The cohort's folder: the one that was named, or one below it."""
 
     def note_unread(self, root: Path) -> list[str]:
-        """Name the folders below the one that was named, beside the sessions, that are none: they are not read."""
-        base = self.sessions[0].folder.parent
-        read = {path for one in self.sessions for path in (one.folder, *one.folder.parents)}
-        beside = list_folders(base) if base == root or root in base.parents else []
-        other = [folder.name for folder in beside if folder not in read]
+        """Name the folders with images below the one that was named that are not read, and say how to read them."""
+        inside = self.sessions[0].folder.parent
+        above = [one for one in self.base.parents if one == root or root in one.parents]
         notes = []
-        if root in self.base.parents:
+        if above:
             notes.append(f"Only {self.base.relative_to(root)}/ was read, which is laid out as {self.adapter.title}.")
+        beside = [folder.name for level in above for folder in self._list_unread(level, root)]
+        if beside:
+            notes.append(f"Not read: {len(beside)} folders with images beside it ({name_some(beside)}). {REMEDY}")
+        other = [folder.name for folder in self._list_unread(inside, root)]
         if other:
-            notes.append(f"Not read, for these folders are no sessions of {self.adapter.title}: {name_some(other)}.")
+            what = f"folders with images that are no sessions of {self.adapter.title}"
+            notes.append(f"Not read: {len(other)} {what} ({name_some(other)}). {REMEDY}")
         return notes
+
+    def _list_unread(self, level: Path, root: Path) -> list[Path]:
+        """Return the folders with images in a folder, at or below the one that was named, that hold no session."""
+        read = {self.base, *self.base.parents}.union(*({one.folder, *one.folder.parents} for one in self.sessions))
+        beside = list_folders(level) if level == root or root in level.parents else []
+        return [folder for folder in beside if folder not in read and holds_images(folder)]
 
 
 def recognise_cohort(root: Path, stated: str | None = None) -> Recognised | None:

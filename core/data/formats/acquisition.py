@@ -15,7 +15,13 @@ from core.files import read_document
 LARGEST_SIDECAR = 4 * 2**20
 """Bytes; dcm2niix writes a few kilobytes."""
 CLOCK = re.compile(r"(\d{1,2}):?(\d{1,2}):?(\d{1,2}(?:\.\d*)?)")
-NO_AGENT = re.compile(r"(no|none|n/?a|not? .*|nil|0|without.*|ohne.*|senza.*|sans.*|sin.*|-*)", re.IGNORECASE)
+NO_AGENT = re.compile(
+    r"(no?|none.*|n/?a|not? .*|nil|unknown|false|plain|nativ.*|w/?o|s/c|0+([.,]0+)?( ?ml)?|-*|yok|brak"
+    r"|without.*|ohne.*|kein.*|nein|sans.*|aucun.*|non|sin( .*)?|ningun.*|senza.*|nessun.*|sem( .*)?|nenhum.*"
+    r"|zonder.*|geen.*|bez.*|net|utan.*|uten.*|uden.*|ingen.*)",
+    re.IGNORECASE,
+)
+"""What is typed where no agent was given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,15 +92,19 @@ def load_sidecar(path: Path) -> dict[str, Any]:
 
 
 def acquisition_of_sidecar(content: Mapping[str, Any]) -> Acquisition:
-    """Return what the fields of a sidecar say; seconds become milliseconds, and odd values count as not stated."""
+    """Return what the fields of a sidecar say; seconds become milliseconds, and odd values count as not stated.
+
+    Older converters write an underscore between the values of ScanningSequence ("GR_IR").
+    """
 
     def text(*keywords: str) -> str:
         values = [content[keyword] for keyword in keywords if isinstance(content.get(keyword), str)]
         return next((value.strip()[:256] for value in values if value.strip()), "")
 
-    def parts(keyword: str) -> tuple[str, ...]:
+    def parts(keyword: str, between: str = "\\") -> tuple[str, ...]:
         value = content.get(keyword)
-        return split_values("\\".join(map(str, value)) if isinstance(value, list) else str(value or ""))
+        text = "\\".join(map(str, value)) if isinstance(value, list) else str(value or "")
+        return split_values(text.replace(between, "\\"))
 
     def number(keyword: str) -> float | None:
         value = content.get(keyword)
@@ -109,8 +119,8 @@ def acquisition_of_sidecar(content: Mapping[str, Any]) -> Acquisition:
         series_description=text("SeriesDescription"),
         protocol_name=text("ProtocolName"),
         examination=text("ProcedureStepDescription", "StudyDescription"),
-        sequence_name=text("SequenceName", "PulseSequenceName"),
-        scanning_sequence=parts("ScanningSequence"),
+        sequence_name=text("SequenceName", "PulseSequenceName", "PulseSequenceDetails"),
+        scanning_sequence=parts("ScanningSequence", "_"),
         scan_options=parts("ScanOptions"),
         acquisition_type=text("MRAcquisitionType"),
         image_type=parts("ImageType"),

@@ -46,7 +46,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from core.data.formats.decoder_process import ANSWER, FAILED, READY, REQUEST
+from core.data.formats.decoder_process import ANSWER, FAILED, NO_MEMORY, READY, REQUEST
 from core.errors import DicomError, UnsupportedSyntaxError
 from core.settings import PROJECT_ROOT
 
@@ -269,7 +269,8 @@ class _Worker:
         content = self._read(length)
         self.fresh = False
         if kind == FAILED:
-            raise DecodeError(bytes(content).decode(errors="replace"))
+            said = bytes(content).decode(errors="replace")
+            raise DecodeError(said) from (MemoryError() if said.startswith(NO_MEMORY) else None)
         return np.frombuffer(content, kind.strip().decode()).reshape(rows, columns)
 
     def _read(self, length: int) -> bytearray:
@@ -332,9 +333,10 @@ class _Pool:
             except _WorkerDiedError as error:
                 self._drop(worker)
                 if fresh:  # one that had waited may have been ended by others
+                    ended = str(error) == signal.SIGKILL.name  # as a system does whose memory gives out
                     raise DecodeError(
                         f"the decoder died over it ({error}); export the file again, uncompressed."
-                    ) from error
+                    ) from (MemoryError() if ended else error)
             except BaseException:
                 self._drop(worker)
                 worker.end()

@@ -30,8 +30,12 @@ ANSWER = struct.Struct("<3sQ")
 READY = b"ready"
 """What is written first."""
 FAILED = b"err"
+NO_MEMORY = "there is too little memory"
+"""How the message of a failure begins that says nothing of the codestream."""
 MEMORY_BYTES = 3 * 2**29
-"""What the process may take: a codestream can ask for more than its image has. A frame takes up to 20 bytes a pixel."""
+"""What the process may take: a codestream can ask for more than its image has."""
+FRAME_BYTES = 20
+"""For each pixel, at most, of what a frame takes while it is decoded."""
 SECONDS = 120
 """After so long over one frame the process ends itself."""
 
@@ -84,11 +88,21 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             kind = array.dtype.str[1:].encode().ljust(ANSWER.size - 8)
             content: Any = array.reshape(-1).view(np.uint8)
         except (Exception, SystemError) as error:  # noqa: BLE001 - whatever a codec raises, the answer is its message
-            kind, content = FAILED, f"{type(error).__name__}: {error}"[:500].encode()
+            lacking = f"{NO_MEMORY}; " if _lacks_memory(FRAME_BYTES * rows * columns) else ""
+            kind, content = FAILED, f"{lacking}{type(error).__name__}: {error}"[:500].encode()
         _allow(0)
         answers.write(ANSWER.pack(kind, len(content)))
         answers.write(content)
         answers.flush()
+
+
+def _lacks_memory(count: int) -> bool:
+    """Whether so many bytes, or one MiB, cannot be had: a codec that got too few says so in words of its own."""
+    try:
+        bytearray(max(count, 2**20))
+    except MemoryError:
+        return True
+    return False
 
 
 def _allow(seconds: int) -> None:

@@ -115,14 +115,14 @@ class InstanceHeader:
 
 def check_kind(dataset: Elements, path: Path, *, has_pixels: bool) -> None:
     """Refuse anything but a grey MR image, before any other attribute is read."""
-    modality, sop_class = text_of(dataset, "Modality"), text_of(dataset, "SOPClassUID")
+    modality, sop_class = text_of(dataset, "Modality").upper(), text_of(dataset, "SOPClassUID")
     if not modality and not sop_class and not has_pixels:
         raise DicomError(refusal("no_image", name=path.name))
     if modality != "MR" and (modality or sop_class not in MR_CLASSES):
         raise NotMRError(refusal("other_modality", name=path.name, modality=modality or "not stated"))
     if not has_pixels or not integer_of(dataset, "Rows") or not integer_of(dataset, "Columns"):
         raise NoPixelsError(refusal("no_pixels", name=path.name))
-    samples, photometric = integer_of(dataset, "SamplesPerPixel"), text_of(dataset, "PhotometricInterpretation")
+    samples, photometric = integer_of(dataset, "SamplesPerPixel"), text_of(dataset, "PhotometricInterpretation").upper()
     if (samples or 1) != 1 or (photometric and not photometric.startswith("MONOCHROME")):
         raise DicomError(refusal("colour", name=path.name, found=photometric or f"{samples} samples a pixel"))
 
@@ -187,7 +187,7 @@ def build_header(dataset: Elements, path: Path, syntax: str, identifying: tuple[
         bits_stored=stored,
         high_bit=high_bit,
         signed=integer_of(dataset, "PixelRepresentation") == 1,
-        inverted=text_of(dataset, "PhotometricInterpretation") == "MONOCHROME1",
+        inverted=text_of(dataset, "PhotometricInterpretation").upper() == "MONOCHROME1",
         slope=1.0 if slope is None else slope,
         intercept=intercept or 0.0,
         position_mm=(position[0], position[1], position[2]) if position else None,

@@ -29,6 +29,7 @@ DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 PAGED = frozenset({"TIFF", "GIF", "WEBP", "PNG"})
 """Formats whose pages or frames are slices; further images in a JPEG (MPO) are previews."""
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
+SAMPLE_FORMAT, UNSIGNED = 339, 1
 NEW_SUBFILE_TYPE, NO_SLICE = 254, 0b101
 """Tag of TIFF; its bits for a reduced-resolution image and for a mask."""
 PILLOW_ERRORS = (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, zlib.error, IndexError, KeyError)
@@ -100,7 +101,7 @@ def _read_pages(path: Path, settings: Settings, *, first_only: bool) -> list[_Pa
         for number in numbers:
             if number:
                 image.seek(number)
-            pages.append(_read_page(image))
+            pages.append(_read_page(image, path.name))
         return pages
 
 
@@ -131,11 +132,17 @@ def _list_pages(path: Path, image: Image.Image) -> list[int]:
     return pages or [0]
 
 
-def _read_page(image: Image.Image) -> _Page:
+def _read_page(image: Image.Image, name: str) -> _Page:
     tags = getattr(image, "tag_v2", {})
+    if image.mode not in DEEP_MODES and ";16" in str(getattr(image, "tile", "")):
+        raise DataError(
+            f"{name} has 16 bits in each of several channels, of which only 8 would be read; save it as a grey PNG of 16 bits."
+        )
     upright = ImageOps.exif_transpose(image)
     if upright.mode in DEEP_MODES:
         values = np.asarray(upright)
+        if upright.mode == "I" and tags.get(SAMPLE_FORMAT) == (UNSIGNED,):
+            values = values.view(np.uint32)
         if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:  # of eight bits Pillow inverts it
             values = np.iinfo(values.dtype).max - values if values.dtype.kind == "u" else -values.astype(np.float64)
         return _Page(values, deep=True)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.data.formats.discovery import GZIP_START
+from core.data.formats.label_values import LabelValues
 from core.errors import DataError, LimitError, MixedSeriesError, refusal
 from core.mri import Plane, plane_of
 from core.settings import Settings, load_settings
@@ -24,10 +25,8 @@ HEADER_BYTES = 540
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 LABEL_INTENT = 1002
 """NIFTI_INTENT_LABEL: each voxel is the number of a label."""
-MOST_LABELS = 8
-"""Different values, 0 among them, that a map of labels has at most; a scan has hundreds."""
 LOOK_BYTES = 1 << 16
-"""Bytes of voxels that are looked at at a time; in the first of them, or soon after, a scan has more values than labels."""
+"""Bytes of voxels that are looked at at a time; the first of them, or of those after an empty margin, tell a scan."""
 GZIP_ERRORS = (OSError, EOFError, zlib.error)
 UNITS_MM = {1: 1000.0, 2: 1.0, 3: 0.001}
 """xyzt_units: metres, millimetres, micrometres."""
@@ -202,9 +201,9 @@ def read_nifti(
 
 
 def is_label_map(path: Path) -> bool:
-    """Whether a NIfTI volume is a map of labels: by its intent code, or by voxels of a few whole numbers only.
+    """Whether a NIfTI volume is a map of labels: by its intent code, or by its voxels (:class:`LabelValues`).
 
-    Voxels are read in their order until they have more values than labels: of a scan no more than its first slices.
+    Voxels are read in their order until the answer is certain: of a scan no more than its first slices.
 
     Raises
     ------
@@ -216,24 +215,22 @@ def is_label_map(path: Path) -> bool:
         return True
     kind = header.get_data_dtype()
     left = int(np.prod(header.get_data_shape(), dtype=object)) * kind.itemsize
-    seen = np.zeros(0)
+    seen = LabelValues()
     try:
         with _open_by_content(_file_of_voxels(path)) as file:
             slope, inter = header.get_slope_inter()
             file.seek(int(header.get_data_offset()))
-            while left:
+            while left and not (len(seen.values) and seen.is_decided):
                 content = file.read(min(left, LOOK_BYTES))
                 if len(content) < min(left, LOOK_BYTES):
                     raise DataError(f"{path.name} is damaged: its voxels end too early.")
                 left -= len(content)
-                values = np.unique(np.frombuffer(content, kind)).astype(np.float64)
+                values = np.frombuffer(content, kind).astype(np.float64)
                 scaled = values if slope is None else values * slope + inter
-                seen = np.union1d(seen, np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0))
-                if len(seen) > MOST_LABELS or seen[0] < 0 or (seen != seen.round()).any():
-                    return False
+                seen.add(np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0))
     except (*GZIP_ERRORS, ValueError, nibabel.spatialimages.HeaderDataError) as error:
         raise DataError(f"{path.name} is damaged: {error}.") from error
-    return len(seen) > 1 and bool(seen[0] == 0)
+    return seen.is_labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from core.data.names.subject_names import may_number_series
 from core.data.study import Cohort, Series, Study
 from core.errors import ConfigError
 from core.mri import MRSequence
@@ -68,6 +69,19 @@ def note_choices(studies: Iterable[Study]) -> tuple[str, ...]:
                 notes.append(_describe_choice(study, sequence, candidates))
     more = len(notes) - NOTES_SHOWN
     return (*notes[:NOTES_SHOWN], *([f"So in {more} further cases."] if more > 0 else []))
+
+
+def note_single_series(studies: Sequence[Study]) -> tuple[str, ...]:
+    """Say that folders which are named by numbers may be the series of one study: each holds one sequence, none the same."""
+    single = [study.series[0] for study in studies if len(study.series) == 1]
+    sequences = {one.sequence for one in single} - {MRSequence.UNKNOWN}
+    numbered = all(may_number_series(one.files[0].parent.name) for one in single)
+    if not (numbered and len(studies) == len(single) == len(sequences) > 1):
+        return ()
+    return (
+        f"Each of the {len(single)} studies holds one sequence, no other the same: if their folders are the series of one "
+        "patient, put them into a folder that is named after the patient, and name the folder above that one.",
+    )
 
 
 def note_doubts(studies: Iterable[Study]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from core.data.study import ExaminationScan, Fault, FolderScan, Series
 from core.mri import MRSequence, Plane
 from core.settings import Settings
 
-FORMAT_VERSION = 8
+FORMAT_VERSION = 9
 """Part of every key: raise it whenever the same files would be described otherwise."""
 
 

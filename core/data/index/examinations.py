@@ -27,7 +27,13 @@ from core.data.names.subject_names import (
     subject_of_folder,
     words_of_image,
 )
-from core.data.names.timepoints import drop_timepoint, find_timepoint_folders, find_timepoint_words, word_of
+from core.data.names.timepoints import (
+    drop_timepoint,
+    find_series_folders,
+    find_timepoint_folders,
+    find_timepoint_words,
+    word_of,
+)
 from core.data.study import Fault, ImageSize
 from core.mri import MRSequence
 from core.settings import Settings
@@ -111,7 +117,8 @@ def split_examinations(folder: Path, files: FileScan, root: Path, settings: Sett
     """
     described = [(header.path, header.acquisition.series_description) for header in files.headers]
     named = [(path, "") for path in (*files.niftis, *files.images)]
-    places = _Places(folder, find_timepoint_folders(folder, (*described, *named)))
+    series = find_series_folders((*files.niftis, *files.images))
+    places = _Places(folder, find_timepoint_folders(folder, (*described, *named)), series)
     refused: list[Fault] = []
     faults: list[Fault] = []
     found = _tell_dicom(files.headers, places, root, settings, refused)
@@ -137,15 +144,17 @@ def find_patients(headers: Iterable[InstanceHeader]) -> dict[str, str]:
 class _Places:
     """Where files lie below a folder, without the folders that say nothing of persons and sessions."""
 
-    def __init__(self, folder: Path, timepoints: set[Path]) -> None:
+    def __init__(self, folder: Path, timepoints: set[Path], series: set[Path]) -> None:
         self._folder = folder
         self._timepoints = timepoints
+        self._series = series
         self._known: dict[Path, Place] = {}
 
     def __call__(self, path: Path) -> Place:
         parent = path.parent
         if parent not in self._known:
-            inside = [one for one in (parent, *parent.parents) if self._folder in one.parents]
+            above = (one for one in (parent, *parent.parents) if self._folder in one.parents)
+            inside = [one for one in above if one not in self._series]
             kept = (
                 one.name if one in self._timepoints or not is_plain_folder(one.name) else subject_of_folder(one.name)
                 for one in reversed(inside)
@@ -203,8 +212,9 @@ def _may_be_two(one: _Cell, other: _Cell) -> bool:
     if one.place == other.place or _is_below(one, other) or _is_below(other, one):
         return False
     series = [{header.series_uid for header in cell.headers} for cell in (one, other)]
-    named = _names_somebody(one.place) or _names_somebody(other.place)
-    return not named and min(map(len, series)) > 1 and series[0].isdisjoint(series[1])
+    return (
+        not _differ_in_names(one.place, other.place) and min(map(len, series)) > 1 and series[0].isdisjoint(series[1])
+    )
 
 
 def _split_days(cell: _Cell) -> list[_Cell]:
@@ -266,7 +276,7 @@ def _are_one(one: _Cell, other: _Cell, sequences_of: Callable[[_Cell], frozenset
         return False
     if one.place != other.place:
         same_study = bool(one.study_uid) and one.study_uid == other.study_uid
-        if not same_study or _names_somebody(one.place) or _names_somebody(other.place):
+        if not same_study or _differ_in_names(one.place, other.place):
             return False
         return _is_below(one, other) or _is_below(other, one) or not _overlap(one, other)
     names = (_names_of(one), _names_of(other))
@@ -285,8 +295,12 @@ def _timepoint_of(place: Place) -> str:
     return next(filter(None, map(word_of, reversed(place))), "")
 
 
-def _names_somebody(place: Place) -> bool:
-    return any(is_session_name(part) or subject_of_folder(part) for part in place)
+def _differ_in_names(one: Place, other: Place) -> bool:
+    """Whether one of the folders that two places do not share is named as a person or a session is."""
+    pairs = enumerate(zip(one, other, strict=False))
+    shared = next((at for at, parts in pairs if len(set(parts)) > 1), min(len(one), len(other)))
+    apart = (*one[shared:], *other[shared:])
+    return any(is_session_name(part) or subject_of_folder(part) for part in apart)
 
 
 def _is_below(one: _Cell, other: _Cell) -> bool:

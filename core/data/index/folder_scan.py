@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +12,14 @@ from core.data.formats.discovery import walk_files
 from core.data.index.assign import series_order
 from core.data.index.examinations import split_examinations
 from core.data.index.series import build_series, scan_files
+from core.data.names.subject_names import may_number_series
 from core.data.study import ExaminationScan, FolderScan, Series
 from core.errors import DataError
 from core.mri import MRSequence
 from core.settings import Settings
+
+SAMPLED = 8
+"""Folders that are looked into to tell whether they are one study."""
 
 
 def scan_folder(
@@ -109,10 +113,21 @@ def name_series(
     return tuple(sorted(named, key=series_order))
 
 
-def share_series(one: Path, other: Path) -> bool:
-    """Whether the first DICOM files of two folders are different slices of one series."""
+def share_study(folders: Sequence[Path]) -> bool:
+    """Whether folders hold parts of one study, by the first DICOM file of each of the first few.
+
+    They do where these are different slices of one series, or where the folders are named by numbers, as series are, and
+    these are of different series, of one Study Instance UID (0020,000D) and patient and of several descriptions: studies
+    whose UIDs were all made one have the same.
+    """
     try:
-        first, second = (read_header(next(walk_files(folder))) for folder in (one, other))
+        first, *others = (read_header(next(walk_files(folder))) for folder in folders[:SAMPLED])
     except (StopIteration, DataError):
         return False
-    return bool(first.series_uid) and first.series_uid == second.series_uid and first.position_mm != second.position_mm
+    if first.series_uid and first.series_uid == others[0].series_uid:
+        return first.position_mm != others[0].position_mm
+    found = [first, *others]
+    one_study = bool(first.study_uid) and len({(one.study_uid, one.patient_key) for one in found}) == 1
+    series = len({one.series_uid for one in found}) == len(found)
+    described = len({one.acquisition.series_description for one in found}) > 1
+    return all(may_number_series(one.name) for one in folders) and one_study and series and described

@@ -15,14 +15,16 @@ from core.data.index.image_index import list_images
 from core.data.index.layout import phase_folders, subfolders
 from core.data.index.stamped import StampedCache
 from core.data.names.class_names import find_unknown, merge_classes
+from core.data.names.subject_names import name_patient_of_image
+from core.data.names.timepoints import drop_timepoint, find_timepoint_words
 from core.data.study import Fault, ImageSize, Phase, Study
 from core.errors import ConfigError
 from core.mri import MRSequence
 from core.progress import Progress
 from core.settings import Settings
 
-DEFAULT_PATTERN = r"^\d+"
-"""The patient is the leading digits of the file name, as in 00430_FLAIR_012.png."""
+EXAMPLE_PATTERN = r"^\d+"
+OTHERWISE = "--patient-pattern REGEX (on the page: Patient pattern)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,21 @@ class _Place:
 
     phase: Phase | None
     class_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """Whose an image is."""
+
+    study: str
+    person: str
+    time: str = ""
+    """A time point called T1 or T2 in its name."""
+
+    @property
+    def session(self) -> str:
+        """What the study's name says beyond the person's."""
+        return self.study.replace(self.person, "", 1).strip("_-. ") if self.study != self.person else ""
 
 
 def scan_images(
@@ -66,8 +83,8 @@ def scan_images(
     layout
         "phases", "classes" or "flat".
     patient_pattern
-        Regular expression that finds the patient in a file name (its first group, if it has one); the leading
-        digits by default.
+        Regular expression that finds the patient in a file name (its first group, if it has one); by default what
+        :func:`core.data.names.subject_names.name_patient_of_image` reads.
     sequence
         What an image is that does not say so in its name.
     settings, progress
@@ -82,9 +99,10 @@ def scan_images(
     ConfigError
         The pattern is not a regular expression.
     """
-    pattern = _compile(patient_pattern or DEFAULT_PATTERN)
+    pattern = _compile(patient_pattern) if patient_pattern else None
     folders = _class_folders(base, layout)
-    patients: dict[tuple[_Place, str], list[Path]] = defaultdict(list)
+    patients: dict[tuple[_Place, _Owner], list[Path]] = defaultdict(list)
+    owners: dict[Path, _Owner] = {}
     loose: list[tuple[_Place, Path]] = []
     faults: list[Fault] = []
     sizes: dict[Path, ImageSize] = {}
@@ -96,16 +114,21 @@ def scan_images(
     for (place, _), found in zip(folders, listed, strict=True):
         sizes.update(found.sizes)
         faults += [Fault(path=relative_to(path, base), reason=reason) for path, reason in found.faults]
+        own = _find_owners(list(found.sizes), pattern)
         for path in found.sizes:
-            patient = _patient_of(path, pattern)
-            if patient:
-                patients[place, patient].append(path)
+            if path in own:
+                patients[place, own[path]].append(path)
             else:
                 loose.append((place, path))
-    groups = [(place, patient, True, paths) for (place, patient), paths in patients.items()]
-    groups += [(place, _clean(path.stem), False, [path]) for place, path in loose]
+        owners |= own
+    groups = [(place, owner, paths) for (place, owner), paths in patients.items()]
+    groups += [(place, _Owner(_clean(path.stem), ""), [path]) for place, path in loose]
     studies = _build_studies(groups, class_names, sizes, sequence, identity)
-    notes = (*_describe(studies, len(loose), patient_pattern), *_note_spellings(folders))
+    notes = (
+        *_note_names(owners, [path for _, path in loose], patient_pattern),
+        *_describe(studies),
+        *_note_spellings(folders),
+    )
     if empty and class_names:
         notes = (*notes, f"No class: {name_some(empty)}, without an image.")
     return ImageStudies(studies=studies, class_names=class_names, faults=tuple(faults), notes=notes)
@@ -116,7 +139,7 @@ def _compile(pattern: str) -> re.Pattern[str]:
         return re.compile(pattern)
     except re.error as error:
         raise ConfigError(
-            f"The patient pattern {pattern!r} is not a regular expression: {error}; for example {DEFAULT_PATTERN}."
+            f"The patient pattern {pattern!r} is not a regular expression: {error}; for example {EXAMPLE_PATTERN}."
         ) from error
 
 
@@ -140,10 +163,20 @@ def _note_spellings(folders: Iterable[tuple[_Place, Path]]) -> list[str]:
     return [f"One class: {name_some(sorted(other))}."] if other else []
 
 
-def _patient_of(path: Path, pattern: re.Pattern[str]) -> str:
-    match = pattern.search(path.name)
-    text = (match[1] if pattern.groups else match[0]) if match else None
-    return _clean(normalise_id(text)) if text else ""
+def _find_owners(paths: Sequence[Path], pattern: re.Pattern[str] | None) -> dict[Path, _Owner]:
+    """Return whose each image of a folder is; those that do not say it are left out."""
+    owners = {}
+    for path, time in zip(paths, find_timepoint_words([path.stem for path in paths]), strict=True):
+        if pattern:
+            match = pattern.search(path.name)
+            study = person = (match[1] if pattern.groups else match[0]) or "" if match else ""
+            time = ""
+        else:
+            study, person = name_patient_of_image(drop_timepoint(path.stem, time))
+        study, person = (_clean(normalise_id(name)) if name else "" for name in (study, person))
+        if person:
+            owners[path] = _Owner(f"{study}_{time}" if time else study, person, time)
+    return owners
 
 
 def _clean(text: str) -> str:
@@ -151,7 +184,7 @@ def _clean(text: str) -> str:
 
 
 def _build_studies(
-    groups: Iterable[tuple[_Place, str, bool, list[Path]]],
+    groups: Iterable[tuple[_Place, _Owner, list[Path]]],
     class_names: tuple[str, ...],
     sizes: Mapping[Path, ImageSize],
     sequence: MRSequence | None,
@@ -163,16 +196,21 @@ def _build_studies(
     phases = ["TRAIN", "VAL", "TEST"]
     ordered = sorted(
         groups,
-        key=lambda group: (group[1], phases.index(group[0].phase) if group[0].phase else 0, group[0].class_name or ""),
+        key=lambda group: (
+            group[1].study,
+            phases.index(group[0].phase) if group[0].phase else 0,
+            group[0].class_name or "",
+        ),
     )
     studies: dict[str, Study] = {}
-    for place, name, is_patient, paths in ordered:
-        study_id = _free_id(name, place, studies)
+    for place, owner, paths in ordered:
+        study_id = _free_id(owner.study, place, studies)
         studies[study_id] = Study(
             study_id=study_id,
-            person=person_of(name, identity) if is_patient else study_id,
+            person=person_of(owner.person, identity) if owner.person else study_id,
             label=class_names.index(place.class_name) if place.class_name in class_names else None,
-            series=tuple(image_series(study_id, {path: sizes[path] for path in paths}, sequence)),
+            series=tuple(image_series(study_id, {path: sizes[path] for path in paths}, sequence, owner.time)),
+            session=owner.session,
             phase=place.phase,
             excluded="" if place.class_name in (None, *class_names) else f"class folder is {place.class_name!r}",
         )
@@ -191,14 +229,36 @@ def _free_id(name: str, place: _Place, taken: dict[str, Study]) -> str:
     return candidate
 
 
-def _describe(studies: tuple[Study, ...], loose: int, patient_pattern: str | None) -> tuple[str, ...]:
+def _note_names(owners: Mapping[Path, _Owner], loose: Sequence[Path], pattern: str | None) -> list[str]:
+    """Say of how many images the patient is not known, or a guess where no pattern states it, and how to state it."""
     notes = []
     if loose:
-        how = f"the pattern {patient_pattern}" if patient_pattern else "leading digits"
+        how = f" by the pattern {pattern}" if pattern else ""
         notes.append(
-            f"{loose} images name no patient ({how}): each counts as a person of its own, so slices of one patient "
-            "may stand on both sides of a split."
+            f"{len(loose)} images name no patient{how}, such as {loose[0].name}: each counts as a person of its own, so slices "
+            f"of one patient may stand on both sides of a split. {OTHERWISE} says where a name states the patient."
         )
+    if pattern:
+        return notes
+    alone = [path for path in owners if path.stem.isdecimal()]
+    if len(alone) > 1:
+        notes.append(
+            f"{len(alone)} images are named by a number alone, such as {alone[0].name}: it counts as the patient's. Where it is "
+            "the slice's, put the images of each patient into a folder of its own."
+        )
+    by_words = {path: owner for path, owner in owners.items() if not owner.person.isdecimal()}
+    if by_words:
+        first, owner = next(iter(by_words.items()))
+        persons = len({one.person for one in by_words.values()})
+        notes.append(
+            f"{len(by_words)} images are of {persons} patients by the words of their names, such as {first.name} of "
+            f"{owner.person}; {OTHERWISE} reads the names otherwise."
+        )
+    return notes
+
+
+def _describe(studies: tuple[Study, ...]) -> tuple[str, ...]:
+    notes = []
     phases: dict[str, set[str]] = defaultdict(set)
     labels: dict[str, set[int | None]] = defaultdict(set)
     for study in studies:

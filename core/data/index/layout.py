@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -11,6 +12,7 @@ from typing import Literal, get_args
 
 from core.data.formats.discovery import FileKind, detect_kind, is_left_behind, natural_key, walk_files
 from core.data.index.recognise import recognise_name
+from core.data.names.subject_names import may_number_series
 from core.data.study import Phase
 from core.errors import ConfigError, EmptyCohortError
 from core.mri import MRSequence
@@ -64,7 +66,8 @@ def detect_layout(root: Path, stated: str | None = None) -> Layout:
     Raises
     ------
     EmptyCohortError
-        The folder does not exist, is a file, or holds nothing that could be a cohort.
+        The folder does not exist, is a file, or holds nothing that could be a cohort; or its folders, named by numbers, may
+        be classes or the series of one study.
     ConfigError
         `stated` is none of the layouts.
     """
@@ -84,6 +87,7 @@ def detect_layout(root: Path, stated: str | None = None) -> Layout:
     if _holds(studies, "study") or _is_study(root):
         return Layout(name="rsna", base=studies)
     if _holds(root, "class"):
+        _refuse_series(root)
         return Layout(name="classes", base=root)
     if "picture" in _kinds(_files(root)):
         return Layout(name="flat", base=root)
@@ -112,6 +116,11 @@ def is_sequence_folder(folder: Path) -> bool:
     return recognise_name(folder.name) not in (None, MRSequence.UNKNOWN)
 
 
+def holds_images(folder: Path) -> bool:
+    """Whether a folder holds scans or images, at any depth, by the first of its files."""
+    return bool(_kinds(walk_files(folder)))
+
+
 def _holds(folder: Path, what: Literal["study", "class"]) -> bool:
     """Whether a folder's subfolders are studies, or classes of images."""
     return any(_kind_of_folder(child) == what for child in subfolders(folder))
@@ -133,6 +142,34 @@ def _is_study(folder: Path) -> bool:
     """Whether a folder is one study: most of its folders are sequences, or it holds scans directly."""
     sequences = sum(is_sequence_folder(child) for child in subfolders(folder))
     return 2 * sequences > len(subfolders(folder)) or bool(_kinds(_files(folder)) & SCANS)
+
+
+def _refuse_series(root: Path) -> None:
+    """Refuse folders of images that are named by numbers and may be series: 0 and 1 are classes as well.
+
+    They may be series where most names of files recur in another of them, as those of slices that are counted anew do,
+    where each holds one sequence, and not all the same, or where they are named SE0001.
+    """
+    folders = [one for one in subfolders(root) if may_number_series(one.name)]
+    stems = [{path.stem for path in _files(folder)} for folder in folders]
+    counts = Counter(stem for one in stems for stem in one)
+    recurring = sum(sum(counts[stem] > 1 for stem in one) > len(one) / 2 for one in stems)
+    held = [{recognise_name(stem) for stem in list(one)[:SAMPLED]} for one in stems]
+    apart = all(len(one) == 1 for one in held) and len(set.union(set(), *held) - {None}) > 1
+    named = not any(one.name.isdecimal() for one in folders)
+    if len(folders) > 1 and (recurring > 1 or apart or named):
+        why = (
+            "each holds another sequence"
+            if apart
+            else "the names of their files recur"
+            if recurring > 1
+            else "so series are named"
+        )
+        raise EmptyCohortError(
+            f"{root} holds folders named by numbers ({', '.join(one.name for one in folders[:5])}) that may be classes or the "
+            f"series of one study, for {why}. If they are classes, say --layout classes (on the page: Layout); if they are "
+            "series, name each after its sequence (FLAIR, T1w, T1wCE, T2w), in a folder for each patient."
+        )
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from core.data.sequences.contrast import Contrast, decide_contrast
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 SEQUENCES: dict[Weighting, MRSequence] = {"T1": MRSequence.T1W, "T2": MRSequence.T2W, "FLAIR": MRSequence.FLAIR}
 
+TIME_OR_WEIGHTING = re.compile(r"(?:^|[_\-. ])t1[_\-. ](?:.*[_\-. ])?flair(?![a-z])", re.IGNORECASE)
+"""A file's name in which T1 may be a time point: P01_T1_flair."""
 BIDS_STEM = re.compile(r"(sub-[A-Za-z0-9]+(?:_ses-[A-Za-z0-9]+)?)_")
 
 
@@ -102,7 +104,8 @@ def recognise_study(series: Sequence[SeriesEvidence]) -> list[Recognition]:
     originals = [one for one in findings if not one.reformat]
     answers = dict(zip(map(id, originals), map(_answer, originals, decide_contrast(originals)), strict=True))
     pairs = [(one, answers[id(one)]) for one in originals]
-    return [answers.get(id(one)) or _answer_reformat(one, pairs) for one in findings]
+    found = [answers.get(id(one)) or _answer_reformat(one, pairs) for one in findings]
+    return list(map(_doubt_weighting, series, found))
 
 
 def is_localiser_name(name: str) -> bool:
@@ -122,10 +125,23 @@ def strip_sequence(stem: str) -> str:
     return stem[: len(head)] if head and recognise_name(tail) is not None else stem
 
 
+def _doubt_weighting(evidence: SeriesEvidence, found: Recognition) -> Recognition:
+    """Return an answer as a guess where T1 in the file's name may be a time point and no timing tells."""
+    timed = evidence.acquisition is not None and evidence.acquisition.echo_time_ms is not None
+    named = TIME_OR_WEIGHTING.search(evidence.file) and found.sequence in (MRSequence.T1W, MRSequence.T1WCE)
+    if timed or not named:
+        return found
+    return replace(
+        found,
+        confidence="guess",
+        reason=f"{found.reason}: a T1-weighted FLAIR, or else FLAIR at a time point T1",
+    )
+
+
 def _answer(finding: Finding, contrast: Contrast | None) -> Recognition:
     """Put what a series says by itself and what the study says of contrast into one answer."""
     if finding.weighting is None:
-        other = finding.none_of_the_four
+        other = finding.none_of_the_four and not finding.reason.startswith("several weightings")
         return Recognition(sequence=MRSequence.UNKNOWN, reason=finding.reason, none_of_the_four=other)
     if contrast is None:
         return Recognition(sequence=SEQUENCES[finding.weighting], reason=finding.reason, confidence=finding.confidence)

@@ -171,11 +171,11 @@ def _drop_repeats(headers: Sequence[InstanceHeader]) -> tuple[list[InstanceHeade
     )
     kept: list[InstanceHeader] = []
     last = -np.inf
-    seen: dict[tuple[str, int], InstanceHeader] = {}
+    seen: dict[tuple[str, int, float], InstanceHeader] = {}
     faults: list[Fault] = []
     per_position: Counter[int] = Counter()
     for along, header in ranked:
-        identity = header.sop_instance_uid, header.frame
+        identity = header.sop_instance_uid, header.frame, round(along, 2)  # some programs give all slices one UID
         if header.sop_instance_uid and identity in seen:
             twin = seen[identity].path.name
             faults.append(Fault(path=str(header.path), reason=f"left out: a copy of {twin} (same SOP Instance UID)"))

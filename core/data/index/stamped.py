@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.data.index.folder_stamp import digest_of
-from core.errors import StorageError
+from core.errors import StorageError, may_pass
 from core.files import read_document, write_atomic
 
 MOST_ENTRIES = 20_000
@@ -40,10 +40,13 @@ class StampedCache:
         """Keep a document in the place of an older one of the same key.
 
         The stamp must have been taken before the files were read. A full disk or a folder that cannot be written
-        is no reason not to go on: then nothing is kept.
+        is no reason not to go on: then nothing is kept, nor is what may be otherwise the next time.
         """
+        content = json.dumps({"stamp": stamp, "document": document})
+        if may_pass(content):
+            return
         with suppress(StorageError):
-            write_atomic(self._entry(key), json.dumps({"stamp": stamp, "document": document}), durable=False)
+            write_atomic(self._entry(key), content, durable=False)
 
     def prune(self) -> None:
         """Remove the oldest entries where there are too many."""

@@ -6,12 +6,23 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from core.files import load_table
 
 if TYPE_CHECKING:
     from core.data.study import Study
+
+Place = Literal["before", "", "before radiotherapy", "after"]
+"""Of a session, by the operation, in the order in which they are used; empty is not known. Radiotherapy and chemotherapy come
+after the operation as a rule, so that a session before them is no pre-operative one."""
+PLACES: tuple[Place, ...] = get_args(Place)
+PLACE_TITLES: dict[Place, str] = {
+    "before": "before the operation",
+    "": "before or after the operation: its name does not say",
+    "before radiotherapy": "before radiotherapy: as a rule after the operation",
+    "after": "after the operation",
+}
 
 _WORDS = load_table(__file__)
 OPERATION = "|".join(_WORDS["operation"])
@@ -27,30 +38,35 @@ def _compile(kind: str) -> re.Pattern[str]:
 
 BEFORE, AFTER = _compile("before"), _compile("after")
 """Names of sessions before and after an operation, as :func:`_plain` writes them."""
+_PRE = "|".join((*_WORDS["before"]["words"], *_WORDS["before"]["with_operation"]))
+BEFORE_RADIOTHERAPY = re.compile(
+    rf"(?<![a-z])(?:{_PRE})_?(?:(?:the|der|de|la)_){{0,2}}(?:{'|'.join(_WORDS['radiotherapy'])})[a-z]*"
+)
 YEAR = r"((?:1[89]|2[01])\d\d)"
 COMPACT = re.compile(rf"(?<!\d){YEAR}(\d\d)(\d\d)(?!\d)")
 YEAR_FIRST = re.compile(rf"(?<!\d){YEAR}([-_. ])(\d\d?)\2(\d\d?)(?!\d)")
 YEAR_LAST = re.compile(rf"(?<!\d)(\d\d?)([-_. ])(\d\d?)\2{YEAR}(?!\d)")
 
 
-def find_operation(name: str) -> Literal["before", "after", ""]:
+def find_operation(name: str) -> Place:
     """Return whether a session is before or after the operation, by its name; empty where that says neither, or both."""
-    plain = _plain(name)
+    plain, early = BEFORE_RADIOTHERAPY.subn("", _plain(name))
     before, after = BEFORE.search(plain), AFTER.search(plain)
     if before and after:
         return ""
+    if early and not before:
+        return "before radiotherapy"
     return "before" if before else "after" if after else ""
 
 
-def operation_of(study: Study) -> Literal["before", "after", ""]:
+def operation_of(study: Study) -> Place:
     """Return whether a study's session is before or after the operation, by its name; empty where that does not say."""
     return find_operation(f"{study.session} {study.session_words}")
 
 
 def title_session(study: Study) -> str:
     """Return the session with what is known of it, such as "21 (follow-up: after the operation)"; empty without one."""
-    operation = operation_of(study)
-    place = f"{operation} the operation" if operation else "before or after the operation: its name does not say"
+    place = PLACE_TITLES[operation_of(study)]
     return f"{study.session} ({': '.join(filter(None, (study.session_words, place)))})" if study.session else ""
 
 

@@ -30,9 +30,14 @@ PLAIN_WORDS = frozenset(_WORDS["plain"])
 """Words that name a kind of file or of image, and nobody."""
 COUNTED_WORDS = frozenset(_WORDS["counted"])
 """Words that are followed by the number of a series, an image or a template."""
+COLLECTION_WORDS = frozenset(_WORDS["collection"])
+"""Words whose number is that of many patients: fold2, site3, grade4."""
+LEADING_NUMBER = re.compile(r"\d+(?![A-Za-z\d])")
+DATE_FIRST = re.compile(r"[12]\d{3}([-_. ]?)[01]\d\1[0-3]\d(?!\d)[_\-. ]*")
 FEWEST_SERIES = 2
 """So many different numbers after a person's can be those of sessions; more, each of one file, are those of series."""
-SERIES_FOLDER = re.compile(r"(?:series|ser|se)[-_ ]?\d+")
+SERIES_FOLDER = re.compile(r"(?:series|ser|se)[-_ ]?\d+", re.IGNORECASE)
+"""A folder that is named by the number of a series, as scanners export it: SE0001, Series 3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +159,50 @@ def words_of_image(stem: str) -> tuple[str, ...]:
     return tuple(word for word in words if any(map(str.isdecimal, word)))
 
 
+def name_patient_of_image(stem: str) -> tuple[str, str]:
+    """Return the study and the patient that the name of one of many patients' images states; two empty texts where it does not.
+
+    It is the number that the name begins with (``00430_FLAIR_12`` is of 00430), where that is no date, no letter follows it
+    (3D) and no other word numbers a person; else the numbered words before the sequence or the word for a slice, up to which the name
+    is the patient's (``B10_FLAIR_01``, ``patient-7-T2-slice3``). Without such a word the last number may be the patient's as
+    well as the slice's, and ``fold2_FLAIR_01`` states many patients' number: these state no patient. A date is part of the
+    study's name and not of the patient's.
+    """
+    date = DATE_FIRST.match(stem)
+    number = None if date else LEADING_NUMBER.match(stem)
+    if number and not any(map(_numbers_person, read_name(stem[number.end() :].rstrip("0123456789")).subject)):
+        return number[0], number[0]
+    start = date.end() if date else 0
+    own = _name_by_words(stem[start:])
+    patient = split_session(own)[0]
+    return (stem[:start] + own if own else ""), patient
+
+
+def _name_by_words(stem: str) -> str:
+    """Return the part of an image's name that numbers a patient, the last number being its slice's."""
+    without_slice = stem.rstrip("0123456789")
+    parts = read_name(without_slice)
+    words = [word for word in BETWEEN.split(without_slice.lower()) if word]
+    tells_slice = any(map(_names_sequence, words)) or bool(words and words[-1] in COUNTED_WORDS)
+    after = tuple(word for word in parts.tail if word.isdecimal() and len(word) > 2)
+    named = (*parts.subject, *parts.numbers) or after
+    is_numbered = any(
+        any(map(str.isdecimal, word)) and word.rstrip("0123456789") not in COLLECTION_WORDS for word in named
+    )
+    return name_subject(stem, sorted(named, key=words.index)) if tells_slice and is_numbered else ""
+
+
+def may_number_series(name: str) -> bool:
+    """Whether a folder's name may be the number of a series, which may as well be a patient's or a class': 3, SE0001."""
+    return name.isdecimal() or SERIES_FOLDER.fullmatch(name) is not None
+
+
 def is_plain_folder(name: str) -> bool:
     """Whether a folder is named as a sequence or a kind of file is, so that it holds a part of a study."""
     words = [word for word in BETWEEN.split(name.lower()) if word]
     return (
         recognise_name(name) is not None
-        or bool(SERIES_FOLDER.fullmatch(name.lower()))
+        or bool(SERIES_FOLDER.fullmatch(name))
         or all(word in PLAIN_WORDS for word in words)
     )
 

@@ -1,4 +1,4 @@
-"""Time points that are called T1 and T2 as two sequences are: which folders and which files' names speak of one."""
+"""Which folders and files' names speak of time points, that are called T1 and T2 as sequences are, or 1 and 2 as series are."""
 
 from __future__ import annotations
 
@@ -63,6 +63,26 @@ def find_timepoint_folders(base: Path, files: Iterable[tuple[Path, str]]) -> set
     for folders in beside.values():
         strange = any(held[one] - OWN.get(word_of(one.name).lower(), set()) for one in folders)
         if strange or any(held[one] & held[other] for one, other in combinations(folders, 2)):
+            found.update(folders)
+    return found
+
+
+def find_series_folders(files: Iterable[Path]) -> set[Path]:
+    """Return the folders that are named by numbers and hold one sequence each, none that another beside them holds.
+
+    They are series of one study, not its sessions: of these, one sequence would recur.
+    """
+    held: dict[Path, set[MRSequence]] = defaultdict(set)
+    for path in files:
+        if path.parent.name.isdecimal():
+            held[path.parent] |= _sequence_in(path.parent, path, "") or {MRSequence.UNKNOWN}
+    beside: dict[Path, list[Path]] = defaultdict(list)
+    for folder in held:
+        beside[folder.parent].append(folder)
+    found: set[Path] = set()
+    for folders in beside.values():
+        sequences = [one for folder in folders for one in held[folder]]
+        if set(sequences) <= FOUR and len(sequences) == len(set(sequences)) == len(folders) > 1:
             found.update(folders)
     return found
 

@@ -24,7 +24,7 @@ from core.data.prepare.examples import ImageFrame, PreparedSeries
 from core.data.prepare.slices import prepare_source
 from core.data.select import Source
 from core.data.study import Fault, Series
-from core.errors import DataError
+from core.errors import DataError, may_pass
 from core.files import read_document, replace_atomically, write_atomic
 from core.settings import Settings
 
@@ -184,9 +184,11 @@ def _gone(series: Series, error: OSError) -> DataError:
 
 
 def _read(entry: Path) -> PreparedSeries | None:
-    """Open an entry; None where there is none or it is damaged."""
+    """Open an entry; None where there is none, it is damaged, or something in it failed for the moment only."""
     try:
         meta = read_document(entry / "meta.json")
+        if any(may_pass(fault["reason"]) for fault in meta["faults"]):
+            return None
         pixels = np.load(entry / "pixels.npy", mmap_mode="r", allow_pickle=False)
         return _build(pixels, meta)
     except (OSError, ValueError, KeyError, TypeError, EOFError):

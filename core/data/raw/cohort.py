@@ -165,7 +165,10 @@ def process_cohort(
         "source_digest": cohort.digest,
         "studies": entries,
     }
-    write_atomic(folder / LABEL_FILE, _label_table([*cohort.studies], cohort, target))
+    if cohort.labelled:
+        write_atomic(folder / LABEL_FILE, _label_table([*cohort.studies], cohort, target))
+    else:
+        (folder / LABEL_FILE).unlink(missing_ok=True)  # a table without a row is refused where it is read
     write_atomic(folder / LIST, json.dumps(document, indent=1))
     return outcome
 

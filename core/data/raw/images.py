@@ -79,6 +79,13 @@ def voxels_of(image: Image) -> NDArray[np.float32]:
     return np.asarray(sitk.GetArrayFromImage(image), np.float32)
 
 
+def with_voxels(image: Image, array: NDArray[np.float32]) -> Image:
+    """Return an image in the place of another one, with other voxels (slices, rows, columns)."""
+    changed = sitk.GetImageFromArray(array)
+    changed.CopyInformation(image)
+    return changed
+
+
 def to_transform(matrix: NDArray[np.float64]) -> Image:
     """Return a (4, 4) matrix in LPS millimetres as a transform."""
     transform = sitk.AffineTransform(3)

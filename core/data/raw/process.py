@@ -20,7 +20,7 @@ from core.data.index.series import scan_series
 from core.data.raw.bias import correct_bias
 from core.data.raw.brain_mask import check_brain, find_brain
 from core.data.raw.config import RAW_VERSION, RawConfig, Step
-from core.data.raw.images import Image, make_even, smooth_to, to_image, voxels_of
+from core.data.raw.images import Image, make_even, smooth_to, to_image, voxels_of, with_voxels
 from core.data.raw.registration import assess, register
 from core.data.raw.similarity import Pair
 from core.data.select import compare_frames, select_sources
@@ -267,7 +267,7 @@ class _Work:
         for sequence, image in self.images.items():
             array, figures, reason = correct_bias(image)
             self._judge("n4", sequence, figures, reason)
-            self.images[sequence] = _with_voxels(image, array)
+            self.images[sequence] = with_voxels(image, array)
 
     def _register(self) -> None:
         fixed = self.images[self.reference]
@@ -368,12 +368,6 @@ def _preview_plane(image: Image) -> Image:
 
 def _onto(image: Image, grid: Image, interpolator: Any) -> Image:
     return sitk.Resample(image, grid, sitk.Transform(), interpolator, 0.0)
-
-
-def _with_voxels(image: Image, array: NDArray[np.float32]) -> Image:
-    changed = sitk.GetImageFromArray(array)
-    changed.CopyInformation(image)
-    return changed
 
 
 def _moved(image: Image, matrix: NDArray[np.floating[Any]]) -> Image:

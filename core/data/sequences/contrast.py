@@ -51,7 +51,7 @@ def decide_contrast(findings: Sequence[Finding]) -> list[Contrast | None]:
     enhanced = [(one, found) for one in t1 if (found := decided[id(one)]) and found.enhanced]
     plain = [one for one in t1 if one.mark == "pre"]
     if enhanced:
-        decided |= {id(one): _beside_enhanced(one, enhanced) for one in unmarked}
+        decided |= {id(one): _beside_enhanced(one, enhanced, plain) for one in unmarked}
     elif plain or len(unmarked) > 1:
         decided |= _by_order(unmarked, plain)
     else:
@@ -114,16 +114,25 @@ def _by_agent(finding: Finding, t1: Sequence[Finding]) -> Contrast | None:
     return None
 
 
-def _beside_enhanced(finding: Finding, enhanced: Sequence[tuple[Finding, Contrast]]) -> Contrast:
-    """Judge a series without a mark beside series that are after contrast; it is no surer than the surest of them."""
-    twins = [found.confidence for one, found in enhanced if is_twin(finding, one)]
+def _beside_enhanced(
+    finding: Finding, enhanced: Sequence[tuple[Finding, Contrast]], plain: Sequence[Finding]
+) -> Contrast:
+    """Judge a series without a mark beside series that are after contrast; it is no surer than the surest of them.
+
+    A twin that came after its marked one is never certain (its mark may have been forgotten), nor, where others are named as
+    before contrast, one that did not come before them.
+    """
+    twins = [(one, found.confidence) for one, found in enhanced if is_twin(finding, one)]
     if twins:
-        return Contrast(False, max(twins, key=SURENESS.index), "its twin is the one after contrast")
+        later = any(compare_order(one.acquisition, finding.acquisition) == 1 for one, _ in twins)
+        sure = "likely" if later else max((confidence for _, confidence in twins), key=SURENESS.index)
+        return Contrast(False, sure, "its twin is the one after contrast")
     orders = [compare_order(one.acquisition, finding.acquisition) for one, _ in enhanced]
     if 1 in orders:
         return Contrast(True, "likely", "acquired after a series with contrast")
     if all(order == -1 for order in orders):
-        sure = max((found.confidence for _, found in enhanced), key=SURENESS.index)
+        first = all(compare_order(one.acquisition, finding.acquisition) == -1 for one in plain)
+        sure = max((found.confidence for _, found in enhanced), key=SURENESS.index) if first else "likely"
         return Contrast(False, sure, "acquired before the series with contrast")
     return Contrast(False, "likely", "another series is the one after contrast")
 

@@ -113,7 +113,7 @@ def read_name(text: str, *, file: bool = False) -> SeriesName:
 
 def split_words(text: str) -> list[str]:
     """Return the words of a name: "AXT1POST" and "Ax T1 post" give the same; a star and a plus are words."""
-    plain = "".join(TABLES["cyrillic"].get(letter, letter) for letter in text.lower())
+    plain = "".join(TABLES["letters"].get(letter, letter) for letter in text.lower())
     plain = "".join(part for part in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(part))
     for pattern, replacement in TABLES["rewrites"]:
         plain = re.sub(pattern, replacement, plain)

@@ -1,9 +1,9 @@
 """The words, patterns and times by which MR sequences are recognised: the tables of ``tables.json``, as they stand.
 
 They are plain data so that a program in another language reads the same file. Words are in lower case, without accents,
-Cyrillic in Latin letters; one may be several, with a space between. Patterns are regular expressions without
-look-behind. Languages: English, German, French, Spanish, Italian, Portuguese, Dutch, Russian, and words of their
-neighbours.
+Cyrillic and special letters in Latin ones; one may be several, with a space between. Patterns are regular expressions
+without look-behind, applied in order. Languages: English, German, French, Spanish, Italian, Portuguese, Dutch, Polish,
+Czech, Turkish, Russian, Scandinavian ones, and words of their neighbours.
 """
 
 from __future__ import annotations

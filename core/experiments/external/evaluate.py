@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,7 @@ def evaluate_externally(
         place = kept_at(experiment, number)
         rest, overlap = seen.drop_from(cohort, name)
         found = _read_kept(place, basis)
-        if found is None or found["overlap"]["persons"] != overlap["persons"]:
+        if found is None or not _is_of(found["overlap"], overlap):
             overlap["unchecked"] = [*([told] if told else []), *overlap["unchecked"]]
             evaluation = _evaluate(name, checkpoint, rest, settings, watched)
             known = seen.marks_of(name)
@@ -155,3 +156,8 @@ class _Watch:
         if self._experiment.stop_file.exists():
             raise KeyboardInterrupt
         self._progress(done, total, self.told or what)
+
+
+def _is_of(kept: Mapping[str, Any], overlap: Mapping[str, Any]) -> bool:
+    """Whether a result that is kept left out the same persons."""
+    return all(kept.get(name, []) == overlap[name] for name in ("persons", "copies"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from core.audit.crosswalk import Crosswalk, read_crosswalk
 from core.audit.marks import CohortMarks, mark_cohort
-from core.audit.persons import Overlap, Pairs, describe_match, drop_overlap, match_persons, read_pairs
+from core.audit.persons import Overlap, Pairs, describe_match, drop_copies, drop_overlap, match_persons, read_pairs
 from core.data.study import Cohort
 from core.progress import Progress, silent
 from core.settings import Settings
@@ -59,7 +59,7 @@ class SeenPersons:
         return self._seen[name]
 
     def drop_from(self, cohort: Cohort, name: str) -> tuple[Cohort, dict[str, Any]]:
-        """Return a cohort without those who were seen before, and remember the rest.
+        """Return a cohort without copies and those who were seen before, and remember the rest.
 
         Returns
         -------
@@ -79,8 +79,9 @@ class SeenPersons:
             marks = mark_cohort(
                 cohort, self._settings, among=first.sequences, every=True, progress=self._progress
             )  # fmt: skip
+        cohort, marks, copies = drop_copies(cohort, marks)
         overlap: dict[str, Any] = {
-            "count": 0, "persons": [], "compared": {"persons": len(marks.persons), "with": 0},
+            "copies": [describe_match(match) for match in copies], "count": 0, "persons": [], "compared": {"persons": len(marks.persons), "with": 0},
             "confirmed_different": 0, "unchecked": [],
         }  # fmt: skip
         for place, known in self._seen.items():

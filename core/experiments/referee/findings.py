@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -98,6 +98,38 @@ def find_leaks(table: Predictions) -> tuple[list[Finding], dict[str, str]]:
     return findings, {name: first.get(name, name) for name in twice | alike | same}
 
 
+def count_once(table: Predictions, leaked: Iterable[str]) -> tuple[Predictions, list[Finding], dict[str, str]]:
+    """Return the table with one id a person, what is said of that, and the ids that are another's, each with the one that counts.
+
+    Ids of one label that differ only in zeros, case or a generic word are one person, and so are copies within a part
+    (:func:`_find_copies`). Of those who are `leaked` the split says enough.
+    """
+    keys = table.rows["id"].map(lambda name: str(id_key(name)))
+    first = table.rows["id"].groupby(keys).transform("first")
+    agree = table.rows["label"].groupby(keys).transform("nunique") < 2
+    rows = table.rows.assign(id=first.where(agree, table.rows["id"]))
+    spelt: dict[str, str] = dict(zip(table.rows["id"], rows["id"].astype(str), strict=True))
+    known = [_find_copies(table, part) for _, part in (rows.groupby("part") if table.has("part") else [("", rows)])]
+    copied = {name: one for each in known for name, one in _first_ids(each, pd.Index(each["value"])).items()}
+    counted = {name: copied.get(one, one) for name, one in spelt.items()}
+    of_copies = {name for name, one in copied.items() if name != one}
+    of_spellings = {name for name, one in spelt.items() if name != one} - set(leaked)
+    texts = (
+        ("same_answer_twice", of_copies, f"have the answer (to {DIGITS} decimals), label and covariates of another id"),
+        ("spelled_twice", of_spellings, "differ from another id only in zeros, case or a prefix"),
+    )
+    findings = [
+        Finding(
+            kind=kind, severity="warning", evidence="file", text=f"{len(ids)} ids {text}: each person is counted once.",
+            remedy="Give every person one id, and judge again.", where=_some(ids),
+        )
+        for kind, ids, text in texts
+        if ids
+    ]  # fmt: skip
+    others = {name: one for name, one in counted.items() if name != one}
+    return replace(table, rows=rows.assign(id=rows["id"].map(lambda name: copied.get(name, name)))), findings, others
+
+
 def _find_same_answers(table: Predictions) -> dict[str, str]:
     """The ids of different parts with one answer, each with the first id that has it."""
     known = _read_answers(table.rows)
@@ -172,6 +204,10 @@ def find_flaws(table: Predictions, rows: pd.DataFrame, patients: pd.DataFrame, j
     if len(both):
         find("contradictory_labels", "flaw", f"{len(both)} ids have both labels; they are left out.",
              "Give every person one label.", both)  # fmt: skip
+    unknown = rows[rows["label"].isna()]["id"].nunique()
+    if unknown:
+        find("missing_labels", "note", f"{unknown} persons have no label that is known; they are left out.",
+             "Say how many were left out, and why.")  # fmt: skip
     missing = rows[rows["score"].isna() & rows["label"].notna()]
     lost = set(missing["id"]) - set(patients["id"])
     if lost:
@@ -179,7 +215,7 @@ def find_flaws(table: Predictions, rows: pd.DataFrame, patients: pd.DataFrame, j
              "Predict for everybody, or say why not: who is hard to predict may be who is missing.", lost)  # fmt: skip
     if table.out_of_range:
         find("out_of_range", "flaw", "The probabilities are not between 0 and 1; they are read as scores.",
-             "Give probabilities, or name the column score.")  # fmt: skip
+             "Give probabilities (percent divided by 100), or name the column score.")  # fmt: skip
     per_id = len(rows) / max(1, rows["id"].nunique())
     if per_id > 1:
         find("several_rows_per_id", "note", f"{len(rows)} rows of {rows['id'].nunique()} persons: one answer a person, the "
@@ -188,8 +224,12 @@ def find_flaws(table: Predictions, rows: pd.DataFrame, patients: pd.DataFrame, j
         what = "trained the model" if judged == "train" else "chose its epoch or threshold"
         find(f"judged_on_{judged}", "flaw", f"No row is of a test part; these are the patients that {what}.",
              "Judge on patients that were used for nothing else.")  # fmt: skip
+    others = sorted(set(table.rows["part"]) - {judged}) if judged else []
+    if others and judged not in ("train", "val", "test"):
+        find("part_not_known", "warning", f"No part is called test: the rows of {judged!r} are judged, those of "
+             f"{', '.join(map(repr, others))} are not.", "Call the parts train, val and test.")  # fmt: skip
     given = patients["score"].to_numpy(np.float64)
-    if len(given) and np.ptp(given) == 0:
+    if len(given) > 1 and np.ptp(given) == 0:
         find("constant_scores", "flaw", "Every patient has the same answer.", "Check what was written to the table.")
     elif table.is_probability and set(np.unique(rows["given"].dropna())) <= {0.0, 1.0}:
         find("decisions", "warning", "Every probability is 0 or 1: these are decisions, not probabilities.",
@@ -218,14 +258,9 @@ def find_flaws(table: Predictions, rows: pd.DataFrame, patients: pd.DataFrame, j
     if "fold" in patients:
         alone = patients.groupby("fold")["label"].nunique()
         if (alone < 2).any():
-            find("fold_of_one_class", "warning", f"{int((alone < 2).sum())} folds hold one class only.",
+            find("fold_of_one_class", "warning", f"{int((alone < 2).sum())} folds hold one class only: the "
+                 "AUROC is over all folds, so that answers of different networks are compared.",
                  "Deal each class over the folds.")  # fmt: skip
-    copies = _find_copies(table, rows[rows["id"].isin(patients["id"])])
-    if len(copies):
-        ids, persons = copies["id"].unique(), copies["value"].nunique()
-        find("same_answer_twice", "warning", f"{len(ids)} ids have the same answer to {DIGITS} decimals, the same label and the "
-             f"same covariates as another: {persons} persons may count as {len(ids)}.",
-             "Give every person one id, and judge again.", ids)  # fmt: skip
     telling = [name for name in table.covariates if _separates(patients, name)]
     if telling:
         find("covariate_is_label", "flaw", f"These covariates tell the label by themselves: {', '.join(telling)}.",

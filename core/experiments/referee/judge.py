@@ -44,7 +44,7 @@ from core.experiments.referee.checks import (
     shares_p,
     site_p,
 )
-from core.experiments.referee.findings import CANNOT_BE_SEEN, Finding, find_flaws, find_leaks, split_column
+from core.experiments.referee.findings import CANNOT_BE_SEEN, Finding, count_once, find_flaws, find_leaks, split_column
 from core.experiments.referee.label_error import bound_auroc
 from core.experiments.referee.table import Predictions
 from core.figure_text import number_text, value_text
@@ -98,6 +98,8 @@ def judge(table: Predictions, questions: Questions | None = None) -> dict[str, A
     if not table.has("score"):
         raise EvaluationError(f"{table.name} has no column of predictions; expected one named probability, or score.")
     leaks, leaked = find_leaks(table)
+    table, copies, others = count_once(table, leaked)
+    leaked = {others.get(name, name): person for name, person in leaked.items()}
     part = _judged_part(table)
     rows = table.rows if part is None else table.rows[table.rows["part"] == part]
     everybody = by_patient(table, rows)
@@ -116,6 +118,7 @@ def judge(table: Predictions, questions: Questions | None = None) -> dict[str, A
         "file": table.name,
         "rows": len(table.rows),
         "n": len(patients),
+        "copies": len(others),
         "positive": int(positive.sum()),
         "class_names": list(table.class_names),
         "design": "folds" if "fold" in patients else "hold-out",
@@ -147,7 +150,9 @@ def judge(table: Predictions, questions: Questions | None = None) -> dict[str, A
             f"{min(1.0, 0.05 * count):.0%}. Only what stands among the findings is adjusted for their number."
         )
     tested = find_by_tests(*_test(table, rows, patients))
-    findings = sorted([*leaks, *flaws, *tested], key=lambda one: ("flaw", "warning", "note").index(one.severity))
+    findings = sorted(
+        [*leaks, *copies, *flaws, *tested], key=lambda one: ("flaw", "warning", "note").index(one.severity)
+    )
     document["findings"] = [one.to_dict() for one in findings]
     document["sentence"] = _sentence(document, findings)
     return document
@@ -372,6 +377,11 @@ def _test(
     strata = patients["fold"].to_numpy() if "fold" in patients else np.zeros(len(patients))
     check("below_chance", below_chance_p(positive, scores, strata), "The ranking is worse than guessing.",
           "See whether the positive class, or the sign of the score, is turned round.")  # fmt: skip
+    if "score_b" in patients:
+        known_b = patients["score_b"].notna().to_numpy()
+        p_b = below_chance_p(positive[known_b], patients["score_b"][known_b], strata[known_b])
+        check("below_chance_b", p_b, "Model B's ranking is worse than guessing.",
+              "See whether its positive class, or the sign of its score, is turned round.")  # fmt: skip
     if table.is_probability:
         check("miscalibrated", calibration_p(positive, scores), "The probabilities are not what happens.",
               "Calibrate on patients that are not judged; read no threshold or net benefit before.")  # fmt: skip

@@ -35,10 +35,14 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 REQUIRED = ("id", "label")
 SCORES = frozenset({"score", "logit", "y_score", "decision", "output", "score_b"})
 """Names of columns that hold no probabilities, whatever their range."""
+OTHER_ANSWERS = re.compile(
+    r"(?:y_?)?(?:p|prob|proba|probability|pred|prediction|score|logit)_?(?:\d+|class)|index|unnamed_?\d*|"
+)
+"""Names of further columns of a model's answers, and of a row's number: no covariates."""
 PARTS = {
-    **dict.fromkeys(("train", "training", "trn", "tr", "development"), "train"),
+    **dict.fromkeys(("train", "training", "trn", "tr", "development", "fit", "fitting", "discovery"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev", "tune", "tuning"), "val"),
-    **dict.fromkeys(("test", "testing", "tst", "holdout", "hold_out"), "test"),
+    **dict.fromkeys(("test", "testing", "tst", "holdout", "hold_out", "eval", "evaluation"), "test"),
 }
 MOST_LEVELS = 20
 LARGEST_ODDS = 1e-12
@@ -97,6 +101,9 @@ def read_predictions(path: Path, target: Target | None = None, *, site_from_id: 
     # A column of folds, sites or parts without an entry says nothing.
     cells = {name: column for name, column in cells.items() if name not in ("fold", "site", "part") or any(column)}
     lines = [line for line, _ in sheet.rows]
+    signs = {float(number) if (number := read_number(cell)) is not None else cell for cell in cells["label"] if cell}
+    if signs == {-1.0, 1.0}:  # elsewhere -1 is a value that is not known
+        cells["label"] = ["0" if cell and read_number(cell) == -1 else cell for cell in cells["label"]]
     reader = LabelReader(sheet, at["label"], target)
     empty = [line for line, cell in zip(lines, cells["id"], strict=True) if not cell]
     if empty:
@@ -134,7 +141,9 @@ def read_predictions(path: Path, target: Target | None = None, *, site_from_id: 
         notes.append(
             f"The model's guard abstained from {count} of {len(lines)} rows; a row without a probability is in no figure."
         )
-    covariates, ignored = _read_covariates(sheet, set(at.values()), rows)
+    covariates, ignored, answers = _read_covariates(sheet, set(at.values()), rows)
+    if answers:
+        notes.append(f"Not used, for they are answers of a model, or numbers of rows: {', '.join(answers)}.")
     if ignored:
         notes.append(f"Not used, for they hold free text, one value, or too many: {', '.join(ignored)}.")
     names = reader.class_names
@@ -193,13 +202,16 @@ def _log_odds(values: Floats) -> Floats:
     return logit(np.clip(values, LARGEST_ODDS, 1 - LARGEST_ODDS))
 
 
-def _read_covariates(sheet: Sheet, used: set[int], rows: pd.DataFrame) -> tuple[tuple[str, ...], list[str]]:
-    """Put the covariates beside the rows; returns their names, and the columns that are not used."""
-    names, ignored = [], []
+def _read_covariates(sheet: Sheet, used: set[int], rows: pd.DataFrame) -> tuple[tuple[str, ...], list[str], list[str]]:
+    """Put the covariates beside the rows; returns their names, the columns that are not used, and those of further answers."""
+    names, ignored, answers = [], [], []
     for place, header in enumerate(sheet.header):
         name = normalise_column(header)
         name = next((known for known, pattern in COVARIATES.items() if pattern.fullmatch(name)), name)
-        if place in used or not name or name in rows:
+        if place in used or name in rows:
+            continue
+        if name in COLUMNS["probability"] or OTHER_ANSWERS.fullmatch(name):
+            answers.append(name or "a column without a name")
             continue
         cells = ["" if is_not_known(row[place]) else row[place] for _, row in sheet.rows]
         numbers = [read_number(cell) for cell in cells]
@@ -214,4 +226,4 @@ def _read_covariates(sheet: Sheet, used: set[int], rows: pd.DataFrame) -> tuple[
         else:
             rows[name] = [SEXES.get(cell.lower(), cell) if name == "sex" else cell for cell in cells]
         names.append(name)
-    return tuple(names), ignored
+    return tuple(names), ignored, answers

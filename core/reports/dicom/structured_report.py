@@ -24,6 +24,7 @@ FINDING_SITE = codes.SCT.Brain
 PROCEDURE = sr.CodedConcept("24590-2", "LN", "MR Brain")
 STATUS = sr.CodedConcept("STATUS", SCHEME, "Predicted status")
 ABSTAINED = sr.CodedConcept("ABSTAINED", SCHEME, "The checkpoint abstains")
+DISPUTED = sr.CodedConcept("DISPUTED", SCHEME, "Another checkpoint says otherwise")
 GUARD = sr.CodedConcept("GUARD", SCHEME, "Whether the scan resembles the training scans")
 USE = sr.CodedConcept("USE", SCHEME, "Intended use")
 RESEARCH = sr.CodedConcept("RESEARCH", SCHEME, "Research use only, not a medical device")
@@ -75,7 +76,8 @@ def write_report(
     )
     area = card.reported_auroc()
     about = f"The AUROC is of {area[0]}. {estimand_of('predict')}" if area else ""
-    for sentence in (prediction.reason, *prediction.warnings, about):
+    said = [other.describe(prediction.prediction) for other in prediction.others]
+    for sentence in (prediction.reason, *said, *prediction.warnings, about):
         if sentence:
             group[0].ContentSequence.append(
                 sr.TextContentItem(
@@ -156,6 +158,8 @@ def _evaluate(prediction: Prediction, shown: bool) -> Iterator[sr.QualitativeEva
     yield sr.QualitativeEvaluation(name=GUARD, value=_code(prediction.guard))
     if shown and not prediction.abstained:  # asked for anyway it is a number, and no status
         yield sr.QualitativeEvaluation(name=STATUS, value=_code(prediction.prediction))
+        if prediction.others:
+            yield sr.QualitativeEvaluation(name=DISPUTED, value=codes.SCT.Yes if prediction.disputed else codes.SCT.No)
         for name in prediction.possible or ():
             yield sr.QualitativeEvaluation(name=CALIBRATED_SET, value=_code(name))
     yield sr.QualitativeEvaluation(name=USE, value=RESEARCH)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pytest
 
-from core.data.clinical.covariates import add_scanners
+from core.data.clinical.covariates import add_scanners, read_covariates
 from core.data.clinical.participants import tabulate_covariates
 from core.data.cohort import scan_cohort
 from core.data.study import Study
@@ -69,3 +70,18 @@ def test_a_study_of_which_nothing_is_stated_stays_as_it_is(tmp_path: Path) -> No
     (study,) = add_scanners(scan_cohort(tmp_path))
     assert isinstance(study, Study)
     assert not study.covariates
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "known"),
+    [
+        ("Age", "61,5", {"age": 61.5}), ("age", "061Y", {"age": 61}), ("Age", "61 years", {"age": 61}), ("Alter", "61", {"age": 61}),
+        ("Age", "999", {}), ("Age", "-9", {}), ("Age in months", "700", {}), ("Age", "old", {}), ("age_at_scan_years", "55.3", {"age": 55.3}),
+        ("field_strength", "1,5", {"field_strength": 1.5}), ("Magnetic Field Strength", "3.0 T", {"field_strength": 3}),
+        ("MagneticFieldStrength", "15000", {"field_strength": 1.5}), ("field_strength", "-1", {}), ("Sexo", "Femenino", {"sex": "female"}),
+    ],
+)  # fmt: skip
+def test_numbers_have_units_and_codes_for_missing_ones_are_none(
+    column: str, cell: str, known: dict[str, object]
+) -> None:
+    assert read_covariates({column: cell}) == known

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -286,3 +287,142 @@ def test_a_line_above_the_header_is_passed_over(tmp_path: Path, head: str) -> No
     book.save(tmp_path / "a.xlsx")
     assert labels_of(tmp_path / "a.xlsx") == {"00007": 1, "00008": 0}
     assert read_labels(tmp_path / "a.xlsx").rows["00008"].line == 5
+
+
+@pytest.mark.parametrize(
+    ("label", "texts"),
+    [
+        (1, ["metilado", "gemethyleerd", "metylowany", "metyleret", "метилирован", "positivo", "oui", "ja", "sí", "tak", "да", "Y"]),
+        (1, ["+", "(+)", "45% methylated", "methylated, 12,5 %", "with methylation", "Metilação presente"]),
+        (0, ["metilsiz", "niet gemethyleerd", "niemetylowany", "ikke metyleret", "не метилирован", "pas de méthylation", "nein"]),
+        (0, ["lack of methylation", "no evidence of methylation", "negativ", "ausente", "yok", "N", "umetyleret"]),
+        (None, ["9", "-1", "#REF!", "#N/A", "[Not Available]", "(unknown)", "nicht bestimmt", "k.A.", "n.b.", "non déterminé"]),
+        (None, ["no disponible", "sin datos", "non eseguito", "não realizado", "niet bepaald", "brak danych", "нет данных"]),
+    ],
+)  # fmt: skip
+def test_a_status_in_other_words(tmp_path: Path, label: int | None, texts: list[str]) -> None:
+    for text in texts:
+        rows = read_labels(table(tmp_path / "a.tsv", f"ID\tMGMT status\nx-1\t{text}\n")).rows
+        assert rows["x-1"].label == label, text
+
+
+def test_what_stands_in_letters_that_are_not_known_is_refused_and_not_called_empty(tmp_path: Path) -> None:
+    with pytest.raises(LabelError, match="line 2: study x-1"):
+        read_labels(table(tmp_path / "a.csv", "ID,MGMT\nx-1,甲基化\n"))
+
+
+def test_a_minus_is_negative_beside_a_plus_only(tmp_path: Path) -> None:
+    assert labels_of(table(tmp_path / "a.csv", "ID,MGMT\na,+\nb,-\nc,\n")) == {"a": 1, "b": 0, "c": None}
+    assert labels_of(table(tmp_path / "b.csv", "ID,MGMT\na,1\nb,-\n")) == {"a": 1, "b": None}
+
+
+@pytest.mark.parametrize(
+    ("levels", "cells", "labels"),
+    [
+        ({"0": "methylated", "1": "unmethylated"}, "01", [1, 0]),
+        ({"1": "methylated", "2": "unmethylated", "3": "unknown"}, "123", [1, 0, None]),
+        ({"P": {"Description": "methylated"}, "Q": {"Description": "not methylated"}}, "PQ", [1, 0]),
+        ({"1": "above the cut-off", "0": "below"}, "01", [0, 1]),
+        ({"1": None}, "01", [0, 1]),
+    ],
+)
+def test_codes_mean_what_the_sidecar_of_a_table_says(
+    tmp_path: Path, levels: dict[str, object], cells: str, labels: list[int | None]
+) -> None:
+    rows = "".join(f"sub-{number}\t{cell}\n" for number, cell in enumerate(cells))
+    path = table(tmp_path / "participants.tsv", f"participant_id\tMGMT\n{rows}")
+    (tmp_path / "participants.json").write_text(json.dumps({"MGMT": {"Levels": levels}}))
+    assert list(labels_of(path).values()) == labels
+
+
+def test_codes_mean_what_the_name_of_the_column_says(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", 'ID,"MGMT (1=methylated, 2=unmethylated, 3=unknown)"\na,1\nb,2\nc,3\n')
+    assert labels_of(path) == {"a": 1, "b": 0, "c": None}
+    assert labels_of(table(tmp_path / "b.csv", "ID,MGMT at 1 year\na,1\nb,0\n")) == {"a": 1, "b": 0}
+
+
+def test_missing_values_of_a_coded_target_are_no_class(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "ID,IDH,MGMT index\na,1,5\nb,0,0\nc,99,-1\nd,-9,9\n")
+    idh = read_labels(path, target=Target(column="IDH", positive="1"))
+    assert ([row.label for row in idh.rows.values()], idh.notes) == ([1, 0, None, None], ())
+    index = read_labels(path, target=Target(column="MGMT index", cutoff=2))
+    assert [row.label for row in index.rows.values()] == [1, 0, None, 1]
+    words = table(tmp_path / "b.csv", "ID,IDH\na,mutant\nb,wildtype\nc,[Not Evaluated]\nd,[Discrepancy]\n")
+    told = read_labels(words, target=Target(column="IDH", positive="mutant"))
+    assert [row.label for row in told.rows.values()] == [1, 0, None, None]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "# exported 2024, by the registry, v1\nID,MGMT\n7,1\n8,0\n",
+        "ID,MGMT\n7,1\n# a remark\n8,0\n\nNote: 1 means methylated\n",
+        'ID;"MGMT (a,b,c)"\n7;methylated\n8;unmethylated\n',
+        "ID;MGMT\n7,0;1,0\n8,0;0,0\n",
+        "Clinical,,Molecular,\nID,Age,IDH,MGMT\n7,60,wt,1\n8,50,mut,0\n",
+    ],
+)
+def test_what_stands_around_a_table_is_passed_over(tmp_path: Path, content: str) -> None:
+    assert labels_of(table(tmp_path / "a.csv", content)) == {"00007": 1, "00008": 0}
+
+
+def workbook(path: Path, *sheets: list[list[object]]) -> Workbook:
+    book = Workbook()
+    for rows in sheets:
+        sheet = book.active if rows is sheets[0] else book.create_sheet()
+        for row in rows:
+            sheet.append(row)
+    book.save(path)
+    return book
+
+
+def test_percentages_of_a_workbook_are_read_as_they_are_shown(tmp_path: Path) -> None:
+    path = tmp_path / "a.xlsx"
+    book = workbook(path, [["ID", "MGMT percent"], ["a", 0.45], ["b", 0.03]])
+    for cell in ("B2", "B3"):
+        book.active[cell].number_format = "0%"
+    book.save(path)
+    found = read_labels(path, target=Target(column="MGMT percent", cutoff=9))
+    assert [row.label for row in found.rows.values()] == [1, 0]
+
+
+def test_the_sheet_that_holds_the_studies_is_read_and_a_hidden_one_last(tmp_path: Path) -> None:
+    first, second = [["ID", "MGMT"], ["A-1", 1], ["B-1", 0]], [["ID", "MGMT"], ["B-1", 1], ["B-2", 0]]
+    book = workbook(tmp_path / "a.xlsx", first, second)
+    found = read_labels(tmp_path / "a.xlsx", known_ids=["B-1", "B-2"])
+    assert {row_id: row.label for row_id, row in found.rows.items()} == {"B-1": 1, "B-2": 0}
+    book.worksheets[0].sheet_state = "hidden"
+    book.save(tmp_path / "a.xlsx")
+    assert labels_of(tmp_path / "a.xlsx") == {"B-1": 1, "B-2": 0}
+
+
+def test_a_header_of_merged_cells_and_one_column_twice(tmp_path: Path) -> None:
+    workbook(
+        tmp_path / "a.xlsx",
+        [[None, "Clinical", None, "Molecular"], ["ID", "Age", "Sex", "IDH", "MGMT"], [7, 60, "M", "wt", 1]],
+    )
+    assert labels_of(tmp_path / "a.xlsx") == {"00007": 1}
+    workbook(tmp_path / "b.xlsx", [["ID", "MGMT status", "MGMT status"], [7, 1, 0]])
+    with pytest.raises(LabelError, match="several columns that could be meant"):
+        read_labels(tmp_path / "b.xlsx")
+
+
+def test_formulas_without_values_are_named_and_a_blank_column_is_not(tmp_path: Path) -> None:
+    workbook(tmp_path / "a.xlsx", [["ID", "word", "MGMT"], ["a", "methylated", '=IF(B2="methylated",1,0)']])
+    with pytest.raises(LabelError, match=r"formulas of column 'MGMT' were not calculated.*save it as CSV"):
+        read_labels(tmp_path / "a.xlsx")
+    workbook(tmp_path / "b.xlsx", [["ID", "notes", "MGMT"], ["a", None, 1]])
+    assert labels_of(tmp_path / "b.xlsx") == {"a": 1}
+
+
+def test_unmethylated_cannot_be_called_methylated(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "ID,MGMT\na,methylated\nb,unmethylated\n")
+    with pytest.raises(LabelError, match="methylated is the positive class; leave out --positive"):
+        read_labels(path, target=Target(positive="Unmethylated"))
+    assert [row.label for row in read_labels(path, target=Target(positive="methylated")).rows.values()] == [1, 0]
+
+
+@pytest.mark.parametrize("cell", ["12", "0.93", "45%"])
+def test_a_number_that_is_no_status_is_refused_with_the_remedy(tmp_path: Path, cell: str) -> None:
+    with pytest.raises(LabelError, match=r"line 2: study a .*state the cut-off \(--cutoff\)"):
+        read_labels(table(tmp_path / "a.csv", f"ID,MGMT\na,{cell}\n"))

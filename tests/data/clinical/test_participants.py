@@ -6,7 +6,7 @@ import pytest
 
 from core.data.clinical.participants import choose_sessions, order_sessions
 from core.data.cohort import scan_cohort
-from core.data.names.session_names import operation_of
+from core.data.names.session_names import operation_of, title_session
 from core.data.study import Cohort, Study
 from core.errors import ConfigError
 from tests.data.cohorts import trees
@@ -80,7 +80,37 @@ def test_no_word_is_found_within_another() -> None:
     for name in ("donor", "position", "nachum", "vorname", "apostrophe", "data", "sunday"):
         (study,) = make_cohort(name).studies
         assert operation_of(study) == "", name
-    assert operation_of(make_cohort("post-op_pre-RT").studies[0]) == ""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pre-RT",
+        "preRT",
+        "pre_radiotherapy",
+        "prior pre-chemoradiation",
+        "post-op_pre-RT",
+        "vor Bestrahlung",
+        "avant radiothérapie",
+        "antes de radio",
+        "pre-TMZ",
+        "before radiation",
+        "pre-CRT",
+        "before the radiotherapy",
+    ],
+)
+def test_a_session_before_radiotherapy_is_no_pre_operative_one(name: str) -> None:
+    (study,) = make_cohort(name).studies
+    assert operation_of(study) in ("before radiotherapy", "after")
+    assert "after the operation" in title_session(study)
+    assert chosen(make_cohort(name, "pre-op")) == ["pre-op"]
+    assert chosen(make_cohort(name, "baseline", "post-RT")) == ["baseline"]
+    assert chosen(make_cohort(name, "post-RT")) == [name]
+
+
+def test_a_session_before_the_operation_stays_so_beside_radiotherapy() -> None:
+    for name in ("pre-op", "pre-treatment", "vor Therapie", "pre-op pre-RT"):
+        assert operation_of(make_cohort(name).studies[0]) == "before", name
 
 
 def test_the_other_dates_of_the_cohort_say_whether_the_day_or_the_month_is_first() -> None:

@@ -361,3 +361,23 @@ def test_bids_entities_of_what_is_no_magnitude_image_are_read(tmp_path: Path) ->
     study = scan_cohort(tmp_path, jobs=1)["sub-01"]
     named = {one.files[0].name.removeprefix("sub-01_").removesuffix(".nii.gz"): one.sequence for one in study.series}
     assert {name for name, sequence in named.items() if sequence is not MRSequence.UNKNOWN} == set(plain)
+
+
+def test_studies_beside_a_recognised_cohort_are_counted_and_the_remedy_is_named(tmp_path: Path) -> None:
+    trees.write_upenn(tmp_path / "UPENN-GBM")
+    for name in ("caseA", "caseB", "caseC"):
+        trees.put(tmp_path / name, ["FLAIR.nii.gz", "T1.nii.gz"])
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "readme.txt").write_text("nothing to read")
+    cohort = scan_cohort(tmp_path)
+    assert {study.person for study in cohort} <= {f"UPENN-GBM-0000{number}" for number in range(1, 9)}
+    said = [note for note in cohort.notes if note.startswith("Not read: 3 folders with images beside it")]
+    assert said
+    assert "(caseA, caseB, caseC). To read them, name each by itself" in said[0]
+    assert said[0] in describe_cohort(cohort)["notes"]
+    inside = next(one.files[0] for study in cohort for one in study.series).parents[1]
+    trees.put(inside / "caseD", ["FLAIR.nii.gz"])
+    assert any(
+        note.startswith("Not read: 1 folders with images that are no sessions of UPENN-GBM (caseD)")
+        for note in scan_cohort(tmp_path).notes
+    )

@@ -38,6 +38,14 @@ def test_odd_fields_of_a_sidecar_count_as_not_stated(tmp_path: Path) -> None:
     assert read_sidecar(tmp_path / "a.json").acquired_seconds is None
 
 
+def test_a_sidecar_of_an_older_converter(tmp_path: Path) -> None:
+    fields = {"ScanningSequence": "EP_GR", "ScanOptions": "FAST_GEMS\\FS", "PulseSequenceDetails": "%SiemensSeq%\\ep2d"}
+    (tmp_path / "a.json").write_text(json.dumps(fields))
+    found = read_sidecar(tmp_path / "a.json")
+    assert (found.scanning_sequence, found.scan_options) == (("EP", "GR"), ("FAST_GEMS", "FS"))
+    assert found.sequence_name == "%SiemensSeq%\\ep2d"
+
+
 @pytest.mark.parametrize("content", [b"", b"[1]", b"{", b"\xff\xfe", b"[" * 100_000])
 def test_what_is_no_sidecar_is_named_with_the_remedy(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "sub-1_T1w.json").write_bytes(content)
@@ -54,12 +62,18 @@ def test_a_text_where_a_number_describes_the_scan_is_no_reason_to_refuse_it(tmp_
         assert (acquisition.repetition_time_ms, acquisition.echo_time_ms) == (None, None)
 
 
-@pytest.mark.parametrize("text", ["", "none", "NO", "N/A", "no contrast", "0", "--", "ohne KM", "without"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "none", "NO", "N/A", "no contrast", "0", "--", "ohne KM", "without", "keine KM", "nein", "non", "aucun",
+        "ninguno", "S/C", "nessuno", "sem contraste", "geen", "brak", "yok", "0.0 ml", "W/O", "nativ", "None given", "ingen",
+    ],
+)  # fmt: skip
 def test_an_agent_that_was_not_given_is_none(text: str) -> None:
     assert agent_of(text) == ""
 
 
-@pytest.mark.parametrize("text", ["Dotarem", "GADAVIST", "Novarem 10 ml", "10ml"])
+@pytest.mark.parametrize("text", ["Dotarem", "GADAVIST", "Novarem 10 ml", "10ml", "Sinerem", "Nonionic Gd"])
 def test_an_agent_that_was_given(text: str) -> None:
     assert agent_of(text) == text
 

@@ -275,3 +275,10 @@ def test_each_error_of_the_parser_is_one_that_a_reader_names() -> None:
     errors = [kind for kind in vars(pydicom.errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
     assert len(errors) >= 2
     assert all(issubclass(kind, PARSER_ERRORS) for kind in errors)
+
+
+def test_code_strings_in_small_letters_are_read(tmp_path: Path) -> None:
+    pixels = np.array([[1, 2], [3, 4]], np.uint16)
+    plain = write_mr(tmp_path / "a.dcm", pixels, Modality="mr", PhotometricInterpretation="monochrome2")
+    assert (read_pixels(plain) == pixels).all()
+    assert read_header(write_mr(tmp_path / "b.dcm", pixels, PhotometricInterpretation="Monochrome1")).inverted

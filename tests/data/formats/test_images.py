@@ -1,4 +1,5 @@
 import struct
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -163,3 +164,26 @@ def test_real_images_of_every_mode(shared_data: Path) -> None:
     for path in paths:
         array = read_image(path)
         assert 0 <= array.min() < array.max() <= 255
+
+
+def test_values_of_32_bits_without_a_sign_are_not_turned_negative(tmp_path: Path) -> None:
+    values = np.array([[0, 1 << 30], [3 << 30, (1 << 32) - 1]], "<u4")
+    tags = ((256, 2), (257, 2), (258, 32), (259, 1), (262, 1), (273, 122), (277, 1), (279, 16), (339, 1))
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    content = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + values.tobytes()
+    (tmp_path / "a.tif").write_bytes(content)
+    np.testing.assert_allclose(read_image(tmp_path / "a.tif"), [[0, 63.75], [191.25, 255]], atol=0.1)
+
+
+@pytest.mark.parametrize(("kind", "channels"), [(2, 3), (4, 2), (6, 4)])
+def test_channels_of_16_bits_are_refused_and_not_cut_to_8(tmp_path: Path, kind: int, channels: int) -> None:
+    row = b"\0" + b"\x0f\xa0" * channels * 2
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 16, kind, 0, 0, 0))
+    path = tmp_path / "a.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(row * 2)) + chunk(b"IEND", b""))
+    with pytest.raises(DataError, match=r"a\.png has 16 bits in each of several channels.*save it as a grey PNG"):
+        read_image(path)

@@ -8,7 +8,7 @@ from PIL import Image
 from core.data.clinical.labels import Target
 from core.data.clinical.participants import describe_flow
 from core.data.cohort import scan_cohort
-from core.errors import ConfigError
+from core.errors import ConfigError, EmptyCohortError
 
 
 def write_classes(root: Path, *folders: str) -> Path:
@@ -111,3 +111,84 @@ def test_a_table_of_images_leaves_class_folders_as_they_are(tmp_path: Path) -> N
     (root / "labels.csv").write_text("id,MGMT\n00000,0\n00001,1\n")
     cohort = scan_cohort(root)
     assert (cohort.layout, cohort.class_names) == ("classes", ("no", "yes"))
+
+
+def write_pictures(root: Path, *names: str) -> Path:
+    for number, name in enumerate(names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 6), number + 1).save(root / name)
+    return root
+
+
+@pytest.mark.parametrize("folder", ["", "yes/"])
+@pytest.mark.parametrize(
+    ("one", "other", "persons"),
+    [
+        ("B10_{}_0{}.png", "B11_{}_0{}.png", {"B10", "B11"}),
+        ("patient-7-{}-slice{}.jpg", "patient-8-{}-slice{}.jpg", {"patient-7", "patient-8"}),
+        ("3D_P1_{}_{}.png", "3D_P2_{}_{}.png", {"3D_P1", "3D_P2"}),
+        ("2019-03-04_P1_{}_{}.png", "2019-03-04_P2_{}_{}.png", {"P1", "P2"}),
+    ],
+)
+def test_images_of_several_patients_in_one_folder_are_told_apart_by_the_words_of_their_names(
+    tmp_path: Path, folder: str, one: str, other: str, persons: set[str]
+) -> None:
+    names = [
+        folder + name.format(*of) for name in (one, other) for of in ((s, i) for s in ("FLAIR", "T2") for i in "123")
+    ]
+    cohort = scan_cohort(write_pictures(tmp_path, *names, *(["no/x.png"] if folder else [])))
+    studies = [study for study in cohort if study.study_id != "x"]
+    assert {study.person for study in studies} == persons
+    assert [[len(series.files) for series in study.series] for study in studies] == [[3, 3]] * 2
+    said = next(note for note in cohort.notes if "by the words of their names" in note)
+    assert said.startswith("12 images are of 2 patients")
+    assert "--patient-pattern" in said
+
+
+def test_images_that_name_no_patient_are_never_one_and_the_remedy_is_named(tmp_path: Path) -> None:
+    cohort = scan_cohort(write_pictures(tmp_path, "img_0001.png", "img_0002.png", "BraTS20_Training_003.png"))
+    assert len({study.person for study in cohort}) == 3
+    assert any("3 images name no patient" in note and "--patient-pattern" in note for note in cohort.notes)
+
+
+def test_a_number_alone_is_said_to_count_as_the_patients(tmp_path: Path) -> None:
+    cohort = scan_cohort(write_pictures(tmp_path, "1.png", "2.png"))
+    assert [study.study_id for study in cohort] == ["00001", "00002"]
+    assert any("2 images are named by a number alone, such as 1.png" in note for note in cohort.notes)
+
+
+def test_two_time_points_in_the_names_of_images_stay_two_sessions_of_a_person(tmp_path: Path) -> None:
+    names = [
+        f"P01_{time}_{sequence}_{page}.png" for time in ("T1", "T2") for sequence in ("flair", "t2w") for page in "12"
+    ]
+    cohort = scan_cohort(write_pictures(tmp_path, *names), session="all")
+    assert [(study.study_id, study.person) for study in cohort] == [("P01_T1", "P01"), ("P01_T2", "P01")]
+    assert all([len(series.files) for series in study.series] == [2, 2] for study in cohort)
+
+
+@pytest.mark.parametrize("names", [("0", "1"), ("1", "2", "3")])
+@pytest.mark.parametrize("files", [("IM0001.png", "IM0002.png"), ("0001.png", "0002.png", "0003.png")])
+def test_series_that_are_named_by_numbers_are_not_taken_for_classes(
+    tmp_path: Path, names: tuple[str, ...], files: tuple[str, ...]
+) -> None:
+    root = write_pictures(tmp_path, *(f"{name}/{file}" for name in names for file in files))
+    with pytest.raises(EmptyCohortError, match=r"may be classes or the series of one study.*--layout classes"):
+        scan_cohort(root)
+    assert scan_cohort(root, layout="classes").class_names == names
+
+
+def test_folders_named_by_numbers_that_hold_one_sequence_each_are_not_taken_for_classes(tmp_path: Path) -> None:
+    pairs = enumerate(("FLAIR", "T1", "T2"))
+    root = write_pictures(
+        tmp_path, *(f"{number}/{name}_{number}{page}.png" for number, name in pairs for page in range(3))
+    )
+    with pytest.raises(EmptyCohortError, match="each holds another sequence"):
+        scan_cohort(root)
+
+
+@pytest.mark.parametrize("name", ["SE000{}/{}_{}.png", "Series {}/P{}.{}.png"])
+def test_series_folders_of_images_as_scanners_name_them_are_not_taken_for_classes(tmp_path: Path, name: str) -> None:
+    pairs = enumerate(("FLAIR", "T1", "T2"))
+    root = write_pictures(tmp_path, *(name.format(number, kind, page) for number, kind in pairs for page in range(3)))
+    with pytest.raises(EmptyCohortError, match="may be classes or the series of one study"):
+        scan_cohort(root)

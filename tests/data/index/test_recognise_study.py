@@ -30,10 +30,11 @@ def said(*series: Acquisition) -> list[tuple[MRSequence, str]]:
     return [(found.sequence, found.confidence) for found in recognise(*series)]
 
 
-def test_a_twin_of_a_marked_series_is_before_contrast_whatever_the_order() -> None:
+def test_a_twin_of_a_marked_series_is_before_contrast_and_not_certain_where_it_came_later() -> None:
     for name in ("t1_space_sag_iso+C", "t1_space_sag_iso_C", "t1_space_sag_iso c"):
         assert said(t1("t1_space_sag_iso"), t1(name)) == [(T1W, "certain"), (T1WCE, "certain")]
-        assert said(t1(name, 0), t1("t1_space_sag_iso", 5)) == [(T1WCE, "certain"), (T1W, "certain")]
+        assert said(t1(name, 5), t1("t1_space_sag_iso", 0)) == [(T1WCE, "certain"), (T1W, "certain")]
+        assert said(t1(name, 0), t1("t1_space_sag_iso", 5)) == [(T1WCE, "certain"), (T1W, "likely")]
 
 
 def test_a_lone_letter_without_a_twin_is_only_likely() -> None:
@@ -45,6 +46,12 @@ def test_what_came_before_and_after_a_marked_series() -> None:
     assert said(t1("T1 MPRAGE", 5), marked)[0] == (T1W, "certain")
     assert said(t1("T1 MPRAGE", 25), marked)[0] == (T1WCE, "likely")
     assert said(t1("T1 MPRAGE"), marked)[0] == (T1W, "likely")
+
+
+def test_an_unmarked_series_between_those_named_before_and_after_contrast_is_not_certain() -> None:
+    pre, post = t1("T1 AX PRE", 5), t1("T1 AX POST", 20)
+    assert said(pre, t1("T1 COR", 15), post)[1] == (T1W, "likely")
+    assert said(t1("T1 COR", 0), pre, post)[0] == (T1W, "certain")
 
 
 def test_of_two_alike_the_later_is_after_contrast_but_never_certain() -> None:

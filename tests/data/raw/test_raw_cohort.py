@@ -57,6 +57,14 @@ def test_ids_persons_sessions_labels_covariates_and_exclusions_stay(
     assert all(series.sequence_confidence == "certain" for series in read.series)
 
 
+def test_a_cohort_without_labels_can_be_read_again(cohort: Cohort, tmp_path: Path, settings: Settings) -> None:
+    process_cohort(cohort, READ_ONLY, tmp_path / "out", settings, jobs=1)
+    unlabelled = replace(cohort, studies=tuple(replace(one, label=None) for one in cohort))
+    process_cohort(unlabelled, READ_ONLY, tmp_path / "out", settings, jobs=1)
+    read = scan_cohort(tmp_path / "out", settings=settings, session="all", jobs=1)
+    assert {one.study_id: one.label for one in read} == dict.fromkeys((one.study_id for one in cohort), None)
+
+
 def test_another_target_is_read_by_its_column(cohort: Cohort, tmp_path: Path, settings: Settings) -> None:
     other = replace(cohort, class_names=("wildtype", "mutant"))
     process_cohort(other, READ_ONLY, tmp_path / "out", settings, target="IDH", jobs=1)

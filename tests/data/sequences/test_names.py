@@ -19,7 +19,7 @@ POST, PERHAPS, PRE, SILENT = "post", "post?", "pre", ""
         ("t1_space_sag_iso c", PERHAPS), ("+C Ax T1 3D FSPGR", POST), ("T1W_3D_TFE+", PERHAPS), ("T1c", POST),
         # German, French, Spanish
         ("t1_se_tra_KM", POST), ("T1 nach KM", POST), ("T1 ohne KM", PRE), ("T1 nativ", PRE), ("T1 vor Kontrastmittel", PRE),
-        ("T1 GADO", POST), ("T1 sans gado", PRE), ("T1 après injection", PERHAPS), ("T1 avec contraste", POST),
+        ("T1 GADO", POST), ("T1 sans gado", PRE), ("T1 après injection", POST), ("T1 avec contraste", POST),
         ("T1 con contraste", POST), ("T1 sin contraste", PRE), ("T1 avant inj", PRE), ("T1 S/C", PRE), ("T1 C/C", POST),
         # Italian, Portuguese, Dutch
         ("T1 3D sag mdc", POST), ("MdC_3D_T1_TSE", POST), ("TSE_3DT1mdc", POST), ("T1 senza m.d.c.", PRE), ("T1 basale", PRE),
@@ -34,6 +34,23 @@ POST, PERHAPS, PRE, SILENT = "post", "post?", "pre", ""
         # Russian, in Latin and in Cyrillic letters
         ("T1 s kontrastom", POST), ("T1 bez kontrasta", PRE), ("T1 do kontrasta", PRE), ("T1 posle kontrasta", POST),
         ("Т1 с контрастом", POST), ("Т1 без контраста", PRE), ("T1 с КУ", POST), ("T1 без КУ", PRE),
+        ("Т1 нативная", PRE), ("T1 до введения контраста", PRE), ("T1 posle vvedeniya kontrasta", POST), ("T1 после в/в контрастирования", POST),
+        # Polish, Czech, Turkish, Scandinavian
+        ("T1 po kontraście", POST), ("T1 przed kontrastem", PRE), ("T1 K+", POST), ("T1 K-", PRE), ("T1 po KL", POST), ("T1 nativní", PRE),
+        ("T1 před kontrastem", PRE), ("T1 KONTRASTSIZ", PRE), ("T1 kontrastsız", PRE), ("T1 kontrastlı", POST), ("T1 kontrast oncesi", PRE),
+        ("T1 IVKM", POST), ("T1 u. kontrast", PRE), ("T1 m. kontrast", POST), ("T1 før kontrast", PRE), ("T1 u/k", PRE), ("T1 m/k", POST),
+        # abbreviations with a point or a slash, and their absence
+        ("T1 v. KM", PRE), ("T1 n. KM", POST), ("T1 nKM", POST), ("T1 S/GD", PRE), ("T1 s/gadolinio", PRE), ("T1 C/GD", POST), ("T1 IV+", POST),
+        ("T1 IV-", PRE), ("T1C- AX", PRE), ("T1C+ AX", POST), ("T1 Gd(-)", PRE), ("T1 KM -", PRE), ("T1 kontrast-", PRE), ("T1 contrast: no", PRE),
+        ("T1 kein KM", PRE), ("T1_nachKM_reg", POST), ("T1 ohneKM", PRE), ("T1 avecgado", POST), ("AX T1 NON CON", PRE), ("T1 POSGD", POST), ("T1 con", PERHAPS),
+        # words between the negation or the preposition and the agent
+        ("T1 vor i.v. KM", PRE), ("T1 senza mezzo di contrasto", PRE), ("T1 antes de la inyeccion de contraste", PRE),
+        ("T1 without the use of contrast", PRE), ("T1 apos injecao do contraste", POST), ("T1 do cranio pos contraste", POST),
+        # what is denied is something else
+        ("T1 NO FS GD", POST), ("T1 W/O FAT SAT +C", POST), ("T1 POST W/O FS", POST), ("T1 ohne FS mit KM", POST), ("T1 without fat sat", SILENT),
+        # both
+        ("T1 +/- GD", SILENT), ("T1 ± Gd", SILENT), ("T1 C-/C+", SILENT), ("T1 vor/nach KM", SILENT), ("T1 avant et apres gado", SILENT),
+        ("T1 before and after gad", SILENT), ("T1 antes e depois do contraste", SILENT), ("T1 SIN/CON", SILENT), ("T1 SAG C-SPINE", SILENT),
     ],
 )  # fmt: skip
 def test_words_for_contrast(name: str, mark: Mark) -> None:
@@ -57,6 +74,10 @@ def test_words_for_contrast(name: str, mark: Mark) -> None:
         ("T1_post_minus_pre", "a subtraction"), ("T1 aftrek", "a subtraction"), ("T1 aftrekking", "a subtraction"),
         ("T1 вычитание", "a subtraction"), ("T1 DIXON fat", "a fat or opposed-phase image"),
         ("t1_vibe_dixon_tra_F", "a fat or opposed-phase image"), ("FAT: Ax T1 LAVA-Flex", "a fat or opposed-phase image"),
+        ("AX T2 MPGR", "a susceptibility or T2* image"), ("T2 EG", "a susceptibility or T2* image"), ("Mag_Images", "a susceptibility or T2* image"),
+        ("sDWI", "a diffusion image"), ("dADC", "a diffusion image"), ("3DI_MC_HR", "an angiogram"), ("AX T1 SUB-GD", "a subtraction"),
+        ("SUB 3D T1", "a subtraction"), ("SUB-T1 POST", "a subtraction"), ("SUB-AX T1", "a subtraction"), ("T2_ci3d_tra", "a cisternogram or balanced image"), ("Espectroscopia", "spectroscopy"),
+        ("tripilot T1", "a localiser"), ("PosDisp: [4] t1_mprage", "a picture of a screen"), ("T1 dinamica", "a perfusion image"),
         ("T1 MT", "a magnetization transfer image"), ("Magnetisation Transfer T1", "a magnetization transfer image"),
     ],
 )  # fmt: skip
@@ -85,6 +106,10 @@ def test_words_of_label_maps_count_in_file_names_only(name: str) -> None:
         "sub-07_T1w",
         "sub_07_T1",
         "sub-x1_ses-b_T1w",
+        "sub-01 T1w",
+        "sub-01-T1w",
+        "anat sub-07 T1w",
+        "sub-alice_T1w",
         "T1W_REST_SE",
         "T1W_IN_PHASE",
         "T1 late phase",
@@ -92,6 +117,10 @@ def test_words_of_label_maps_count_in_file_names_only(name: str) -> None:
         "T1 DIXON water",
         "T1 DIXON fat sat",
         "T1 SE MT GD",
+        "AX T2 FRFSE ASSET",
+        "t2_tse_tra_Deep Resolve",
+        "Ludwig T1",
+        "Christoffer_FLAIR",
     ],
 )
 def test_words_that_only_look_like_another_kind(name: str) -> None:
@@ -103,6 +132,11 @@ def test_words_that_only_look_like_another_kind(name: str) -> None:
 )
 def test_words_that_hold_t1_by_chance(name: str) -> None:
     assert read_name(name).says_nothing
+
+
+@pytest.mark.parametrize("name", ["T2FSE", "AXT2FSE", "AxT2FRFSE", "T2FS", "OAXT2", "PROPT2", "T2DRIVE", "T2fatsat"])
+def test_words_written_behind_t2_do_not_make_it_a_flair(name: str) -> None:
+    assert (read_name(name).weighting, read_name(name).other) == ("T2", "")
 
 
 @pytest.mark.parametrize("name", ["AXT1POST", "Ax T1 post", "ax_t1w_POST", "AxT1WPost"])

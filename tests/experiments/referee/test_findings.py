@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from core.experiments.referee.judge import Questions, judge
+from core.reports.referee_page import describe_table
 from tests.experiments.referee.tables import draw_table, read
 
 QUICK = Questions(baselines=False)
@@ -41,6 +42,8 @@ FLAWS = {
     "judged_on_train": lambda table: table.assign(part="train"),
     "judged_on_val": lambda table: table.assign(part="valid"),
     "constant_scores": lambda table: table.assign(probability=0.5),
+    "below_chance_b": lambda table: table.assign(probability_b=1 - table["probability"]),
+    "part_not_known": lambda table: table.assign(part=table["part"].map({"train": "A", "test": "B"})),
     "decisions": lambda table: table.assign(probability=(table["probability"] > 0.5).astype(int)),
     "few_patients": lambda table: table.tail(15),
     "covariate_is_label": lambda table: table.assign(marker=table["label"].map({0: "wild", 1: "mutant"})),
@@ -118,6 +121,31 @@ def test_persons_copied_under_other_ids_are_seen(tmp_path: Path) -> None:
     assert "same_answer_twice" in kinds(pd.concat([parts, copied(parts.tail(100), 2)]), tmp_path)
     found = judge(read(copied(table).assign(part=np.repeat(["train", "test"], 600)), tmp_path), QUICK)
     assert found["leaks"]["persons"] == 300
+
+
+def test_a_person_counts_once_however_often_he_is_in_the_table(tmp_path: Path) -> None:
+    table = draw_table()
+    honest = judge(read(table, tmp_path), QUICK)
+    spelt = pd.concat([table, table.assign(id="sub-" + table["id"].str.lower()), table.tail(40)])
+    for twice, count in ((spelt, len(table)), (copied(table), 3 * len(table)), (copied(spelt, 1), len(table))):
+        found = judge(read(twice, tmp_path), QUICK)
+        assert (found["n"], found["positive"], found["copies"]) == (honest["n"], honest["positive"], count)
+        assert found["discrimination"]["auroc"] == pytest.approx(honest["discrimination"]["auroc"])
+        assert found["calibration"]["slope"]["high"] == pytest.approx(honest["calibration"]["slope"]["high"])
+        assert f"({count} ids are copies of others and count with them)" in describe_table(found)
+    other = table.assign(id="sub-" + table["id"].str.lower(), label=1 - table["label"])
+    assert judge(read(pd.concat([table, other]), tmp_path), QUICK)["n"] == 2 * honest["n"], "two labels are two persons"
+
+
+def test_a_leaked_person_is_left_out_under_every_spelling(tmp_path: Path) -> None:
+    table = draw_table(parts=True)
+    test = table[table["part"] == "test"]
+    leaky = pd.concat(
+        [table, test.head(5).assign(part="train"), test.head(5).assign(id="sub-" + test["id"].str.lower())]
+    )
+    found = judge(read(leaky, tmp_path), QUICK)
+    assert found["leaks"]["left_out"] == 5
+    assert found["n"] == len(test) - 5
 
 
 @pytest.mark.parametrize("answers", ["votes", "half precision", "separated", "one answer a person"])

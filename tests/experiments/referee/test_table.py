@@ -7,6 +7,7 @@ from scipy.special import logit
 
 from core.data.clinical.labels import Target
 from core.errors import LabelError
+from core.experiments.referee.judge import judge
 from core.experiments.referee.table import read_predictions
 from tests.experiments.referee.tables import draw_table, read
 
@@ -70,6 +71,24 @@ def test_a_cell_that_cannot_be_read_is_named(row: str, words: str, tmp_path: Pat
     (tmp_path / "a.csv").write_text(f"id,label,probability\nP0,0,0.2\n{row}\n")
     with pytest.raises(LabelError, match=words):
         read_predictions(tmp_path / "a.csv")
+
+
+def test_labels_of_minus_one_and_one_are_two_classes(tmp_path: Path) -> None:
+    table = draw_table(20)
+    signs = read(table.assign(label=2 * table["label"] - 1), tmp_path)
+    assert signs.rows["label"].tolist() == table["label"].tolist()
+    unknown = read(table.assign(label=table["label"].where(table.index > 3, other=-1)), tmp_path)
+    assert unknown.rows["label"].isna().sum() == 4, "beside 0 and 1 it is a value that is not known"
+    assert "missing_labels" in {one["kind"] for one in judge(unknown)["findings"]}
+
+
+def test_further_answers_and_numbers_of_rows_are_no_covariates(tmp_path: Path) -> None:
+    table = draw_table(40).reset_index().assign(prob_0=lambda one: 1 - one["probability"], age=range(40, 80))
+    found = read(table.assign(y_pred=lambda one: (one["probability"] > 0.5).astype(int)), tmp_path)
+    assert found.covariates == ("age",)
+    assert "y_pred" in " ".join(found.notes)
+    assert found.is_probability
+    np.testing.assert_allclose(found.rows["given"], table["probability"])
 
 
 def test_a_table_without_ids_says_what_was_expected(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from core.evaluation.figure import estimand_of
 from core.explain.slices import MappedSlice, map_slices
 from core.inference.batch import digest_checkpoint
 from core.inference.predict import Predictor
-from core.inference.prediction import Prediction
+from core.inference.prediction import OtherAnswer, Prediction
 from core.phantom.config import PhantomConfig
 from core.reports.dicom.source import DicomKind, require_dicom
 from core.reports.dicom.write import pack_dicom, write_dicom
@@ -136,6 +136,21 @@ def test_the_report_holds_the_answer_and_what_it_is_worth(
     assert evidence == set(map(str, found["Source of Measurement"]))
     assert report.StudyInstanceUID == next(iter(source.values())).StudyInstanceUID
     assert_valid(tmp_path / "out")
+
+
+def test_a_report_says_where_another_checkpoint_says_otherwise(
+    answer: Callable[[Path], Answer], scan: Path, tmp_path: Path
+) -> None:
+    predictor, prediction, _ = answer(scan)
+    other = next(name for name in predictor.card.class_names if name != prediction.prediction)
+    for said, word in ((other, "Yes"), (prediction.prediction, "No"), ("", "No")):
+        beside = OtherAnswer(checkpoint="second", prediction=said)
+        out = tmp_path / f"out {said}"
+        write_dicom(["sr"], predictor, replace(prediction, others=(beside,)), [], out, prefix="01")
+        _, found = read_report(out)
+        assert found["Another checkpoint says otherwise"] == [word]
+        assert found["Comment"][0] == beside.describe(prediction.prediction)
+        assert_valid(out)
 
 
 def test_an_abstaining_checkpoint_reports_no_number(

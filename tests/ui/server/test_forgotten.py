@@ -93,17 +93,23 @@ def test_nothing_of_a_visitor_stays(tmp_path: Path) -> None:
         hand_in(one, make_study(tmp_path / "one", deleted))
         hand_in(other, make_study(tmp_path / "other", closed, closed))
         for name in (deleted, closed):
-            assert find_in_memory(server.pid, name)
-            assert find_on_disk(home, name)
+            in_memory, on_disk = find_in_memory(server.pid, name), find_on_disk(home, name)
+            print(f"a planted name stands at {len(in_memory)} places of the memory and in {len(on_disk)} files")
+            assert in_memory
+            assert on_disk
         other.leave()
+        left = time.monotonic()
         assert one.press("Delete this scan")
         assert find_on_disk(home, deleted) == []
         assert wait_until_gone(server.pid, deleted) == []
         assert wait_until_gone(server.pid, closed) == []
         assert find_on_disk(home, closed) == []
+        print(f"deleted, and closed: at 0 places and in 0 files, {time.monotonic() - left:.0f} s later at most")
         hand_in(one, make_study(tmp_path / "third", killed))
         server.kill()
         server.wait()
         assert find_on_disk(home, killed)
+        print(f"killed: in {len(find_on_disk(home, killed))} files")
     with serving(home):
         assert find_on_disk(home, killed) == []
+        print("started again: in 0 files")

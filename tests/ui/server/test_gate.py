@@ -21,7 +21,7 @@ from streamlit.runtime import Runtime
 
 from core.settings import MEBIBYTE, Settings
 from ui.server.gate import AT_ONCE, Gate, choose_options, choose_token
-from ui.server.visitor import COOKIE, read_cookie, visitor_key
+from ui.server.visitor import COOKIE, make_cookie, read_cookie, visitor_key
 
 PAGE = {"accept": "text/html"}
 STREAM = "ws://localhost:8501/_stcore/stream"
@@ -152,4 +152,12 @@ def test_two_servers_that_start_at_once_have_one_key(settings: Settings, monkeyp
     first = visitor_key(settings)
     second.join()
     assert found == [first] == [visitor_key(settings)]
+
+
+def test_a_key_that_was_cut_short_is_made_anew(settings: Settings) -> None:
+    key = visitor_key(settings)
+    for left in (0, 7):
+        (settings.home / ".visitor-key").write_bytes(key[:left])
+        assert len(visitor_key(settings)) == len(key)
+        assert read_cookie(make_cookie(key[:left]), visitor_key(settings)) is None
     assert (settings.home / ".visitor-key").stat().st_mode & 0o777 == 0o600
