@@ -5,7 +5,7 @@
 
 Only the command line of the checkout is used, so that modules may have other names in it. Each preset's preparation of a
 synthetic cohort, a few short trainings in float32 on one thread, and the answers of the shipped checkpoints are each made
-in an empty home and reduced to SHA-256 digests; ``--data`` names folders that are prepared and predicted too, for
+in an empty home and reduced to SHA-256 digests (figures to 12 digits); ``--data`` names folders that are prepared and predicted too, for
 example of real scans. Digests of trainings and predictions hold on one kind of processor only: make both on one machine.
 ``--against`` prints what differs, and the exit status is then 1.
 """
@@ -86,11 +86,20 @@ def digest_tensors(file: Path) -> str:
     return digest(*parts)
 
 
-def digest_epochs(run: Path) -> list[str]:
-    """Digest of each epoch's figures, without what they say of the machine."""
+def read_epochs(run: Path) -> dict[str, Any]:
+    """Return each epoch's figures by epoch and name, without what they say of the machine."""
     records = [json.loads(line) for line in (run / "epochs.jsonl").read_text().splitlines()]
-    kept = [{key: value for key, value in record.items() if key not in MACHINE_FIELDS} for record in records]
-    return [digest(json.dumps(record, sort_keys=True).encode()) for record in kept]
+    return {
+        f"epoch {record['epoch']}, {name}": write_figure(value)
+        for record in records
+        for name, value in record.items()
+        if name not in MACHINE_FIELDS
+    }
+
+
+def write_figure(value: Any) -> Any:
+    """Return a figure with 12 digits: what is computed from equal logits in another order may differ in the last."""
+    return f"{value:.12g}" if isinstance(value, float) else value
 
 
 def prepare(checkout: Path, data: Path, preset: str) -> list[str] | None:
@@ -108,17 +117,18 @@ def train(checkout: Path, cohort: Path, preset: str, *settings: str) -> dict[str
         run = Path(home) / "runs" / "one"
         if call(checkout, Path(home), "train", cohort, "--preset", preset, "--run", "one", *words) is None:
             return None
-        found = {"weights": digest_tensors(run / "best.safetensors"), "epochs": digest_epochs(run)}
+        found = {"weights": digest_tensors(run / "best.safetensors"), **read_epochs(run)}
         evaluated = call(checkout, Path(home), "evaluate", "one")
         assert evaluated is not None
-        values = {name: figure["value"] for name, figure in evaluated["patient"].items()}
-        return {**found, "test": digest(json.dumps(values, sort_keys=True).encode())}
+        return found | {f"test, {name}": write_figure(figure["value"]) for name, figure in evaluated["patient"].items()}
 
 
 def predict(checkout: Path, checkpoint: str, scans: list[Path]) -> dict[str, str] | None:
-    """Digest of each slice's probability, by study."""
+    """Digest of each slice's probability by PyTorch, by study."""
+    several = (checkout / "core" / "inference" / "runtimes.py").is_file()
+    options = ("--runtime", "torch", "--anyway") if several else ()
     with TemporaryDirectory() as home:
-        found = call(checkout, Path(home), "predict", checkpoint, *scans, "--sequence", "T1wCE")
+        found = call(checkout, Path(home), "predict", checkpoint, *scans, "--sequence", "T1wCE", *options)
     if found is None:
         return None
     return {
@@ -170,6 +180,9 @@ def compare(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
         if isinstance(before, list) and isinstance(after, list):
             gone, new = len(set(before) - set(after)), len(set(after) - set(before))
             lines.append(f"{name}: {gone} of {len(before)} arrays are gone, {new} of {len(after)} are new")
+        elif isinstance(before, dict) and isinstance(after, dict):
+            changed = [key for key in before if key in after and before[key] != after[key]]
+            lines += [f"{name}, {key}: {before[key]} became {after[key]}" for key in changed]
         else:
             lines.append(f"{name}: {before} became {after}")
     return lines

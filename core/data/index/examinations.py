@@ -3,14 +3,15 @@
 Folders tell examinations apart, except those named as a sequence or a kind of file; in one folder, the names of NIfTI
 files and images, and of DICOM files the Study Instance UID (0020,000D) with the digest of Patient ID (0010,0020) and the
 day. Two UIDs of one patient and day whose sequences complement each other are one examination, as are series of
-different geometry. What these do not tell apart is refused, never merged.
+different geometry, and the slices of one even stack that have a UID each. What these do not tell apart is refused,
+never merged.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from core.data.formats.dicom import InstanceHeader
 from core.data.formats.discovery import natural_key, relative_to
 from core.data.index.recognise import recognise_name
 from core.data.index.series import FileScan, build_series
+from core.data.index.series_groups import is_even_stack, stack_key
 from core.data.names.subject_names import (
     group_names,
     is_plain_folder,
@@ -187,7 +189,7 @@ def _tell_dicom(
             cell.sequences = frozenset(one.sequence for one in built) - {MRSequence.UNKNOWN}
         return cell.sequences
 
-    parts = [part for cell in cells.values() for part in _split_days(cell)]
+    parts = [part for cell in _gather_slices(cells.values()) for part in _split_days(cell)]
     contested = _find_contested(parts)
     for place in contested:
         here = [cell for cell in parts if cell.place == place]
@@ -203,6 +205,28 @@ def _tell_dicom(
             refused.append(Fault(path=folders[0], reason=TWO_FOLDERS.format(other=folders[1])))
     groups = _join([cell for cell in left if cell.place not in contested], sequences_of)
     return _to_examinations(groups)
+
+
+def _gather_slices(cells: Iterable[_Cell]) -> list[_Cell]:
+    """Put the slices of each stack together that an export gave a Study Instance UID each.
+
+    They are of one place and one known patient, and lie evenly one behind the other; of unknown patients they may be several.
+    """
+    gathered: list[_Cell] = []
+    stacks: dict[tuple[Place, str, Hashable], list[_Cell]] = defaultdict(list)
+    for cell in cells:
+        if len(cell.headers) == 1 and cell.patient_key:
+            stacks[cell.place, cell.patient_key, stack_key(cell.headers[0])].append(cell)
+        else:
+            gathered.append(cell)
+    for stack in stacks.values():
+        headers = [header for cell in stack for header in cell.headers]
+        if not is_even_stack(headers):
+            gathered += stack
+            continue
+        days = [day for cell in stack for day in cell.days or ()]
+        gathered.append(replace(stack[0], headers=headers, days=(min(days), max(days)) if days else None))
+    return gathered
 
 
 def _may_be_two(one: _Cell, other: _Cell) -> bool:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from core.data.formats.dicom import InstanceHeader
 from core.data.index.recognise import recognise_name
 
 FEWEST_PIECES = 3
 """Files of a UID each that are one series: fewer may be three views of a localiser."""
+SAME_MM = 0.05
+"""Positions are written with rounding."""
 
 
 def group_headers(headers: Iterable[InstanceHeader]) -> list[tuple[Path, list[InstanceHeader]]]:
@@ -30,9 +34,9 @@ def group_headers(headers: Iterable[InstanceHeader]) -> list[tuple[Path, list[In
         groups[header.path.parent, header.series_uid].append(header)
     folders = Counter(uid for _, uid in groups)
     by_uid: dict[Hashable, list[list[InstanceHeader]]] = defaultdict(list)
-    for (folder, uid), group in groups.items():
+    for (_, uid), group in groups.items():
         is_piece = len(group) == 1 and bool(uid) and folders[uid] == 1
-        by_uid[_stack_key(folder, group) if is_piece else uid].append(group)
+        by_uid[stack_key(group[0]) if is_piece else uid].append(group)
     joined: list[list[InstanceHeader]] = []
     for key, pieces in by_uid.items():
         fewest = FEWEST_PIECES if isinstance(key, tuple) else 2
@@ -40,12 +44,25 @@ def group_headers(headers: Iterable[InstanceHeader]) -> list[tuple[Path, list[In
     return [(group[0].path.parent, group) for group in joined]
 
 
-def _stack_key(folder: Path, group: list[InstanceHeader]) -> Hashable:
-    """What single files must share to be slices of one series in spite of their UIDs."""
-    (header,) = group
+def stack_key(header: InstanceHeader) -> Hashable:
+    """What single files must share to be slices of one series in spite of their UIDs; its own UID where it cannot be told."""
     place = (header.row_direction, header.column_direction, header.rows, header.columns, header.pixel_spacing_mm)
     one_frame = header.frames == 1 and header.position_mm is not None and bool(header.acquisition.series_description)
-    return (folder, header.study_uid, header.acquisition.series_description, place) if one_frame else header.series_uid
+    return (header.path.parent, header.acquisition.series_description, place) if one_frame else header.series_uid
+
+
+def is_even_stack(headers: Sequence[InstanceHeader]) -> bool:
+    """Whether single slices that share a :func:`stack_key` lie one behind the other, at one distance or where one is missing."""
+    first = headers[0]
+    if len(headers) < FEWEST_PIECES or first.row_direction is None or first.column_direction is None:
+        return False
+    positions = np.array([header.position_mm for header in headers], float)
+    normal = np.cross(first.row_direction, first.column_direction)
+    along = positions @ normal
+    gaps = np.diff(np.sort(along))
+    beside = np.ptp(positions - along[:, None] * normal, axis=0).max()
+    step = gaps.min()
+    return bool(beside < SAME_MM < step and np.abs(gaps - step * np.rint(gaps / step)).max() < SAME_MM)
 
 
 def _are_disjoint(pieces: list[list[InstanceHeader]]) -> bool:

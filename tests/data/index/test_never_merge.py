@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
+from pydicom.uid import generate_uid
 
 from core.data.cohort import scan_cohort
 from core.data.upload import open_scan
@@ -288,3 +290,34 @@ def test_a_series_whose_files_have_each_a_uid_is_one_series_and_three_views_are_
         write_mr(path, position=(0, 0, 5.0 * number), SeriesInstanceUID=f"1.3.{number}", SeriesDescription="AX FLAIR")
     cohort = scan_cohort(tmp_path)
     assert [len(study.series) for study in cohort] == [1, 2]
+
+
+@pytest.mark.parametrize("own_series", [True, False])
+def test_slices_that_have_each_a_study_uid_are_one_study_where_one_person_and_one_stack_say_so(
+    tmp_path: Path, own_series: bool
+) -> None:
+    def write(place: str, patient: str | None, offsets: Sequence[tuple[float, float]], sequence: str = "FLAIR") -> None:
+        for number, (beside, along) in enumerate(offsets):
+            write_mr(
+                tmp_path / place / f"{sequence}_{number}.dcm",
+                position=(beside, 0, along),
+                PatientID=patient,
+                StudyInstanceUID=generate_uid(),
+                SeriesInstanceUID=generate_uid() if own_series else f"1.2.{len(place)}.{len(sequence)}",
+                SeriesDescription=f"AX {sequence}",
+            )
+
+    even = [(0.0, 5.0 * number) for number in (0, 1, 2, 4, 5)]
+    write("whole", "P1", even)
+    write("whole", "P1", even, "T2")
+    write("beside", "P1", [(3.0 * number, along) for number, (_, along) in enumerate(even)])
+    write("uneven", "P1", [(0.0, along) for along in (0.0, 5.0, 11.3, 19.0)])
+    write("unknown", None, even)
+    cohort = scan_cohort(tmp_path, session="all", jobs=1)
+    most = dict.fromkeys(("whole", "beside", "uneven", "unknown"), 0)
+    for series in cohort.series:
+        place = series.files[0].relative_to(tmp_path).parts[0]
+        most[place] = max(most[place], len(series.files))
+    assert most == {"whole": 5, "beside": 1, "uneven": 1, "unknown": 1}
+    (whole,) = [study for study in cohort if study.study_id.startswith("whole")]
+    assert sorted(len(series.files) for series in whole.series) == [5, 5]
