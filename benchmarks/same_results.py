@@ -205,7 +205,7 @@ def main() -> int:
         return 0
     earlier = json.loads(arguments.against.read_text())
     lines = compare(earlier, found)
-    print("\n".join([*lines, f"{len(lines)} of {len({*earlier} & {*found})} results differ"]))
+    print("\n".join([*lines, f"{len(lines)} differences in {len({*earlier} & {*found})} results"]))
     return int(bool(lines))
 
 
