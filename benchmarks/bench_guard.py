@@ -28,7 +28,6 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from changed_scans import CHANGED, write_changed, write_whole_head
 from measuring import PROJECT, TINY_SCAN, call_core, machine, parse_arguments, print_table
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
@@ -38,6 +37,8 @@ from scipy.special import betaincinv
 from sklearn.datasets import load_sample_images
 
 sys.path.insert(0, str(PROJECT))
+
+from changed_scans import CHANGED, write_changed, write_whole_head
 
 from core.data.cohort import scan_cohort
 from core.data.study import Cohort, Study
