@@ -8,8 +8,6 @@ command line prints it and exits with 2; a page shows it in one ``st.error``. An
 from __future__ import annotations
 
 import errno
-import re
-from pathlib import Path
 
 PASSING = "This may be a fault of the moment: try again."
 """Ends the message of a :class:`DataError` that came of memory or a disk that gave out; see :func:`may_pass`."""
@@ -198,26 +196,3 @@ class ServerError(MGMTLabError):
 
 class HostedModeError(MGMTLabError):
     """Something that a hosted demo does not offer to its visitors."""
-
-
-_PLACES = {
-    errno.EEXIST: "where a folder should be there is a file; name another place",
-    errno.ENOTDIR: "where a folder should be there is a file; name another place",
-    errno.EISDIR: "it is a folder; name a file",
-    errno.ENAMETOOLONG: "the name is too long; name a shorter one",
-    errno.ENOENT: "it is not there, or its folder takes no files; check the name",
-    errno.EACCES: "permission is denied; name another place, or ask for the permission",
-}
-"""Of a place that a person named."""
-_BESIDE = re.compile(r"\.(.+)\.[0-9a-f]{8}\.part")
-"""What :func:`core.files.replace_atomically` writes to, by its name."""
-
-
-def describe_os_error(error: OSError) -> str:
-    """Return in one line what the system refuses and what to do; its own words where nothing better is known."""
-    why = _PLACES.get(error.errno or 0)
-    if why is None or not isinstance(error.filename, str):
-        return " ".join(str(error).split())
-    path = Path(error.filename)
-    beside = _BESIDE.fullmatch(path.name)
-    return f"{path.with_name(beside[1]) if beside else path}: {why}."

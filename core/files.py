@@ -32,6 +32,18 @@ _REASONS = {
     errno.EPERM: "permission is denied; set MGMT_LAB_HOME to a folder that can be written",
 }
 
+_REMEDIES = {
+    errno.EEXIST: "where a folder should be there is a file; name another place",
+    errno.ENOTDIR: "where a folder should be there is a file; name another place",
+    errno.EISDIR: "it is a folder; name a file",
+    errno.ENAMETOOLONG: "the name is too long; name a shorter one",
+    errno.ENOENT: "it is not there, or its folder takes no files; check the name",
+    errno.EACCES: "permission is denied; name another place, or ask for the permission",
+}
+"""Of a place that a person named."""
+_BESIDE = re.compile(r"\.(.+)\.[0-9a-f]{8}\.part")
+"""What :func:`_name_beside` names."""
+
 
 def load_table(module: str) -> dict[str, Any]:
     """Return the tables that stand beside a module, in the JSON document of its name; pass it ``__file__``."""
@@ -83,7 +95,7 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 def check_writable(path: Path) -> None:
     """Raise as :func:`write_atomic` would, before work is done for a file; nothing is left, no folder either."""
-    beside = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
+    beside = _name_beside(path)
     with storage_errors(path):
         made = [folder for folder in path.parents if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +122,7 @@ def replace_atomically(path: Path, *, durable: bool = True) -> Iterator[Path]:
     StorageError
         The disk is full or the folder cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
+    beside = _name_beside(path)
     with storage_errors(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -179,3 +191,18 @@ def digest_file(path: Path) -> str:
 def inert_cell(value: object) -> object:
     """Return a cell of a table that a spreadsheet does not take for a formula: text that begins like one gets an apostrophe."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+def describe_os_error(error: OSError) -> str:
+    """Return in one line what the system refuses and what to do; its own words where nothing better is known."""
+    why = _REMEDIES.get(error.errno or 0)
+    if why is None or not isinstance(error.filename, str):
+        return " ".join(str(error).split())
+    path = Path(error.filename)
+    beside = _BESIDE.fullmatch(path.name)
+    return f"{path.with_name(beside[1]) if beside else path}: {why}."
+
+
+def _name_beside(path: Path) -> Path:
+    """Return where a file is written until it is whole."""
+    return path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")

@@ -36,6 +36,8 @@ from core.errors import ConfigError
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 
 MEBIBYTE = 1024 * 1024
+LAST_PORT = 65535
+"""The largest number of a TCP port."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

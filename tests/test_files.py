@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import DocumentError, StorageError, describe_os_error
+from core.errors import DocumentError, StorageError
 from core.files import (
     DOCUMENT_BYTES,
     append_line,
     check_writable,
+    describe_os_error,
     read_document,
     remove_file,
     replace_atomically,

@@ -11,7 +11,8 @@ from contextlib import contextmanager, redirect_stdout
 
 from core.cli.output import INTERRUPTED, WRONG, note, state_estimand, to_json
 from core.cli.parser import Command, Parser, UsageError, add_commands, load
-from core.errors import MGMTLabError, describe_os_error
+from core.errors import MGMTLabError
+from core.files import describe_os_error
 from core.settings import load_settings
 from core.training.torchrun import asked_size
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
-from core.errors import MGMTLabError, describe_os_error
+from core.errors import MGMTLabError
 from core.evaluation.figure import ESTIMAND_OF, estimand_of
+from core.files import describe_os_error
 
 OK, WRONG, INTERRUPTED = 0, 2, 130
 """Exit statuses: done, a wrong input, and 128 + SIGINT as in shells."""

@@ -18,12 +18,10 @@ from core.errors import ConfigError, DataError
 from core.files import storage_errors
 from core.reports.dicom.source import DicomKind
 from core.serve.dicomweb import DESCRIPTION, DicomWeb, Found, first_value
-from core.settings import Settings
+from core.settings import LAST_PORT, Settings
 
 if TYPE_CHECKING:
     from core.serve.cstore import Inbox, Node
-
-LAST_PORT = 65535
 
 
 class Rule(BaseModel):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from core.mri import MRSequence
+from core.settings import LAST_PORT
 
 LAYOUTS = ("rsna", "phases", "classes", "flat")
 
@@ -19,7 +20,6 @@ COHORTS = (
 
 
 BACKENDS = ("processes", "dask")
-LAST_PORT = 65535
 RAW_STEPS = ("orient", "n4", "register", "brain", "grid")
 """Those of :mod:`core.data.raw.config`, which takes longer to import."""
 

@@ -158,13 +158,8 @@ def _refuse_series(root: Path) -> None:
     apart = all(len(one) == 1 for one in held) and len(set.union(set(), *held) - {None}) > 1
     named = not any(one.name.isdecimal() for one in folders)
     if len(folders) > 1 and (recurring > 1 or apart or named):
-        why = (
-            "each holds another sequence"
-            if apart
-            else "the names of their files recur"
-            if recurring > 1
-            else "so series are named"
-        )
+        why = "the names of their files recur" if recurring > 1 else "so series are named"
+        why = "each holds another sequence" if apart else why
         raise EmptyCohortError(
             f"{root} holds folders named by numbers ({', '.join(one.name for one in folders[:5])}) that may be classes or the "
             f"series of one study, for {why}. If they are classes, say --layout classes (on the page: Layout); if they are "
