@@ -26,8 +26,8 @@ test: $(VENV)/.dev  ## the fast tests, one process for each core
 test-slow: $(VENV)/.dev  ## the tests that take minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
-e2e: $(VENV)/.dev  ## the browser journey; needs chromium (CHROMIUM=/path to name another)
-	$(BIN)/python -m pytest -m e2e tests/e2e
+e2e: $(VENV)/.dev  ## the browser journeys, one browser for each core; need chromium (CHROMIUM=/path to name another)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m e2e tests/e2e
 
 lint: $(VENV)/.dev  ## style and types
 	$(BIN)/ruff check .

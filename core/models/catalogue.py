@@ -51,13 +51,16 @@ def find_checkpoint(name: str, settings: Settings) -> Path:
         for kept in (BEST, ENSEMBLE):
             if (path / kept).is_file():
                 return path / kept
-        waiting = (name and path.is_dir()) or name in {folder.name for folder in settings.runs.glob("*/")}
+        is_run = (path / "config.json").is_file() or name in {folder.name for folder in settings.runs.glob("*/")}
+        is_folder = bool(name) and path.is_dir()
     except (OSError, RuntimeError):  # too long a name; the home of a user who does not exist
-        waiting = False
-    if waiting:
+        is_run = is_folder = False
+    if is_run:
         raise CheckpointError(
             f"{name} has no {BEST} yet; wait until its first epoch has ended, or name another checkpoint."
         )
+    if is_folder:
+        raise CheckpointError(f"{name} is a folder without a checkpoint; name a .safetensors file or a run's folder.")
     near = get_close_matches(wanted, known, n=3) or list(known)[:5]
     remedy = (
         f"There are: {', '.join(near)}." if near else "Train one (python -m core train), or name a .safetensors file."

@@ -17,7 +17,7 @@ from core.settings import PROJECT_ROOT
 from tests.cli.commands import Command
 from tests.phantoms import copy_phantom
 
-SHIPPED = PROJECT_ROOT / "checkpoints" / "demo-synthetic.safetensors"
+SHIPPED = PROJECT_ROOT / "checkpoints" / "demo-synthetic-t1wce.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_each_map_has_its_figures_and_controls(command: Command, patients: Path) -> None:
-    result = command("maps", "demo-synthetic", patients, "--studies", 2, "--method", "gradcam",
+    result = command("maps", "demo-synthetic-t1wce", patients, "--studies", 2, "--method", "gradcam",
                      "--layer", "layer3.1", "--json")  # fmt: skip
     assert result.status == 0, result.stderr
     (score,) = result.json["scores"]

@@ -260,6 +260,7 @@ def test_names_folders_and_files_are_found(shelf: Settings, tmp_path: Path) -> N
     [
         ("demmo", "no checkpoint 'demmo'. There are: demo"),
         ("new-owl", "new-owl has no best.safetensors yet"),
+        (".", "is a folder without a checkpoint; name a .safetensors file"),
         ("../checkpoints/mine", "There is no checkpoint '../checkpoints/mine'"),
         ("*", r"There is no checkpoint '\*'"),
         ("", "There is no checkpoint"),

@@ -192,6 +192,10 @@ def read_labels(path: Path, *, target: Target | None = None, known_ids: Iterable
     return LabelTable(name=path.name, column=column, rows=rows, class_names=reader.class_names, notes=reader.notes)
 
 
+MOST_KNOWN = 1024
+"""Different cells whose meaning is remembered: most columns have a handful, in any number of rows."""
+
+
 class LabelReader:
     """Reads the cells of one label column."""
 
@@ -207,9 +211,11 @@ class LabelReader:
         self._signed = any(cells[label_at].strip("() ") == "+" for _, cells in sheet.rows)
         name = normalise_column(self._column)
         self._is_mgmt = "mgmt" in name and not any(word in name for word in PROTEIN)
-        counts = Counter(
-            self._value(cells[label_at]) for _, cells in sheet.rows if not self._is_missing(cells[label_at])
-        )
+        self._known: dict[str, tuple[int | None, str]] = {}
+        counts: Counter[str] = Counter()
+        for cell, count in Counter(cells[label_at] for _, cells in sheet.rows).items():
+            if not self._is_missing(cell):
+                counts[self._value(cell)] += count
         if self._cutoff is not None:
             if not self._is_mgmt:
                 self.class_names = (f"{self._column} below {self._cutoff:g}", f"{self._column} from {self._cutoff:g}")
@@ -271,6 +277,14 @@ class LabelReader:
 
     def read(self, cell: str, row_id: str, where: str) -> tuple[int | None, str]:
         """Return a cell's label, or None and the reason."""
+        if cell in self._known:
+            return self._known[cell]
+        found = self._interpret(cell, row_id, where)
+        if len(self._known) < MOST_KNOWN:
+            self._known[cell] = found
+        return found
+
+    def _interpret(self, cell: str, row_id: str, where: str) -> tuple[int | None, str]:
         if self._cutoff is None and self._positive is None:
             status = self._read_status(cell)
             turned = _code_of(cell) not in self._levels and is_turned(self._column, cell, self._codes)

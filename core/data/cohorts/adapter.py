@@ -124,17 +124,11 @@ class CohortAdapter:
         return None
 
     def _sessions_in(self, base: Path) -> Iterator[SessionFolder]:
-        for folder in list_folders(base):
-            match = re.fullmatch(self.study, folder.name)
-            if not match:
-                continue
-            groups: Mapping[str, str | None] = match.groupdict()
+        for folder, groups in list_matching(base, self.study):
             person, session = groups["person"] or "", groups.get("session") or ""
-            visits = (
-                [(visit, re.fullmatch(self.visit, visit.name)) for visit in list_folders(folder)] if self.visit else []
-            )
-            for visit, found in [one for one in visits if one[1]] or [(folder, None)]:
-                name = found["session"] if found else session
+            visits = list_matching(folder, self.visit) if self.visit else []
+            for visit, found in visits or [(folder, {"session": session})]:
+                name = found["session"] or ""
                 yield SessionFolder(
                     study_id=groups.get("id") or (f"{person}_{name}" if name else person),
                     person=person,
@@ -154,11 +148,18 @@ class CohortAdapter:
         return not self.files or any(self.choose_files([name]) for name in names)
 
 
-def list_folders(base: Path) -> list[Path]:
-    """Return the visible folders in a folder, in natural order."""
+def list_folders(base: Path, pattern: str = "(?s:.*)") -> list[Path]:
+    """Return the visible folders in a folder whose names fit a pattern, in natural order."""
+    fits = re.compile(pattern).fullmatch
     try:
         with os.scandir(base) as found:
-            names = [entry.name for entry in found if entry.is_dir() and not is_left_behind(entry.name)]
+            names = [one.name for one in found if fits(one.name) and one.is_dir() and not is_left_behind(one.name)]
     except OSError:
         return []
     return [base / name for name in sorted(names, key=natural_key)]
+
+
+def list_matching(base: Path, pattern: str) -> list[tuple[Path, dict[str, str | None]]]:
+    """Return the same folders, each with what the pattern's groups found in its name."""
+    found = [(folder, re.fullmatch(pattern, folder.name)) for folder in list_folders(base, pattern)]
+    return [(folder, match.groupdict()) for folder, match in found if match]

@@ -101,7 +101,7 @@ def read_predictions(path: Path, target: Target | None = None, *, site_from_id: 
     # A column of folds, sites or parts without an entry says nothing.
     cells = {name: column for name, column in cells.items() if name not in ("fold", "site", "part") or any(column)}
     lines = [line for line, _ in sheet.rows]
-    signs = {float(number) if (number := read_number(cell)) is not None else cell for cell in cells["label"] if cell}
+    signs = {float(number) if (number := read_number(cell)) is not None else cell for cell in {*cells["label"]} if cell}
     if signs == {-1.0, 1.0}:  # elsewhere -1 is a value that is not known
         cells["label"] = ["0" if cell and read_number(cell) == -1 else cell for cell in cells["label"]]
     reader = LabelReader(sheet, at["label"], target)
