@@ -9,7 +9,18 @@ from typing import Any
 
 __all__ = ["TINY", "Command", "Result"]
 
-TINY = ("--set", "size_px=48", "--set", "slice_count=3", "--set", "batch_size=16", "--set", "weights=none", "--set", "epochs=2")
+TINY = (
+    "--set",
+    "size_px=48",
+    "--set",
+    "slice_count=3",
+    "--set",
+    "batch_size=16",
+    "--set",
+    "weights=none",
+    "--set",
+    "epochs=2",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
