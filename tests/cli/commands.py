@@ -9,17 +9,10 @@ from typing import Any
 
 __all__ = ["TINY", "Command", "Result"]
 
-TINY = (
-    "--set",
-    "size_px=48",
-    "--set",
-    "slice_count=3",
-    "--set",
-    "batch_size=16",
-    "--set",
-    "weights=none",
-    "--set",
-    "epochs=2",
+TINY = tuple(
+    word
+    for setting in ("size_px=48", "slice_count=3", "batch_size=16", "weights=none", "epochs=2")
+    for word in ("--set", setting)
 )
 
 
