@@ -8,8 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-__all__ = ["draw_head", "save"]
-
 
 def draw_head(seed: int, index: int = 0, size: int = 64) -> NDArray[np.float32]:
     """One slice of one head, 0..255: an ellipse filled with lumps that are the seed's own and drift with `index`."""

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["TINY", "Command", "Result"]
-
 TINY = tuple(
     word
     for setting in ("size_px=48", "slice_count=3", "batch_size=16", "weights=none", "epochs=2")

@@ -9,8 +9,6 @@ from core.evaluation.meta_analysis import pool_aurocs
 from core.experiments.external.judged import describe_pool
 from tests.ui.fold_results import figure
 
-__all__ = ["make_external"]
-
 
 def make_external(count: int = 3, *, left_out: bool = False) -> dict[str, Any]:
     """Cohorts of 20 patients; the second has lost two to an overlap. With `left_out`, of leaving one out, with a matrix."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["make_result"]
-
 
 def figure(value: float | None, n: int, half: float | None = 0.2) -> dict[str, Any]:
     """A figure as JSON has it."""

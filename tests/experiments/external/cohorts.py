@@ -10,8 +10,6 @@ from core.phantom.cohort import LABEL_FILE
 from core.phantom.config import PhantomConfig
 from tests.phantoms import copy_phantom
 
-__all__ = ["SHARED", "STUDIES", "copy_persons", "make_cohorts"]
-
 STUDIES = 8
 """Persons of each cohort, half of them methylated."""
 SHARED = 2
