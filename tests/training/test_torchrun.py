@@ -134,7 +134,12 @@ def torchrun(settings: Settings, *arguments: str) -> Iterator[Launch]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "--"]
     environment = {**os.environ, "MGMT_LAB_HOME": str(settings.home), "MGMT_LAB_THREADS": "2", "OMP_NUM_THREADS": "1"}
     command += ["tests.training.tiny_cli", *arguments]
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+    with (
+        tempfile.TemporaryDirectory() as temporary,  # where torchrun leaves its own logs
+        tempfile.TemporaryFile("w+") as out,
+        tempfile.TemporaryFile("w+") as err,
+    ):
+        environment["TMPDIR"] = temporary
         process = Launch(command, out, err, cwd=PROJECT_ROOT, env=environment)
         try:
             yield process

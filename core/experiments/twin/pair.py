@@ -20,7 +20,7 @@ from core.experiments.twin.split import JUDGED_SHARE, split_twins
 from core.files import read_document, remove_file
 from core.jobs.experiment import Experiment, make_question
 from core.jobs.member import Member, open_member
-from core.jobs.queue import WAITING, ensure_worker, mark_queued
+from core.jobs.queue import WAITING, ensure_worker, lock_queue, mark_queued
 from core.jobs.quota import check_limits, check_quota
 from core.progress import Progress, silent
 from core.runs.cohort import open_cohort
@@ -138,9 +138,19 @@ def plan_pair(
 
 
 def queue_pair(pair: TwinPair, settings: Settings) -> None:
-    """Put both arms into the queue, first the one by slice; an arm that has finished, waits or trains is left alone."""
-    for arm in ARMS:
-        if pair.runs[arm].status().state not in (*WAITING, "finished"):
+    """Put both arms into the queue, first the one by slice; an arm that has finished, waits or trains is left alone.
+
+    Raises
+    ------
+    HostedModeError
+        The visitor has as many runs waiting or in training as a demo grants.
+    """
+    with lock_queue(settings):
+        waits = [(arm, pair.runs[arm].status()) for arm in ARMS]
+        stopped = [(arm, status) for arm, status in waits if status.state not in (*WAITING, "finished")]
+        if stopped:
+            check_quota(settings, stopped[0][1].owner, runs=len(stopped), kept=True)
+        for arm, _ in stopped:
             mark_queued(pair.runs[arm])
     ensure_worker(settings)
 

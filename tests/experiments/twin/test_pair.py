@@ -149,6 +149,18 @@ def test_half_a_pair_is_none(settings: Settings, source: DataSource) -> None:
         find_pair("pair", settings)
 
 
+def test_a_stopped_pair_is_resumed_only_within_the_visitors_places(
+    settings: Settings, source: DataSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.experiments.twin.pair.ensure_worker", lambda settings: None)
+    hosted = load_settings({"MGMT_LAB_HOME": str(settings.home), "MGMT_LAB_MODE": "hosted"})
+    one, other = (plan_pair(settings, CONFIG, source, name=name, owner="me") for name in ("one", "other"))
+    queue_pair(one, hosted)
+    with pytest.raises(HostedModeError, match="of your runs wait or train"):
+        queue_pair(other, hosted)
+    assert [run.status().state for run in other.runs.values()] == ["stopped", "stopped"]
+
+
 def test_a_visitor_sees_his_own_and_trains_no_longer_than_the_demo_grants(
     settings: Settings, source: DataSource
 ) -> None:
