@@ -146,12 +146,11 @@ def queue_pair(pair: TwinPair, settings: Settings) -> None:
         The visitor has as many runs waiting or in training as a demo grants.
     """
     with lock_queue(settings):
-        waits = [(arm, pair.runs[arm].status()) for arm in ARMS]
-        stopped = [(arm, status) for arm, status in waits if status.state not in (*WAITING, "finished")]
+        stopped = [pair.runs[arm] for arm in ARMS if pair.runs[arm].status().state not in (*WAITING, "finished")]
         if stopped:
-            check_quota(settings, stopped[0][1].owner, runs=len(stopped), kept=True)
-        for arm, _ in stopped:
-            mark_queued(pair.runs[arm])
+            check_quota(settings, stopped[0].status().owner, runs=len(stopped), kept=True)
+        for run in stopped:
+            mark_queued(run)
     ensure_worker(settings)
 
 
