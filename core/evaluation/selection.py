@@ -114,7 +114,7 @@ def correct_auroc(selection: Selection, draws: int = DRAWS, seed: int = 0) -> Fi
     In each bootstrap sample the patients that were drawn choose an epoch, and those that were not judge it; the value is the
     mean over samples. The interval is made on the logit scale around it. Its variance is DeLong's of the chosen epochs, and
     at least Hanley and McNeil's at the corrected value: the best epoch of few patients separates them too well to know its own
-    variance.
+    variance. It holds the apparent AUROC, too: that of few patients whom an epoch separates well is corrected by too much.
 
     Returns
     -------
@@ -158,7 +158,9 @@ def correct_auroc(selection: Selection, draws: int = DRAWS, seed: int = 0) -> Fi
     # as Student's t.
     above = stdtrit(min(m, n - m) - 1, 0.975) if len(odds) > 1 else ndtri(0.975)
     low, high = (float(expit(logit(centre) + end * error)) for end in (ndtri(0.025), above))
-    return Figure(value=value, low=min(low, value), high=max(high, value), n=n, method=CORRECTED)
+    best = int(selection.choose(np.ones((1, n)))[0])
+    apparent = float(metrics.auroc(positive, odds[best], np.ones((1, n)))[0])
+    return Figure(value=value, low=min(low, value), high=max(high, value, apparent), n=n, method=CORRECTED)
 
 
 def withhold_intervals(figures: Mapping[str, Figure], corrected: Figure | None = None) -> dict[str, Figure]:
