@@ -51,8 +51,9 @@ def find_checkpoint(name: str, settings: Settings) -> Path:
         for kept in (BEST, ENSEMBLE):
             if (path / kept).is_file():
                 return path / kept
-        is_run = (path / "config.json").is_file() or name in {folder.name for folder in settings.runs.glob("*/")}
         is_folder = bool(name) and path.is_dir()
+        is_run = name in {folder.name for folder in settings.runs.glob("*/")}
+        is_run |= is_folder and (path / "config.json").is_file()
     except (OSError, RuntimeError):  # too long a name; the home of a user who does not exist
         is_run = is_folder = False
     if is_run:

@@ -148,18 +148,20 @@ class CohortAdapter:
         return not self.files or any(self.choose_files([name]) for name in names)
 
 
-def list_folders(base: Path, pattern: str = "(?s:.*)") -> list[Path]:
-    """Return the visible folders in a folder whose names fit a pattern, in natural order."""
-    fits = re.compile(pattern).fullmatch
-    try:
-        with os.scandir(base) as found:
-            names = [one.name for one in found if fits(one.name) and one.is_dir() and not is_left_behind(one.name)]
-    except OSError:
-        return []
-    return [base / name for name in sorted(names, key=natural_key)]
+def list_folders(base: Path) -> list[Path]:
+    """Return the visible folders in a folder, in natural order."""
+    return [folder for folder, _ in list_matching(base, "(?s:.*)")]
 
 
 def list_matching(base: Path, pattern: str) -> list[tuple[Path, dict[str, str | None]]]:
-    """Return the same folders, each with what the pattern's groups found in its name."""
-    found = [(folder, re.fullmatch(pattern, folder.name)) for folder in list_folders(base, pattern)]
-    return [(folder, match.groupdict()) for folder, match in found if match]
+    """Return those whose names fit a pattern, each with what the pattern's groups found in its name."""
+    try:
+        with os.scandir(base) as found:
+            groups = {
+                one.name: match.groupdict()
+                for one in found
+                if (match := re.fullmatch(pattern, one.name)) and one.is_dir() and not is_left_behind(one.name)
+            }
+    except OSError:
+        return []
+    return [(base / name, groups[name]) for name in sorted(groups, key=natural_key)]
